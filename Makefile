@@ -1,0 +1,153 @@
+# Weft. `make help` lists the targets. Everything is built below $(BUILD).
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+BUILD ?= build
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(JOBS)
+endif
+
+help: ## this list
+	@grep -hE '^[a-z][a-z-]*:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+# --- set-up: packages and flags; remade when the list of packages changes --------------------------------------------
+NO_SETUP := help clean
+ifneq ($(filter-out $(NO_SETUP),$(MAKECMDGOALS)),)
+include $(BUILD)/config.mk
+endif
+PKGS := libndpi libsodium libprotobuf-c jansson yaml-0.1 cmocka
+$(BUILD)/config.mk: .ci/packages .ci/setup
+	@mkdir -p $(@D)
+	@.ci/setup
+	@{ echo "DPDK_CFLAGS := $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')"; \
+	   echo "DPDK_LIBS := $$(pkg-config --libs libdpdk)"; \
+	   echo "LIB_CFLAGS := $$(pkg-config --cflags $(PKGS) | sed 's/-I/-isystem /g')"; \
+	   echo "GUEST_LIBS := $$(pkg-config --libs libsodium)"; \
+	   echo "HOST_LIBS := $$(pkg-config --libs libndpi libsodium libprotobuf-c jansson yaml-0.1) -lIPSec_MB -lm -lpthread"; \
+	   echo "CMOCKA_LIBS := $$(pkg-config --libs cmocka)"; } > $@
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+WARN := -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+	-Wformat=2 -Wundef
+OPT ?= -O2 -g
+SAN ?=
+SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+FORTIFY := $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
+CFLAGS += -std=gnu11 $(OPT) $(WARN) -fno-common -fstack-protector-strong $(FORTIFY) $(SAN_FLAGS) -MMD -MP
+LDFLAGS += $(SAN_FLAGS)
+
+# --- generated code and descriptor sets -------------------------------------------------------------------------------
+GEN := $(BUILD)/gen
+DESC_C := $(GEN)/google/protobuf/descriptor.pb-c.c
+DEMO_PROTO := $(wildcard schemas/demo/*.proto)
+DEMO_PB_C := $(patsubst %.proto,$(GEN)/%.pb-c.c,$(DEMO_PROTO))
+DEMO_SET := $(BUILD)/schemas/demo.binpb
+$(DESC_C):
+	@mkdir -p $(GEN)
+	protoc --c_out=$(GEN) -I/usr/include google/protobuf/descriptor.proto
+$(DESC_C:.c=.h): $(DESC_C)
+$(GEN)/%.pb-c.c: %.proto
+	@mkdir -p $(GEN)
+	protoc --c_out=$(GEN) -I. $<
+$(GEN)/%.pb-c.h: $(GEN)/%.pb-c.c ;
+$(DEMO_SET): $(DEMO_PROTO)
+	@mkdir -p $(@D)
+	protoc --descriptor_set_out=$@ --include_imports --include_source_info -I. $(DEMO_PROTO)
+
+# --- objects ----------------------------------------------------------------------------------------------------------
+OBJ := $(BUILD)/obj
+obj = $(patsubst %.c,$(OBJ)/%.o,$(1))
+DPDK_SRCS := fabric/weftd.c fabric/vhost.c
+CLI_SRCS := $(filter fabric/weft.c fabric/cli_%.c,$(wildcard fabric/*.c))
+FABRIC_SRCS := $(filter-out $(DPDK_SRCS) $(CLI_SRCS),$(wildcard fabric/*.c))
+GUEST_SRCS := $(wildcard guest-lib/*.c)
+SCH_SRCS := $(wildcard schemas/*.c)
+POL_SRCS := $(wildcard policy/*.c)
+DPI_SRCS := $(wildcard dpi/*.c)
+LIB_SRCS := $(FABRIC_SRCS) $(POL_SRCS) $(DPI_SRCS) $(SCH_SRCS) $(GUEST_SRCS)
+
+$(OBJ)/%.o: %.c $(BUILD)/config.mk
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(XCFLAGS) -c $< -o $@
+$(call obj,$(DPDK_SRCS)): XCFLAGS = $(DPDK_CFLAGS)
+$(call obj,$(SCH_SRCS)): | $(DESC_C)
+# Generated code is not ours to lint.
+$(OBJ)/gen/%.o: $(GEN)/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(OPT) $(SAN_FLAGS) -MMD -MP -c $< -o $@
+GEN_OBJS := $(OBJ)/gen/google/protobuf/descriptor.pb-c.o
+DEMO_GEN_OBJS := $(patsubst $(GEN)/%.c,$(OBJ)/gen/%.o,$(DEMO_PB_C))
+
+LIB := $(BUILD)/libweft.a
+GUEST_LIB := $(BUILD)/libweft-guest.a
+$(LIB): $(call obj,$(LIB_SRCS)) $(GEN_OBJS)
+	@rm -f $@
+	ar rcs $@ $^
+$(GUEST_LIB): $(call obj,$(GUEST_SRCS))
+	@rm -f $@
+	ar rcs $@ $^
+
+WEFTD := $(BUILD)/bin/weftd
+WEFT := $(BUILD)/bin/weft
+$(WEFTD): $(call obj,$(DPDK_SRCS)) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ $(DPDK_LIBS) $(HOST_LIBS) -o $@
+$(WEFT): $(call obj,$(CLI_SRCS)) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@
+
+# --- unikernel: images of the services ---------------------------------------------------------------------------------
+# --- process endpoints: the same services as Linux processes -----------------------------------------------------------
+
+# --- tests ------------------------------------------------------------------------------------------------------------
+UNIT_SRCS := $(wildcard tests/guest-lib/test_*.c tests/schemas/test_*.c tests/policy/test_*.c tests/dpi/test_*.c \
+	tests/fabric/test_*.c tests/unikernel/test_*.c)
+UNITS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRCS))
+$(BUILD)/tests/%: $(OBJ)/tests/%.o $(LIB) $(DEMO_GEN_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ $(CMOCKA_LIBS) $(HOST_LIBS) -o $@
+# Programs that tests and people run: tests/tools/NAME.c becomes $(BUILD)/tests/NAME.
+TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
+$(TOOLS): $(BUILD)/tests/%: $(OBJ)/tests/tools/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@
+
+# --- fuzzers: clang's libFuzzer with ASan and UBSan; the library is built again with coverage -----------------------------
+FUZZ := $(BUILD)/fuzz
+FUZZ_CC := clang
+FUZZ_FLAGS := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(FUZZ_SRCS))
+FUZZ_LIB := $(FUZZ)/libweft.a
+$(FUZZ)/obj/gen/%.o: $(GEN)/%.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+$(FUZZ)/obj/%.o: %.c $(BUILD)/config.mk | $(DESC_C)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(WARN) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+$(FUZZ_LIB): $(patsubst %.c,$(FUZZ)/obj/%.o,$(LIB_SRCS)) $(FUZZ)/obj/gen/google/protobuf/descriptor.pb-c.o
+	@rm -f $@
+	ar rcs $@ $^
+$(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS) -o $@
+
+.PHONY: help all check test fuzz fuzz-smoke clean
+.SECONDARY:
+all: $(WEFTD) $(WEFT) $(GUEST_LIB) $(DEMO_SET) $(TOOLS) ## build everything that runs
+check: $(UNITS) $(TOOLS) $(DEMO_SET) ## unit tests, without root, in under a minute
+	tests/run $(UNITS)
+fuzz-smoke: $(FUZZERS) ## each fuzzer for some seconds
+	tests/fuzz/run --seconds 5 $(FUZZERS)
+fuzz: $(FUZZERS) ## each fuzzer for ten million executions
+	tests/fuzz/run --runs 10000000 $(FUZZERS)
+clean: ## remove everything built
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* fabric.yaml: which unikernels a fabric has, their images, policies and limits. Paths in the file are relative to it.
+ *
+ *   fabric: home                     # name, [a-z][a-z0-9-]*
+ *   schemas: ../schemas/home.binpb   # a descriptor set: protoc --descriptor_set_out --include_imports
+ *   run_dir: run                     # sockets, keys, logs, state; made with mode 0700
+ *   limits:                          # all optional; sizes take KiB, MiB; the values here are the defaults
+ *     message: 60KiB                 # largest payload
+ *     window: 128KiB                 # in flight per (sender, receiver), at least 64 KiB
+ *     decisions: 1000/s              # decision records per port before equal ones are merged
+ *     log_file: 16MiB                # size at which the decision log rotates
+ *     log_files: 4                   # how many are kept, the current one included
+ *   poll: sleep                      # sleep (default) or busy
+ *   unikernels:
+ *     - name: meter
+ *       image: ../images/meter.elf   # absent: a process endpoint joins by itself
+ *       policy: policy/meter.yaml
+ *       memory: 16MiB                # default 16 MiB
+ *       cpu: max                     # QEMU CPU model under emulation, default max
+ *       set: { interval_ms: 100 }    # the service's own configuration, scalars only
+ * Unknown keys are errors. */
+#ifndef FAB_CONFIG_H
+#define FAB_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guest-lib/launch.h"
+#include "policy/policy.h"
+
+struct fab_unikernel_config {
+	char *name;
+	char *image;        /* resolved path; NULL: a process endpoint */
+	char *policy;       /* resolved path */
+	uint64_t memory_bytes;
+	char *cpu;
+	uint32_t n_sets;
+	struct { char *key, *value; } set[WEFT_LAUNCH_SETS_MAX];
+	uint32_t line;      /* where it stands in fabric.yaml */
+};
+
+struct fab_config {
+	char *path;         /* of fabric.yaml */
+	char *name;
+	char *schemas;      /* resolved paths */
+	char *run_dir;
+	uint32_t message_max;        /* bytes */
+	uint32_t window;             /* bytes */
+	uint32_t decisions_per_s;
+	uint64_t log_file_bytes;
+	uint32_t log_files;
+	int busy;                    /* poll: busy */
+	uint32_t n;
+	struct fab_unikernel_config *u; /* port number is index + 1 */
+};
+
+/* Reads fabric.yaml. Returns 0 or -errno with file, line, text in err. Does not open what it names. */
+int fab_config_load(struct fab_config **c, const char *path, struct pol_err *err);
+/* The same from memory; path is only for messages and for resolving. For tests and fuzzing. */
+int fab_config_parse(struct fab_config **c, const char *path, const char *text, size_t len, struct pol_err *err);
+void fab_config_free(struct fab_config *c);
+
+/* Paths in the run directory, into out (PATH_MAX). All commands and weftd agree through these. */
+int fab_path_socket(const struct fab_config *c, const char *unikernel, char *out, size_t cap); /* run/NAME.sock */
+int fab_path_control(const struct fab_config *c, char *out, size_t cap);                       /* run/control.sock */
+int fab_path_log(const struct fab_config *c, char *out, size_t cap);                           /* run/decisions.jsonl */
+int fab_path_secret(const struct fab_config *c, const char *who, char *out, size_t cap);       /* run/keys/WHO.key */
+int fab_path_public(const struct fab_config *c, const char *who, char *out, size_t cap);       /* run/keys/WHO.pub */
+int fab_path_launch(const struct fab_config *c, const char *unikernel, char *out, size_t cap); /* run/NAME.launch */
+int fab_path_pid(const struct fab_config *c, const char *who, char *out, size_t cap);          /* run/WHO.pid */
+/* The fabric's own key is kept under the name "fabric" (so no unikernel may be called fabric or weftd). A key file
+ * holds 64 hex digits and a newline; .key has mode 0600. */
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A decision: what the fabric did with a message, as a fixed-size record that the data path writes into a ring and a
+ * writer takes out. Record and writer know nothing else of each other, so another writer can take its place. */
+#ifndef FAB_DECISION_H
+#define FAB_DECISION_H
+
+#include <stdint.h>
+
+#define FAB_DETAIL_MAX 48u
+
+/* 128 bytes, host byte order, no pointers.
+ *   0  8  id            1 and up, without gaps, over the fabric's life
+ *   8  8  time_ns       CLOCK_REALTIME
+ *  16  8  policy_epoch  of the policy set that decided
+ *  24  8  subject       0 where the message did not open
+ *  32  4  rule          rule id, 0: none
+ *  36  4  message_id    the sender's number, 0 where it is not known
+ *  40  4  len           bytes of payload, or of the frame where it is no record
+ *  44  4  offset        where in the payload the offence begins; 0 otherwise
+ *  48  4  count         1; more: this many alike (same sender, receiver, verdict, rule) were merged into one record
+ *  52  2  src           port number
+ *  54  2  dst           port number; 0: the fabric itself or not known
+ *  56  2  verdict       enum weft_verdict
+ *  58  1  kind          enum weft_kind, 0 where the message did not open
+ *  59  1  l4            frame_foreign: IP protocol
+ *  60  4  dst_ip        frame_foreign: IPv4 address, host order
+ *  64  2  src_l4        frame_foreign: L4 ports
+ *  66  2  dst_l4
+ *  68  4  0
+ *  72  8  0
+ *  80 48  detail        text, zero padded: field path, protocol found, risk */
+struct fab_decision {
+	uint64_t id;
+	uint64_t time_ns;
+	uint64_t policy_epoch;
+	uint64_t subject;
+	uint32_t rule;
+	uint32_t message_id;
+	uint32_t len;
+	uint32_t offset;
+	uint32_t count;
+	uint16_t src;
+	uint16_t dst;
+	uint16_t verdict;
+	uint8_t kind;
+	uint8_t l4;
+	uint32_t dst_ip;
+	uint16_t src_l4;
+	uint16_t dst_l4;
+	uint32_t zero0;
+	uint64_t zero1;
+	char detail[FAB_DETAIL_MAX];
+};
+_Static_assert(sizeof(struct fab_decision) == 128, "two cache lines");
+
+/* Single-producer single-consumer ring of decisions: data path to writer. */
+struct fab_decision_ring;
+struct fab_decision_ring *fab_decision_ring_make(uint32_t size); /* a power of two; NULL: no memory */
+void fab_decision_ring_free(struct fab_decision_ring *r);
+/* Producer: free slots now. The data path takes no more messages than it can record. */
+uint32_t fab_decision_ring_room(struct fab_decision_ring *r);
+void fab_decision_ring_put(struct fab_decision_ring *r, const struct fab_decision *d); /* asserts room */
+/* Consumer: takes up to n; returns how many. */
+uint32_t fab_decision_ring_take(struct fab_decision_ring *r, struct fab_decision *out, uint32_t n);
+
+#endif

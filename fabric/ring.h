@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The device side of a split virtqueue (VIRTIO 1.1, clause 2.6): our own walk over memory that the guest owns.
+ *
+ * Trust: desc, avail and everything they point to may change at any moment and hold anything. Each guest-owned word is
+ * read once into a local; a chain that breaks a rule is named and returned as an error, and the ring goes on with the
+ * next. Nothing here needs DPDK. One thread per ring.
+ *
+ * What is accepted: chains of up to FAB_CHAIN_MAX descriptors; a next index below the size; no INDIRECT; transmit
+ * chains device-readable only, receive chains device-writable only; each descriptor wholly inside one or several
+ * adjoining regions of the memory table; no descriptor of length zero counts towards data. */
+#ifndef FAB_RING_H
+#define FAB_RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guest-lib/virtio.h"
+
+#define FAB_RING_SIZE_MAX 32768u
+#define FAB_CHAIN_MAX 64u   /* descriptors in one chain */
+#define FAB_SEGS_MAX 96u    /* contiguous host pieces of one chain: descriptors may cross regions */
+#define FAB_REGIONS_MAX 32u
+
+struct fab_mem_region {
+	uint64_t gpa;  /* guest-physical start */
+	uint64_t size; /* bytes */
+	uint8_t *hva;  /* where it is mapped here */
+};
+
+struct fab_mem {
+	uint32_t n;
+	struct fab_mem_region region[FAB_REGIONS_MAX];
+};
+
+struct fab_ring {
+	struct virtq_desc *desc;   /* guest-owned */
+	struct virtq_avail *avail; /* guest-owned */
+	struct virtq_used *used;   /* ours to write, guest-readable */
+	const struct fab_mem *mem;
+	uint16_t size;             /* power of two */
+	uint16_t next_avail;       /* next entry of avail to take */
+	uint16_t next_used;        /* next entry of used to write, not yet published */
+	uint16_t published;        /* used->idx as the guest sees it */
+	uint16_t signalled;        /* used index at the last interrupt decision */
+	uint8_t event_idx;         /* VIRTIO_RING_F_EVENT_IDX was negotiated */
+	uint8_t signalled_valid;
+	uint8_t broken;            /* avail index ran away by more than size: the ring is dead until re-attached */
+};
+
+/* One piece of host memory of a chain. */
+struct fab_seg {
+	uint8_t *ptr;
+	uint32_t len; /* bytes, not 0 */
+};
+
+struct fab_chain {
+	uint16_t head;      /* what goes into the used ring */
+	uint16_t n;         /* pieces in seg */
+	uint32_t len;       /* their sum */
+	struct fab_seg seg[FAB_SEGS_MAX];
+};
+
+enum fab_chain_status {
+	FAB_CHAIN_OK = 0,
+	FAB_CHAIN_NONE,    /* the ring has no more */
+	FAB_CHAIN_BAD,     /* loop, bad index, indirect, wrong direction, too many; head is set, give it back as used */
+	FAB_CHAIN_ADDRESS, /* points outside the guest's memory; likewise */
+	FAB_CHAIN_DEAD     /* the ring itself is broken (head index beyond size, avail ran away): stop using it */
+};
+
+/* How many chains wait now (one read of avail->idx). Sets broken when the index is more than size ahead. */
+uint16_t fab_ring_pending(struct fab_ring *r);
+
+/* Takes the next chain; `writable` says which direction its descriptors must have. Advances next_avail except for
+ * NONE and DEAD. */
+enum fab_chain_status fab_ring_take(struct fab_ring *r, int writable, struct fab_chain *c);
+/* Puts the last n taken chains back (they were not given as used). */
+void fab_ring_untake(struct fab_ring *r, uint16_t n);
+
+/* Marks a chain used with len bytes written; visible to the guest after fab_ring_publish(). */
+void fab_ring_use(struct fab_ring *r, uint16_t head, uint32_t len);
+/* Publishes used entries. Returns 1 when the guest wants an interrupt for them. */
+int fab_ring_publish(struct fab_ring *r);
+
+/* Asks the guest to notify (1) or not (0) when it adds chains. After asking, look again: a chain may have come. */
+void fab_ring_want_kick(struct fab_ring *r, int want);
+
+/* Copies the chain's bytes from `offset` into out, at most len. Returns how many. Reads each byte once. */
+uint32_t fab_chain_read(const struct fab_chain *c, uint32_t offset, uint8_t *out, uint32_t len);
+/* Copies len bytes into the chain at offset. Returns how many fitted. */
+uint32_t fab_chain_write(const struct fab_chain *c, uint32_t offset, const uint8_t *in, uint32_t len);
+
+/* Finds the host address of guest-physical range [gpa, gpa+len): appends pieces to c. 0, or -1 outside. */
+int fab_mem_append(const struct fab_mem *mem, uint64_t gpa, uint32_t len, struct fab_chain *c);
+
+#endif

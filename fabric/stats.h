@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Counters of the data path. One writer (the worker thread); anyone may read them at any time: each is a naturally
+ * aligned 64-bit word, so a reader sees a value that was true at some moment. */
+#ifndef FAB_STATS_H
+#define FAB_STATS_H
+
+#include <stdint.h>
+
+#include "guest-lib/verdict.h"
+
+enum fab_stage_id {
+	FAB_STAGE_TAKE,
+	FAB_STAGE_SESSION,
+	FAB_STAGE_ROUTE,
+	FAB_STAGE_ADMIT,
+	FAB_STAGE_VALIDATE,
+	FAB_STAGE_INSPECT,
+	FAB_STAGE_DECIDE,
+	FAB_STAGE_DELIVER,
+	FAB_STAGE_COUNT
+};
+
+struct fab_stage_counters {
+	uint64_t bursts;
+	uint64_t messages;
+	uint64_t cycles; /* TSC */
+};
+
+enum fab_port_state { FAB_PORT_DETACHED = 0, FAB_PORT_ATTACHED = 1, FAB_PORT_UP = 2 /* has a live session */ };
+
+struct fab_port_counters {
+	uint64_t verdict[WEFT_VERDICT_MAX]; /* what became of what this port sent, by verdict number */
+	uint64_t frames_taken;              /* chains taken from its transmit ring */
+	uint64_t bytes_taken;
+	uint64_t messages_delivered;        /* sealed into its receive ring, control messages not counted */
+	uint64_t bytes_delivered;           /* their payload */
+	uint64_t control_delivered;         /* verdicts, credits, welcomes, handshakes, resets, ARP answers */
+	uint64_t handshakes;                /* sessions that went live */
+	uint64_t attaches;                  /* times that a device started on the socket */
+	uint64_t queued_bytes;              /* now waiting for room in its receive ring */
+	uint64_t state;                     /* enum fab_port_state, now */
+	uint64_t decisions_merged;          /* refusals that share a record with others */
+};
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Policies: one YAML file per unikernel becomes, together with the schema set, one immutable table keyed on
+ * (source, destination, subject). Default deny at both ends: a message passes only where the sender's file has a send
+ * rule and the receiver's file a receive rule for it. pol_decide() is the only evaluator. */
+#ifndef POL_POLICY_H
+#define POL_POLICY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sch_set;
+
+#define POL_RULES_MAX 1000000u       /* in all files together */
+#define POL_FILE_BYTES_MAX (1u << 20)
+#define POL_CARRIES_MAX 16u          /* content protocols per rule */
+
+struct pol_err {
+	char file[160];
+	uint32_t line;   /* from 1; 0 where no line applies */
+	uint32_t column; /* from 1; 0 likewise */
+	char text[320];  /* what is wrong, and what would be right */
+};
+
+/* Who exists; borrowed during pol_compile. Port numbers are index + 1. */
+struct pol_unikernel {
+	const char *name;
+	const char *policy_path; /* as it shall appear in messages */
+};
+
+enum pol_answer {
+	POL_ALLOW = 0,
+	POL_SEND_DENIED,     /* no send rule */
+	POL_RECEIVE_DENIED,  /* no receive rule */
+	POL_TOO_LARGE,
+	POL_OVER_RATE,
+	POL_SUBJECT_UNKNOWN, /* no such type or method in the schema set */
+};
+
+/* One direction of one conversation: what both sides' rules come to. One cache line. */
+struct pol_entry {
+	uint64_t subject;     /* hash of the type's or method's full name */
+	uint16_t src, dst;    /* port numbers */
+	uint32_t send_rule;   /* rule ids; what refuses names the one that refused */
+	uint32_t receive_rule;
+	uint32_t max_bytes;   /* payload, the smaller of both */
+	uint32_t max_by;      /* the rule that set it */
+	uint32_t bucket[2];   /* index + 1 of a rate bucket of the send and the receive rule, 0: no limit */
+	uint32_t type;        /* schema type of the payload (a method's input) */
+	uint32_t reply_type;  /* a method's output, UINT32_MAX for a one-way type */
+	uint32_t content;     /* index of the content set, 0: nothing recognised may pass */
+	uint8_t log;          /* deliveries are recorded too */
+	uint8_t is_method;
+	uint8_t pad[6];
+};
+_Static_assert(sizeof(struct pol_entry) == 64, "one cache line");
+
+struct pol_set; /* compiled, immutable */
+
+/* Reads every unikernel's file and compiles. Returns 0, or -errno and err names file, line and what would be right.
+ * The schema set must outlive the result. epoch: stored, returned by pol_epoch. */
+int pol_compile(struct pol_set **set, const struct pol_unikernel *u, uint32_t n, const struct sch_set *schemas,
+		uint64_t epoch, struct pol_err *err);
+void pol_set_free(struct pol_set *set);
+uint64_t pol_epoch(const struct pol_set *set);
+
+/* Rate buckets are the caller's, one array per data-path thread: pol_bucket_count() entries, zeroed at start. */
+struct pol_bucket {
+	uint64_t full_at_ns; /* when the bucket is full again */
+};
+uint32_t pol_bucket_count(const struct pol_set *set);
+
+struct pol_decision {
+	const struct pol_entry *entry; /* NULL when no entry exists */
+	enum pol_answer answer;
+	uint32_t rule;                 /* the rule that decided; for default deny the file's `send:` or `receive:` line */
+};
+
+/* Decides for one message or request; takes from the rate buckets only when the answer is POL_ALLOW. A reply needs
+ * no call: it is allowed by its open request. Pure but for buckets. */
+struct pol_decision pol_decide(const struct pol_set *set, struct pol_bucket *buckets, uint16_t src, uint16_t dst,
+			       uint64_t subject, uint32_t payload_bytes, uint64_t now_ns);
+
+/* What stands behind a rule id. Texts live as long as the set. */
+struct pol_rule_info {
+	const char *file;  /* the policy file's path as given */
+	uint32_t line;     /* from 1 */
+	const char *owner; /* the unikernel whose file it is */
+	const char *text;  /* one line for a person: "send demo.Reading to hub", "default: send nothing else" */
+};
+/* NULL for an id that the set does not have. Id 0 is none. */
+const struct pol_rule_info *pol_rule(const struct pol_set *set, uint32_t rule);
+uint32_t pol_rule_count(const struct pol_set *set);
+
+/* The name of a subject hash ("demo.Reading", "demo.Valve/Act"), or NULL. */
+const char *pol_subject_name(const struct pol_set *set, uint64_t subject);
+
+/* Content set `content` of an entry: names of nDPI protocols that opaque fields may carry. Returns how many. */
+uint32_t pol_content(const struct pol_set *set, uint32_t content, const char *const **names);
+uint32_t pol_content_count(const struct pol_set *set);
+
+/* Enumerates the (src, dst) pairs that can ever carry a message or a reply: calls fn for each, once. */
+void pol_pairs(const struct pol_set *set, void (*fn)(void *arg, uint16_t src, uint16_t dst), void *arg);
+
+/* Walks all entries (for tools and tests). */
+uint32_t pol_entry_count(const struct pol_set *set);
+const struct pol_entry *pol_entry_get(const struct pol_set *set, uint32_t i);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Schema sets: a protobuf descriptor set becomes flat, immutable tables; the validator walks them over wire bytes.
+ * Strict mode accepts only bytes that mean exactly one thing to every protobuf parser; conformant mode answers as a
+ * conformant parser does. Source: protobuf.dev "Encoding", descriptor.proto. */
+#ifndef SCH_SCHEMA_H
+#define SCH_SCHEMA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reason.h"
+
+/* Limits; README.md repeats them. */
+#define SCH_DEPTH_MAX 32u              /* nested messages, strict mode, unless sch_limits says less */
+#define SCH_CONFORMANT_DEPTH_MAX 100u  /* what Google's parsers take by default */
+#define SCH_SET_BYTES_MAX (64u << 20)  /* a descriptor set file */
+#define SCH_SPANS_MAX 64u              /* opaque fields reported per message */
+#define SCH_PATH_MAX 80u               /* bytes of a rendered field path */
+
+struct sch_set;  /* compiled set: immutable, any number of threads may read it */
+
+struct sch_err {
+	char file[160];  /* the .proto or descriptor set that is wrong, "" where none */
+	char where[160]; /* full name of the message, field, service or method; "" where none */
+	char text[240];  /* what is wrong and what would be right */
+};
+
+/* Compiles a FileDescriptorSet (protoc --descriptor_set_out --include_imports). Returns 0 and a set to be freed with
+ * sch_set_free, or -errno with err filled. Hostile bytes are refused, never trusted. */
+int sch_set_compile(struct sch_set **set, const void *fdset, size_t len, struct sch_err *err);
+int sch_set_load(struct sch_set **set, const char *path, struct sch_err *err); /* from a file */
+void sch_set_free(struct sch_set *set);
+
+/* A message type's number in the set by its full name ("demo.Reading", no leading dot), or -1. */
+int32_t sch_type_find(const struct sch_set *set, const char *full_name);
+uint32_t sch_type_count(const struct sch_set *set);
+const char *sch_type_name(const struct sch_set *set, uint32_t type); /* full name; valid with the set */
+
+/* Service methods, "demo.Valve/Act". */
+struct sch_method {
+	const char *name;   /* full name with a slash before the method */
+	uint32_t input;     /* type number */
+	uint32_t output;
+};
+uint32_t sch_method_count(const struct sch_set *set);
+const struct sch_method *sch_method_get(const struct sch_set *set, uint32_t i);
+int32_t sch_method_find(const struct sch_set *set, const char *name);
+
+/* Opaque content found while validating: bytes and string fields, in wire order. */
+struct sch_span {
+	uint32_t offset; /* into the message */
+	uint32_t len;    /* bytes, never 0 */
+	uint32_t field;  /* table index of the field, for sch_field_name */
+};
+
+/* The outcome. Only reason is set when it is SCH_OK, and the spans. */
+struct sch_result {
+	enum sch_reason reason;
+	uint32_t offset;      /* where in the message the offence begins */
+	uint32_t n_spans;     /* recorded; more opaque fields than SCH_SPANS_MAX set spans_cut */
+	uint8_t spans_cut;
+	uint8_t depth;        /* entries used in path */
+	struct {              /* from the outermost field to the offending one */
+		uint32_t field;   /* table index, or UINT32_MAX for a number that the schema does not have */
+		uint32_t number;  /* field number on the wire */
+		uint32_t element; /* index within a repeated field, UINT32_MAX where it is singular */
+	} path[SCH_DEPTH_MAX + 1];
+	struct sch_span span[SCH_SPANS_MAX];
+};
+
+/* Validates len bytes as a message of the type. Pure: reads the set and the bytes, writes *r; no allocation, no
+ * recursion; cost linear in len. Strict. Returns r->reason. Any thread. */
+enum sch_reason sch_validate(const struct sch_set *set, uint32_t type, const uint8_t *msg, size_t len,
+			     struct sch_result *r);
+
+/* As a conformant parser would answer (protobuf 3.21 C++ behaviour): unknown fields, groups, repeats and non-canonical
+ * varints pass; SCH_REQUIRED only where required_too. Spans are not recorded. */
+enum sch_reason sch_validate_conformant(const struct sch_set *set, uint32_t type, const uint8_t *msg, size_t len,
+					int required_too, struct sch_result *r);
+
+const char *sch_reason_name(enum sch_reason reason);
+const char *sch_field_name(const struct sch_set *set, uint32_t field); /* short name */
+/* Renders the path: "lines[2].note", or "lines[2].#19" for an unknown field. Always terminated. Returns its length. */
+size_t sch_path_render(const struct sch_set *set, const struct sch_result *r, char *out, size_t cap);
+
+#endif
