@@ -50,7 +50,7 @@ struct pol_entry {
 	uint32_t content;     /* index of the content set, 0: nothing recognised may pass */
 	uint8_t log;          /* deliveries are recorded too */
 	uint8_t is_method;
-	uint8_t pad[6];
+	uint8_t pad[14];
 };
 _Static_assert(sizeof(struct pol_entry) == 64, "one cache line");
 
