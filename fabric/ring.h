@@ -39,6 +39,7 @@ struct fab_ring {
 	const struct fab_mem *mem;
 	uint16_t size;             /* power of two */
 	uint16_t next_avail;       /* next entry of avail to take */
+	uint16_t seen_avail;       /* avail->idx as last read */
 	uint16_t next_used;        /* next entry of used to write, not yet published */
 	uint16_t published;        /* used->idx as the guest sees it */
 	uint16_t signalled;        /* used index at the last interrupt decision */
@@ -65,7 +66,7 @@ enum fab_chain_status {
 	FAB_CHAIN_NONE,    /* the ring has no more */
 	FAB_CHAIN_BAD,     /* loop, bad index, indirect, wrong direction, too many; head is set, give it back as used */
 	FAB_CHAIN_ADDRESS, /* points outside the guest's memory; likewise */
-	FAB_CHAIN_DEAD     /* the ring itself is broken (head index beyond size, avail ran away): stop using it */
+	FAB_CHAIN_DEAD     /* the ring itself is broken (head index beyond size, avail ran away); said once, then NONE */
 };
 
 /* How many chains wait now (one read of avail->idx). Sets broken when the index is more than size ahead. */
@@ -87,10 +88,11 @@ void fab_ring_want_kick(struct fab_ring *r, int want);
 
 /* Copies the chain's bytes from `offset` into out, at most len. Returns how many. Reads each byte once. */
 uint32_t fab_chain_read(const struct fab_chain *c, uint32_t offset, uint8_t *out, uint32_t len);
-/* Copies len bytes into the chain at offset. Returns how many fitted. */
-uint32_t fab_chain_write(const struct fab_chain *c, uint32_t offset, const uint8_t *in, uint32_t len);
+/* Copies len bytes into the n pieces at offset. Returns how many fitted. */
+uint32_t fab_segs_write(const struct fab_seg *seg, uint32_t n, uint32_t offset, const uint8_t *in, uint32_t len);
 
-/* Finds the host address of guest-physical range [gpa, gpa+len): appends pieces to c. 0, or -1 outside. */
-int fab_mem_append(const struct fab_mem *mem, uint64_t gpa, uint32_t len, struct fab_chain *c);
+/* Finds the host address of guest-physical range [gpa, gpa+len): appends pieces to c. FAB_CHAIN_OK, _ADDRESS, or
+ * _BAD where c has no piece left. */
+enum fab_chain_status fab_mem_append(const struct fab_mem *mem, uint64_t gpa, uint32_t len, struct fab_chain *c);
 
 #endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The device side of a split virtqueue: taking chains out of guest-owned rings and giving them back. What the bytes
+ * mean is the stages' business. */
+#include "ring.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Guest-owned words are read through these: once, whole, in the order written here. */
+static uint16_t read16(const uint16_t *p)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
+static struct virtq_desc read_desc(const struct virtq_desc *d)
+{
+	return (struct virtq_desc){
+		.addr = __atomic_load_n(&d->addr, __ATOMIC_RELAXED),
+		.len = __atomic_load_n(&d->len, __ATOMIC_RELAXED),
+		.flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED),
+		.next = __atomic_load_n(&d->next, __ATOMIC_RELAXED),
+	};
+}
+
+static uint16_t mask_of(const struct fab_ring *r)
+{
+	return (uint16_t)(r->size - 1u);
+}
+
+/* The driver's used_event follows its ring, the device's avail_event follows the used ring (clause 2.6.7, 2.6.10). */
+static uint16_t *used_event(const struct fab_ring *r)
+{
+	return &r->avail->ring[r->size];
+}
+
+static uint16_t *avail_event(const struct fab_ring *r)
+{
+	return (uint16_t *)(void *)&r->used->ring[r->size];
+}
+
+uint16_t fab_ring_pending(struct fab_ring *r)
+{
+	uint16_t n;
+
+	if (r->broken)
+		return 0;
+	r->seen_avail = __atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE);
+	n = (uint16_t)(r->seen_avail - r->next_avail);
+	if (n > r->size) {
+		r->broken = 1;
+		return 0;
+	}
+	return n;
+}
+
+enum fab_chain_status fab_mem_append(const struct fab_mem *mem, uint64_t gpa, uint32_t len, struct fab_chain *c)
+{
+	/* Each turn takes a piece or ends. */
+	while (len > 0) {
+		const struct fab_mem_region *in = NULL;
+
+		for (uint32_t i = 0; i < mem->n; i++) {
+			if (gpa - mem->region[i].gpa < mem->region[i].size) {
+				in = &mem->region[i];
+				break;
+			}
+		}
+		if (in == NULL)
+			return FAB_CHAIN_ADDRESS;
+		if (c->n == FAB_SEGS_MAX)
+			return FAB_CHAIN_BAD;
+
+		uint64_t room = in->size - (gpa - in->gpa);
+		uint32_t take = room < len ? (uint32_t)room : len;
+		uint64_t end;
+
+		c->seg[c->n++] = (struct fab_seg){.ptr = in->hva + (gpa - in->gpa), .len = take};
+		if (__builtin_add_overflow(c->len, take, &c->len))
+			return FAB_CHAIN_BAD;
+		if (__builtin_add_overflow(gpa, (uint64_t)take, &end) && len > take)
+			return FAB_CHAIN_ADDRESS;
+		gpa = end;
+		len -= take;
+	}
+	return FAB_CHAIN_OK;
+}
+
+static enum fab_chain_status walk(const struct fab_ring *r, int writable, struct fab_chain *c)
+{
+	uint16_t at = c->head;
+	uint32_t limit = r->size < FAB_CHAIN_MAX ? r->size : FAB_CHAIN_MAX;
+
+	for (uint32_t i = 0; i < limit; i++) {
+		struct virtq_desc d = read_desc(&r->desc[at]);
+		enum fab_chain_status st;
+
+		if (d.flags & ~(VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE))
+			return FAB_CHAIN_BAD; /* indirect was not offered, other bits do not exist */
+		if (((d.flags & VIRTQ_DESC_F_WRITE) != 0) != (writable != 0))
+			return FAB_CHAIN_BAD;
+		st = fab_mem_append(r->mem, d.addr, d.len, c);
+		if (st != FAB_CHAIN_OK)
+			return st;
+		if (!(d.flags & VIRTQ_DESC_F_NEXT))
+			return c->len > 0 ? FAB_CHAIN_OK : FAB_CHAIN_BAD;
+		if (d.next >= r->size)
+			return FAB_CHAIN_BAD;
+		at = d.next;
+	}
+	return FAB_CHAIN_BAD; /* a loop, or longer than we serve */
+}
+
+enum fab_chain_status fab_ring_take(struct fab_ring *r, int writable, struct fab_chain *c)
+{
+	uint16_t head;
+
+	c->n = 0;
+	c->len = 0;
+	c->head = 0;
+	if (r->broken)
+		return FAB_CHAIN_NONE;
+	if (r->next_avail == r->seen_avail && fab_ring_pending(r) == 0)
+		return r->broken ? FAB_CHAIN_DEAD : FAB_CHAIN_NONE;
+
+	head = read16(&r->avail->ring[r->next_avail & mask_of(r)]);
+	if (head >= r->size) {
+		r->broken = 1;
+		return FAB_CHAIN_DEAD;
+	}
+	r->next_avail++;
+	c->head = head;
+	return walk(r, writable, c);
+}
+
+void fab_ring_untake(struct fab_ring *r, uint16_t n)
+{
+	r->next_avail = (uint16_t)(r->next_avail - n);
+}
+
+void fab_ring_use(struct fab_ring *r, uint16_t head, uint32_t len)
+{
+	struct virtq_used_elem *e = &r->used->ring[r->next_used & mask_of(r)];
+
+	__atomic_store_n(&e->id, head, __ATOMIC_RELAXED);
+	__atomic_store_n(&e->len, len, __ATOMIC_RELAXED);
+	r->next_used++;
+}
+
+int fab_ring_publish(struct fab_ring *r)
+{
+	uint16_t old = r->signalled, now = r->next_used;
+
+	if (now == r->published)
+		return 0;
+	__atomic_store_n(&r->used->idx, now, __ATOMIC_RELEASE);
+	r->published = now;
+	/* The index must be out before the guest's wish is read: it reads them in the opposite order. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!r->event_idx)
+		return !(read16(&r->avail->flags) & VIRTQ_AVAIL_F_NO_INTERRUPT);
+
+	uint16_t event = read16(used_event(r));
+	int valid = r->signalled_valid;
+
+	r->signalled = now;
+	r->signalled_valid = 1;
+	return !valid || (uint16_t)(now - event - 1u) < (uint16_t)(now - old);
+}
+
+void fab_ring_want_kick(struct fab_ring *r, int want)
+{
+	if (r->event_idx) {
+		/* An event index that was just passed is not crossed again for 65,535 chains. */
+		uint16_t at = want ? r->next_avail : (uint16_t)(r->next_avail - 1u);
+
+		__atomic_store_n(avail_event(r), at, __ATOMIC_RELAXED);
+	} else {
+		__atomic_store_n(&r->used->flags, want ? 0 : VIRTQ_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+	}
+	if (want)
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+uint32_t fab_chain_read(const struct fab_chain *c, uint32_t offset, uint8_t *out, uint32_t len)
+{
+	uint32_t done = 0;
+
+	for (uint32_t i = 0; i < c->n && done < len; i++) {
+		uint32_t have = c->seg[i].len;
+
+		if (offset >= have) {
+			offset -= have;
+			continue;
+		}
+		uint32_t n = have - offset < len - done ? have - offset : len - done;
+
+		memcpy(out + done, c->seg[i].ptr + offset, n);
+		done += n;
+		offset = 0;
+	}
+	return done;
+}
+
+uint32_t fab_segs_write(const struct fab_seg *seg, uint32_t n_segs, uint32_t offset, const uint8_t *in, uint32_t len)
+{
+	uint32_t done = 0;
+
+	for (uint32_t i = 0; i < n_segs && done < len; i++) {
+		uint32_t have = seg[i].len;
+
+		if (offset >= have) {
+			offset -= have;
+			continue;
+		}
+		uint32_t n = have - offset < len - done ? have - offset : len - done;
+
+		memcpy(seg[i].ptr + offset, in + done, n);
+		done += n;
+		offset = 0;
+	}
+	return done;
+}
