@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Decisions as JSON and as sentences. The writer is control.c; the reader is `weft tail`. */
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "fabric/config.h"
+#include "fabric/decision.h"
+#include "fabric/decision_json.h"
+#include "guest-lib/verdict.h"
+#include "guest-lib/wire.h"
+
+#define TEXT_MAX 512u /* bytes of a rule's text, its file or a subject in a line: longer ones are cut */
+
+/* Length of the well-formed UTF-8 character at p (Unicode 15, table 3-7), its code point in *cp; 0: not one. */
+static size_t utf8_char(const unsigned char *p, size_t len, uint32_t *cp)
+{
+	if (p[0] < 0x80) {
+		*cp = p[0];
+		return 1;
+	}
+	size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+	if (p[0] < 0xc2 || p[0] > 0xf4 || len < n)
+		return 0;
+	uint32_t c = p[0] & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3fu);
+	}
+	static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	*cp = c;
+	return n;
+}
+
+static int shows_as_itself(uint32_t c)
+{
+	return c >= 0x20 && !(c >= 0x7f && c <= 0x9f) && c != 0x061c && !(c >= 0x200b && c <= 0x200f) &&
+	       !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2060 && c <= 0x2069) && c != 0xfeff;
+}
+
+char *fab_text_clean(char *out, size_t cap, const char *in, size_t in_len)
+{
+	size_t o = 0;
+	for (size_t i = 0; i < in_len && in[i];) {
+		uint32_t c = 0;
+		size_t n = utf8_char((const unsigned char *)in + i, in_len - i, &c);
+		int keep = n && shows_as_itself(c);
+		size_t put = keep ? n : 1;
+		if (o + put + 1 > cap)
+			break;
+		if (keep)
+			memcpy(out + o, in + i, n);
+		else
+			out[o] = '?';
+		o += put;
+		i += n ? n : 1;
+	}
+	if (cap)
+		out[o] = 0;
+	return out;
+}
+
+static json_t *clean_string(const char *s, size_t len)
+{
+	char buf[TEXT_MAX];
+	return json_string(fab_text_clean(buf, sizeof buf, s, len));
+}
+
+static json_t *port_name(const struct fab_config *c, uint16_t port)
+{
+	if (!port || port > c->n)
+		return json_null();
+	return json_string(c->u[port - 1].name);
+}
+
+static const char *kind_name(uint8_t kind)
+{
+	switch (kind) {
+	case WEFT_KIND_ONEWAY:
+		return "oneway";
+	case WEFT_KIND_REQUEST:
+		return "request";
+	case WEFT_KIND_REPLY:
+		return "reply";
+	default:
+		return NULL;
+	}
+}
+
+static json_t *time_string(uint64_t ns)
+{
+	time_t s = (time_t)(ns / 1000000000u);
+	struct tm tm;
+	char buf[48], whole[32] = "";
+	if (gmtime_r(&s, &tm))
+		strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf, sizeof buf, "%s.%06" PRIu64 "Z", whole, ns % 1000000000u / 1000u);
+	return json_string(buf);
+}
+
+static json_t *subject_name(const struct pol_set *policy, uint64_t subject)
+{
+	if (!subject)
+		return json_null();
+	const char *name = policy ? pol_subject_name(policy, subject) : NULL;
+	if (name)
+		return clean_string(name, SIZE_MAX);
+	char hex[24];
+	snprintf(hex, sizeof hex, "0x%016" PRIx64, subject);
+	return json_string(hex);
+}
+
+static json_t *rule_object(const struct pol_set *policy, uint32_t rule)
+{
+	if (!rule)
+		return json_null();
+	const struct pol_rule_info *info = policy ? pol_rule(policy, rule) : NULL;
+	if (!info)
+		return json_pack("{s:I}", "id", (json_int_t)rule);
+	return json_pack("{s:I, s:o, s:I, s:o}", "id", (json_int_t)rule, "file", clean_string(info->file, SIZE_MAX),
+			 "line", (json_int_t)info->line, "text", clean_string(info->text, SIZE_MAX));
+}
+
+static json_t *frame_object(const struct fab_decision *d)
+{
+	char ip[INET_ADDRSTRLEN] = "", l4[8];
+	struct in_addr a = { .s_addr = htonl(d->dst_ip) };
+	if (d->dst_ip)
+		inet_ntop(AF_INET, &a, ip, sizeof ip);
+	const char *name = d->l4 == IPPROTO_TCP    ? "tcp"
+			   : d->l4 == IPPROTO_UDP  ? "udp"
+			   : d->l4 == IPPROTO_ICMP ? "icmp"
+						   : NULL;
+	if (!name && d->l4) {
+		snprintf(l4, sizeof l4, "%u", d->l4);
+		name = l4;
+	}
+	return json_pack("{s:o, s:s?, s:s?, s:i, s:i}", "protocol", clean_string(d->detail, sizeof d->detail), "l4", name,
+			 "dst_ip", ip[0] ? ip : NULL, "src_port", (int)d->src_l4, "dst_port", (int)d->dst_l4);
+}
+
+/* A foreign frame's receiver is whoever has its address. */
+static uint16_t receiver(const struct fab_decision *d, const struct fab_config *c)
+{
+	if (d->dst || d->verdict != WEFT_V_FRAME_FOREIGN || !d->dst_ip)
+		return d->dst;
+	for (uint32_t port = 1; port <= c->n; port++)
+		if (weft_ipv4((uint16_t)port) == d->dst_ip)
+			return (uint16_t)port;
+	return 0;
+}
+
+size_t fab_decision_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_config *c,
+			 const struct pol_set *policy, uint64_t boot)
+{
+	char boot_hex[24];
+	snprintf(boot_hex, sizeof boot_hex, "%016" PRIx64, boot);
+	json_t *o = json_pack("{s:I, s:s, s:o, s:s, s:b, s:o, s:o, s:o, s:s?, s:I, s:o, s:I, s:I, s:I, s:o, s:I}",
+			      "id", (json_int_t)d->id, "boot", boot_hex, "time", time_string(d->time_ns),
+			      "verdict", weft_verdict_name(d->verdict), "passed", d->verdict == WEFT_V_PASSED,
+			      "from", port_name(c, d->src), "to", port_name(c, receiver(d, c)),
+			      "subject", subject_name(policy, d->subject), "kind", kind_name(d->kind),
+			      "message_id", (json_int_t)d->message_id, "rule", rule_object(policy, d->rule),
+			      "len", (json_int_t)d->len, "offset", (json_int_t)d->offset, "count", (json_int_t)d->count,
+			      "detail", clean_string(d->detail, sizeof d->detail),
+			      "policy_epoch", (json_int_t)d->policy_epoch);
+	if (!o)
+		return 0;
+	if (d->verdict == WEFT_V_FRAME_FOREIGN && json_object_set_new(o, "frame", frame_object(d)) < 0) {
+		json_decref(o);
+		return 0;
+	}
+	size_t n = json_dumpb(o, line, FAB_LOG_LINE_MAX - 1, JSON_COMPACT);
+	json_decref(o);
+	if (!n || n > FAB_LOG_LINE_MAX - 1)
+		return 0;
+	line[n] = '\n';
+	return n + 1;
+}
+
+static const char *text_of(const json_t *o, const char *key, const char *absent)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : absent;
+}
+
+char *fab_decision_text(const json_t *o, char *out, size_t cap)
+{
+	const char *from = text_of(o, "from", "?"), *to = text_of(o, "to", NULL);
+	const char *verdict = text_of(o, "verdict", "?"), *detail = text_of(o, "detail", "");
+	const json_t *frame = json_object_get(o, "frame"), *rule = json_object_get(o, "rule");
+	const char *what = text_of(o, "subject", NULL);
+	int passed = json_is_true(json_object_get(o, "passed"));
+	char raw[2048];
+	size_t n = 0;
+	if (frame) {
+		what = text_of(frame, "protocol", "?");
+		if (!to)
+			to = text_of(frame, "dst_ip", NULL);
+		detail = ""; /* it is the protocol again */
+	}
+	if (!what)
+		what = "a record that did not open";
+#define ADD(...)                                                                                                       \
+	do {                                                                                                           \
+		int w = snprintf(raw + n, sizeof raw - n, __VA_ARGS__);                                                \
+		n = w < 0 || (size_t)w >= sizeof raw - n ? sizeof raw - 1 : n + (size_t)w;                            \
+	} while (0)
+	ADD("%s %s %s", from, passed ? "sent" : "tried", what);
+	if (to)
+		ADD(" to %s", to);
+	if (passed)
+		ADD(": passed");
+	else
+		ADD(": refused (%s)", verdict);
+	if (detail[0])
+		ADD(": %s", detail);
+	const char *file = text_of(rule, "file", NULL);
+	if (file)
+		ADD(" [%s:%lld %s]", file, (long long)json_integer_value(json_object_get(rule, "line")),
+		    text_of(rule, "text", ""));
+	json_int_t count = json_integer_value(json_object_get(o, "count"));
+	if (count > 1)
+		ADD(" x%lld", (long long)count);
+#undef ADD
+	return fab_text_clean(out, cap, raw, n);
+}
