@@ -68,6 +68,8 @@ DPDK_SRCS := fabric/weftd.c fabric/vhost.c
 CLI_SRCS := $(filter fabric/weft.c fabric/cli_%.c,$(wildcard fabric/*.c))
 FABRIC_SRCS := $(filter-out $(DPDK_SRCS) $(CLI_SRCS),$(wildcard fabric/*.c))
 GUEST_SRCS := $(wildcard guest-lib/*.c)
+# What a unikernel gets: all but the Linux process port.
+GUEST_CORE_SRCS := $(filter-out %_linux.c,$(GUEST_SRCS))
 SCH_SRCS := $(wildcard schemas/*.c)
 POL_SRCS := $(wildcard policy/*.c)
 DPI_SRCS := $(wildcard dpi/*.c)
@@ -89,10 +91,10 @@ LIB := $(BUILD)/libweft.a
 GUEST_LIB := $(BUILD)/libweft-guest.a
 $(LIB): $(call obj,$(LIB_SRCS)) $(GEN_OBJS)
 	@rm -f $@
-	ar rcs $@ $^
+	ar rcsP $@ $^
 $(GUEST_LIB): $(call obj,$(GUEST_SRCS))
 	@rm -f $@
-	ar rcs $@ $^
+	ar rcsP $@ $^
 
 WEFTD := $(BUILD)/bin/weftd
 WEFT := $(BUILD)/bin/weft
@@ -134,7 +136,7 @@ $(FUZZ)/obj/%.o: %.c $(BUILD)/config.mk | $(DESC_C)
 	$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(WARN) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 $(FUZZ_LIB): $(patsubst %.c,$(FUZZ)/obj/%.o,$(LIB_SRCS)) $(FUZZ)/obj/gen/google/protobuf/descriptor.pb-c.o
 	@rm -f $@
-	ar rcs $@ $^
+	ar rcsP $@ $^
 $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS) -o $@
 
