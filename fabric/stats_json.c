@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Counters and tallies as JSON. The counters' meanings are stats.h's matter. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fabric/stats_json.h"
+#include "fabric/writer.h"
+
+static json_int_t count(const uint64_t *word)
+{
+	return (json_int_t)__atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+/* Non-zero counters by verdict name. */
+static json_t *verdicts_json(const uint64_t counter[WEFT_VERDICT_MAX])
+{
+	json_t *o = json_object();
+	for (uint32_t v = 0; o && v < WEFT_VERDICT_MAX; v++) {
+		json_int_t n = count(&counter[v]);
+		if (n && json_object_set_new(o, weft_verdict_name(v), json_integer(n)) < 0) {
+			json_decref(o);
+			return NULL;
+		}
+	}
+	return o;
+}
+
+static const char *state_name(uint64_t state)
+{
+	switch (state) {
+	case FAB_PORT_DETACHED:
+		return "detached";
+	case FAB_PORT_ATTACHED:
+		return "attached";
+	case FAB_PORT_UP:
+		return "up";
+	default:
+		return "?";
+	}
+}
+
+static json_t *port_json(const char *name, uint32_t port, const struct fab_port_counters *c)
+{
+	return json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+			 "name", name, "port", (json_int_t)port,
+			 "state", state_name(__atomic_load_n(&c->state, __ATOMIC_RELAXED)),
+			 "frames_taken", count(&c->frames_taken), "bytes_taken", count(&c->bytes_taken),
+			 "messages_delivered", count(&c->messages_delivered),
+			 "bytes_delivered", count(&c->bytes_delivered),
+			 "control_delivered", count(&c->control_delivered), "handshakes", count(&c->handshakes),
+			 "attaches", count(&c->attaches), "queued_bytes", count(&c->queued_bytes),
+			 "decisions_merged", count(&c->decisions_merged), "verdicts", verdicts_json(c->verdict));
+}
+
+static json_t *ports_json(const struct fab_control_view *view)
+{
+	json_t *a = json_array();
+	for (uint32_t i = 0; a && i < view->config->n; i++)
+		if (json_array_append_new(a, port_json(view->config->u[i].name, i + 1, &view->ports[i + 1])) < 0) {
+			json_decref(a);
+			return NULL;
+		}
+	return a;
+}
+
+static json_t *stages_json(const struct fab_control_view *view)
+{
+	static const char *const name[FAB_STAGE_COUNT] = {
+		[FAB_STAGE_TAKE] = "take",	   [FAB_STAGE_SESSION] = "session", [FAB_STAGE_ROUTE] = "route",
+		[FAB_STAGE_ADMIT] = "admit",	   [FAB_STAGE_VALIDATE] = "validate", [FAB_STAGE_INSPECT] = "inspect",
+		[FAB_STAGE_DECIDE] = "decide", [FAB_STAGE_DELIVER] = "deliver",
+	};
+	json_t *a = json_array();
+	for (uint32_t i = 0; a && i < FAB_STAGE_COUNT; i++) {
+		const struct fab_stage_counters *s = &view->stages[i];
+		json_t *o = json_pack("{s:s, s:I, s:I, s:I}", "name", name[i], "bursts", count(&s->bursts), "messages",
+				      count(&s->messages), "cycles", count(&s->cycles));
+		if (json_array_append_new(a, o) < 0) {
+			json_decref(a);
+			return NULL;
+		}
+	}
+	return a;
+}
+
+json_t *fab_stats_json(const struct fab_control_view *view, const struct fab_writer *w, double uptime_s)
+{
+	char boot[24];
+	snprintf(boot, sizeof boot, "%016" PRIx64, view->boot);
+	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:{s:I, s:o, s:I, s:I, s:s?}}",
+			 "fabric", view->config->name, "config", view->config->path, "boot", boot,
+			 "pid", (json_int_t)getpid(), "uptime_s", uptime_s,
+			 "settings", view->settings ? view->settings : "", "tsc_hz", (json_int_t)view->tsc_hz,
+			 "policy_epoch", (json_int_t)(view->policy ? pol_epoch(view->policy) : 0),
+			 "ports", ports_json(view), "stages", stages_json(view),
+			 "decisions", "written", (json_int_t)w->written, "by_verdict", verdicts_json(w->tally),
+			 "log_bytes", (json_int_t)fab_log_bytes(w->log), "log_errors", (json_int_t)w->log_errors,
+			 "log_error", w->error ? strerror(w->error) : NULL);
+}
