@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The demo's hub: takes the meter's readings, opens the valve above one pressure and closes it below another, and keeps
+ * what the camera sends. Everything that reaches it has already passed schema, policy and inspection in the fabric, so
+ * what is left to check here is what only the hub can know: order, and what its orders have come to.
+ *
+ * Orders to the valve are numbered and repeated until they are answered, one at a time. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schemas/demo/home.pb-c.h"
+#include "unikernel/demo/config.h"
+#include "unikernel/service.h"
+
+#define ACT_TIMEOUT_NS 1000000000ull
+#define ACT_AGAIN_NS 200000000ull
+#define TOTAL_NS 250000000ull /* how often totals are looked at for the console */
+
+struct totals {
+	uint64_t readings;  /* taken, in order */
+	uint64_t ignored;   /* out of order: behind or ahead of the next one */
+	uint64_t asked;     /* orders given to the valve */
+	uint64_t acted;     /* orders that the valve has confirmed */
+	uint64_t failed;    /* attempts at an order that got no good answer */
+	uint64_t events, frames, pages; /* from the camera */
+	uint64_t bad;       /* payloads that did not decode, which the fabric ought to have kept away */
+	uint64_t last;      /* 1 once the meter's last reading was taken */
+};
+
+struct hub {
+	struct totals now, shown;
+	int32_t open_at, close_at;     /* kPa */
+	Demo__Position wanted;         /* where the valve shall be */
+	Demo__Position ordered;        /* what the open or last order says */
+	uint32_t order;                /* its number */
+	uint8_t open;                  /* an order waits for its answer or for another attempt */
+};
+
+static void act(struct weft *w, struct hub *h);
+
+static void on_again(struct weft *w, void *arg)
+{
+	act(w, arg);
+}
+
+/* Gives the next order when the valve shall move and no order is open. */
+static void consider(struct weft *w, struct hub *h)
+{
+	if (h->open || h->wanted == h->ordered)
+		return;
+	h->ordered = h->wanted;
+	h->order++;
+	h->open = 1;
+	h->now.asked++;
+	act(w, h);
+}
+
+static void on_acted(struct weft *w, uint32_t verdict, uint32_t status, const uint8_t *payload, size_t len,
+		     const char *detail, void *arg)
+{
+	struct hub *h = arg;
+	Demo__ActReply *a = verdict == WEFT_V_PASSED && !status ? demo__act_reply__unpack(NULL, len, payload) : NULL;
+
+	if (a && a->order == h->order && a->position == h->ordered) {
+		h->open = 0;
+		h->now.acted++;
+		consider(w, h);
+	} else {
+		h->now.failed++;
+		svc_log("order %u: %s status %u %s", h->order, weft_verdict_name(verdict), status, detail);
+		if (weft_timer(w, ACT_AGAIN_NS, on_again, h))
+			svc_log("no timer left: order %u stays open", h->order);
+	}
+	if (a)
+		demo__act_reply__free_unpacked(a, NULL);
+}
+
+static void act(struct weft *w, struct hub *h)
+{
+	Demo__ActRequest q = DEMO__ACT_REQUEST__INIT;
+	char reason[] = "pressure above the limit";
+	char relief[] = "pressure back to normal";
+	uint8_t buf[128];
+	int err;
+
+	q.order = h->order;
+	q.position = h->ordered;
+	q.reason = h->ordered == DEMO__POSITION__POSITION_OPEN ? reason : relief;
+	err = demo__act_request__get_packed_size(&q) <= sizeof(buf) ?
+		      weft_request(w, "valve", "demo.Valve/Act", buf, demo__act_request__pack(&q, buf), ACT_TIMEOUT_NS,
+				   on_acted, h, NULL) : -EMSGSIZE;
+	if (err && weft_timer(w, ACT_AGAIN_NS, on_again, h))
+		svc_log("no timer left: order %u stays open", h->order);
+}
+
+static void on_reading(struct weft *w, const struct weft_message *m, void *arg)
+{
+	struct hub *h = arg;
+	Demo__Reading *r = demo__reading__unpack(NULL, m->len, m->payload);
+
+	if (!r) {
+		h->now.bad++;
+		return;
+	}
+	if (r->seq != h->now.readings + 1) {
+		h->now.ignored++;
+	} else {
+		h->now.readings++;
+		h->now.last = r->last ? 1 : 0;
+		if (r->quality == DEMO__QUALITY__QUALITY_GOOD && r->pressure_kpa >= h->open_at)
+			h->wanted = DEMO__POSITION__POSITION_OPEN;
+		else if (r->quality == DEMO__QUALITY__QUALITY_GOOD && r->pressure_kpa <= h->close_at)
+			h->wanted = DEMO__POSITION__POSITION_CLOSED;
+		consider(w, h);
+	}
+	demo__reading__free_unpacked(r, NULL);
+}
+
+static void on_event(struct weft *w, const struct weft_message *m, void *arg)
+{
+	struct hub *h = arg;
+	Demo__Event *e = demo__event__unpack(NULL, m->len, m->payload);
+
+	(void)w;
+	if (!e) {
+		h->now.bad++;
+		return;
+	}
+	h->now.events++;
+	demo__event__free_unpacked(e, NULL);
+}
+
+static void on_frame(struct weft *w, const struct weft_message *m, void *arg)
+{
+	struct hub *h = arg;
+	Demo__Frame *f = demo__frame__unpack(NULL, m->len, m->payload);
+
+	(void)w;
+	/* 64-bit product: width and height are the camera's word. */
+	if (f && f->pixels.len == (uint64_t)f->width * f->height)
+		h->now.frames++;
+	else
+		h->now.bad++;
+	if (f)
+		demo__frame__free_unpacked(f, NULL);
+}
+
+static void on_page(struct weft *w, const struct weft_message *m, void *arg)
+{
+	struct hub *h = arg;
+	Demo__WebAccess *p = demo__web_access__unpack(NULL, m->len, m->payload);
+
+	(void)w;
+	if (!p) {
+		h->now.bad++;
+		return;
+	}
+	h->now.pages++;
+	demo__web_access__free_unpacked(p, NULL);
+}
+
+static void on_total(struct weft *w, void *arg)
+{
+	struct hub *h = arg;
+	const struct totals *t = &h->now;
+
+	if (memcmp(t, &h->shown, sizeof(*t)) != 0) {
+		h->shown = *t;
+		svc_log("total readings=%llu last=%llu ignored=%llu asked=%llu acted=%llu failed=%llu events=%llu "
+			"frames=%llu pages=%llu bad=%llu",
+			(unsigned long long)t->readings, (unsigned long long)t->last, (unsigned long long)t->ignored,
+			(unsigned long long)t->asked, (unsigned long long)t->acted, (unsigned long long)t->failed,
+			(unsigned long long)t->events, (unsigned long long)t->frames, (unsigned long long)t->pages,
+			(unsigned long long)t->bad);
+	}
+	if (weft_timer(w, TOTAL_NS, on_total, h))
+		svc_log("no timer left: no more totals");
+}
+
+static void on_state(struct weft *w, int up, void *arg)
+{
+	(void)w, (void)arg;
+	svc_log("session %s", up ? "up" : "down");
+}
+
+int service_start(struct weft *w)
+{
+	struct hub *h = calloc(1, sizeof(*h));
+	int err;
+
+	if (!h)
+		return -ENOMEM;
+	h->open_at = (int32_t)config_number(w, "open_at_kpa", 600, 0, 10000);
+	h->close_at = (int32_t)config_number(w, "close_at_kpa", 400, 0, 10000);
+	h->wanted = h->ordered = DEMO__POSITION__POSITION_CLOSED;
+	weft_on_state(w, on_state, NULL);
+	err = weft_handle(w, "demo.Reading", on_reading, h);
+	if (!err)
+		err = weft_handle(w, "demo.Event", on_event, h);
+	if (!err)
+		err = weft_handle(w, "demo.Frame", on_frame, h);
+	if (!err)
+		err = weft_handle(w, "demo.WebAccess", on_page, h);
+	if (!err)
+		err = weft_timer(w, TOTAL_NS, on_total, h);
+	return err;
+}
