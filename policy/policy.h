@@ -12,7 +12,13 @@ struct sch_set;
 
 #define POL_RULES_MAX 1000000u       /* in all files together */
 #define POL_FILE_BYTES_MAX (1u << 20)
+#define POL_GRANTS_MAX (1u << 22)    /* (peer, subject) combinations of all rules together */
+#define POL_UNIKERNELS_MAX 65535u    /* port numbers are 16 bits */
 #define POL_CARRIES_MAX 16u          /* content protocols per rule */
+#define POL_CONTENT_NAME_MAX 39u     /* bytes of one protocol's name */
+#define POL_PAYLOAD_MAX 61440u       /* bytes; a rule without max_size allows this */
+#define POL_RATE_MAX 10000000u       /* messages per second under one rule */
+#define POL_BURST_MAX 1000000u       /* messages */
 
 struct pol_err {
 	char file[160];
@@ -60,23 +66,35 @@ struct pol_set; /* compiled, immutable */
  * The schema set must outlive the result. epoch: stored, returned by pol_epoch. */
 int pol_compile(struct pol_set **set, const struct pol_unikernel *u, uint32_t n, const struct sch_set *schemas,
 		uint64_t epoch, struct pol_err *err);
+/* The same from memory: texts[i] is the policy of u[i]; policy_path is only for messages. For tests and fuzzing, and
+ * for checking a text before it is written. */
+struct pol_text {
+	const char *text;
+	size_t len; /* bytes */
+};
+int pol_compile_text(struct pol_set **set, const struct pol_unikernel *u, uint32_t n, const struct pol_text *texts,
+		     const struct sch_set *schemas, uint64_t epoch, struct pol_err *err);
 void pol_set_free(struct pol_set *set);
 uint64_t pol_epoch(const struct pol_set *set);
 
 /* Rate buckets are the caller's, one array per data-path thread: pol_bucket_count() entries, zeroed at start. */
 struct pol_bucket {
-	uint64_t full_at_ns; /* when the bucket is full again */
+	uint64_t full_at_ns; /* when the bucket is full again, on the clock of now_ns */
 };
 uint32_t pol_bucket_count(const struct pol_set *set);
 
 struct pol_decision {
-	const struct pol_entry *entry; /* NULL when no entry exists */
+	const struct pol_entry *entry; /* NULL unless both sides have a rule */
 	enum pol_answer answer;
-	uint32_t rule;                 /* the rule that decided; for default deny the file's `send:` or `receive:` line */
+	uint32_t rule;                 /* the rule that decided: the send rule where all is well, the rule that refused,
+					* the default rule of the file that has none; 0 where the schema set
+					* has no such subject or src is nobody */
 };
 
 /* Decides for one message or request; takes from the rate buckets only when the answer is POL_ALLOW. A reply needs
- * no call: it is allowed by its open request. Pure but for buckets. */
+ * no call: it is allowed by its open request. Pure but for buckets. Cost: some ns and one or two cache lines, bounded for
+ * every subject, known or not: at most POL_PROBE_MAX entries are looked at. now_ns is monotonic and below 2^62. */
+#define POL_PROBE_MAX 16u
 struct pol_decision pol_decide(const struct pol_set *set, struct pol_bucket *buckets, uint16_t src, uint16_t dst,
 			       uint64_t subject, uint32_t payload_bytes, uint64_t now_ns);
 
@@ -97,11 +115,25 @@ const char *pol_subject_name(const struct pol_set *set, uint64_t subject);
 /* Content set `content` of an entry: names of nDPI protocols that opaque fields may carry. Returns how many. */
 uint32_t pol_content(const struct pol_set *set, uint32_t content, const char *const **names);
 uint32_t pol_content_count(const struct pol_set *set);
+/* A rule whose traffic has content set `content`, for messages; 0 for set 0 and where there is no such set. */
+uint32_t pol_content_rule(const struct pol_set *set, uint32_t content);
 
-/* Enumerates the (src, dst) pairs that can ever carry a message or a reply: calls fn for each, once. */
+/* Every protocol name that some rule's `carries` lists, once each (case is ignored), with where it stands first. The
+ * compiler does not know which names nDPI has: the caller checks them all, so that a misspelt name is an error and not
+ * an empty permission. */
+struct pol_carried {
+	const char *name;
+	uint32_t rule; /* rule id; pol_rule() gives the file */
+	uint32_t line; /* of the name itself */
+};
+uint32_t pol_carried_count(const struct pol_set *set);
+const struct pol_carried *pol_carried_get(const struct pol_set *set, uint32_t i); /* NULL past the end */
+
+/* Enumerates the (src, dst) pairs that can ever carry a message or a reply: calls fn for each, once, in order. */
 void pol_pairs(const struct pol_set *set, void (*fn)(void *arg, uint16_t src, uint16_t dst), void *arg);
 
-/* Walks all entries (for tools and tests). */
+/* Walks all entries that both sides have a rule for (for tools and tests). The order is that in which the
+ * files mention them. */
 uint32_t pol_entry_count(const struct pol_set *set);
 const struct pol_entry *pol_entry_get(const struct pol_set *set, uint32_t i);
 
