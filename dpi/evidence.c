@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The second look of evidence.h: one small test per protocol whose nDPI dissector proves too little. Each says in its
+ * comment how many bits a random payload would have to guess. Everything else that nDPI names is taken at its word. */
+#include "evidence.h"
+
+#include <string.h>
+
+#include <ndpi/ndpi_api.h>
+
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* nDPI's tests, and the odds that a random payload passes: RTP two fixed bytes' worth of header, half of the types
+ * allowed (1 in 250); Skype two fixed values out of three bytes (1 in 700); Viber one or two fixed bytes at an offset
+ * where any array of small numbers has them; OpenVPN a length and five bits. No test of one packet can do better:
+ * these formats have no more that is fixed. */
+static const uint16_t never[] = { NDPI_PROTOCOL_RTP, NDPI_PROTOCOL_SKYPE_TEAMS, NDPI_PROTOCOL_SKYPE_CALL,
+				  NDPI_PROTOCOL_VIBER, NDPI_PROTOCOL_OPENVPN };
+
+const uint16_t *dpi_evidence_never(size_t *n)
+{
+	*n = LEN(never);
+	return never;
+}
+
+static unsigned be16(const uint8_t *p)
+{
+	return (unsigned)p[0] << 8 | p[1];
+}
+
+static uint32_t be32(const uint8_t *p)
+{
+	return (uint32_t)be16(p) << 16 | be16(p + 2);
+}
+
+/* Printable ASCII and bytes that UTF-8 has in text, no controls. */
+static int is_text(const uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (p[i] < 0x20 || p[i] == 0x7f || p[i] == 0xc0 || p[i] == 0xc1 || p[i] > 0xf4)
+			return 0;
+	return 1;
+}
+
+/* --- TLS, RFC 8446 section 5: records of type, version, length ------------------------------------------------------ */
+
+static int tls_header(const uint8_t *p, size_t len)
+{
+	return len >= 5 && p[0] >= 20 && p[0] <= 24 && p[1] == 3 && p[2] <= 4 && be16(p + 3) <= 16384 + 2048;
+}
+
+/* A first header is 19 bits; enough with 16 more: records that fill the payload exactly, a second header, an alert of
+ * two bytes, or a handshake message whose own type and length fit its record. */
+static int tls(const uint8_t *p, size_t len)
+{
+	size_t at = 0;
+
+	if (!tls_header(p, len))
+		return 0;
+	unsigned first = be16(p + 3);
+	if (p[0] == 21 && first == 2 && len >= 7 && (p[5] == 1 || p[5] == 2) && p[6] <= 121)
+		return 1;
+	if (p[0] == 22 && len >= 11 && first >= 4 && p[5] <= 24 && p[6] == 0 && be16(p + 7) + 4 <= first && p[9] == 3 &&
+	    p[10] <= 4)
+		return 1;
+	for (unsigned records = 0; records < 64 && at < len; records++) {
+		if (len - at < 5)
+			return records >= 2;
+		if (!tls_header(p + at, len - at))
+			return 0;
+		if (records == 1)
+			return 1;
+		size_t record = 5u + be16(p + at + 3);
+		if (record > len - at)
+			return 0;
+		at += record;
+	}
+	return at == len;
+}
+
+/* --- MQTT 3.1.1, section 2.2: type and flags, remaining length ------------------------------------------------------ */
+
+/* A list of filters or topics fills [p, p+len) exactly; each is followed by `extra` bytes below 3. */
+static int mqtt_topics(const uint8_t *p, size_t len, size_t extra)
+{
+	while (len) {
+		if (len < 2)
+			return 0;
+		size_t topic = be16(p);
+		if (topic == 0 || len - 2 < topic || len - 2 - topic < extra || !is_text(p + 2, topic))
+			return 0;
+		if (extra && p[2 + topic] > 2)
+			return 0;
+		p += 2 + topic + extra;
+		len -= 2 + topic + extra;
+	}
+	return 1;
+}
+
+/* nDPI: type, flags and an exact length, 16 to 18 bits. Enough with a protocol name, or topics of text whose lengths
+ * fit. Acknowledgements and pings have nothing more: two bytes and a number. */
+static int mqtt(const uint8_t *p, size_t len)
+{
+	size_t at = 1;
+
+	while (at < len && at < 4 && (p[at] & 0x80))
+		at++;
+	at++;
+	if (at >= len)
+		return 0;
+	const uint8_t *body = p + at;
+	size_t n = len - at;
+	switch (p[0] >> 4) {
+	case 1: /* CONNECT */
+		return n >= 10 && ((be16(body) == 4 && memcmp(body + 2, "MQTT", 4) == 0) ||
+				   (be16(body) == 6 && memcmp(body + 2, "MQIsdp", 6) == 0));
+	case 2: /* CONNACK */
+		return n == 2 && body[0] <= 1 && body[1] <= 5;
+	case 3: { /* PUBLISH */
+		size_t topic = n >= 2 ? be16(body) : 0;
+		return topic && topic <= n - 2 && is_text(body + 2, topic) && !memchr(body + 2, '#', topic) &&
+		       !memchr(body + 2, '+', topic);
+	}
+	case 8: /* SUBSCRIBE */
+		return n > 2 && mqtt_topics(body + 2, n - 2, 1);
+	case 10: /* UNSUBSCRIBE */
+		return n > 2 && mqtt_topics(body + 2, n - 2, 0);
+	default:
+		return 0;
+	}
+}
+
+/* --- DNP3, IEEE 1815: link header with a checksum of its own -------------------------------------------------------- */
+
+/* nDPI: two start bytes, 16 bits. The header's CRC is 16 more. */
+static int dnp3(const uint8_t *p, size_t len)
+{
+	unsigned crc = 0;
+
+	if (len < 10 || p[2] < 5)
+		return 0;
+	for (unsigned i = 0; i < 8; i++) {
+		crc ^= p[i];
+		for (unsigned bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0xa6bcu : crc >> 1;
+	}
+	crc = ~crc & 0xffffu;
+	return p[8] == (crc & 0xff) && p[9] == crc >> 8;
+}
+
+/* --- IEC 60870-5-104: APDUs of 0x68, length, four control octets ----------------------------------------------------- */
+
+/* Bytes of one information element by ASDU type, -1: no such type. IEC 60870-5-101 table 7.3. */
+static int iec104_element(unsigned type)
+{
+	static const struct {
+		uint8_t type, size;
+	} known[] = { { 1, 1 },   { 3, 1 },   { 5, 2 },   { 7, 5 },   { 9, 3 },   { 11, 3 },  { 13, 5 },  { 15, 5 },
+		      { 20, 5 },  { 21, 2 },  { 30, 8 },  { 31, 8 },  { 32, 9 },  { 33, 12 }, { 34, 10 }, { 35, 10 },
+		      { 36, 12 }, { 37, 12 }, { 38, 10 }, { 39, 11 }, { 40, 11 }, { 45, 1 },  { 46, 1 },  { 47, 1 },
+		      { 48, 3 },  { 49, 3 },  { 50, 5 },  { 51, 4 },  { 58, 8 },  { 59, 8 },  { 60, 8 },  { 61, 10 },
+		      { 62, 10 }, { 63, 12 }, { 64, 11 }, { 70, 1 },  { 100, 1 }, { 101, 1 }, { 102, 0 }, { 103, 7 },
+		      { 104, 2 }, { 105, 1 }, { 106, 2 }, { 107, 9 }, { 110, 3 }, { 111, 3 }, { 112, 5 }, { 113, 1 } };
+
+	for (size_t i = 0; i < LEN(known); i++)
+		if (known[i].type == type)
+			return known[i].size;
+	return -1;
+}
+
+static int iec104_apdu(const uint8_t *c, unsigned len)
+{
+	if ((c[0] & 3) == 3) /* U: exactly one function, the rest zero */
+		return len == 4 && (c[0] & 0xfc) && !((c[0] >> 2) & ((c[0] >> 2) - 1)) && !c[1] && !c[2] && !c[3];
+	if ((c[0] & 3) == 1) /* S */
+		return len == 4 && c[0] == 1 && c[1] == 0 && !(c[2] & 1);
+	if ((c[2] & 1) || len < 4 + 6) /* I: type, qualifier, cause, originator, two octets of address */
+		return 0;
+	int element = iec104_element(c[4]);
+	unsigned count = c[5] & 0x7f, cause = c[6] & 0x3f, objects = len - 4 - 6;
+	if (element < 0 || count == 0 || cause == 0 || cause > 47)
+		return 0;
+	return objects == (c[5] & 0x80 ? 3 + count * (unsigned)element : count * (3 + (unsigned)element));
+}
+
+/* nDPI: a start byte and lengths that end with the payload, 16 bits. Enough when each APDU is legal too: 33 bits for
+ * the shortest. */
+static int iec104(const uint8_t *p, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		if (len - at < 6 || p[at] != 0x68 || p[at + 1] < 4 || p[at + 1] > 253 || p[at + 1] > len - at - 2 ||
+		    !iec104_apdu(p + at + 2, p[at + 1]))
+			return 0;
+		at += 2u + p[at + 1];
+	}
+	return 1;
+}
+
+/* --- the rest ----------------------------------------------------------------------------------------------------- */
+
+/* RFC 6455 section 5.2. nDPI: an opcode and an exact length, 11 to 13 bits. Enough with twelve bytes of text or a close
+ * code; binary frames and pings have nothing more. */
+static int websocket(const uint8_t *p, size_t len)
+{
+	if (len < 4)
+		return 0;
+	if ((p[0] & 0x7f) == 1)
+		return len >= 2 + 16 && is_text(p + 2, len - 2);
+	return p[0] == 0x88 && be16(p + 2) >= 1000 && be16(p + 2) <= 1015;
+}
+
+/* CQL binary protocol, section 2. nDPI: version, flags, opcode, about 17 bits, and the length read the wrong way round.
+ * Enough when the length is the payload's, or the payload a full segment of a longer frame. */
+static int cassandra(const uint8_t *p, size_t len)
+{
+	if (len < 9)
+		return 0;
+	uint32_t body = be32(p + 5);
+	return body == len - 9 || (len >= 1400 && body > len - 9 && body <= 1u << 20);
+}
+
+/* AJP13: magic, length, code. nDPI: 21 bits. The packet's length is ours to check. */
+static int ajp(const uint8_t *p, size_t len)
+{
+	if (len < 5)
+		return 0;
+	size_t body = be16(p + 2);
+	return body == len - 4 || (len >= 1400 && body > len - 4 && body <= 8188) ||
+	       (body + 6 <= len && p[0] == p[4 + body] && p[1] == p[5 + body]);
+}
+
+/* Alcatel NOE. nDPI: one byte of a one-byte payload, or three of five. Only its long form is enough. */
+static int noe(const uint8_t *p, size_t len)
+{
+	return len >= 25 && be32(p) == 0x0006626cu;
+}
+
+/* ISO 13818-1: packets of 188 bytes that begin with 0x47; three in a row are 24 bits and a length. */
+static int mpeg_ts(const uint8_t *p, size_t len)
+{
+	return len >= 3 * 188 && len % 188 == 0 && p[0] == 0x47;
+}
+
+enum dpi_evidence dpi_evidence(unsigned id, const uint8_t *p, size_t len)
+{
+	static const struct {
+		uint16_t id;
+		int (*holds)(const uint8_t *p, size_t len);
+	} second[] = {
+		{ NDPI_PROTOCOL_TLS, tls },           { NDPI_PROTOCOL_MQTT, mqtt },
+		{ NDPI_PROTOCOL_DNP3, dnp3 },         { NDPI_PROTOCOL_IEC60870, iec104 },
+		{ NDPI_PROTOCOL_WEBSOCKET, websocket }, { NDPI_PROTOCOL_CASSANDRA, cassandra },
+		{ NDPI_PROTOCOL_AJP, ajp },           { NDPI_PROTOCOL_NOE, noe },
+		{ NDPI_PROTOCOL_MPEGTS, mpeg_ts },
+	};
+
+	for (size_t i = 0; i < LEN(never); i++)
+		if (never[i] == id)
+			return DPI_EVIDENCE_THIN;
+	for (size_t i = 0; i < LEN(second); i++)
+		if (second[i].id == id)
+			return second[i].holds(p, len) ? DPI_EVIDENCE_ENOUGH : DPI_EVIDENCE_THIN;
+	return DPI_EVIDENCE_ENOUGH;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What this folder's files share: nDPI's headers, one inspector's state, and the two passes over nDPI that make its
+ * answers depend on nothing but the bytes at hand. The public door is dpi.h. */
+#ifndef DPI_NDPI_H
+#define DPI_NDPI_H
+
+/* The module's struct is needed for one thing: its caches, which carry knowledge from one flow to the next and must
+ * not. dpi_open() refuses to run when the library's struct is not the one that these headers describe. */
+#define NDPI_LIB_COMPILATION 1
+#include <ndpi/ndpi_api.h>
+#undef NDPI_LIB_COMPILATION
+
+#include "dpi.h"
+
+#define DPI_IDS_MAX 512u                       /* protocol ids, nDPI's own and room for custom ones */
+#define DPI_PACKET_MAX 65535u                  /* nDPI takes the length of an IP packet as 16 bits */
+#define DPI_HEADERS_MAX 40u                    /* IPv4 and TCP, both without options */
+#define DPI_FIELD_MAX (DPI_PACKET_MAX - DPI_HEADERS_MAX) /* bytes of one field that both passes see */
+#define DPI_RETRIES_MAX 4u                     /* passes over one payload: see evidence.h */
+
+_Static_assert(NDPI_MAX_SUPPORTED_PROTOCOLS + NDPI_MAX_NUM_CUSTOM_PROTOCOLS <= DPI_IDS_MAX, "ids fit the bit sets");
+
+struct dpi_flows; /* frame.c's */
+
+struct dpi_set {
+	uint64_t allowed[DPI_IDS_MAX / 64];
+};
+
+struct dpi {
+	struct ndpi_detection_module_struct *module;
+	struct ndpi_flow_struct *flow;  /* one message's state, remade from `fresh` for every pass */
+	struct ndpi_flow_struct *fresh; /* all zero but for the dissectors that one payload cannot satisfy */
+	struct dpi_flows *flows;        /* frames: bounded state per port */
+	struct dpi_set *sets;
+	uint32_t n_sets;
+	uint8_t packet[DPI_PACKET_MAX + 1]; /* private: headers made here, payload copied behind them */
+};
+
+/* nDPI keeps some answers across flows, keyed on addresses. Ours are made up, so a hit would be one message speaking
+ * for another: the caches are emptied after each packet. Cheap while there are none. */
+void dpi_caches_drop(struct dpi *d);
+
+/* Writes the IPv4 header of a packet that carries l4_len bytes of protocol l4, whole, checksum included. */
+void dpi_ipv4_put(uint8_t out[20], uint8_t l4, uint32_t src, uint32_t dst, size_t l4_len);
+
+/* names.c: the id of a protocol by name, ignoring case, or -1. */
+int dpi_name_find(const char *name);
+/* Writes up to three names that look like `name`, "a, b, c", or "" when nothing does. */
+void dpi_name_near(const char *name, char *out, size_t cap);
+/* nDPI's set-up is not reentrant: every module is made and ended under one lock. */
+struct ndpi_detection_module_struct *dpi_module_make(void);
+void dpi_module_free(struct ndpi_detection_module_struct *m);
+/* Renders master and application protocol as nDPI does: "SSH", "TLS.Google". */
+void dpi_name_render(struct dpi *d, ndpi_protocol p, char out[DPI_NAME_MAX]);
+
+/* frame.c */
+int dpi_flows_make(struct dpi_flows **flows);
+void dpi_flows_free(struct dpi_flows *flows);
+
+#endif
