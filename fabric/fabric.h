@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The data path's state: fabric, ports, pairs, bursts. One worker thread owns all of it; what other threads may touch
+ * is said at the field. No rte_* here, so stages are tested and fuzzed without DPDK's environment. */
+#ifndef FAB_FABRIC_H
+#define FAB_FABRIC_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aead.h"
+#include "config.h"
+#include "decision.h"
+#include "dpi/dpi.h"
+#include "guest-lib/session.h"
+#include "guest-lib/verdict.h"
+#include "guest-lib/wire.h"
+#include "policy/policy.h"
+#include "queue.h"
+#include "ring.h"
+#include "schemas/schema.h"
+#include "stats.h"
+
+#define FAB_BURST_MAX 32u
+#define FAB_NOTICES_MAX 128u  /* verdicts waiting for room in their sender's receive ring */
+#define FAB_ARP_MAX 4u        /* ARP answers waiting; more are dropped: ARP asks again */
+#define FAB_ARENA_BYTES (1u << 20) /* one burst's plaintext */
+#define FAB_FOREIGN_MAX 2048u /* bytes of a foreign frame that are looked at */
+#define FAB_CREDIT_BATCH 64u  /* peers in one CREDIT record */
+#define FAB_WELCOME_BATCH 32u /* peers in one WELCOME record */
+#define FAB_HANDSHAKES_PER_S 10u
+#define FAB_HANDSHAKES_BURST 10u
+#define FAB_TICK_NS 10000000ull /* timers are looked at this often */
+#define FAB_MERGE_NS 1000000000ull /* merged decisions are written this often */
+
+/* A request that waits for its reply; slot `id & (WEFT_OPEN_REQUESTS_MAX - 1)` of the requester's pair. */
+struct fab_request {
+	uint64_t subject;     /* the method */
+	uint64_t deadline_ns; /* monotonic; later replies are refused and the slot is free */
+	uint32_t id;          /* the requester's message id; 0: free */
+	uint32_t rule;        /* of the request: the reply is recorded under it */
+	uint32_t reply_type;  /* schema type */
+	uint32_t content;     /* content set */
+	uint8_t answering;    /* a reply is in this burst */
+	uint8_t log;
+};
+
+/* One direction between two unikernels of which at least one may ever carry a message. */
+struct fab_pair {
+	uint16_t src, dst;
+	uint8_t allowed;           /* policy lets something pass this way; 0: only the reverse */
+	uint8_t credit_due;        /* the sender is to be told disposed_total as soon as its ring has room */
+	uint8_t queued;            /* in the receiver's list of pairs with waiting messages */
+	uint32_t accepted_total;   /* cost of all messages taken, modulo 2^32 */
+	uint32_t disposed_total;   /* cost of those delivered or refused, modulo 2^32 */
+	uint32_t told_total;       /* disposed_total as the sender was told */
+	uint32_t doomed;           /* oldest messages in the queue that were for an instance that is gone */
+	struct fab_pair *next;     /* in that list */
+	struct fab_pair *next_of_src; /* all pairs of one sender */
+	struct fab_request *open;  /* WEFT_OPEN_REQUESTS_MAX slots */
+	struct fab_queue queue;    /* waiting for room in the receiver's ring */
+};
+
+/* A verdict on its way to the sender. */
+struct fab_notice {
+	uint64_t subject;
+	uint32_t id;
+	uint32_t rule;
+	uint16_t peer;
+	uint16_t verdict;
+	char detail[FAB_DETAIL_MAX];
+};
+
+struct fab_session {
+	struct weft_session s;     /* suite 0: none */
+	struct fab_aead_key tx, rx;
+};
+
+/* Refusals of one kind that wait to share a record; see fabric/report.c. */
+struct fab_merge {
+	struct fab_decision d;     /* count 0: none */
+};
+
+enum fab_port_want { FAB_WANT_OFF, FAB_WANT_RUN, FAB_WANT_PAUSE };
+
+/* What the vhost thread hands over when a device can run. */
+struct fab_attach {
+	struct fab_mem mem;
+	struct fab_ring rx, tx;    /* the guest's receive and transmit queue */
+	int rx_kick_fd, tx_kick_fd, rx_call_fd, tx_call_fd; /* owned by the vhost library */
+	uint8_t mrg_rxbuf;
+};
+
+struct fab_port {
+	/* Shared with the vhost thread: it writes attach, then want; the worker answers in state. */
+	_Atomic int want;          /* enum fab_port_want */
+	_Atomic int state;         /* likewise: what the worker made of it */
+	struct fab_attach attach;  /* valid while want is RUN and state is not yet */
+
+	/* The worker's own from here. */
+	uint16_t number;           /* 1 and up */
+	uint8_t running;           /* the rings below may be used */
+	uint8_t rx_dirty, tx_dirty; /* used entries to publish */
+	uint8_t said_dead;         /* a dead ring was reported */
+	uint8_t mrg_rxbuf;
+	struct fab_mem mem;
+	struct fab_ring rx, tx;
+	int rx_kick_fd, tx_kick_fd, rx_call_fd, tx_call_fd;
+
+	struct weft_identity id;   /* our secret, its public key, its name */
+	struct fab_session live, before, pending; /* now; until the ring's old records are through; unconfirmed */
+	uint32_t next_local;       /* session number for the next handshake */
+	uint64_t epoch_seen;       /* the highest boot epoch */
+	uint64_t handshake_full_ns; /* rate limit: when its bucket is full */
+	uint64_t reset_after_ns;   /* no RESET before this */
+
+	uint8_t resp[WEFT_HANDSHAKE_RECORD_LEN]; /* waits when resp_waits */
+	uint8_t resp_waits, reset_waits, welcome_waits, fresh;
+	uint32_t reset_session;
+	struct fab_pair *welcome_at; /* next pair to tell of */
+	uint32_t notice_head, notice_n;
+	uint32_t arp_n;
+	uint32_t credits_due;      /* pairs with credit_due */
+	uint32_t untold;           /* pairs whose told_total is behind */
+	struct fab_notice notice[FAB_NOTICES_MAX];
+	uint8_t arp[FAB_ARP_MAX][WEFT_FRAME_MIN];
+
+	struct fab_pair *pairs;    /* of which it is the sender */
+	struct fab_pair *waiting, **waiting_tail; /* pairs with messages for it, round robin */
+
+	uint64_t report_full_ns;   /* decision budget */
+	uint32_t merged_kinds;     /* non-zero entries of merge */
+	uint64_t merge_flush_ns;   /* when they are written */
+	struct fab_merge merge[WEFT_VERDICT_MAX];
+	struct fab_port_counters *c;
+};
+
+/* One message of a burst. */
+struct fab_msg {
+	uint16_t verdict;          /* enum weft_verdict; UNDECIDED until a stage refuses or decide passes it */
+	uint8_t done;              /* nothing more to do: refused, or a control record */
+	uint8_t control;           /* not a message: no verdict is counted */
+	uint16_t src, dst;
+	uint32_t frame_len;
+	uint32_t record_len;       /* 0: not a record */
+	uint8_t *data;             /* plaintext: header and payload; or the foreign frame's first bytes */
+	uint32_t len;              /* bytes of data */
+	uint8_t rec_raw[WEFT_RECORD_HDR_LEN]; /* the record's header as it was read: the AEAD's additional data */
+	struct weft_record_hdr rec;
+	struct weft_message_hdr hdr;
+	uint8_t opened;            /* hdr is valid */
+	uint8_t costed;            /* counted in its pair's accepted_total */
+	uint8_t log;               /* delivery is recorded */
+	uint8_t l4;
+	struct fab_pair *pair;
+	struct fab_request *request; /* the slot that it opened or answers */
+	uint32_t type;             /* schema type of the payload */
+	uint32_t content;          /* content set */
+	uint32_t rule;
+	uint32_t offset;
+	uint32_t dst_ip;
+	uint16_t src_l4, dst_l4;
+	char detail[FAB_DETAIL_MAX];
+};
+
+struct fab_burst {
+	struct fab_port *port;     /* all of a burst comes from one port */
+	uint32_t n;
+	uint64_t now_ns;           /* monotonic */
+	uint32_t arena_used;
+	struct fab_msg msg[FAB_BURST_MAX];
+	struct fab_chain chain[FAB_BURST_MAX];
+	struct sch_result checked[FAB_BURST_MAX];
+};
+
+struct fab {
+	const struct fab_config *config;
+	const struct sch_set *schemas;
+	const struct pol_set *policy;
+	struct pol_bucket *buckets;
+	struct dpi *dpi;
+	uint32_t n_ports;
+	struct fab_port *port;     /* n_ports + 1; 0 unused */
+	uint32_t n_pairs;
+	struct fab_pair *pair;
+	uint32_t pair_mask;        /* hash of (src, dst) */
+	uint32_t *pair_slot;       /* index + 1, 0: empty */
+	uint64_t boot;
+	uint64_t decision_id;
+	uint64_t realtime_offset_ns; /* CLOCK_REALTIME minus monotonic, refreshed by the worker */
+	uint64_t report_ns;        /* ns per decision of a port's budget */
+	struct fab_decision_ring *ring;
+	struct fab_port_counters *port_counters;
+	struct fab_stage_counters stage[FAB_STAGE_COUNT];
+	struct fab_burst *burst;
+	uint8_t *arena;
+	uint8_t *frame;            /* WEFT_FRAME_MAX scratch for control records */
+};
+
+/* Makes the state for a configuration: all memory of the data path is taken here. dpi and ring are borrowed.
+ * Keys are set by the caller in port[i].id. Returns 0 or -ENOMEM. */
+int fab_make(struct fab **f, const struct fab_config *config, const struct sch_set *schemas,
+	     const struct pol_set *policy, struct dpi *dpi, struct fab_decision_ring *ring, uint64_t boot);
+void fab_free(struct fab *f); /* wipes keys */
+
+/* The pair (src, dst), or NULL where policy lets nothing pass. A few ns; bounded. */
+struct fab_pair *fab_pair_find(const struct fab *f, uint16_t src, uint16_t dst);
+
+/* The device of a port is there (from port->attach) or gone. Worker thread. */
+void fab_port_start(struct fab *f, struct fab_port *p, uint64_t now_ns);
+void fab_port_pause(struct fab *f, struct fab_port *p);
+void fab_port_gone(struct fab *f, struct fab_port *p, uint64_t now_ns);
+
+/* One turn for a port: a burst from its transmit ring through all stages. Returns how many chains were taken. */
+uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns);
+/* Writes what waits for the port into its receive ring, as far as there is room. Returns records written. */
+uint32_t fab_port_pump(struct fab *f, struct fab_port *p, uint64_t now_ns);
+/* 1 when something waits for room in the port's receive ring. */
+int fab_port_waits(const struct fab_port *p);
+/* Publishes used entries of both rings; bit 0: interrupt for receive, bit 1: for transmit. */
+unsigned fab_port_publish(struct fab_port *p);
+/* Periodic work, every FAB_TICK_NS or later: merged decisions, credit that waited, messages for who is gone. Returns 1
+ * when it must be called again soon, 0 when nothing is pending and the worker may sleep for long. */
+int fab_tick(struct fab *f, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From verdicts to decisions: each port has a budget of records per second. Over it, what has the same verdict shares
+ * one record with a count, so that a flood fills neither the ring nor the log of others, and still nothing is lost. */
+#include "stage.h"
+
+#include <assert.h>
+#include <string.h>
+
+static void emit(struct fab *f, const struct fab_decision *d, uint64_t now_ns)
+{
+	struct fab_decision out = *d;
+
+	out.id = ++f->decision_id;
+	out.time_ns = now_ns + f->realtime_offset_ns;
+	fab_decision_ring_put(f->ring, &out);
+}
+
+static void merge(struct fab_port *p, const struct fab_decision *d)
+{
+	struct fab_decision *into = &p->merge[d->verdict].d;
+
+	if (into->count == 0) {
+		*into = *d;
+		p->merged_kinds++;
+		return;
+	}
+	/* What differs is left out rather than told wrongly; the detail is the first one's. */
+	if (into->dst != d->dst)
+		into->dst = 0;
+	if (into->rule != d->rule)
+		into->rule = 0;
+	if (into->subject != d->subject)
+		into->subject = 0;
+	into->message_id = 0;
+	if (__builtin_add_overflow(into->count, d->count, &into->count))
+		into->count = UINT32_MAX;
+	p->c->decisions_merged += d->count;
+}
+
+void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision *d, uint64_t now_ns)
+{
+	const uint64_t burst_ns = 1000000000ull; /* a second's worth may come at once */
+	uint64_t full = from->report_full_ns > now_ns ? from->report_full_ns : now_ns;
+
+	assert(d->verdict < WEFT_VERDICT_MAX && d->count > 0);
+	if (full + f->report_ns - now_ns > burst_ns || fab_decision_ring_room(f->ring) == 0) {
+		if (from->merged_kinds == 0)
+			from->merge_flush_ns = now_ns + FAB_MERGE_NS;
+		merge(from, d);
+		return;
+	}
+	from->report_full_ns = full + f->report_ns;
+	emit(f, d, now_ns);
+}
+
+void fab_report_flush(struct fab *f, struct fab_port *p, uint64_t now_ns)
+{
+	for (uint32_t v = 0; v < WEFT_VERDICT_MAX && p->merged_kinds > 0; v++) {
+		struct fab_decision *d = &p->merge[v].d;
+
+		if (d->count == 0)
+			continue;
+		if (fab_decision_ring_room(f->ring) == 0)
+			return;
+		emit(f, d, now_ns);
+		memset(d, 0, sizeof(*d));
+		p->merged_kinds--;
+	}
+}

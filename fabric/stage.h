@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The stages of a message's road, in order. A stage is data: a name, a function over a burst, the verdicts that it can
+ * give. A stage looks only at messages that are not done; it refuses with fab_refuse(). */
+#ifndef FAB_STAGE_H
+#define FAB_STAGE_H
+
+#include "fabric.h"
+
+struct fab_stage {
+	const char *name;
+	void (*run)(struct fab *f, struct fab_burst *b);
+	uint16_t verdicts[20]; /* that it may give; 0 ends the list */
+};
+extern const struct fab_stage fab_stages[FAB_STAGE_COUNT];
+
+void stage_take(struct fab *f, struct fab_burst *b);     /* chains out of the ring; frames told apart */
+void stage_session(struct fab *f, struct fab_burst *b);  /* records opened into private memory; handshakes */
+void stage_route(struct fab *f, struct fab_burst *b);    /* the message header, the pair, the open request */
+void stage_admit(struct fab *f, struct fab_burst *b);    /* policy, size, rate, the receiver is there */
+void stage_validate(struct fab *f, struct fab_burst *b); /* the schema */
+void stage_inspect(struct fab *f, struct fab_burst *b);  /* opaque content; foreign frames get their name */
+void stage_decide(struct fab *f, struct fab_burst *b);   /* sets PASSED; counts, records, tells the sender */
+void stage_deliver(struct fab *f, struct fab_burst *b);  /* seals into the receiver's ring or queues */
+
+/* Gives a message its verdict. Only once per message. */
+void fab_refuse(struct fab_msg *m, enum weft_verdict v);
+/* Bytes of the burst's arena, 64-byte aligned; NULL when it is used up. */
+uint8_t *fab_burst_alloc(const struct fab *f, struct fab_burst *b, uint32_t len);
+
+/* report.c: one decision goes to the writer, now or merged with others when the port is over its budget. Needs a free
+ * slot in the ring for `now`; without one it merges. */
+void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision *d, uint64_t now_ns);
+void fab_report_flush(struct fab *f, struct fab_port *p, uint64_t now_ns); /* merged ones, as far as there is room */
+
+/* outbox.c: what goes into a port's receive ring. */
+int fab_out_message(struct fab *f, struct fab_port *p, const uint8_t *plain, uint32_t len); /* 1 sent, 0 no room */
+void fab_notice_put(struct fab_port *p, const struct fab_notice *n); /* asserts room */
+void fab_pair_dispose(struct fab *f, struct fab_pair *pair, uint32_t cost); /* its credit goes back */
+void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg *m);
+void fab_credit_tick(struct fab *f, struct fab_port *p); /* credit that was held back is due */
+void fab_doom_waiting(struct fab *f, struct fab_port *p, uint64_t now_ns); /* the instance they are for is gone */
+void fab_doomed_tick(struct fab *f, struct fab_port *p, uint64_t now_ns);  /* tells their senders, as far as possible */
+
+/* session and port changes that several files need */
+void fab_session_clear(struct fab_session *s);
+/* Refuses everything that waits for p with RECEIVER_GONE and forgets p's own open requests and notices. */
+void fab_port_forget(struct fab *f, struct fab_port *p, uint64_t now_ns);
+
+#endif

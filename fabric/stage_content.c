@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* validate and inspect: the payload against its schema, its opaque fields against the rule's content set, and a name
+ * for frames that are no records. */
+#include "stage.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The validator's reasons and the fabric's verdicts are two views of one list; this does not compile otherwise. */
+static const uint16_t verdict_of_reason[SCH_REASON_COUNT] = {
+#define X(sym, name) [SCH_##sym] = WEFT_V_SCHEMA_##sym,
+	SCH_REASONS(X)
+#undef X
+};
+
+void stage_validate(struct fab *f, struct fab_burst *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct fab_msg *m = &b->msg[i];
+		struct sch_result *r = &b->checked[i];
+
+		if (m->done)
+			continue;
+		if (m->hdr.kind == WEFT_KIND_REPLY && m->hdr.arg != 0) {
+			r->n_spans = 0; /* a failure carries no payload: the header's own rule */
+			r->spans_cut = 0;
+			continue;
+		}
+		if (sch_validate(f->schemas, m->type, m->data + WEFT_MESSAGE_HDR_LEN, m->len - WEFT_MESSAGE_HDR_LEN,
+				 r) == SCH_OK)
+			continue;
+		fab_refuse(m, (enum weft_verdict)verdict_of_reason[r->reason]);
+		m->offset = r->offset;
+		sch_path_render(f->schemas, r, m->detail, sizeof(m->detail));
+	}
+}
+
+static void name_foreign(struct fab *f, struct fab_burst *b, struct fab_msg *m)
+{
+	struct dpi_frame what;
+
+	if (m->data == NULL || m->len == 0)
+		return;
+	dpi_frame_name(f->dpi, m->src, m->data, m->len, b->now_ns, &what);
+	snprintf(m->detail, sizeof(m->detail), "%s", what.name);
+	m->l4 = what.l4;
+	m->src_l4 = what.src_l4;
+	m->dst_l4 = what.dst_l4;
+	m->dst_ip = what.dst_ip;
+	/* Fixed addresses are consecutive from the fabric's own. */
+	uint32_t to = what.dst_ip - weft_ipv4(WEFT_FABRIC_PORT);
+
+	if (to >= 1 && to <= f->n_ports)
+		m->dst = (uint16_t)to;
+}
+
+static void inspect(struct fab *f, struct fab_msg *m, const struct sch_result *r)
+{
+	static const uint16_t verdict_of[] = {
+		[DPI_FORBIDDEN] = WEFT_V_CONTENT_FORBIDDEN,
+		[DPI_RISK] = WEFT_V_CONTENT_RISK,
+		[DPI_FAILED] = WEFT_V_CONTENT_UNINSPECTED,
+	};
+
+	if (r->spans_cut) {
+		fab_refuse(m, WEFT_V_CONTENT_LIMIT);
+		return;
+	}
+	for (uint32_t s = 0; s < r->n_spans; s++) {
+		const struct sch_span *sp = &r->span[s];
+		struct dpi_finding found;
+
+		dpi_inspect(f->dpi, m->content, m->data + WEFT_MESSAGE_HDR_LEN + sp->offset, sp->len, &found);
+		if (found.answer == DPI_CLEAN)
+			continue;
+		fab_refuse(m, (enum weft_verdict)verdict_of[found.answer]);
+		m->offset = sp->offset;
+		snprintf(m->detail, sizeof(m->detail), "%s in %s", found.name, sch_field_name(f->schemas, sp->field));
+		return;
+	}
+}
+
+void stage_inspect(struct fab *f, struct fab_burst *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct fab_msg *m = &b->msg[i];
+
+		if (m->verdict == WEFT_V_FRAME_FOREIGN)
+			name_foreign(f, b, m);
+		else if (!m->done)
+			inspect(f, m, &b->checked[i]);
+	}
+}

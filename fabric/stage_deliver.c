@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* decide and deliver. decide is the one place that sets PASSED; it counts every message, records what must be
+ * recorded and tells the sender of a refusal. deliver seals into the receiver's ring, or queues while that is full. */
+#include "stage.h"
+
+#include <assert.h>
+#include <string.h>
+
+static void tell_sender(struct fab_port *p, const struct fab_msg *m)
+{
+	struct fab_notice n = {
+		.subject = m->opened ? m->hdr.subject : m->rec.counter,
+		.id = m->opened ? m->hdr.id : 0,
+		.rule = m->rule,
+		.peer = m->dst,
+		.verdict = m->verdict,
+	};
+
+	memcpy(n.detail, m->detail, sizeof(n.detail));
+	fab_notice_put(p, &n);
+}
+
+static void record(struct fab *f, struct fab_burst *b, const struct fab_msg *m)
+{
+	struct fab_decision d = {
+		.policy_epoch = pol_epoch(f->policy),
+		.subject = m->opened ? m->hdr.subject : 0,
+		.rule = m->rule,
+		.message_id = m->opened ? m->hdr.id : 0,
+		.len = m->opened ? m->len - WEFT_MESSAGE_HDR_LEN : m->frame_len,
+		.offset = m->offset,
+		.count = 1,
+		.src = m->src,
+		.dst = m->dst,
+		.verdict = m->verdict,
+		.kind = m->opened ? m->hdr.kind : 0,
+		.l4 = m->l4,
+		.dst_ip = m->dst_ip,
+		.src_l4 = m->src_l4,
+		.dst_l4 = m->dst_l4,
+	};
+
+	memcpy(d.detail, m->detail, sizeof(d.detail));
+	fab_report(f, b->port, &d, b->now_ns);
+}
+
+static void settle_request(struct fab_msg *m)
+{
+	struct fab_request *r = m->request;
+
+	if (r == NULL)
+		return;
+	if (m->hdr.kind == WEFT_KIND_REPLY) {
+		r->answering = 0;
+		if (m->verdict == WEFT_V_PASSED)
+			r->id = 0;
+	} else if (m->verdict != WEFT_V_PASSED) {
+		r->id = 0;
+	}
+}
+
+void stage_decide(struct fab *f, struct fab_burst *b)
+{
+	struct fab_port *p = b->port;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct fab_msg *m = &b->msg[i];
+
+		if (m->control)
+			continue;
+		if (!m->done)
+			m->verdict = WEFT_V_PASSED;
+		p->c->verdict[m->verdict]++;
+		settle_request(m);
+		if (m->verdict == WEFT_V_PASSED) {
+			if (m->log)
+				record(f, b, m);
+			continue;
+		}
+		record(f, b, m);
+		/* Frames that never were records have no sender in guest-lib who could make use of it. */
+		if (m->record_len > 0 && p->live.s.suite != 0)
+			tell_sender(p, m);
+		if (m->costed)
+			fab_pair_dispose(f, m->pair, weft_cost(m->len - WEFT_MESSAGE_HDR_LEN));
+	}
+}
+
+void stage_deliver(struct fab *f, struct fab_burst *b)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct fab_msg *m = &b->msg[i];
+		struct fab_port *to;
+
+		if (m->verdict != WEFT_V_PASSED)
+			continue;
+		/* The header was checked; only the peer changes: the receiver learns who sent it. */
+		m->hdr.peer = m->src;
+		weft_message_hdr_put(m->data, &m->hdr);
+		to = &f->port[m->dst];
+		if (to->waiting != NULL || !fab_out_message(f, to, m->data, m->len)) {
+			fab_pair_enqueue(f, m->pair, m);
+			continue;
+		}
+		to->c->messages_delivered++;
+		to->c->bytes_delivered += m->len - WEFT_MESSAGE_HDR_LEN;
+		fab_pair_dispose(f, m->pair, weft_cost(m->len - WEFT_MESSAGE_HDR_LEN));
+	}
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of stages and the turn that runs a burst through them. */
+#include "stage.h"
+
+#include <assert.h>
+
+#ifdef __x86_64__
+#include <x86intrin.h>
+#endif
+
+const struct fab_stage fab_stages[FAB_STAGE_COUNT] = {
+	[FAB_STAGE_TAKE] = {"take", stage_take,
+			    {WEFT_V_RING_CHAIN, WEFT_V_RING_ADDRESS, WEFT_V_FRAME_SHORT, WEFT_V_FRAME_LONG,
+			     WEFT_V_FRAME_FOREIGN, WEFT_V_FRAME_FORGED}},
+	[FAB_STAGE_SESSION] = {"session", stage_session,
+			       {WEFT_V_RECORD_MALFORMED, WEFT_V_SESSION_UNKNOWN, WEFT_V_RECORD_REPLAYED,
+				WEFT_V_RECORD_FORGED, WEFT_V_SESSION_SPENT, WEFT_V_HANDSHAKE_REFUSED,
+				WEFT_V_HANDSHAKE_RATE}},
+	[FAB_STAGE_ROUTE] = {"route", stage_route,
+			     {WEFT_V_MESSAGE_MALFORMED, WEFT_V_PEER_UNKNOWN, WEFT_V_REQUEST_UNKNOWN,
+			      WEFT_V_OVER_CREDIT}},
+	[FAB_STAGE_ADMIT] = {"admit", stage_admit,
+			     {WEFT_V_SUBJECT_UNKNOWN, WEFT_V_SEND_DENIED, WEFT_V_RECEIVE_DENIED, WEFT_V_TOO_LARGE,
+			      WEFT_V_OVER_RATE, WEFT_V_PEER_DOWN, WEFT_V_REQUEST_LIMIT, WEFT_V_MESSAGE_MALFORMED}},
+	[FAB_STAGE_VALIDATE] = {"validate", stage_validate,
+				{WEFT_V_SCHEMA_TRUNCATED, WEFT_V_SCHEMA_VARINT, WEFT_V_SCHEMA_OVERLONG,
+				 WEFT_V_SCHEMA_TAG, WEFT_V_SCHEMA_WIRE_TYPE, WEFT_V_SCHEMA_UNKNOWN_FIELD,
+				 WEFT_V_SCHEMA_DUPLICATE, WEFT_V_SCHEMA_ONEOF, WEFT_V_SCHEMA_UTF8, WEFT_V_SCHEMA_ENUM,
+				 WEFT_V_SCHEMA_RANGE, WEFT_V_SCHEMA_GROUP, WEFT_V_SCHEMA_DEPTH, WEFT_V_SCHEMA_REQUIRED,
+				 WEFT_V_SCHEMA_PACKED, WEFT_V_SCHEMA_MAP, WEFT_V_SCHEMA_TOO_LONG}},
+	[FAB_STAGE_INSPECT] = {"inspect", stage_inspect,
+			       {WEFT_V_CONTENT_FORBIDDEN, WEFT_V_CONTENT_RISK, WEFT_V_CONTENT_LIMIT,
+				WEFT_V_CONTENT_UNINSPECTED}},
+	[FAB_STAGE_DECIDE] = {"decide", stage_decide, {WEFT_V_PASSED}},
+	[FAB_STAGE_DELIVER] = {"deliver", stage_deliver, {0}},
+};
+
+void fab_refuse(struct fab_msg *m, enum weft_verdict v)
+{
+	assert(!m->done && m->verdict == WEFT_V_UNDECIDED && v != WEFT_V_PASSED && v != WEFT_V_UNDECIDED);
+	m->verdict = (uint16_t)v;
+	m->done = 1;
+}
+
+uint8_t *fab_burst_alloc(const struct fab *f, struct fab_burst *b, uint32_t len)
+{
+	uint8_t *at = f->arena + b->arena_used;
+
+	if (len > FAB_ARENA_BYTES - b->arena_used)
+		return NULL;
+	b->arena_used = (b->arena_used + len + 63u) & ~63u;
+	if (b->arena_used > FAB_ARENA_BYTES)
+		b->arena_used = FAB_ARENA_BYTES;
+	return at;
+}
+
+static uint64_t cycles(void)
+{
+#ifdef __x86_64__
+	return __rdtsc();
+#else
+	return 0;
+#endif
+}
+
+uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns)
+{
+	struct fab_burst *b = f->burst;
+	uint64_t t0 = cycles();
+
+	b->port = p;
+	b->n = 0;
+	b->now_ns = now_ns;
+	b->arena_used = 0;
+	for (unsigned i = 0; i < FAB_STAGE_COUNT; i++) {
+		uint64_t t1;
+
+		fab_stages[i].run(f, b);
+		if (b->n == 0)
+			return 0; /* take found nothing */
+		t1 = cycles();
+		f->stage[i].bursts++;
+		f->stage[i].messages += b->n;
+		f->stage[i].cycles += t1 - t0;
+		t0 = t1;
+	}
+	return b->n;
+}
