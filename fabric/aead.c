@@ -6,8 +6,8 @@
  * disassembled, load each whole block once (the AVX2 one recovers the ciphertext from a register by a second XOR),
  * but a partial last block is read with loads that overlap what was read before; and libsodium's functions run
  * over the ciphertext twice, by design. So the ciphertext is copied into `out` first, each byte once, and decrypted
- * there in place. The copy brings the lines into the cache that decryption needs anyway: opening 1,400 bytes is not
- * measurably slower for it, and one call per record is faster than one per segment.
+ * there in place. That costs about 30 ns for a record of 280 bytes and 40 ns for one of 1,424, which take 62 and 154 ns
+ * without it.
  *
  * Sealing goes straight into guest memory. ipsec-mb's kernels do not read their output back; libsodium's do, for the tag.
  * A guest that changes it in between gives itself a record that does not open, and learns nothing: whoever owns that

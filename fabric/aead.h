@@ -41,7 +41,7 @@ int fab_aead_start(void);
  * CPU has no AES. Static text. After fab_aead_start(). */
 const char *fab_aead_backend(void);
 
-/* Expands a key: about 0.3 us. Returns 0, or -1 for a suite that cannot run here; then the key is wiped. The caller
+/* Expands a key: about 0.2 us. Returns 0, or -1 for a suite that cannot run here; then the key is wiped. The caller
  * wipes `raw`. */
 int fab_aead_key_set(struct fab_aead_key *k, uint8_t suite, const uint8_t raw[32]);
 /* The same on one backend, for tests and comparisons. */
