@@ -6,7 +6,7 @@
  *   run_dir: run                     # sockets, keys, logs, state; made with mode 0700
  *   limits:                          # all optional; sizes take KiB, MiB; the values here are the defaults
  *     message: 60KiB                 # largest payload
- *     window: 128KiB                 # in flight per (sender, receiver), at least 64 KiB
+ *     window: 128KiB                 # in flight per (sender, receiver), 64 KiB to 64 MiB
  *     decisions: 1000/s              # decision records per port before equal ones are merged
  *     log_file: 16MiB                # size at which the decision log rotates
  *     log_files: 4                   # how many are kept, the current one included
@@ -15,10 +15,10 @@
  *     - name: meter
  *       image: ../images/meter.elf   # absent: a process endpoint joins by itself
  *       policy: policy/meter.yaml
- *       memory: 16MiB                # default 16 MiB
+ *       memory: 16MiB                # whole MiB, 2 MiB to 64 GiB; default 16 MiB
  *       cpu: max                     # QEMU CPU model under emulation, default max
  *       set: { interval_ms: 100 }    # the service's own configuration, scalars only
- * Unknown keys are errors. */
+ * Unknown keys are errors. No unikernel is called fabric, weftd or control: the run directory has files of these names. */
 #ifndef FAB_CONFIG_H
 #define FAB_CONFIG_H
 
@@ -27,6 +27,18 @@
 
 #include "guest-lib/launch.h"
 #include "policy/policy.h"
+
+/* Limits; README.md repeats them. */
+#define FAB_WINDOW_DEFAULT (128u << 10)
+#define FAB_WINDOW_MIN (64u << 10) /* one largest message with its headers fits */
+#define FAB_WINDOW_MAX (64u << 20)
+#define FAB_DECISIONS_MAX 1000000u
+#define FAB_LOG_FILE_MIN (64u << 10)
+#define FAB_LOG_FILE_MAX (1u << 30)
+#define FAB_LOG_FILES_MAX 1000u
+#define FAB_MEMORY_DEFAULT (16u << 20)
+#define FAB_MEMORY_MIN (2u << 20)
+#define FAB_MEMORY_MAX (UINT64_C(64) << 30)
 
 struct fab_unikernel_config {
 	char *name;
@@ -60,7 +72,7 @@ int fab_config_load(struct fab_config **c, const char *path, struct pol_err *err
 int fab_config_parse(struct fab_config **c, const char *path, const char *text, size_t len, struct pol_err *err);
 void fab_config_free(struct fab_config *c);
 
-/* Paths in the run directory, into out (PATH_MAX). All commands and weftd agree through these. */
+/* Paths in the run directory, into out (PATH_MAX). All commands and weftd agree through these. 0 or -ENAMETOOLONG. */
 int fab_path_socket(const struct fab_config *c, const char *unikernel, char *out, size_t cap); /* run/NAME.sock */
 int fab_path_control(const struct fab_config *c, char *out, size_t cap);                       /* run/control.sock */
 int fab_path_log(const struct fab_config *c, char *out, size_t cap);                           /* run/decisions.jsonl */
@@ -68,7 +80,7 @@ int fab_path_secret(const struct fab_config *c, const char *who, char *out, size
 int fab_path_public(const struct fab_config *c, const char *who, char *out, size_t cap);       /* run/keys/WHO.pub */
 int fab_path_launch(const struct fab_config *c, const char *unikernel, char *out, size_t cap); /* run/NAME.launch */
 int fab_path_pid(const struct fab_config *c, const char *who, char *out, size_t cap);          /* run/WHO.pid */
-/* The fabric's own key is kept under the name "fabric" (so no unikernel may be called fabric or weftd). A key file
+/* The fabric's own key is kept under the name "fabric". A key file
  * holds 64 hex digits and a newline; .key has mode 0600. */
 
 #endif
