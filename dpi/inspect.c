@@ -203,6 +203,12 @@ static ndpi_protocol pass(struct dpi *d, const uint8_t *packet, size_t packet_le
 	if (p.master_protocol == NDPI_PROTOCOL_UNKNOWN && p.app_protocol == NDPI_PROTOCOL_UNKNOWN)
 		p = ndpi_detection_giveup(d->module, d->flow, 0, &guessed);
 	*risks = d->flow->risk;
+	/* nDPI leaves looking into an HTTP request's URL to its caller. */
+	if (d->flow->http.url) {
+		ndpi_risk_enum url_risk = ndpi_validate_url(d->flow->http.url);
+		if (url_risk != NDPI_NO_RISK)
+			*risks |= RISK(url_risk);
+	}
 	ndpi_free_flow_data(d->flow);
 	dpi_caches_drop(d);
 	return p;
