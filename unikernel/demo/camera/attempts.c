@@ -387,11 +387,11 @@ const struct attempt camera_attempts[] = {
 	  TEXT(SSH_BANNER) },
 	{ "http-inside", WEFT_V_CONTENT_FORBIDDEN, "HTTP", "HTTP request as a thumbnail", make_thumbnail, "demo.Event",
 	  TEXT("POST /admin/firmware HTTP/1.1\r\n" HTTP_HEAD) },
-	{ "dns-inside", WEFT_V_CONTENT_FORBIDDEN, "DNS", "DNS query as a thumbnail", make_thumbnail, "demo.Event",
-	  BYTES(DNS_QUERY) },
+	{ "mqtt-inside", WEFT_V_CONTENT_FORBIDDEN, "MQTT", "MQTT CONNECT as a thumbnail", make_thumbnail, "demo.Event",
+	  BYTES(0x10, 0x10, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 4, 'c', 'a', 'm', '1') },
 	{ "tls-inside", WEFT_V_CONTENT_FORBIDDEN, "TLS", "TLS ClientHello as a picture", make_pixels, "demo.Frame",
 	  BYTES(CLIENT_HELLO) },
-	{ "sql-in-http", WEFT_V_CONTENT_RISK, "", "SQL injection where plain HTTP is allowed", make_page,
+	{ "sql-in-http", WEFT_V_CONTENT_RISK, "SQL", "SQL injection where plain HTTP is allowed", make_page,
 	  "demo.WebAccess", TEXT(HTTP_SQL) },
 
 	/* Too much. */
