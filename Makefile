@@ -79,7 +79,7 @@ $(OBJ)/%.o: %.c $(BUILD)/config.mk
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(XCFLAGS) -c $< -o $@
 $(call obj,$(DPDK_SRCS)): XCFLAGS = $(DPDK_CFLAGS)
-$(call obj,$(SCH_SRCS)): | $(DESC_C)
+$(call obj,$(SCH_SRCS) $(wildcard tests/policy/*.c)): | $(DESC_C)
 # Generated code is not ours to lint.
 $(OBJ)/gen/%.o: $(GEN)/%.c
 	@mkdir -p $(@D)
@@ -106,7 +106,57 @@ $(WEFT): $(call obj,$(CLI_SRCS)) $(LIB)
 	$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@
 
 # --- unikernel: images of the services ---------------------------------------------------------------------------------
+# A service NAME is unikernel/demo/NAME.c or tests/unikernel/service_NAME.c, with what lies in a folder NAME beside it. A
+# guest test tests/unikernel/guest_NAME.c brings its own uk_main(). Everything in an image is compiled for it: no
+# position independence, frame pointers for the crash report, stack probes because the guard is one page.
+UK := $(BUILD)/uk
+UK_CFLAGS := -std=gnu11 -O2 -g $(WARN) -fno-common -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
+	-fno-pic -fno-pie -fno-omit-frame-pointer -fstack-clash-protection -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -MMD -MP
+UK_LIBS := -l:libsodium.a -l:libprotobuf-c.a
+UK_KERNEL_SRCS := $(filter-out unikernel/main.c unikernel/process_main.c,$(wildcard unikernel/*.c)) \
+	$(wildcard unikernel/*.S)
+UK_GUEST_SRCS := $(filter-out guest-lib/%_linux.c,$(GUEST_SRCS))
+UK_DEMO_OBJS := $(patsubst $(GEN)/%.c,$(UK)/gen/%.o,$(DEMO_PB_C))
+uk_obj = $(patsubst %,$(UK)/%.o,$(basename $(1)))
+service_srcs = $(1).c $(wildcard $(1)/*.c)
+SERVICES := $(basename $(wildcard unikernel/demo/*.c tests/unikernel/service_*.c))
+GUEST_TESTS := $(basename $(wildcard tests/unikernel/guest_*.c))
+IMAGES := $(foreach s,$(SERVICES) $(GUEST_TESTS),$(BUILD)/images/$(notdir $(s)).elf)
+
+$(UK)/%.o: %.c $(BUILD)/config.mk | $(DEMO_PB_C)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(UK_CFLAGS) $(XCFLAGS) -c $< -o $@
+$(UK)/%.o: %.S $(BUILD)/config.mk
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -MMD -MP -c $< -o $@
+$(UK)/gen/%.o: $(GEN)/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(filter-out $(WARN),$(UK_CFLAGS)) -c $< -o $@
+# Runs as an interrupt handler, which saves no vector registers; and the string functions must not call themselves.
+$(UK)/unikernel/apic.o: XCFLAGS = -mgeneral-regs-only
+$(UK)/unikernel/mem.o: XCFLAGS = -fno-builtin -U_FORTIFY_SOURCE
+UK_LINK = $(CC) -nostdlib -static -no-pie -Wl,-T,unikernel/image.ld -Wl,-z,max-page-size=4096 -Wl,--build-id=none \
+	-Wl,--no-warn-rwx-segments -Wl,--gc-sections $(filter %.o,$^) -Wl,--start-group $(UK_LIBS) -Wl,--end-group -o $@
+define uk_image
+$(BUILD)/images/$(notdir $(1)).elf: $(call uk_obj,$(call service_srcs,$(1)) $(2) $(UK_KERNEL_SRCS) $(UK_GUEST_SRCS)) \
+	$$(UK_DEMO_OBJS) unikernel/image.ld
+	@mkdir -p $$(@D)
+	$$(UK_LINK)
+endef
+$(foreach s,$(SERVICES),$(eval $(call uk_image,$(s),unikernel/main.c)))
+$(foreach s,$(GUEST_TESTS),$(eval $(call uk_image,$(s),)))
+
 # --- process endpoints: the same services as Linux processes -----------------------------------------------------------
+SERVICE_BINS := $(foreach s,$(SERVICES),$(BUILD)/services/$(notdir $(s)))
+define process_service
+$(BUILD)/services/$(notdir $(1)): $(call obj,$(call service_srcs,$(1)) unikernel/process_main.c unikernel/format.c) \
+	$$(DEMO_GEN_OBJS) $$(GUEST_LIB)
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(HOST_LIBS) -o $$@
+endef
+$(foreach s,$(SERVICES),$(eval $(call process_service,$(s))))
+$(foreach s,$(SERVICES),$(call obj,$(call service_srcs,$(s)))): | $(DEMO_PB_C)
 
 # --- tests ------------------------------------------------------------------------------------------------------------
 UNIT_SRCS := $(wildcard tests/guest-lib/test_*.c tests/schemas/test_*.c tests/policy/test_*.c tests/dpi/test_*.c \

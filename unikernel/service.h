@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 
+#include "guest-lib/virtio.h"
 #include "guest-lib/weft.h"
 
 #define SVC_LOG_MAX 512u /* bytes of one line; longer ones are cut */
@@ -28,6 +29,12 @@ void svc_vlog(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)))
 /* The port below the endpoint, for hostile test guests that send frames of their own making (send_buffer, send,
  * flush). It is the one weft_open() was given. */
 struct weft_port *service_port(void);
+
+/* For hostile test guests: puts a chain of n descriptors (at most 64) on the transmit ring exactly as given, made visible
+ * by the port's flush(). Only a `next` below n is translated: it becomes the number of the descriptor at that place.
+ * Addresses are guest-physical, which in the unikernel is what pointers are. Returns 0, -EINVAL, -ENOSPC while the ring is
+ * full, -ENOSYS in a process. */
+int service_raw_chain(const struct virtq_desc *d, uint16_t n);
 
 /* Ends the instance now: status 0 is success. Does not return. */
 void service_exit(int status) __attribute__((noreturn));
