@@ -70,7 +70,7 @@ void weft_on_state(struct weft *w, weft_state_fn *fn, void *arg);     /* session
 
 /* Sends a one-way message. id (may be NULL) gets its number.
  * -EAGAIN: no session yet, no credit for this peer, or no room in the ring: step and try again;
- * -ENOENT: policy knows no such peer for us; -EMSGSIZE: over WEFT_PAYLOAD_MAX. */
+ * -ENOENT: policy knows no such peer for us; -EMSGSIZE: over WEFT_PAYLOAD_MAX or more than the peer's whole window. */
 int weft_send(struct weft *w, const char *to, const char *type, const void *payload, size_t len, uint32_t *id);
 
 /* Sends a request; fn is called exactly once, at the latest after timeout_ns (rounded up to whole ms, at most
@@ -87,7 +87,8 @@ int weft_reply(struct weft *w, uint16_t port, uint32_t request_id, uint64_t subj
 int weft_timer(struct weft *w, uint64_t delay_ns, weft_timer_fn *fn, void *arg);
 
 /* Receives and handles what has come, runs due timers, keeps the session alive; when nothing is there, waits for at
- * most timeout_ns (0: does not wait). Returns the number of events handled, or -errno when the port is gone for good. */
+ * most timeout_ns (0: does not wait; it may return early with 0). Returns the number of events handled, or -errno when
+ * the port is gone for good; -EBUSY from inside a handler. */
 int weft_step(struct weft *w, uint64_t timeout_ns);
 /* Steps until weft_stop(). Returns 0 or weft_step()'s error. */
 int weft_run(struct weft *w);
@@ -110,6 +111,7 @@ struct weft_counters {
 	uint64_t unhandled;   /* messages without a handler */
 	uint64_t bad_records; /* records that did not open or parse; frames that are not records */
 	uint64_t handshakes;  /* sessions made */
+	uint64_t late;        /* replies that came after their request had ended */
 };
 void weft_counters(const struct weft *w, struct weft_counters *c);
 
