@@ -158,6 +158,13 @@ endef
 $(foreach s,$(SERVICES),$(eval $(call process_service,$(s))))
 $(foreach s,$(SERVICES),$(call obj,$(call service_srcs,$(s)))): | $(DEMO_PB_C)
 
+# --- demo -------------------------------------------------------------------------------------------------------------
+DEMO_IMAGES := $(foreach s,valve hub meter camera,$(BUILD)/images/$(s).elf)
+DEMO_NEEDS := $(WEFTD) $(WEFT) $(DEMO_SET) $(DEMO_IMAGES)
+.PHONY: demo
+demo: $(DEMO_NEEDS) ## four unikernels, one of them taken over: what it tries, and what becomes of it
+	unikernel/demo/demo.py --build $(BUILD)
+
 # --- tests ------------------------------------------------------------------------------------------------------------
 UNIT_SRCS := $(wildcard tests/guest-lib/test_*.c tests/schemas/test_*.c tests/policy/test_*.c tests/dpi/test_*.c \
 	tests/fabric/test_*.c tests/unikernel/test_*.c)

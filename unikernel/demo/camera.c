@@ -159,10 +159,14 @@ static void attempt_next(struct camera *c)
 	forge_flush(c);
 	if (err == -EAGAIN && ++c->tries < TRIES_MAX)
 		return;
-	if (err)
-		svc_log("failed: attempt %u %s: error %d", c->attempt + 1, a->name, -err);
-	else
+	if (!err) {
 		announce(a, c->attempt + 1, &s);
+		c->made++;
+	} else if (err == -ENOTSUP) {
+		svc_log("skipped %u %s: not possible from a Linux process", c->attempt + 1, a->name);
+	} else {
+		svc_log("failed: attempt %u %s: error %d", c->attempt + 1, a->name, -err);
+	}
 	c->tries = 0;
 	c->attempt++;
 }
@@ -174,7 +178,7 @@ static void on_done(struct weft *w, void *arg)
 
 	weft_counters(w, &n);
 	svc_log("done attempts=%u events=%llu events_refused=%llu frames=%llu frames_refused=%llu pages=%llu "
-		"pages_refused=%llu told=%llu lost=%llu sessions=%llu", c->attempt, (unsigned long long)c->events,
+		"pages_refused=%llu told=%llu lost=%llu sessions=%llu", c->made, (unsigned long long)c->events,
 		(unsigned long long)c->events_refused, (unsigned long long)c->frames,
 		(unsigned long long)c->frames_refused, (unsigned long long)c->pages,
 		(unsigned long long)c->pages_refused, (unsigned long long)c->told, (unsigned long long)n.lost,

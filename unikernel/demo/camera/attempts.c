@@ -7,6 +7,10 @@
 
 #include "camera.h"
 #include "forge.h"
+#include "unikernel/net.h"
+
+/* Absent where the camera is a Linux process, whose virtqueue is out of its reach. */
+#pragma weak uk_net_chain
 
 #define OWN(c) (weft_endpoint_identity((c)->w)->port)
 #define HUB(c) weft_endpoint_peer((c)->w, "hub")
@@ -270,6 +274,24 @@ static int make_runt(struct camera *c, const struct attempt *a, struct shot *s)
 	return forge_frame(c, a->bytes, a->len);
 }
 
+/* Descriptor chains as no driver makes them; addresses of 0 become memory that is really the guest's. */
+static int make_chain(struct camera *c, const struct attempt *a, struct shot *s)
+{
+	struct virtq_desc d[2];
+	uint16_t n = (uint16_t)(a->len / sizeof(d[0]));
+
+	if (!uk_net_chain)
+		return -ENOTSUP;
+	if (n > 2)
+		return -EINVAL;
+	memcpy(d, a->bytes, a->len);
+	for (uint16_t i = 0; i < n; i++)
+		if (!d[i].addr)
+			d[i].addr = (uint64_t)(uintptr_t)c->record;
+	s->find = SHOT_NEXT;
+	return uk_net_chain(d, n) ? -EAGAIN : 0;
+}
+
 /* A foreign flow: its source port says which attempt it was. */
 static struct forge_path flow(struct camera *c, struct shot *s, uint16_t to, uint16_t dst_l4)
 {
@@ -325,6 +347,7 @@ static int make_tcp_http(struct camera *c, const struct attempt *a, struct shot 
 
 #define BYTES(...) (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
 #define TEXT(s) (s), sizeof(s) - 1
+#define CHAIN(...) (const struct virtq_desc[]){ __VA_ARGS__ }, sizeof((const struct virtq_desc[]){ __VA_ARGS__ })
 #define EVENT(...) make_send, "demo.Event", BYTES(__VA_ARGS__)
 #define NONE NULL, 0
 
@@ -424,6 +447,16 @@ const struct attempt camera_attempts[] = {
 	  TEXT(SSH_BANNER) },
 	{ "http", WEFT_V_FRAME_FOREIGN, "HTTP", "HTTP request to the hub's port 80", make_tcp_http, "",
 	  TEXT("GET /cgi-bin/login HTTP/1.1\r\n" HTTP_HEAD) },
+
+	/* The virtqueue itself. */
+	{ "ring-loop", WEFT_V_RING_CHAIN, "", "descriptors that lead back to the first", make_chain, "",
+	  CHAIN({ .len = 64, .flags = VIRTQ_DESC_F_NEXT, .next = 1 }, { .len = 64, .flags = VIRTQ_DESC_F_NEXT }) },
+	{ "ring-indirect", WEFT_V_RING_CHAIN, "", "an indirect table that was never negotiated", make_chain, "",
+	  CHAIN({ .len = 64, .flags = VIRTQ_DESC_F_INDIRECT }) },
+	{ "ring-writable", WEFT_V_RING_CHAIN, "", "a buffer for the fabric to write where it reads", make_chain, "",
+	  CHAIN({ .len = 64, .flags = VIRTQ_DESC_F_WRITE }) },
+	{ "ring-outside", WEFT_V_RING_ADDRESS, "", "a buffer far outside the guest's memory", make_chain, "",
+	  CHAIN({ .addr = 0x7fff00000000u, .len = 64 }) },
 };
 
 const uint32_t camera_attempts_count = sizeof(camera_attempts) / sizeof(camera_attempts[0]);

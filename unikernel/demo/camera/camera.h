@@ -16,6 +16,7 @@
 struct camera {
 	struct weft *w;
 	uint32_t attempt;         /* index of the next one */
+	uint32_t made;            /* attempts that were made and announced */
 	uint32_t tries;           /* how often it said "not now" */
 	uint32_t tick;            /* ticks with a session */
 	uint32_t after;           /* ticks since the last attempt */
@@ -53,7 +54,7 @@ struct attempt {
 	uint32_t verdict;         /* the one that the fabric must give */
 	const char *names;        /* must occur in the decision's detail or protocol; "": anything */
 	const char *text;         /* what it does, for a person */
-	/* Does it. Returns 0; -EAGAIN: not now, call again; other errors: it cannot be done, which fails the demo. */
+	/* Does it. Returns 0; -EAGAIN: not now, call again; -ENOTSUP: not from here; other errors fail the demo. */
 	int (*make)(struct camera *c, const struct attempt *a, struct shot *s);
 	const char *type;         /* what the rest means is make's: a message type, */
 	const void *bytes;        /* a payload, content or packet */
