@@ -147,7 +147,7 @@ class Demo:
     def __init__(self, args):
         self.fabric = pathlib.Path(args.fabric).resolve()
         self.bin = pathlib.Path(args.build).resolve() / "bin" / "weft"
-        self.run = pathlib.Path(args.build).resolve() / "run" / "demo"
+        self.run = pathlib.Path(args.run or pathlib.Path(args.build) / "run" / "demo").resolve()
         self.end = time.monotonic() + args.deadline
         self.start = time.monotonic()
         self.screen = Screen(args.plain)
@@ -419,6 +419,7 @@ def main():
     p = argparse.ArgumentParser(description="Runs the demo fabric and checks every decision.")
     p.add_argument("--build", default="build", help="where things were built (default: build)")
     p.add_argument("--fabric", default=str(pathlib.Path(__file__).with_name("fabric.yaml")))
+    p.add_argument("--run", help="the fabric's run_dir, which is removed first (default: run/demo in the build folder)")
     p.add_argument("--deadline", type=float, default=55, help="seconds until the demo counts as failed (default: 55)")
     p.add_argument("--plain", action="store_true", help="lines only, as when the output is no terminal")
     demo = Demo(p.parse_args())
