@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tree behind SCH_REQUIRED in conformant mode. A node's words: presence bits of its message, then one word for
+ * each slot: of a message field its child node + 1, of a oneof the field that is set + 1. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "presence.h"
+
+#define NODES_MAX (1u << 20)
+#define WORDS_MAX (1u << 25) /* 256 MiB */
+
+struct sch_node {
+	uint32_t msg;
+	uint32_t parent; /* SCH_NONE at the root */
+	uint32_t field;  /* that it is the value of */
+	uint32_t words;  /* where its words begin */
+	uint8_t dropped; /* a oneof's other member took its place */
+};
+
+static uint32_t slots_of(const struct sch_message *m)
+{
+	return m->n_words * 64u;
+}
+
+static int words_reserve(struct sch_presence *p, uint32_t n)
+{
+	uint32_t cap = p->cap_words;
+
+	while (cap - p->n_words < n) {
+		if (cap >= WORDS_MAX)
+			return 0;
+		cap = cap ? cap * 2 : 1024;
+	}
+	if (cap == p->cap_words)
+		return 1;
+	uint64_t *w = reallocarray(p->word, cap, sizeof *w);
+
+	if (!w)
+		return 0;
+	p->word = w;
+	p->cap_words = cap;
+	return 1;
+}
+
+static uint32_t node_add(struct sch_presence *p, uint32_t msg, uint32_t parent, uint32_t field)
+{
+	const struct sch_message *m = &p->set->messages[msg];
+	uint32_t n = m->n_words + slots_of(m);
+
+	if (p->n_nodes == p->cap_nodes) {
+		uint32_t cap = p->cap_nodes ? p->cap_nodes * 2 : 64;
+		struct sch_node *at = cap > NODES_MAX ? NULL : reallocarray(p->node, cap, sizeof *at);
+
+		if (!at) {
+			p->failed = 1;
+			return SCH_NONE;
+		}
+		p->node = at;
+		p->cap_nodes = cap;
+	}
+	if (!words_reserve(p, n)) {
+		p->failed = 1;
+		return SCH_NONE;
+	}
+	p->node[p->n_nodes] = (struct sch_node){ msg, parent, field, p->n_words, 0 };
+	memset(p->word + p->n_words, 0, n * sizeof *p->word);
+	p->n_words += n;
+	return p->n_nodes++;
+}
+
+void sch_presence_start(struct sch_presence *p, const struct sch_set *set, uint32_t type)
+{
+	memset(p, 0, sizeof *p);
+	p->set = set;
+	node_add(p, type, SCH_NONE, SCH_NONE);
+}
+
+void sch_presence_end(struct sch_presence *p)
+{
+	free(p->node);
+	free(p->word);
+}
+
+static uint64_t *slot_word(const struct sch_presence *p, uint32_t node, uint32_t slot)
+{
+	const struct sch_node *n = &p->node[node];
+
+	return &p->word[n->words + p->set->messages[n->msg].n_words + slot];
+}
+
+void sch_presence_set(struct sch_presence *p, uint32_t node, uint32_t field)
+{
+	const struct sch_field *f = &p->set->fields[field];
+	uint64_t *seen = p->word + p->node[node].words;
+
+	if (f->slot == SCH_NO_SLOT)
+		return;
+	seen[f->slot / 64] |= 1ull << (f->slot % 64);
+	if (f->oneof == SCH_NO_SLOT)
+		return;
+	uint64_t *now = slot_word(p, node, f->oneof);
+
+	if (*now && *now != (uint64_t)field + 1) {
+		const struct sch_field *old = &p->set->fields[*now - 1];
+		uint64_t *child = slot_word(p, node, old->slot);
+
+		if (*child)
+			p->node[*child - 1].dropped = 1;
+		*child = 0;
+		seen[old->slot / 64] &= ~(1ull << (old->slot % 64));
+	}
+	*now = (uint64_t)field + 1;
+}
+
+uint32_t sch_presence_child(struct sch_presence *p, uint32_t node, uint32_t field)
+{
+	const struct sch_field *f = &p->set->fields[field];
+	uint32_t child;
+
+	if (!(p->set->messages[f->sub].flags & SCH_M_REQUIRES))
+		return SCH_NONE;
+	if (f->slot == SCH_NO_SLOT)
+		return node_add(p, f->sub, node, field);
+	child = (uint32_t)*slot_word(p, node, f->slot);
+	if (child)
+		return child - 1;
+	child = node_add(p, f->sub, node, field);
+	if (child != SCH_NONE)
+		*slot_word(p, node, f->slot) = (uint64_t)child + 1;
+	return child;
+}
+
+/* A required field that the node lacks, or SCH_NONE. A map entry without its value has an empty one. */
+static uint32_t missing_field(const struct sch_presence *p, const struct sch_node *n)
+{
+	const struct sch_message *m = &p->set->messages[n->msg];
+	const uint64_t *seen = p->word + n->words;
+
+	for (uint32_t k = 0; k < m->n_fields; k++) {
+		const struct sch_field *f = &p->set->fields[m->first + k];
+
+		if (f->slot == SCH_NO_SLOT || seen[f->slot / 64] >> (f->slot % 64) & 1)
+			continue;
+		if (f->flags & SCH_F_REQUIRED)
+			return m->first + k;
+		if (m->flags & SCH_M_MAP_ENTRY && f->type == SCH_T_MESSAGE &&
+		    p->set->messages[f->sub].flags & SCH_M_REQUIRED)
+			return m->first + k;
+	}
+	return SCH_NONE;
+}
+
+int sch_presence_complete(const struct sch_presence *p, struct sch_result *r)
+{
+	for (uint32_t i = 0; i < p->n_nodes; i++) {
+		struct sch_node *n = &p->node[i];
+
+		if (n->parent != SCH_NONE && p->node[n->parent].dropped)
+			n->dropped = 1; /* parents stand before their children */
+		uint32_t field = n->dropped ? SCH_NONE : missing_field(p, n);
+
+		if (field == SCH_NONE)
+			continue;
+		uint32_t depth = 1, room = sizeof r->path / sizeof r->path[0];
+
+		for (uint32_t k = i; p->node[k].parent != SCH_NONE; k = p->node[k].parent)
+			depth++;
+		r->depth = (uint8_t)(depth < room ? depth : room);
+		for (uint32_t k = i; depth > 0; depth--) {
+			if (depth <= room) {
+				r->path[depth - 1].field = field;
+				r->path[depth - 1].number = p->set->fields[field].number;
+				r->path[depth - 1].element = UINT32_MAX;
+			}
+			field = p->node[k].field;
+			k = p->node[k].parent;
+		}
+		return 0;
+	}
+	return 1;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Looking things up in a compiled set: types, methods, names. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "set.h"
+
+void sch_set_free(struct sch_set *set)
+{
+	free(set); /* one allocation */
+}
+
+static const char *type_name(const struct sch_set *s, uint32_t type)
+{
+	return s->names + s->messages[type].name;
+}
+
+int32_t sch_type_find(const struct sch_set *set, const char *full_name)
+{
+	uint32_t lo = 0, hi = set->n_messages;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int c = strcmp(type_name(set, set->by_name[mid]), full_name);
+
+		if (c == 0)
+			return (int32_t)set->by_name[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return -1;
+}
+
+uint32_t sch_type_count(const struct sch_set *set)
+{
+	return set->n_messages;
+}
+
+const char *sch_type_name(const struct sch_set *set, uint32_t type)
+{
+	return type < set->n_messages ? type_name(set, type) : "?";
+}
+
+uint32_t sch_method_count(const struct sch_set *set)
+{
+	return set->n_methods;
+}
+
+const struct sch_method *sch_method_get(const struct sch_set *set, uint32_t i)
+{
+	return i < set->n_methods ? &set->methods[i] : NULL;
+}
+
+int32_t sch_method_find(const struct sch_set *set, const char *name)
+{
+	uint32_t lo = 0, hi = set->n_methods;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int c = strcmp(set->methods[mid].name, name);
+
+		if (c == 0)
+			return (int32_t)mid;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return -1;
+}
+
+const char *sch_reason_name(enum sch_reason reason)
+{
+	static const char *const names[SCH_REASON_COUNT] = {
+		[SCH_OK] = "ok",
+#define X(sym, name) [SCH_##sym] = name,
+		SCH_REASONS(X)
+#undef X
+	};
+
+	return (unsigned)reason < SCH_REASON_COUNT ? names[reason] : "?";
+}
+
+const char *sch_field_name(const struct sch_set *set, uint32_t field)
+{
+	return field < set->n_fields ? set->names + set->fields[field].name : "?";
+}
