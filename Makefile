@@ -8,6 +8,10 @@ BUILD ?= build
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+# V=1 shows whole command lines.
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo '  $(1)	$(2)')
+
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(JOBS)
@@ -51,15 +55,18 @@ DEMO_PB_C := $(patsubst %.proto,$(GEN)/%.pb-c.c,$(DEMO_PROTO))
 DEMO_SET := $(BUILD)/schemas/demo.binpb
 $(DESC_C):
 	@mkdir -p $(GEN)
-	protoc --c_out=$(GEN) -I/usr/include google/protobuf/descriptor.proto
+	$(call say,PROTOC,$@)
+	$(Q)protoc --c_out=$(GEN) -I/usr/include google/protobuf/descriptor.proto
 $(DESC_C:.c=.h): $(DESC_C)
 $(GEN)/%.pb-c.c: %.proto
 	@mkdir -p $(GEN)
-	protoc --c_out=$(GEN) -I. $<
+	$(call say,PROTOC,$@)
+	$(Q)protoc --c_out=$(GEN) -I. $<
 $(GEN)/%.pb-c.h: $(GEN)/%.pb-c.c ;
 $(DEMO_SET): $(DEMO_PROTO)
 	@mkdir -p $(@D)
-	protoc --descriptor_set_out=$@ --include_imports --include_source_info -I. $(DEMO_PROTO)
+	$(call say,PROTOC,$@)
+	$(Q)protoc --descriptor_set_out=$@ --include_imports --include_source_info -I. $(DEMO_PROTO)
 
 # --- objects ----------------------------------------------------------------------------------------------------------
 OBJ := $(BUILD)/obj
@@ -77,13 +84,15 @@ LIB_SRCS := $(FABRIC_SRCS) $(POL_SRCS) $(DPI_SRCS) $(SCH_SRCS) $(GUEST_SRCS)
 
 $(OBJ)/%.o: %.c $(BUILD)/config.mk
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(XCFLAGS) -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(XCFLAGS) -c $< -o $@
 $(call obj,$(DPDK_SRCS)): XCFLAGS = $(DPDK_CFLAGS)
 $(call obj,$(SCH_SRCS) $(wildcard tests/policy/*.c)): | $(DESC_C)
 # Generated code is not ours to lint.
 $(OBJ)/gen/%.o: $(GEN)/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(OPT) $(SAN_FLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(OPT) $(SAN_FLAGS) -MMD -MP -c $< -o $@
 GEN_OBJS := $(OBJ)/gen/google/protobuf/descriptor.pb-c.o
 DEMO_GEN_OBJS := $(patsubst $(GEN)/%.c,$(OBJ)/gen/%.o,$(DEMO_PB_C))
 
@@ -91,19 +100,23 @@ LIB := $(BUILD)/libweft.a
 GUEST_LIB := $(BUILD)/libweft-guest.a
 $(LIB): $(call obj,$(LIB_SRCS)) $(GEN_OBJS)
 	@rm -f $@
-	ar rcsP $@ $^
+	$(call say,AR,$@)
+	$(Q)ar rcsP $@ $^
 $(GUEST_LIB): $(call obj,$(GUEST_SRCS))
 	@rm -f $@
-	ar rcsP $@ $^
+	$(call say,AR,$@)
+	$(Q)ar rcsP $@ $^
 
 WEFTD := $(BUILD)/bin/weftd
 WEFT := $(BUILD)/bin/weft
 $(WEFTD): $(call obj,$(DPDK_SRCS)) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(DPDK_LIBS) $(HOST_LIBS) -o $@
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(DPDK_LIBS) $(HOST_LIBS) -o $@
 $(WEFT): $(call obj,$(CLI_SRCS)) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@
 
 # --- unikernel: images of the services ---------------------------------------------------------------------------------
 # A service NAME is unikernel/demo/NAME.c or tests/unikernel/service_NAME.c, with what lies in a folder NAME beside it. A
@@ -126,13 +139,16 @@ IMAGES := $(foreach s,$(SERVICES) $(GUEST_TESTS),$(BUILD)/images/$(notdir $(s)).
 
 $(UK)/%.o: %.c $(BUILD)/config.mk | $(DEMO_PB_C)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(UK_CFLAGS) $(XCFLAGS) -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(UK_CFLAGS) $(XCFLAGS) -c $< -o $@
 $(UK)/%.o: %.S $(BUILD)/config.mk
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) -MMD -MP -c $< -o $@
 $(UK)/gen/%.o: $(GEN)/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(filter-out $(WARN),$(UK_CFLAGS)) -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(filter-out $(WARN),$(UK_CFLAGS)) -c $< -o $@
 # Runs as an interrupt handler, which saves no vector registers; and the string functions must not call themselves.
 $(UK)/unikernel/apic.o: XCFLAGS = -mgeneral-regs-only
 $(UK)/unikernel/mem.o: XCFLAGS = -fno-builtin -U_FORTIFY_SOURCE
@@ -171,12 +187,14 @@ UNIT_SRCS := $(wildcard tests/guest-lib/test_*.c tests/schemas/test_*.c tests/po
 UNITS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRCS))
 $(BUILD)/tests/%: $(OBJ)/tests/%.o $(LIB) $(DEMO_GEN_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(CMOCKA_LIBS) $(HOST_LIBS) -o $@
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(CMOCKA_LIBS) $(HOST_LIBS) -o $@
 # Programs that tests and people run: tests/tools/NAME.c becomes $(BUILD)/tests/NAME.
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 $(TOOLS): $(BUILD)/tests/%: $(OBJ)/tests/tools/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@
 
 # --- fuzzers: clang's libFuzzer with ASan and UBSan; the library is built again with coverage -----------------------------
 FUZZ := $(BUILD)/fuzz
@@ -187,15 +205,19 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(FUZZ_SRCS))
 FUZZ_LIB := $(FUZZ)/libweft.a
 $(FUZZ)/obj/gen/%.o: $(GEN)/%.c
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+	$(call say,CC,$< (fuzz))
+	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 $(FUZZ)/obj/%.o: %.c $(BUILD)/config.mk | $(DESC_C)
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(WARN) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+	$(call say,CC,$< (fuzz))
+	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(WARN) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 $(FUZZ_LIB): $(patsubst %.c,$(FUZZ)/obj/%.o,$(LIB_SRCS)) $(FUZZ)/obj/gen/google/protobuf/descriptor.pb-c.o
 	@rm -f $@
-	ar rcsP $@ $^
+	$(call say,AR,$@)
+	$(Q)ar rcsP $@ $^
 $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
-	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS) -o $@
+	$(call say,LD,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS) -o $@
 
 .PHONY: help all check test fuzz fuzz-smoke clean
 .SECONDARY:

@@ -236,9 +236,13 @@ static void cmd_ping(struct fab_control *c, struct client *cl)
 
 static void cmd_stop(struct fab_control *c, struct client *cl)
 {
+	uint64_t one = 1;
+
 	reply_json(cl, json_pack("{s:b}", "ok", 1));
 	cl->closing = 1;
 	atomic_store(c->view.stop, 1);
+	if (c->view.stop_fd >= 0 && write(c->view.stop_fd, &one, sizeof(one)) < 0)
+		fprintf(stderr, "weftd: the worker could not be woken: %s\n", strerror(errno));
 }
 
 static void cmd_tail(struct fab_control *c, struct client *cl, const json_t *o)

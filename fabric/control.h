@@ -30,7 +30,8 @@ struct fab_control_view {
 	uint64_t tsc_hz;
 	uint64_t boot;                           /* this weftd's random boot number */
 	const char *settings;                    /* one line: hugepages or not, AEAD backend, DPDK and nDPI versions */
-	atomic_int *stop;                        /* set to 1 to end the fabric */
+	atomic_int *stop;                        /* set to 1 to end the fabric, then write stop_fd */
+	int stop_fd;                             /* eventfd that ends the worker's sleep; -1: none */
 	int wake_fd;                             /* eventfd the worker signals after it put decisions and slept */
 };
 

@@ -8,7 +8,7 @@
 
 #define OUT_SEGS_MAX 192u
 #define OUT_CHAINS_MAX 64u
-#define VIRTIO_HDR_LEN ((uint32_t)sizeof(struct virtio_net_hdr))
+#define VIRTIO_HDR_LEN ((uint32_t)sizeof(struct virtq_net_hdr))
 
 /* Receive chains reserved for one frame. */
 struct out {
@@ -77,7 +77,7 @@ static void commit(struct fab_port *p, const struct out *o, uint32_t total)
 
 static uint32_t put_headers(struct fab_port *p, const struct out *o, uint32_t record_len)
 {
-	struct virtio_net_hdr vh = {.num_buffers = (uint16_t)o->n_chains};
+	struct virtq_net_hdr vh = {.num_buffers = (uint16_t)o->n_chains};
 	uint8_t fh[WEFT_FRAME_HDR_LEN];
 
 	weft_frame_hdr_put(fh, WEFT_FABRIC_PORT, p->number, record_len);
@@ -145,7 +145,7 @@ static int out_plain_frame(struct fab_port *p, const uint8_t *record, uint32_t r
 
 static int out_arp(struct fab_port *p, const uint8_t frame[WEFT_FRAME_MIN])
 {
-	struct virtio_net_hdr vh = {.num_buffers = 1};
+	struct virtq_net_hdr vh = {.num_buffers = 1};
 	struct out o;
 
 	if (reserve(p, VIRTIO_HDR_LEN + WEFT_FRAME_MIN, &o) != 0)

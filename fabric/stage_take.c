@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VIRTIO_HDR_LEN ((uint32_t)sizeof(struct virtio_net_hdr))
+#define VIRTIO_HDR_LEN ((uint32_t)sizeof(struct virtq_net_hdr))
 
 /* As many messages as there is room for what each may cause: a decision, a notice to its sender. */
 static uint32_t room(const struct fab *f, const struct fab_port *p)

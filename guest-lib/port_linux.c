@@ -30,7 +30,7 @@
 #define RING_SIZE_DEFAULT 512u
 #define RING_SIZE_MIN 64u
 #define RX_BUF_LEN 2048u
-#define RX_BUFS_PER_FRAME_MAX ((WEFT_FRAME_MAX + sizeof(struct virtio_net_hdr) + RX_BUF_LEN - 1u) / RX_BUF_LEN)
+#define RX_BUFS_PER_FRAME_MAX ((WEFT_FRAME_MAX + sizeof(struct virtq_net_hdr) + RX_BUF_LEN - 1u) / RX_BUF_LEN)
 #define TX_AREA_LEN (2u << 20)
 #define TX_ALIGN 64u
 #define GPA_START 0x100000ull /* not 0, so that no address of ours looks like a null one */
@@ -268,7 +268,7 @@ static int socket_over(struct linux_port *p)
 
 static uint32_t piece_len(size_t frame_len)
 {
-	return ((uint32_t)frame_len + (uint32_t)sizeof(struct virtio_net_hdr) + TX_ALIGN - 1u) & ~(TX_ALIGN - 1u);
+	return ((uint32_t)frame_len + (uint32_t)sizeof(struct virtq_net_hdr) + TX_ALIGN - 1u) & ~(TX_ALIGN - 1u);
 }
 
 /* Where a piece of len bytes would lie, or UINT32_MAX. Head never meets tail from behind, so equal means empty. */
@@ -313,7 +313,7 @@ static uint8_t *port_send_buffer(void *ctx, size_t len)
 	if (p->sock < 0 || !len || len > WEFT_FRAME_MAX)
 		return NULL;
 	if (p->pending_len >= len)
-		return p->tx_area + p->pending_at + sizeof(struct virtio_net_hdr);
+		return p->tx_area + p->pending_at + sizeof(struct virtq_net_hdr);
 	at = p->q[TX].n_free > p->ring_size / 2u ? piece_find(p, piece_len(len)) : UINT32_MAX;
 	if (at == UINT32_MAX) {
 		tx_reclaim(p);
@@ -328,7 +328,7 @@ static uint8_t *port_send_buffer(void *ctx, size_t len)
 	p->starved_len = 0;
 	p->pending_at = at;
 	p->pending_len = (uint32_t)len;
-	return p->tx_area + at + sizeof(struct virtio_net_hdr);
+	return p->tx_area + at + sizeof(struct virtq_net_hdr);
 }
 
 static void port_send(void *ctx, size_t len)
@@ -341,8 +341,8 @@ static void port_send(void *ctx, size_t len)
 	if (!p->pending_len || len > p->pending_len)
 		return;
 	b.va = p->tx_area + p->pending_at;
-	b.len = (uint32_t)(len + sizeof(struct virtio_net_hdr));
-	memset(b.va, 0, sizeof(struct virtio_net_hdr));
+	b.len = (uint32_t)(len + sizeof(struct virtq_net_hdr));
+	memset(b.va, 0, sizeof(struct virtq_net_hdr));
 	if (!virtq_add(&p->q[TX], &b, 1, 0, i)) {
 		p->piece[i].end = p->pending_at + piece_len(len);
 		p->piece[i].done = 0;
@@ -374,7 +374,7 @@ static int rx_gather(struct linux_port *p, uint32_t index, uint32_t len)
 	uint32_t skip = 0;
 
 	if (!p->rx_left) {
-		struct virtio_net_hdr h;
+		struct virtq_net_hdr h;
 
 		if (len < sizeof(h))
 			return -1;

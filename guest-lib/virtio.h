@@ -44,13 +44,13 @@ struct virtq_used {
 
 /* With VERSION_1 the header is always 12 bytes, num_buffers included; no offload is offered, so all but num_buffers
  * is zero. num_buffers is 1 on transmit-side reads and without MRG_RXBUF. */
-struct virtio_net_hdr {
+struct virtq_net_hdr {
 	uint8_t flags, gso_type;
 	uint16_t hdr_len, gso_size, csum_start, csum_offset, num_buffers;
 };
 
 _Static_assert(sizeof(struct virtq_desc) == 16, "split ring descriptor");
 _Static_assert(sizeof(struct virtq_used_elem) == 8, "used element");
-_Static_assert(sizeof(struct virtio_net_hdr) == 12, "virtio-net header");
+_Static_assert(sizeof(struct virtq_net_hdr) == 12, "virtio-net header");
 
 #endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* weftd: reads a fabric's configuration, policies and schemas, starts DPDK, the control thread and the ports, and runs
+ * the poll loop. `weftd FABRIC.yaml` stays in the foreground; `weft up` starts it in the background. */
+#include <argp.h>
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/eventfd.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_debug.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_version.h>
+#include <sodium.h>
+
+#include "control.h"
+#include "keys.h"
+#include "rundir.h"
+#include "vhost.h"
+
+#define DECISION_RING 8192u
+#define HUGETLBFS_MAGIC_NUMBER 0x958458f6
+
+/* The signal handler's only way to the loop; set once before handlers are installed. */
+static struct fab_worker *signalled;
+
+struct options {
+	const char *file;
+	int core; /* -1: any */
+};
+
+static int parse(int key, char *arg, struct argp_state *st)
+{
+	struct options *o = st->input;
+
+	switch (key) {
+	case 'c': {
+		char *end;
+		long n = strtol(arg, &end, 10);
+
+		if (*arg == '\0' || *end != '\0' || n < 0 || n >= CPU_SETSIZE)
+			argp_error(st, "--core takes a CPU number, not '%s'", arg);
+		o->core = (int)n;
+		return 0;
+	}
+	case ARGP_KEY_ARG:
+		if (o->file != NULL)
+			argp_error(st, "one fabric.yaml, please");
+		o->file = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (o->file == NULL)
+			argp_error(st, "which fabric? give its fabric.yaml");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	atomic_store(&signalled->stop, 1);
+	fab_worker_wake(signalled);
+}
+
+/* The first mount of a hugetlbfs that this user may write to, with free pages: then DPDK can use it. */
+static int hugepages_usable(void)
+{
+	struct statfs fs;
+
+	return statfs("/dev/hugepages", &fs) == 0 && (uint64_t)fs.f_type == HUGETLBFS_MAGIC_NUMBER && fs.f_bfree > 0 &&
+	       access("/dev/hugepages", W_OK) == 0;
+}
+
+/* DPDK's lcore 0 is this thread, on the CPUs that it may use or on the one that was asked for. */
+static int start_eal(int core, int huge)
+{
+	char lcores[32 + CPU_SETSIZE * 5] = "0@(";
+	char program[] = "weftd", memory[] = "--in-memory", pci[] = "--no-pci", nohuge[] = "--no-huge", m[] = "-m",
+	     mb[] = "64", telemetry[] = "--no-telemetry", opt[] = "--lcores";
+	char *argv[12];
+	int argc = 0;
+	size_t at = strlen(lcores);
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	if (core >= 0)
+		CPU_SET((size_t)core, &set);
+	else if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return -errno;
+	for (size_t i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &set))
+			at += (size_t)snprintf(lcores + at, sizeof(lcores) - at, "%s%zu", lcores[at - 1] == '(' ? "" : ",",
+					       i);
+	snprintf(lcores + at, sizeof(lcores) - at, ")");
+	argv[argc++] = program;
+	argv[argc++] = memory;
+	argv[argc++] = pci;
+	argv[argc++] = telemetry;
+	argv[argc++] = opt;
+	argv[argc++] = lcores;
+	argv[argc++] = m;
+	argv[argc++] = mb;
+	if (!huge)
+		argv[argc++] = nohuge;
+	argv[argc] = NULL;
+	rte_log_set_global_level(RTE_LOG_WARNING);
+	return rte_eal_init(argc, argv) < 0 ? -EIO : 0;
+}
+
+static int load_keys(struct fab *f, char *err, size_t cap)
+{
+	uint8_t secret[FAB_KEY_LEN];
+	char path[PATH_MAX];
+	int r;
+
+	if (fab_path_secret(f->config, "fabric", path, sizeof(path)) != 0)
+		return -ENAMETOOLONG;
+	r = fab_key_secret_read(path, secret, err, cap);
+	for (uint32_t i = 1; r == 0 && i <= f->n_ports; i++) {
+		struct weft_identity *id = &f->port[i].id;
+
+		memcpy(id->secret, secret, sizeof(secret));
+		if (fab_path_public(f->config, id->name, path, sizeof(path)) != 0)
+			r = -ENAMETOOLONG;
+		else
+			r = fab_key_public_read(path, id->peer_public, err, cap);
+	}
+	sodium_memzero(secret, sizeof(secret));
+	return r;
+}
+
+/* The content sets of the policies, and the inspector that knows them. */
+static int open_inspector(struct dpi **d, const struct pol_set *policy, char *err, size_t cap)
+{
+	uint32_t n = pol_content_count(policy);
+	const char *const **names = calloc(n + 1u, sizeof(names[0]));
+	uint32_t *n_names = calloc(n + 1u, sizeof(n_names[0]));
+	struct dpi_err de = {""};
+	int r = -ENOMEM;
+
+	if (names == NULL || n_names == NULL)
+		goto out;
+	for (uint32_t i = 0; i < pol_carried_count(policy); i++) {
+		const struct pol_carried *c = pol_carried_get(policy, i);
+		const struct pol_rule_info *rule = pol_rule(policy, c->rule);
+
+		if (dpi_protocol_known(c->name))
+			continue;
+		r = -EINVAL;
+		snprintf(err, cap, "%s:%u: carries: nDPI knows no protocol %s", rule->file, rule->line, c->name);
+		goto out;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		n_names[i] = pol_content(policy, i, &names[i]);
+	r = dpi_open(d, (const char *const *const *)names, n_names, n, &de);
+	if (r != 0)
+		snprintf(err, cap, "%s", de.text);
+out:
+	free(names);
+	free(n_names);
+	return r;
+}
+
+static int load(const char *file, struct fab_config **config, struct sch_set **schemas, struct pol_set **policy)
+{
+	struct pol_unikernel *u;
+	struct pol_err pe = {.file = ""};
+	struct sch_err se = {.file = ""};
+	int r = fab_config_load(config, file, &pe);
+
+	if (r == 0) {
+		r = sch_set_load(schemas, (*config)->schemas, &se);
+		if (r != 0) {
+			fprintf(stderr, "weftd: %s%s%s%s%s\n", se.file, se.file[0] ? ": " : "", se.where,
+				se.where[0] ? ": " : "", se.text);
+			return r;
+		}
+		u = calloc((*config)->n, sizeof(u[0]));
+		if (u == NULL)
+			return -ENOMEM;
+		for (uint32_t i = 0; i < (*config)->n; i++)
+			u[i] = (struct pol_unikernel){(*config)->u[i].name, (*config)->u[i].policy};
+		r = pol_compile(policy, u, (*config)->n, *schemas, 1, &pe);
+		free(u);
+	}
+	if (r != 0)
+		fprintf(stderr, "weftd: %s:%u: %s\n", pe.file, pe.line, pe.text);
+	return r;
+}
+
+/* Secrets must not reach a core file or a swap device; both are best effort for an ordinary user. */
+static void keep_secrets_in(void)
+{
+	const struct rlimit none = {0, 0};
+
+	if (setrlimit(RLIMIT_CORE, &none) != 0)
+		fprintf(stderr, "weftd: core files could not be switched off: %s\n", strerror(errno));
+}
+
+static int run(struct fab *f, const struct options *o, int huge, char *err, size_t cap)
+{
+	struct fab_worker w;
+	struct fab_control *control = NULL;
+	struct sigaction sa = {.sa_handler = on_signal};
+	char settings[256];
+	int r = fab_worker_make(&w, f, f->config->busy);
+
+	if (r != 0) {
+		snprintf(err, cap, "eventfd or epoll: %s", strerror(-r));
+		return r;
+	}
+	snprintf(settings, sizeof(settings), "%s, nDPI %s, AES-GCM by %s, memory %s, poll %s, core %s%d", rte_version(),
+		 dpi_version(), fab_aead_backend(), huge ? "hugepages" : "without hugepages",
+		 f->config->busy ? "busy" : "sleep", o->core >= 0 ? "" : "any ", o->core >= 0 ? o->core : sched_getcpu());
+	fprintf(stderr, "weftd: %s: %u ports; %s\n", f->config->name, f->n_ports, settings);
+
+	struct fab_control_view view = {
+		.config = f->config,
+		.policy = f->policy,
+		.ports = f->port_counters,
+		.stages = f->stage,
+		.ring = f->ring,
+		.tsc_hz = rte_get_tsc_hz(),
+		.boot = f->boot,
+		.settings = settings,
+		.stop = &w.stop,
+		.stop_fd = w.wake_fd,
+		.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+	};
+	w.control_fd = view.wake_fd;
+	signalled = &w;
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	r = fab_control_start(&control, &view, err, cap);
+	if (r == 0)
+		r = fab_vhost_start(&w, err, cap);
+	if (r == 0)
+		fab_worker_run(&w);
+	atomic_store(&w.ended, 1); /* also when the loop never began: the vhost thread must not wait for it */
+	fab_vhost_stop();
+	if (control != NULL)
+		fab_control_finish(control);
+	if (view.wake_fd >= 0)
+		close(view.wake_fd);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	fab_worker_close(&w);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp_option opts[] = {
+		{"core", 'c', "CPU", 0, "run the data path on this CPU (default: wherever the scheduler likes)", 0},
+		{0},
+	};
+	static const struct argp argp = {opts, parse, "FABRIC.yaml", "The fabric's switch. Ends on SIGTERM or `weft down`.",
+					 NULL, NULL, NULL};
+	struct options o = {.core = -1};
+	struct fab_config *config = NULL;
+	struct sch_set *schemas = NULL;
+	struct pol_set *policy = NULL;
+	struct dpi *dpi = NULL;
+	struct fab_decision_ring *ring = NULL;
+	struct fab *f = NULL;
+	char err[512] = "";
+	uint64_t boot = 0;
+	int huge = hugepages_usable(), r;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &o);
+	keep_secrets_in();
+	r = load(o.file, &config, &schemas, &policy);
+	if (r != 0)
+		goto out;
+	r = -EIO;
+	if (sodium_init() < 0 || fab_aead_start() != 0) {
+		snprintf(err, sizeof(err), "libsodium does not start");
+		goto out;
+	}
+	while (boot == 0)
+		randombytes_buf(&boot, sizeof(boot));
+	r = fab_rundir_make(config, err, sizeof(err));
+	if (r != 0)
+		goto out;
+	r = start_eal(o.core, huge);
+	if (r != 0) {
+		snprintf(err, sizeof(err), "DPDK's environment does not start: %s", rte_strerror(rte_errno));
+		goto out;
+	}
+	r = open_inspector(&dpi, policy, err, sizeof(err));
+	if (r != 0)
+		goto out;
+	ring = fab_decision_ring_make(DECISION_RING);
+	r = ring == NULL ? -ENOMEM : fab_make(&f, config, schemas, policy, dpi, ring, boot);
+	if (r == 0)
+		r = load_keys(f, err, sizeof(err));
+	if (r == 0)
+		r = run(f, &o, huge, err, sizeof(err));
+out:
+	if (r != 0 && err[0] != '\0')
+		fprintf(stderr, "weftd: %s\n", err);
+	else if (r == -ENOMEM)
+		fprintf(stderr, "weftd: no memory\n");
+	fab_free(f);
+	fab_decision_ring_free(ring);
+	dpi_close(dpi);
+	pol_set_free(policy);
+	sch_set_free(schemas);
+	fab_config_free(config);
+	return r == 0 ? 0 : 2;
+}
