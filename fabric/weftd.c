@@ -88,8 +88,9 @@ static int hugepages_usable(void)
 static int start_eal(int core, int huge)
 {
 	char lcores[32 + CPU_SETSIZE * 5] = "0@(";
-	char program[] = "weftd", memory[] = "--in-memory", pci[] = "--no-pci", nohuge[] = "--no-huge", m[] = "-m",
-	     mb[] = "64", telemetry[] = "--no-telemetry", opt[] = "--lcores";
+	char program[] = "weftd", in_memory[] = "--in-memory", no_pci[] = "--no-pci", no_huge[] = "--no-huge",
+	     no_shconf[] = "--no-shconf", m[] = "-m", mb[] = "64", no_telemetry[] = "--no-telemetry",
+	     opt[] = "--lcores";
 	char *argv[12];
 	int argc = 0;
 	size_t at = strlen(lcores);
@@ -106,15 +107,16 @@ static int start_eal(int core, int huge)
 					       i);
 	snprintf(lcores + at, sizeof(lcores) - at, ")");
 	argv[argc++] = program;
-	argv[argc++] = memory;
-	argv[argc++] = pci;
-	argv[argc++] = telemetry;
+	argv[argc++] = no_pci;
+	argv[argc++] = no_telemetry;
 	argv[argc++] = opt;
 	argv[argc++] = lcores;
 	argv[argc++] = m;
 	argv[argc++] = mb;
+	/* Either way no file is shared with another process. */
+	argv[argc++] = huge ? in_memory : no_shconf;
 	if (!huge)
-		argv[argc++] = nohuge;
+		argv[argc++] = no_huge;
 	argv[argc] = NULL;
 	rte_log_set_global_level(RTE_LOG_WARNING);
 	return rte_eal_init(argc, argv) < 0 ? -EIO : 0;
