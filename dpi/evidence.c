@@ -8,6 +8,8 @@
 #include <ndpi/ndpi_api.h>
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
+/* A payload this long may be the first segment of something longer. */
+#define SEGMENT 1400u
 
 /* nDPI's tests, and the odds that a random payload passes: RTP two fixed bytes' worth of header, half of the types
  * allowed (1 in 250); Skype two fixed values out of three bytes (1 in 700); Viber one or two fixed bytes at an offset
@@ -30,6 +32,11 @@ static unsigned be16(const uint8_t *p)
 static uint32_t be32(const uint8_t *p)
 {
 	return (uint32_t)be16(p) << 16 | be16(p + 2);
+}
+
+static uint32_t le32(const uint8_t *p)
+{
+	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
 /* Printable ASCII and bytes that UTF-8 has in text, no controls. */
@@ -211,13 +218,16 @@ static int websocket(const uint8_t *p, size_t len)
 }
 
 /* CQL binary protocol, section 2. nDPI: version, flags, opcode, about 17 bits, and the length read the wrong way round.
- * Enough when the length is the payload's, or the payload a full segment of a longer frame. */
+ * Enough when the length is the payload's and only the two opcodes that have no body have none, or when the payload is
+ * a full segment of a longer frame. */
 static int cassandra(const uint8_t *p, size_t len)
 {
 	if (len < 9)
 		return 0;
 	uint32_t body = be32(p + 5);
-	return body == len - 9 || (len >= 1400 && body > len - 9 && body <= 1u << 20);
+	if (body == 0)
+		return len == 9 && p[4] == (p[0] & 0x80 ? 2 : 5); /* READY, OPTIONS */
+	return body == len - 9 || (len >= SEGMENT && body > len - 9 && body <= 1u << 20);
 }
 
 /* AJP13: magic, length, code. nDPI: 21 bits. The packet's length is ours to check. */
@@ -226,7 +236,7 @@ static int ajp(const uint8_t *p, size_t len)
 	if (len < 5)
 		return 0;
 	size_t body = be16(p + 2);
-	return body == len - 4 || (len >= 1400 && body > len - 4 && body <= 8188) ||
+	return body == len - 4 || (len >= SEGMENT && body > len - 4 && body <= 8188) ||
 	       (body + 6 <= len && p[0] == p[4 + body] && p[1] == p[5 + body]);
 }
 
@@ -242,7 +252,121 @@ static int mpeg_ts(const uint8_t *p, size_t len)
 	return len >= 3 * 188 && len % 188 == 0 && p[0] == 0x47;
 }
 
-enum dpi_evidence dpi_evidence(unsigned id, const uint8_t *p, size_t len)
+/* MongoDB wire protocol. nDPI: an opcode, among them 1, so any array of small numbers passes. The message says its own
+ * length. */
+static int mongodb(const uint8_t *p, size_t len)
+{
+	return len > 16 && (le32(p) == len || (len >= SEGMENT && le32(p) > len && le32(p) <= 48000000));
+}
+
+/* sFlow 5. nDPI: four bytes that are the number 5 (or 2). Enough when agent address and samples fill the datagram. */
+static int sflow(const uint8_t *p, size_t len)
+{
+	if (len < 28 || be32(p) != 5 || (be32(p + 4) != 1 && be32(p + 4) != 2))
+		return 0;
+	size_t at = be32(p + 4) == 1 ? 8 + 4 + 12 : 8 + 16 + 12;
+	if (at + 4 > len)
+		return 0;
+	uint32_t samples = be32(p + at);
+	at += 4;
+	if (samples == 0 || samples > len / 8)
+		return 0;
+	for (uint32_t i = 0; i < samples; i++) {
+		if (len - at < 8 || be32(p + at + 4) > len - at - 8)
+			return 0;
+		at += 8u + be32(p + at + 4);
+	}
+	return at == len;
+}
+
+/* QQ. nDPI: four bytes; five of its six forms repeat the payload's length there, the sixth is the number 40. */
+static int qq(const uint8_t *p, size_t len)
+{
+	return len >= 4 && p[0] == 2;
+}
+
+/* BitTorrent over UDP. nDPI takes any uTP header: 27 bits that random bytes do not have, but small numbers in a row do.
+ * Enough: words of the DHT or of the handshake anywhere; uTP's SYN (BEP 29: version 1, sequence 1, nothing to
+ * acknowledge, no delay yet); any other packet whose clock, microseconds in 32 bits, looks like one. */
+static int bittorrent(const uint8_t *p, size_t len)
+{
+	static const char *const words[] = { "BitTorrent protocol", ":target20:", ":find_node1:", "d1:ad2:id20:",
+					     "d1:rd2:id20:", ":info_hash20:", ":filter64", "BT-SEARCH * HTTP/1.1\r\n" };
+
+	for (size_t i = 0; i < LEN(words); i++)
+		if (memmem(p, len, words[i], strlen(words[i])))
+			return 1;
+	if (len < 20 || (p[0] & 0xf) != 1 || p[0] >> 4 > 4 || p[1] > 2)
+		return 0;
+	if (p[0] == 0x41)
+		return be32(p + 8) == 0 && be16(p + 16) == 1 && be16(p + 18) == 0;
+	unsigned zeroes = !p[4] + !p[5] + !p[6] + !p[7];
+	return zeroes <= 1 && be16(p + 2) != 0 && be32(p + 12) != 0 && be32(p + 12) <= 65565;
+}
+
+/* RFC 5389 and 3489. nDPI: a type and an exact length, 20 bits. Enough with the magic cookie, or attributes of known
+ * types that fill the message, or none in 20 bytes. */
+static int stun(const uint8_t *p, size_t len)
+{
+	size_t at = 20;
+
+	if (len < 20)
+		return len >= 13 && memcmp(p, "RSP/", 4) == 0;
+	if (be32(p + 4) == 0x2112a442u || memcmp(p, "RSP/", 4) == 0)
+		return 1;
+	while (len - at >= 4) {
+		unsigned type = be16(p + at);
+		size_t padded = (be16(p + at + 2) + 3u) & ~3u;
+		if (type == 0 || (type > 0x35 && type < 0x8000) || type > 0xc0ff || padded > len - at - 4)
+			return 0;
+		at += 4 + padded;
+	}
+	return at == len;
+}
+
+/* AMQP 0-9-1, section 4.2.3. nDPI: ranges, about 20 bits, less on sparse data. The frame has an end mark. */
+static int amqp(const uint8_t *p, size_t len)
+{
+	return len >= 8 && be32(p + 3) == len - 8 && p[len - 1] == 0xce;
+}
+
+/* DSI, which carries AFP. nDPI: ranges and zeroes. Enough when the length is the payload's. */
+static int afp(const uint8_t *p, size_t len)
+{
+	return len >= 16 && be32(p + 8) == len - 16 && be16(p + 2) != 0;
+}
+
+/* RFC 5424 section 6.2.1: a priority of one to three digits, at most 191. nDPI takes none at all. */
+static int syslog_line(const uint8_t *p, size_t len)
+{
+	unsigned pri = 0;
+	size_t at = 1;
+
+	while (at < len && at <= 3 && p[at] >= '0' && p[at] <= '9')
+		pri = pri * 10 + p[at++] - '0';
+	return at > 1 && at < len && p[at] == '>' && pri <= 191;
+}
+
+/* DDM, which carries DRDA: length, 0xd0, format, correlator, length of the object. nDPI does not ask whether the
+ * lengths fit the payload. */
+static int drda(const uint8_t *p, size_t len)
+{
+	return len >= 10 && be16(p) == be16(p + 6) + 6u && p[2] == 0xd0 && (be16(p) <= len || len >= SEGMENT);
+}
+
+/* LDAP, RFC 4511 section 4.1.1: a sequence of the payload's length, a message number, an operation of an application
+ * tag. nDPI's LDAP test knows two forms of it, and its MQTT test takes the others for a publication. */
+static int ldap(const uint8_t *p, size_t len)
+{
+	if (len < 7 || p[0] != 0x30 || p[1] != len - 2 || p[2] != 2 || p[3] < 1 || p[3] > 4 || 2u + 2 + p[3] + 2 > len)
+		return 0;
+	const uint8_t *op = p + 4 + p[3];
+	size_t rest = len - (size_t)(op - p);
+	return op[0] >= 0x42 && op[0] <= 0x79 && (op[0] & 0xc0) == 0x40 && op[1] < 0x80 && 2u + op[1] <= rest &&
+	       (2u + op[1] == rest || op[2 + op[1]] == 0xa0);
+}
+
+enum dpi_evidence dpi_evidence(unsigned *id, int udp, const uint8_t *p, size_t len)
 {
 	static const struct {
 		uint16_t id;
@@ -252,14 +376,28 @@ enum dpi_evidence dpi_evidence(unsigned id, const uint8_t *p, size_t len)
 		{ NDPI_PROTOCOL_DNP3, dnp3 },         { NDPI_PROTOCOL_IEC60870, iec104 },
 		{ NDPI_PROTOCOL_WEBSOCKET, websocket }, { NDPI_PROTOCOL_CASSANDRA, cassandra },
 		{ NDPI_PROTOCOL_AJP, ajp },           { NDPI_PROTOCOL_NOE, noe },
-		{ NDPI_PROTOCOL_MPEGTS, mpeg_ts },
+		{ NDPI_PROTOCOL_MPEGTS, mpeg_ts },    { NDPI_PROTOCOL_MONGODB, mongodb },
+		{ NDPI_PROTOCOL_SFLOW, sflow },       { NDPI_PROTOCOL_QQ, qq },
+		{ NDPI_PROTOCOL_STUN, stun },         { NDPI_PROTOCOL_AMQP, amqp },
+		{ NDPI_PROTOCOL_AFP, afp },           { NDPI_PROTOCOL_SYSLOG, syslog_line },
+		{ NDPI_PROTOCOL_DRDA, drda },
 	};
 
+	if (*id == NDPI_PROTOCOL_CASSANDRA && dpi_is_s7comm(p, len)) {
+		*id = NDPI_PROTOCOL_S7COMM;
+		return DPI_EVIDENCE_ENOUGH;
+	}
+	if (*id == NDPI_PROTOCOL_MQTT && ldap(p, len)) {
+		*id = NDPI_PROTOCOL_LDAP;
+		return DPI_EVIDENCE_ENOUGH;
+	}
+	if (*id == NDPI_PROTOCOL_BITTORRENT)
+		return !udp || bittorrent(p, len) ? DPI_EVIDENCE_ENOUGH : DPI_EVIDENCE_THIN;
 	for (size_t i = 0; i < LEN(never); i++)
-		if (never[i] == id)
+		if (never[i] == *id)
 			return DPI_EVIDENCE_THIN;
 	for (size_t i = 0; i < LEN(second); i++)
-		if (second[i].id == id)
+		if (second[i].id == *id)
 			return second[i].holds(p, len) ? DPI_EVIDENCE_ENOUGH : DPI_EVIDENCE_THIN;
 	return DPI_EVIDENCE_ENOUGH;
 }

@@ -16,10 +16,19 @@ enum dpi_evidence {
 	DPI_EVIDENCE_THIN        /* it may be anything: look again without this protocol */
 };
 
-/* Second look at a payload that nDPI called `id`. Pure. len is the payload's, not 0. */
-enum dpi_evidence dpi_evidence(unsigned id, const uint8_t *p, size_t len);
+/* Second look at a payload that nDPI called *id, shown to it in UDP or else in TCP. Two dissectors are known to claim
+ * another protocol's messages; where that one is certain, *id is corrected. Pure. len is the payload's, not 0. */
+enum dpi_evidence dpi_evidence(unsigned *id, int udp, const uint8_t *p, size_t len);
 
 /* Protocols that one payload can never prove: their ids, *n of them. Static memory. */
 const uint16_t *dpi_evidence_never(size_t *n);
+
+/* hint.c: some of nDPI's dissectors look at nothing unless a port is theirs. When a payload has the form of one of
+ * those protocols beyond chance, 1 and the transport (6 TCP, 17 UDP) and port under which to ask nDPI once more; the
+ * answer is nDPI's. Pure. */
+int dpi_hint(const uint8_t *p, size_t len, unsigned *l4, unsigned *port);
+
+/* One S7comm message in TPKT (RFC 1006) and COTP, whole. */
+int dpi_is_s7comm(const uint8_t *p, size_t len);
 
 #endif

@@ -171,14 +171,14 @@ void dpi_close(struct dpi *d)
 }
 
 /* Puts made-up headers before len bytes at d->packet + DPI_HEADERS_MAX and returns where the packet begins. */
-static uint8_t *headers_put(struct dpi *d, unsigned l4, size_t len, size_t *packet_len)
+static uint8_t *headers_put(struct dpi *d, unsigned l4, unsigned dst_port, size_t len, size_t *packet_len)
 {
 	size_t l4_hdr = l4 == IP_TCP ? TCP_LEN : UDP_LEN;
 	uint8_t *p = d->packet + DPI_HEADERS_MAX - 20 - l4_hdr, *h = p + 20;
 
 	dpi_ipv4_put(p, (uint8_t)l4, SRC_IP, DST_IP, l4_hdr + len);
 	put16(h, SRC_PORT);
-	put16(h + 2, DST_PORT);
+	put16(h + 2, dst_port);
 	if (l4 == IP_TCP) {
 		put32(h + 4, 1001);
 		put32(h + 8, 5001);
@@ -215,13 +215,13 @@ static ndpi_protocol pass(struct dpi *d, const uint8_t *packet, size_t packet_le
 }
 
 /* One transport: what nDPI calls the payload, on evidence that is enough. */
-static ndpi_protocol look(struct dpi *d, unsigned l4, size_t len, uint64_t *risks)
+static ndpi_protocol look(struct dpi *d, unsigned l4, unsigned dst_port, size_t len, uint64_t *risks)
 {
 	static const ndpi_protocol unknown = { 0, 0, NDPI_PROTOCOL_CATEGORY_UNSPECIFIED };
 	const uint8_t *payload = d->packet + DPI_HEADERS_MAX;
 	unsigned thin[DPI_RETRIES_MAX];
 	size_t packet_len;
-	const uint8_t *packet = headers_put(d, l4, len, &packet_len);
+	const uint8_t *packet = headers_put(d, l4, dst_port, len, &packet_len);
 
 	for (unsigned n = 0; n < DPI_RETRIES_MAX; n++) {
 		memcpy(d->flow, d->fresh, sizeof(*d->flow));
@@ -229,8 +229,18 @@ static ndpi_protocol look(struct dpi *d, unsigned l4, size_t len, uint64_t *risk
 			NDPI_ADD_PROTOCOL_TO_BITMASK(d->flow->excluded_protocol_bitmask, thin[i]);
 		ndpi_protocol p = pass(d, packet, packet_len, risks);
 		unsigned id = p.master_protocol ? p.master_protocol : p.app_protocol;
-		if (!id || dpi_evidence(id, payload, len) == DPI_EVIDENCE_ENOUGH)
+		if (!id) {
+			*risks = 0; /* whatever it is, it is not what the risk is about */
 			return p;
+		}
+		unsigned named = id;
+		if (dpi_evidence(&id, l4 == IP_UDP, payload, len) == DPI_EVIDENCE_ENOUGH) {
+			if (id != named) {
+				p.master_protocol = NDPI_PROTOCOL_UNKNOWN;
+				p.app_protocol = (u_int16_t)id;
+			}
+			return p;
+		}
 		thin[n] = id;
 	}
 	*risks = 0;
@@ -239,9 +249,8 @@ static ndpi_protocol look(struct dpi *d, unsigned l4, size_t len, uint64_t *risk
 
 void dpi_inspect(struct dpi *d, uint32_t set, const uint8_t *bytes, size_t len, struct dpi_finding *f)
 {
-	static const unsigned l4[2] = { IP_TCP, IP_UDP };
-	ndpi_protocol found[2];
-	uint64_t risks[2];
+	uint64_t risks = 0;
+	unsigned hint_l4 = 0, hint_port = 0, looks = 2;
 
 	f->answer = DPI_FAILED;
 	f->name[0] = 0;
@@ -255,23 +264,27 @@ void dpi_inspect(struct dpi *d, uint32_t set, const uint8_t *bytes, size_t len, 
 		f->answer = DPI_CLEAN;
 		return;
 	}
-	memcpy(d->packet + DPI_HEADERS_MAX, bytes, len);
-	for (unsigned i = 0; i < 2; i++) {
-		found[i] = look(d, l4[i], len, &risks[i]);
-		if (!found[i].master_protocol && !found[i].app_protocol)
+	/* From here on only the private copy is looked at. */
+	const uint8_t *payload = memcpy(d->packet + DPI_HEADERS_MAX, bytes, len);
+	if (dpi_hint(payload, len, &hint_l4, &hint_port))
+		looks = 3;
+	for (unsigned i = 0; i < looks; i++) {
+		unsigned l4 = i == 0 ? IP_TCP : i == 1 ? IP_UDP : hint_l4;
+		uint64_t r;
+		ndpi_protocol p = look(d, l4, i == 2 ? hint_port : DST_PORT, len, &r);
+		if (!p.master_protocol && !p.app_protocol)
 			continue;
-		dpi_name_render(d, found[i], f->name);
+		dpi_name_render(d, p, f->name);
 		const struct dpi_set *s = &d->sets[set];
-		if (!allowed(s, found[i].master_protocol) && !allowed(s, found[i].app_protocol)) {
+		if (!allowed(s, p.master_protocol) && !allowed(s, p.app_protocol)) {
 			f->answer = DPI_FORBIDDEN;
 			return;
 		}
+		risks |= r;
 	}
-	for (unsigned i = 0; i < 2; i++) {
-		uint64_t r = risks[i] & payload_risks;
-		if (!r)
-			continue;
-		snprintf(f->name, sizeof(f->name), "%s", ndpi_risk2str((ndpi_risk_enum)__builtin_ctzll(r)));
+	risks &= payload_risks;
+	if (risks) {
+		snprintf(f->name, sizeof(f->name), "%s", ndpi_risk2str((ndpi_risk_enum)__builtin_ctzll(risks)));
 		f->answer = DPI_RISK;
 		return;
 	}
