@@ -101,7 +101,7 @@ static enum sch_reason packed_check(struct walk *w, uint32_t field, const uint8_
 		return extra ? refuse(w, SCH_PACKED, field, f->number, tag, start, end - extra) : SCH_OK;
 	}
 	while (p < end) {
-		enum sch_reason why;
+		enum sch_reason why = SCH_OK;
 		const uint8_t *at = p;
 		uint64_t v;
 
@@ -119,7 +119,7 @@ static enum sch_reason field_walk(struct walk *w, uint32_t field, uint32_t numbe
 	const struct sch_level *l = &w->level[w->top];
 	const struct sch_field *f = field == SCH_NONE ? NULL : &w->set->fields[field];
 	const uint8_t *p = *at, *end = l->end, *value = p;
-	enum sch_reason why;
+	enum sch_reason why = SCH_OK;
 	uint64_t v;
 
 	if (f && l->node != SCH_NONE)
@@ -184,7 +184,7 @@ static enum sch_reason item_walk(struct walk *w, uint32_t tag_value, const uint8
 	const struct sch_level *l = &w->level[w->top];
 	struct item *it = &w->item[w->top];
 	uint32_t set_msg = w->level[w->top - 1].msg, field;
-	enum sch_reason why;
+	enum sch_reason why = SCH_OK;
 	uint64_t v;
 
 	if (tag_value == (2u << 3 | SCH_W_VARINT)) {
@@ -237,7 +237,7 @@ static enum sch_reason walk_all(struct walk *w, const uint8_t *p)
 {
 	for (;;) { /* every turn takes a tag or closes a level */
 		const struct sch_level *l = &w->level[w->top];
-		enum sch_reason why;
+		enum sch_reason why = SCH_OK;
 		uint64_t v;
 
 		if (p == l->end) {

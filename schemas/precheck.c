@@ -21,7 +21,7 @@ static const char broken[] = "not a FileDescriptorSet; make one with protoc --de
 /* Skips one value that is no message. NULL where it does not fit. */
 static const uint8_t *value_skip(const uint8_t *p, const uint8_t *end, uint32_t wire, uint64_t *len)
 {
-	enum sch_reason why;
+	enum sch_reason why = SCH_OK;
 	uint64_t v;
 	size_t left;
 

@@ -26,7 +26,7 @@ static uint32_t packed_count(const struct sch_field *f, const uint8_t *p, const 
 static uint32_t element_count(const struct sch_field *f, const uint8_t *p, const uint8_t *end)
 {
 	uint32_t n = 0, depth = 0;
-	enum sch_reason why;
+	enum sch_reason why = SCH_OK;
 	uint64_t tag, v;
 
 	while (p < end) {

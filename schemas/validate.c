@@ -209,7 +209,7 @@ static enum sch_reason packed_check(struct walk *w, uint32_t field, const uint8_
 		return SCH_OK;
 	}
 	while (p < end) {
-		enum sch_reason why;
+		enum sch_reason why = SCH_OK;
 		const uint8_t *at = p;
 		uint64_t v;
 
@@ -247,7 +247,7 @@ static inline enum sch_reason field_walk(struct walk *w, struct sch_level *l, ui
 	const struct sch_set *s = w->set;
 	const struct sch_field *f = &s->fields[field];
 	const uint8_t *p = *at, *end = l->end, *value = p;
-	enum sch_reason why;
+	enum sch_reason why = SCH_OK;
 	uint64_t v = 0;
 
 	if (unlikely(wire != f->wire && !(wire == SCH_W_LEN && f->flags & SCH_F_PACKABLE)))
@@ -321,7 +321,7 @@ static enum sch_reason walk_all(struct walk *w, const uint8_t *p)
 {
 	for (;;) { /* every turn takes a tag or closes a level */
 		struct sch_level *l = &w->level[w->depth];
-		enum sch_reason why;
+		enum sch_reason why = SCH_OK;
 		uint64_t tag;
 
 		if (p == l->end) {
