@@ -15,16 +15,24 @@
 #define OWN(c) (weft_endpoint_identity((c)->w)->port)
 #define HUB(c) weft_endpoint_peer((c)->w, "hub")
 
-/* A one-way message with hand-made payload through the library. */
-static int make_send(struct camera *c, const struct attempt *a, struct shot *s)
+/* A hand-made payload through the library. */
+static int send_as(struct camera *c, const char *type, const void *payload, size_t len, struct shot *s)
 {
-	int err = weft_send(c->w, "hub", a->type, a->bytes, a->len, &s->id);
+	int event = strcmp(type, "demo.Event") == 0;
+	int err = weft_send(c->w, "hub", type, payload, len, &s->id);
 
 	s->find = SHOT_ID;
-	if (!err)
-		camera_note(c, s->id, c->attempt + 1,
-			    strcmp(a->type, "demo.Event") == 0 ? CAMERA_EVENT : CAMERA_OTHER);
-	return err;
+	if (err)
+		return err;
+	if (event)
+		c->events++;
+	camera_note(c, s->id, c->attempt + 1, event ? CAMERA_EVENT : CAMERA_OTHER);
+	return 0;
+}
+
+static int make_send(struct camera *c, const struct attempt *a, struct shot *s)
+{
+	return send_as(c, a->type, a->bytes, a->len, s);
 }
 
 /* Well-formed messages with content that does not belong there. */
@@ -50,17 +58,12 @@ static int make_page(struct camera *c, const struct attempt *a, struct shot *s)
 static int make_long_note(struct camera *c, const struct attempt *a, struct shot *s)
 {
 	uint8_t *p = c->record;
-	int err;
 
 	p[0] = 0x1a; /* field 3, bytes; the length as a two-byte varint */
 	p[1] = (uint8_t)(0x80u | (a->len & 0x7fu));
 	p[2] = (uint8_t)(a->len >> 7);
 	memset(p + 3, 'a', a->len);
-	s->find = SHOT_ID;
-	err = weft_send(c->w, "hub", "demo.Event", p, a->len + 3, &s->id);
-	if (!err)
-		camera_note(c, s->id, c->attempt + 1, CAMERA_EVENT);
-	return err;
+	return send_as(c, a->type, p, a->len + 3, s);
 }
 
 /* Seals one message and queues it. */
