@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The commands of `weft`, one file each (cli_NAME.c), and what they share. weft.c finds the command and calls it.
- * Every command returns the process's exit status: CLI_YES, CLI_NO or CLI_ERROR. */
+/* The commands of `weft`, one file each (cli_NAME.c), and what they share (cli_common.c). weft.c finds the command and
+ * calls it. Every command returns the process's exit status: CLI_YES, CLI_NO or CLI_ERROR. */
 #ifndef FAB_CLI_H
 #define FAB_CLI_H
 
+#include <jansson.h>
 #include <stdint.h>
 
+#include "fabric/accel.h"
+
 struct fab_config;
-struct fab_client;
 
 #define CLI_YES 0   /* done; all up; accepted */
 #define CLI_NO 1    /* a clear no: not all up, refused */
@@ -23,13 +25,52 @@ int cli_tail(int argc, char **argv);
 int cli_keygen(int argc, char **argv);
 int cli_schema(int argc, char **argv);
 
-/* The fabric.yaml that a command means: the argument, else $WEFT_FABRIC, else "fabric.yaml". */
-const char *cli_fabric_path(const char *argument);
+#define CLI_ASK_NS 5000000000ull  /* how long weftd may take to answer */
+#define CLI_GRACE_NS 2000000000ull /* how long a process may take to end when asked to */
 
-/* Loads it; on failure prints "weft COMMAND: FILE:LINE: text" and returns NULL. */
+/* Loads the fabric.yaml that a command means: the argument, else $WEFT_FABRIC, else "fabric.yaml". On failure prints
+ * "weft COMMAND: FILE:LINE: text" and returns NULL. */
 struct fab_config *cli_config_load(const char *command, const char *argument);
 
 /* Prints "weft COMMAND: ..." on stderr and returns CLI_ERROR. */
 int cli_fail(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The member of stats' "ports" with this name, or NULL (stats may be NULL). */
+const json_t *cli_port(const json_t *stats, const char *name);
+json_int_t cli_int(const json_t *o, const char *key); /* 0 where there is none */
+
+/* The table that `up` and `ps` print: every unikernel, its state, its process. Returns how many are not up; process
+ * endpoints that nobody started yet are not counted when lenient. stats may be NULL: weftd does not run. */
+uint32_t cli_table_print(const struct fab_config *c, const json_t *stats, int lenient);
+/* The same as JSON, a new object. */
+json_t *cli_table_json(const struct fab_config *c, const json_t *stats);
+
+/* --- starting guests (cli_guest.c) ------------------------------------------------------------------------------- */
+
+struct cli_guest_start {
+	const char *command;
+	const struct fab_config *config;
+	const char *qemu;      /* program name or path */
+	enum fab_accel accel;
+	uint32_t tsc_khz;
+};
+
+struct cli_guest {
+	uint32_t index;            /* in config->u */
+	int pidfd;                 /* -1: none */
+	uint64_t handshakes_before; /* a session counts once there are more */
+	int started;               /* by this command */
+	int up;
+	int dead;                  /* ended while we waited; was said */
+};
+
+/* Writes the launch module and starts QEMU; stats: counters from before. 0, or -1 after saying why. */
+int cli_guest_run(const struct cli_guest_start *s, struct cli_guest *g, const json_t *stats);
+/* Waits until all n are up or dead, or the deadline; then removes the launch modules of those started here, because
+ * they hold secrets and QEMU has read them. Returns how many are up. */
+uint32_t cli_guest_wait(const struct cli_guest_start *s, struct cli_guest *g, uint32_t n, uint64_t deadline_ns);
+
+/* $WEFT_QEMU or qemu-system-x86_64. */
+const char *cli_qemu(void);
 
 #endif

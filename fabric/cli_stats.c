@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `weft stats`: weftd's counters, for a person or as JSON. What the keys mean is docs/control.md's matter. */
+#include <argp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fabric/cli.h"
+#include "fabric/client.h"
+#include "fabric/config.h"
+#include "guest-lib/verdict.h"
+
+#define COMMAND "stats"
+
+struct options {
+	const char *file;
+	int json;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+	switch (key) {
+	case 'j':
+		o->json = 1;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 0)
+			argp_error(state, "one FILE at most");
+		o->file = arg;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "?";
+}
+
+static json_int_t refused_of(const json_t *port)
+{
+	json_t *verdicts = json_object_get(port, "verdicts"), *v;
+	const char *name;
+	json_int_t sum = 0;
+	json_object_foreach(verdicts, name, v)
+		if (strcmp(name, "passed") != 0)
+			sum += json_integer_value(v);
+	return sum;
+}
+
+static void ports(const json_t *stats)
+{
+	const json_t *list = json_object_get(stats, "ports");
+	int width = 9;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		int n = (int)strlen(text_of(json_array_get(list, i), "name"));
+		width = n > width ? n : width;
+	}
+	printf("\n%-*s  %-8s %10s %10s %10s %12s %8s %10s %8s\n", width, "UNIKERNEL", "STATE", "SENT", "REFUSED",
+	       "RECEIVED", "BYTES", "CONTROL", "HANDSHAKES", "QUEUED");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *p = json_array_get(list, i);
+		printf("%-*s  %-8s %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
+		       " %12" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
+		       " %8" JSON_INTEGER_FORMAT "\n",
+		       width, text_of(p, "name"), text_of(p, "state"), cli_int(json_object_get(p, "verdicts"), "passed"),
+		       refused_of(p), cli_int(p, "messages_delivered"), cli_int(p, "bytes_delivered"),
+		       cli_int(p, "control_delivered"), cli_int(p, "handshakes"), cli_int(p, "queued_bytes"));
+	}
+}
+
+/* All ports together, in the order of the one list. */
+static void verdicts(const json_t *stats)
+{
+	const json_t *list = json_object_get(stats, "ports");
+	printf("\n%-24s %12s  %s\n", "VERDICT", "MESSAGES", "MEANING");
+	for (uint32_t v = 0; v < WEFT_VERDICT_MAX; v++) {
+		const char *name = weft_verdict_name(v);
+		json_int_t sum = 0;
+		if (name[0] == '?')
+			continue;
+		for (size_t i = 0; i < json_array_size(list); i++)
+			sum += cli_int(json_object_get(json_array_get(list, i), "verdicts"), name);
+		if (sum)
+			printf("%-24s %12" JSON_INTEGER_FORMAT "  %s\n", name, sum, weft_verdict_help(v));
+	}
+}
+
+static void stages(const json_t *stats)
+{
+	const json_t *list = json_object_get(stats, "stages");
+	double hz = (double)cli_int(stats, "tsc_hz");
+	printf("\n%-10s %12s %12s %12s %12s\n", "STAGE", "BURSTS", "MESSAGES", "PER BURST", "NS EACH");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *s = json_array_get(list, i);
+		double bursts = (double)cli_int(s, "bursts"), messages = (double)cli_int(s, "messages");
+		double cycles = (double)cli_int(s, "cycles");
+		printf("%-10s %12.0f %12.0f %12.1f %12.0f\n", text_of(s, "name"), bursts, messages,
+		       bursts > 0 ? messages / bursts : 0, messages > 0 && hz > 0 ? cycles / hz * 1e9 / messages : 0);
+	}
+}
+
+static void people(const json_t *stats)
+{
+	const json_t *d = json_object_get(stats, "decisions");
+	printf("fabric %s: weftd pid %" JSON_INTEGER_FORMAT ", up %.1f s, boot %s\n%s\n", text_of(stats, "fabric"),
+	       cli_int(stats, "pid"), json_real_value(json_object_get(stats, "uptime_s")), text_of(stats, "boot"),
+	       text_of(stats, "settings"));
+	ports(stats);
+	verdicts(stats);
+	stages(stats);
+	printf("\ndecisions: %" JSON_INTEGER_FORMAT " written, log of %" JSON_INTEGER_FORMAT
+	       " bytes, %" JSON_INTEGER_FORMAT " failed writes\n",
+	       cli_int(d, "written"), cli_int(d, "log_bytes"), cli_int(d, "log_errors"));
+	const char *error = json_string_value(json_object_get(d, "log_error"));
+	if (error)
+		printf("the decision log cannot be written: %s; traffic is held back until it can\n", error);
+}
+
+int cli_stats(int argc, char **argv)
+{
+	static const struct argp_option options[] = { { "json", 'j', NULL, 0, "print weftd's answer as it is", 0 }, { 0 } };
+	static const struct argp argp = { options, parse, "[FILE]",
+					  "Show weftd's counters.\vExit status: 0 shown, 2 error.", NULL, NULL, NULL };
+	struct options o = { NULL, 0 };
+	char err[512];
+	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+		return CLI_ERROR;
+	struct fab_config *c = cli_config_load(COMMAND, o.file);
+	if (!c)
+		return CLI_ERROR;
+	int status = CLI_YES;
+	json_t *stats = fab_client_ask(c, "{\"cmd\":\"stats\"}", CLI_ASK_NS, NULL, err, sizeof err);
+	if (!stats) {
+		status = cli_fail(COMMAND, "%s", err);
+	} else if (o.json) {
+		json_dumpf(stats, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		people(stats);
+	}
+	json_decref(stats);
+	fab_config_free(c);
+	return status;
+}

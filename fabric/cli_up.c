@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `weft up`: checks everything first, then starts weftd and every guest that does not run, and waits for sessions.
+ * Running it again starts only what is missing. */
+#include <argp.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fabric/cli.h"
+#include "fabric/client.h"
+#include "fabric/config.h"
+#include "fabric/guest.h"
+#include "fabric/keys.h"
+#include "fabric/proc.h"
+#include "fabric/rundir.h"
+#include "schemas/schema.h"
+
+#define COMMAND "up"
+#define WEFTD_START_NS 15000000000ull
+#define WAIT_S_DEFAULT 20
+
+struct options {
+	const char *file;
+	const char *accel; /* auto, kvm, tcg */
+	double wait_s;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+	char *end;
+	switch (key) {
+	case 'a':
+		if (strcmp(arg, "auto") && strcmp(arg, "kvm") && strcmp(arg, "tcg"))
+			argp_error(state, "--accel is auto, kvm or tcg, not \"%s\"", arg);
+		o->accel = arg;
+		return 0;
+	case 'w':
+		o->wait_s = strtod(arg, &end);
+		if (end == arg || *end || !(o->wait_s >= 0 && o->wait_s <= 3600))
+			argp_error(state, "--wait is a number of seconds from 0 to 3600, not \"%s\"", arg);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 0)
+			argp_error(state, "one FILE at most");
+		o->file = arg;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Everything that can be known to be wrong before anything starts. */
+static int check(const struct fab_config *c)
+{
+	struct sch_set *schemas = NULL;
+	struct sch_err se = { .file = "" };
+	struct pol_set *policy = NULL;
+	struct pol_err pe = { .file = "" };
+	int status = CLI_YES;
+	if (sch_set_load(&schemas, c->schemas, &se) != 0)
+		return cli_fail(COMMAND, "%s: %s%s%s", se.file[0] ? se.file : c->schemas, se.where,
+				se.where[0] ? ": " : "", se.text);
+	struct pol_unikernel *u = calloc(c->n, sizeof *u);
+	if (!u) {
+		sch_set_free(schemas);
+		return cli_fail(COMMAND, "no memory");
+	}
+	for (uint32_t i = 0; i < c->n; i++) {
+		u[i].name = c->u[i].name;
+		u[i].policy_path = c->u[i].policy;
+		if (c->u[i].image && access(c->u[i].image, R_OK) < 0)
+			status = cli_fail(COMMAND, "%s:%u: image %s: %s", c->path, c->u[i].line, c->u[i].image,
+					  strerror(errno));
+	}
+	if (pol_compile(&policy, u, c->n, schemas, 1, &pe) != 0) {
+		if (pe.line)
+			status = cli_fail(COMMAND, "%s:%u: %s", pe.file, pe.line, pe.text);
+		else
+			status = cli_fail(COMMAND, "%s: %s", pe.file, pe.text);
+	} else {
+		pol_set_free(policy);
+	}
+	free(u);
+	sch_set_free(schemas);
+	return status;
+}
+
+static int key_of(const struct fab_config *c, const char *who, int secret_needed)
+{
+	char sec[PATH_MAX], pub[PATH_MAX], err[512];
+	if (fab_path_secret(c, who, sec, sizeof sec) < 0 || fab_path_public(c, who, pub, sizeof pub) < 0)
+		return cli_fail(COMMAND, "%s: the path is too long", c->run_dir);
+	int made = fab_key_ensure(sec, pub, err, sizeof err);
+	if (made < 0)
+		return cli_fail(COMMAND, "%s", err);
+	if (made)
+		printf("made a key for %s: %s\n", who, sec);
+	if (secret_needed && access(sec, R_OK) < 0)
+		return cli_fail(COMMAND, "%s is there, but %s is missing: remove the first to have a new pair made", pub,
+				sec);
+	return CLI_YES;
+}
+
+/* Who the running weftd serves must be who fabric.yaml lists. */
+static int same_fabric(const struct fab_config *c, const json_t *stats)
+{
+	const json_t *ports = json_object_get(stats, "ports");
+	int same = json_array_size(ports) == c->n;
+	for (uint32_t i = 0; same && i < c->n; i++) {
+		const char *name = json_string_value(json_object_get(json_array_get(ports, i), "name"));
+		same = name && !strcmp(name, c->u[i].name);
+	}
+	if (!same)
+		return cli_fail(COMMAND,
+				"the running weftd serves other unikernels than %s lists: `weft down`, then `weft up`", c->path);
+	return CLI_YES;
+}
+
+/* weftd beside this very program, else in PATH. */
+static const char *weftd_path(char out[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 8);
+	if (n > 0) {
+		out[n] = 0;
+		char *slash = strrchr(out, '/');
+		if (slash) {
+			memcpy(slash + 1, "weftd", 6);
+			if (access(out, X_OK) == 0)
+				return out;
+		}
+	}
+	return "weftd";
+}
+
+/* Starts weftd and waits until it answers. Returns its stats or NULL after saying why. */
+static json_t *weftd_start(const struct fab_config *c)
+{
+	char exe[PATH_MAX], log[PATH_MAX], pid_path[PATH_MAX], err[512];
+	pid_t pid;
+	int n = snprintf(log, sizeof log, "%s/weftd.log", c->run_dir);
+	if (n < 0 || (size_t)n >= sizeof log || fab_path_pid(c, "weftd", pid_path, sizeof pid_path) < 0) {
+		cli_fail(COMMAND, "%s: the path is too long", c->run_dir);
+		return NULL;
+	}
+	char *argv[] = { (char *)(uintptr_t)weftd_path(exe), c->path, NULL };
+	if (fab_proc_spawn(argv, log, 0, &pid, err, sizeof err) < 0) {
+		cli_fail(COMMAND, "%s", err);
+		return NULL;
+	}
+	int pidfd = fab_proc_record(pid_path, pid) == 0 ? fab_proc_open(pid_path, NULL) : -1;
+	json_t *stats = NULL;
+	uint64_t deadline = fab_now_ns() + WEFTD_START_NS;
+	while (!stats && pidfd >= 0 && !fab_proc_wait(pidfd, 0) && fab_now_ns() < deadline) {
+		stats = fab_client_ask(c, "{\"cmd\":\"stats\"}", CLI_ASK_NS, NULL, err, sizeof err);
+		if (!stats)
+			nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	}
+	if (stats) {
+		printf("weftd started (pid %d): %s\n", (int)pid,
+		       json_string_value(json_object_get(stats, "settings")));
+	} else if (pidfd < 0 || fab_proc_wait(pidfd, 0)) {
+		cli_fail(COMMAND, "weftd ended at once; %s says why:", log);
+		FILE *f = fopen(log, "re");
+		char line[512];
+		for (int i = 0; f && i < 20 && fgets(line, sizeof line, f); i++)
+			fprintf(stderr, "  | %s", line);
+		if (f)
+			fclose(f);
+	} else {
+		cli_fail(COMMAND, "weftd did not answer within %d s; see %s", (int)(WEFTD_START_NS / 1000000000u), log);
+		fab_proc_end(&pidfd, 1, CLI_GRACE_NS);
+	}
+	if (pidfd >= 0)
+		close(pidfd);
+	return stats;
+}
+
+/* Says how a person starts the endpoints that are processes. */
+static int processes(const struct fab_config *c, const json_t *stats, uint32_t tsc_khz)
+{
+	char launch[PATH_MAX], sock[PATH_MAX], sec[PATH_MAX], err[512];
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct fab_unikernel_config *u = &c->u[i];
+		const char *state = json_string_value(json_object_get(cli_port(stats, u->name), "state"));
+		if (u->image || (state && strcmp(state, "detached") != 0))
+			continue;
+		if (fab_path_launch(c, u->name, launch, sizeof launch) < 0 ||
+		    fab_path_socket(c, u->name, sock, sizeof sock) < 0 || fab_path_secret(c, u->name, sec, sizeof sec) < 0)
+			return cli_fail(COMMAND, "%s: the path is too long", c->run_dir);
+		if (access(sec, R_OK) < 0) {
+			printf("%s is a process endpoint whose secret key is kept elsewhere; its socket: %s\n", u->name, sock);
+			continue;
+		}
+		if (fab_guest_launch_write(c, i, tsc_khz, err, sizeof err) < 0)
+			return cli_fail(COMMAND, "%s", err);
+		printf("%s is a process endpoint; it joins by: SERVICE --launch %s --socket %s\n", u->name, launch, sock);
+	}
+	return CLI_YES;
+}
+
+static int choose_accel(struct cli_guest_start *s, const char *wanted)
+{
+	char why[512];
+	if (!strcmp(wanted, "auto")) {
+		s->accel = fab_accel_choose(s->config, s->qemu, why, sizeof why);
+		printf("accelerator: %s (%s)\n", s->accel == FAB_ACCEL_KVM ? "KVM" : "TCG", why);
+		return CLI_YES;
+	}
+	s->accel = !strcmp(wanted, "kvm") ? FAB_ACCEL_KVM : FAB_ACCEL_TCG;
+	printf("accelerator: %s (asked for)\n", s->accel == FAB_ACCEL_KVM ? "KVM" : "TCG");
+	return CLI_YES;
+}
+
+/* Starts the guests that do not run and waits for all. */
+static int guests(struct cli_guest_start *s, const struct options *o, const json_t *stats)
+{
+	const struct fab_config *c = s->config;
+	struct cli_guest *g = calloc(c->n, sizeof *g);
+	uint32_t n = 0, missing = 0;
+	int status = CLI_YES;
+	if (!g)
+		return cli_fail(COMMAND, "no memory");
+	for (uint32_t i = 0; i < c->n; i++) {
+		char path[PATH_MAX];
+		if (!c->u[i].image)
+			continue;
+		g[n].index = i;
+		g[n].pidfd = fab_path_pid(c, c->u[i].name, path, sizeof path) < 0 ? -1 : fab_proc_open(path, NULL);
+		missing += g[n++].pidfd < 0;
+	}
+	if (missing) {
+		choose_accel(s, o->accel);
+		printf("starting %u of %u guests\n", missing, n);
+		fflush(stdout);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (g[i].pidfd < 0 && cli_guest_run(s, &g[i], stats) < 0)
+			g[i].dead = 1;
+	uint32_t up = cli_guest_wait(s, g, n, fab_now_ns() + (uint64_t)(o->wait_s * 1e9));
+	if (up < n)
+		status = CLI_NO;
+	free(g);
+	return status;
+}
+
+static int up(const struct options *o, const struct fab_config *c)
+{
+	struct cli_guest_start s = { .command = COMMAND, .config = c, .qemu = cli_qemu() };
+	char err[512];
+	int why = 0, status = check(c);
+	if (status)
+		return status;
+	if (fab_rundir_make(c, err, sizeof err) < 0)
+		return cli_fail(COMMAND, "%s", err);
+	int lock = fab_rundir_lock(c, FAB_LOCK_COMMAND, err, sizeof err);
+	if (lock < 0)
+		return cli_fail(COMMAND, "%s", err);
+	status = key_of(c, "fabric", 1);
+	for (uint32_t i = 0; !status && i < c->n; i++)
+		status = key_of(c, c->u[i].name, c->u[i].image != NULL);
+	json_t *stats = NULL;
+	if (!status) {
+		fflush(stdout);
+		stats = fab_client_ask(c, "{\"cmd\":\"stats\"}", CLI_ASK_NS, &why, err, sizeof err);
+		if (stats)
+			status = same_fabric(c, stats);
+		else if (why != -ENOENT && why != -ECONNREFUSED)
+			status = cli_fail(COMMAND, "%s", err);
+		else if (!(stats = weftd_start(c)))
+			status = CLI_ERROR;
+	}
+	if (!status) {
+		s.tsc_khz = fab_tsc_khz();
+		status = processes(c, stats, s.tsc_khz);
+	}
+	if (!status)
+		status = guests(&s, o, stats);
+	json_decref(stats);
+	if (status != CLI_ERROR) {
+		stats = fab_client_ask(c, "{\"cmd\":\"stats\"}", CLI_ASK_NS, NULL, err, sizeof err);
+		if (cli_table_print(c, stats, 1) && !status)
+			status = CLI_NO;
+		json_decref(stats);
+		printf("%s\n", status ? "not all are up" : "all up");
+	}
+	close(lock);
+	return status;
+}
+
+int cli_up(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ "accel", 'a', "auto|kvm|tcg", 0, "how QEMU runs the guests (default auto: KVM where a probe guest proves it)",
+		  0 },
+		{ "wait", 'w', "SECONDS", 0, "how long to wait for every guest's session (default 20)", 0 },
+		{ 0 },
+	};
+	static const struct argp argp = { options, parse, "[FILE]",
+					  "Start weftd and every unikernel of FILE that does not run, and wait until each "
+					  "has a session.\vExit status: 0 all up, 1 not all up, 2 error. Running it again "
+					  "starts only what is missing.",
+					  NULL, NULL, NULL };
+	struct options o = { NULL, "auto", WAIT_S_DEFAULT };
+	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+		return CLI_ERROR;
+	struct fab_config *c = cli_config_load(COMMAND, o.file);
+	if (!c)
+		return CLI_ERROR;
+	int status = up(&o, c);
+	fab_config_free(c);
+	return status;
+}
