@@ -158,10 +158,14 @@ define uk_image
 $(BUILD)/images/$(notdir $(1)).elf: $(call uk_obj,$(call service_srcs,$(1)) $(2) $(UK_KERNEL_SRCS) $(UK_GUEST_SRCS)) \
 	$$(UK_DEMO_OBJS) unikernel/image.ld
 	@mkdir -p $$(@D)
-	$$(UK_LINK)
+	$$(call say,LD,$$@)
+	$$(Q)$$(UK_LINK)
 endef
 $(foreach s,$(SERVICES),$(eval $(call uk_image,$(s),unikernel/main.c)))
 $(foreach s,$(GUEST_TESTS),$(eval $(call uk_image,$(s),)))
+# The parts that are pure are unit tested on the host.
+$(patsubst %.c,$(BUILD)/%,$(wildcard tests/unikernel/test_*.c)): \
+	$(call obj,unikernel/format.c unikernel/heap.c unikernel/cmdline.c)
 
 # --- process endpoints: the same services as Linux processes -----------------------------------------------------------
 SERVICE_BINS := $(foreach s,$(SERVICES),$(BUILD)/services/$(notdir $(s)))
@@ -169,7 +173,8 @@ define process_service
 $(BUILD)/services/$(notdir $(1)): $(call obj,$(call service_srcs,$(1)) unikernel/process_main.c unikernel/format.c) \
 	$$(DEMO_GEN_OBJS) $$(GUEST_LIB)
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(HOST_LIBS) -o $$@
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(HOST_LIBS) -o $$@
 endef
 $(foreach s,$(SERVICES),$(eval $(call process_service,$(s))))
 $(foreach s,$(SERVICES),$(call obj,$(call service_srcs,$(s)))): | $(DEMO_PB_C)
@@ -219,7 +224,7 @@ $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS) -o $@
 
-.PHONY: help all check test fuzz fuzz-smoke clean
+.PHONY: help all check test fuzz fuzz-smoke docs clean
 .SECONDARY:
 all: $(WEFTD) $(WEFT) $(GUEST_LIB) $(DEMO_SET) $(TOOLS) ## build everything that runs
 check: $(UNITS) $(TOOLS) $(DEMO_SET) ## unit tests, without root, in under a minute
@@ -228,6 +233,8 @@ fuzz-smoke: $(FUZZERS) ## each fuzzer for some seconds
 	tests/fuzz/run --seconds 5 $(FUZZERS)
 fuzz: $(FUZZERS) ## each fuzzer for ten million executions
 	tests/fuzz/run --runs 10000000 $(FUZZERS)
+docs: $(BUILD)/tests/verdict_doc ## remake the pages that come from the sources
+	$< > docs/verdicts.md
 clean: ## remove everything built
 	rm -rf $(BUILD)
 
