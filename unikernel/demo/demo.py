@@ -231,7 +231,7 @@ class Demo:
                 if m:
                     numbers = dict(p.split("=") for p in m[2].split())
                     self.totals.setdefault(who, {}).update(numbers, **({"done": "1"} if m[1] == "done" else {}))
-                if "failed" in line.split(":")[0] or "uk: died" in line:
+                if line.startswith("failed: ") or "no timer left" in line or "uk: died" in line:
                     self.failures.append(f"{who}: {line}")
                     out.append(("red", self.stamp() + f"{who}: {line}"))
                 m = re.search(r"act (\d+) from (\w+): (.*)", line)
@@ -241,6 +241,7 @@ class Demo:
 
     def read_log(self):
         out = []
+        same = []             # refusals in a row that read the same
         for line in self.log.lines():
             d = json.loads(line)
             key = (d["from"] or "?", d["to"] or "-", d["subject"] or "", d.get("kind") or "")
@@ -251,17 +252,25 @@ class Demo:
             else:
                 self.refused.append(d)
                 talk[1] += d["count"]
-                out.append(("red" if d["from"] == "camera" else "yellow", self.stamp() + self.sentence(d)))
+                text = self.sentence(d, 1)
+                if same and same[-1][1] == text:
+                    same[-1][2] += d["count"]
+                else:
+                    same.append([d, text, d["count"]])
+        for d, _, count in same:
+            out.append(("red" if d["from"] == "camera" else "yellow", self.stamp() + self.sentence(d, count)))
         return out
 
     def stamp(self):
         return f"{time.monotonic() - self.start:6.1f} s  "
 
-    def sentence(self, d):
+    def sentence(self, d, count=None):
         frame = d.get("frame")
-        what = f"{frame['protocol']} frame" if frame else d["subject"] or "a record"
+        layer = {"frame": "a frame", "ring": "a descriptor chain"}.get(d["verdict"].split("_")[0], "a record")
+        what = f"{frame['protocol']} frame" if frame else d["subject"] or layer
         to = d["to"] or (frame or {}).get("dst_ip") or "the fabric"
-        times = f" ({d['count']} times)" if d["count"] > 1 else ""
+        count = d["count"] if count is None else count
+        times = f" ({count} times)" if count > 1 else ""
         detail = f" [{d['detail']}]" if d["detail"] and not frame else ""
         return f"{d['from']} ─✗ {to}  {what}: {d['verdict']}{detail}{times}{self.rule(d, '  ')}"
 
@@ -282,8 +291,8 @@ class Demo:
         out = [("dim", "─" * (self.screen.width() - 1))]
         for (src, dst, subject, kind), (ok, no) in sorted(self.talks.items()):
             if ok:
-                arrow = "◀──" if kind == "reply" else "──▶"
-                out.append(("green", f"  {src:<7}{arrow} {dst:<7} {subject:<18}{ok:6} delivered" +
+                what = subject + (" (reply)" if kind == "reply" else "")
+                out.append(("green", f"  {src:<7}──▶ {dst:<7} {what:<24}{ok:6} delivered" +
                             (f"{no:5} refused" if no else "")))
         out.append(("bold", f"  {sum(d['count'] for d in self.passed)} delivered, "
                     f"{sum(d['count'] for d in self.refused)} refused, {len(self.attempts)} attempts by the camera"))
@@ -293,7 +302,7 @@ class Demo:
         # Consoles first: an attempt is announced before its decision is looked at.
         lines = self.read_up() + self.read_consoles() + self.read_log()
         if not self.screen.live and time.monotonic() > self.summary_at:
-            self.summary_at = time.monotonic() + 2
+            self.summary_at = time.monotonic() + 3
             if self.passed:
                 lines.append((None, self.stamp() + ", ".join(
                     f"{s}→{t} {subject}{' (reply)' if kind == 'reply' else ''} {ok}"
@@ -315,7 +324,7 @@ class Demo:
         return (self.number("meter", "done") == 1 and self.number("camera", "done") == 1 and
                 self.number("hub", "readings") >= self.number("meter", "sent") and
                 self.number("hub", "acted") == self.number("hub", "asked") and
-                self.number("hub", "events") >= self.camera_sent("events"))
+                all(self.number("hub", w) >= self.camera_sent(w) for w in ("events", "frames", "pages")))
 
     def check(self, stats):
         """What is wrong, as a list of sentences."""
@@ -362,15 +371,15 @@ class Demo:
     def table(self):
         out = [(None, ""), ("bold", "What the camera tried")]
         width = self.screen.width()
-        room = max(24, min(46, width - 62))
-        out.append(("dim", f"  {'#':>3}  {'attempt':<{room}} {'verdict':<21} {'rule, or what was found'}"))
+        room = max(24, min(43, width - 62))
+        out.append(("dim", f"  {'#':>3}  {'attempt':<{room}} {'verdict':<21} {'what was found, and the rule'}"))
         for a in self.attempts:
             d = a.decisions[0] if a.decisions else None
             verdict = d["verdict"] if d else "none"
             count = sum(x["count"] for x in a.decisions)
             found = ((d.get("frame") or {}).get("protocol") or d["detail"]) if d else ""
             where = self.rule(d) if d else ""
-            why = "  ".join(x for x in (where, f"×{count}" if count > 1 else "", found) if x)
+            why = "  ".join(x for x in (found, f"×{count}" if count > 1 else "", where) if x) or "always refused"
             text = a.text if len(a.text) <= room else a.text[: room - 1] + "…"
             out.append(("red" if a.problem else None,
                         f"{'✗' if a.problem else '✓':>2}{a.number:>3}  {text:<{room}} {verdict:<21} {why}"))

@@ -14,7 +14,7 @@
 
 #define ACT_TIMEOUT_NS 1000000000ull
 #define ACT_AGAIN_NS 200000000ull
-#define TOTAL_NS 250000000ull /* how often totals are looked at for the console */
+#define TOTAL_NS 500000000ull /* how often totals are looked at for the console */
 
 struct totals {
 	uint64_t readings;  /* taken, in order */
