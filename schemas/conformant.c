@@ -215,6 +215,8 @@ static enum sch_reason item_walk(struct walk *w, uint32_t tag_value, const uint8
 	if (tag_value == (3u << 3 | SCH_W_LEN)) {
 		if (it->state == ITEM_HAS_ID) {
 			it->state = ITEM_DONE;
+			if (it->id == 0) /* the id stands for a field number here */
+				return refuse(w, SCH_TAG, SCH_NONE, 0, NULL, NULL, tag);
 			field = field_known(w->set, set_msg, it->id, SCH_W_LEN);
 			return field_walk(w, field, it->id, SCH_W_LEN, tag, at);
 		}
