@@ -23,6 +23,7 @@ int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 char *strrchr(const char *s, int c);
+char *strstr(const char *s, const char *what);
 char *strcpy(char *restrict to, const char *restrict from);
 void explicit_bzero(void *p, size_t n);
 void *__memcpy_chk(void *restrict to, const void *restrict from, size_t n, size_t cap);
@@ -167,6 +168,18 @@ char *strrchr(const char *s, int c)
 			found = s;
 		if (!*s)
 			return (char *)(uintptr_t)found;
+	}
+}
+
+char *strstr(const char *s, const char *what)
+{
+	size_t n = strlen(what);
+
+	for (;; s++) { /* ends at the terminating zero */
+		if (strncmp(s, what, n) == 0)
+			return (char *)(uintptr_t)s;
+		if (!*s)
+			return NULL;
 	}
 }
 

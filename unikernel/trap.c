@@ -74,7 +74,8 @@ void uk_trap_start(void)
 	/* The segment registers hold the same descriptors as before, from entry.S' table. */
 }
 
-/* A frame pointer is followed only while it points into the stack that it came from and moves up. */
+/* A frame pointer is followed only while it points into the stack and moves up. Printed is the last byte of each call, not
+ * the address it returns to: behind a call that never returns lies another function. */
 static void backtrace(uint64_t rip, uint64_t rbp)
 {
 	uint64_t low = (uint64_t)uk_stack_bottom, high = (uint64_t)uk_stack_top;
@@ -86,9 +87,9 @@ static void backtrace(uint64_t rip, uint64_t rbp)
 		const uint64_t *frame = (const uint64_t *)rbp;
 
 		if (frame[1])
-			uk_printf(" 0x%lx", frame[1]);
+			uk_printf(" 0x%lx", frame[1] - 1);
 		if (frame[0] <= rbp)
-			break;
+			break; /* the outermost frame's is zero */
 		rbp = frame[0];
 	}
 	uk_printf("\n");
