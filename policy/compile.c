@@ -180,7 +180,7 @@ static int unikernels_index(struct compiler *c)
 
 static int peer_resolve(struct compiler *c, const struct pol_node *p, uint16_t *port)
 {
-	char quoted[POL_QUOTE_MAX], hint[POL_QUOTE_MAX + 24];
+	char quoted[POL_QUOTE_MAX], hint[POL_HINT_MAX];
 	uint32_t cursor = 0, i;
 	while ((i = pol_index_next(&c->names, pol_hash_text(p->text), &cursor)) != POL_INDEX_NONE)
 		if (strcmp(c->u[i].name, p->text) == 0)
@@ -198,13 +198,13 @@ static int peer_resolve(struct compiler *c, const struct pol_node *p, uint16_t *
 		if (k != c->owner)
 			pol_near_try(&near, c->u[k].name);
 	return pol_err_set(c->err, ENOENT, c->u[c->owner].policy_path, p->line, p->column, "no unikernel is called %s%s",
-			   pol_quote(quoted, p->text), pol_near_hint(&near, hint));
+			   pol_quote(quoted, p->text), pol_near_or_known(&near, hint));
 }
 
 static int subject_resolve(struct compiler *c, const struct pol_node *p, int is_method, const struct pol_subject **found)
 {
 	static const char *const kind[2] = {"message type", "method"};
-	char quoted[POL_QUOTE_MAX], hint[POL_QUOTE_MAX + 24];
+	char quoted[POL_QUOTE_MAX], hint[POL_HINT_MAX];
 	const char *path = c->u[c->owner].policy_path;
 	const struct pol_subject *s = pol_subject_get(c->set, pol_hash_text(p->text));
 	if (s != NULL && strcmp(s->name, p->text) == 0) {
@@ -220,7 +220,7 @@ static int subject_resolve(struct compiler *c, const struct pol_node *p, int is_
 		if (c->set->subjects[i].is_method == is_method)
 			pol_near_try(&near, c->set->subjects[i].name);
 	return pol_err_set(c->err, ENOENT, path, p->line, p->column, "the schemas have no %s %s%s", kind[is_method],
-			   pol_quote(quoted, p->text), pol_near_hint(&near, hint));
+			   pol_quote(quoted, p->text), pol_near_or_known(&near, hint));
 }
 
 /* --- rules ----------------------------------------------------------------------------------------------------------- */

@@ -78,6 +78,9 @@ static unsigned distance(const char *a, size_t a_len, const char *b, size_t b_le
 void pol_near_try(struct pol_near *near, const char *candidate)
 {
 	size_t w = strlen(near->word), c = strlen(candidate);
+	if (near->n < sizeof near->some / sizeof near->some[0])
+		near->some[near->n] = candidate;
+	near->n++;
 	if (w == 0 || c == 0 || w > WORD_MAX || c > WORD_MAX)
 		return;
 	unsigned limit = w < 4 ? 1 : w < 8 ? 2 : 3;
@@ -94,12 +97,28 @@ void pol_near_try(struct pol_near *near, const char *candidate)
 	near->distance = d;
 }
 
-const char *pol_near_hint(const struct pol_near *near, char out[POL_QUOTE_MAX + 24])
+const char *pol_near_hint(const struct pol_near *near, char out[POL_HINT_MAX])
 {
 	char quoted[POL_QUOTE_MAX];
 	if (near->best == NULL)
 		out[0] = '\0';
 	else
-		snprintf(out, POL_QUOTE_MAX + 24, "; did you mean %s?", pol_quote(quoted, near->best));
+		snprintf(out, POL_HINT_MAX, "; did you mean %s?", pol_quote(quoted, near->best));
+	return out;
+}
+
+const char *pol_near_or_known(const struct pol_near *near, char out[POL_HINT_MAX])
+{
+	pol_near_hint(near, out);
+	if (near->best != NULL || near->n == 0)
+		return out;
+	uint32_t shown = near->n < sizeof near->some / sizeof near->some[0] ? near->n : 4;
+	size_t used = 0;
+	/* At most four names of 36 bytes: it always fits. */
+	for (uint32_t i = 0; i < shown; i++)
+		used += (size_t)snprintf(out + used, POL_HINT_MAX - used, "%s%.36s", i == 0 ? "; known are " : ", ",
+					 near->some[i]);
+	if (near->n > shown)
+		snprintf(out + used, POL_HINT_MAX - used, " and %u more", near->n - shown);
 	return out;
 }

@@ -24,9 +24,14 @@ struct pol_near {
 	const char *word;
 	const char *best;  /* NULL while nothing is near */
 	unsigned distance; /* of best */
+	const char *some[4]; /* the first candidates */
+	uint32_t n;          /* all candidates tried */
 };
 void pol_near_try(struct pol_near *near, const char *candidate);
 /* `; did you mean "best"?`, or "" when nothing is near. Returns out. */
-const char *pol_near_hint(const struct pol_near *near, char out[POL_QUOTE_MAX + 24]);
+#define POL_HINT_MAX 200u
+const char *pol_near_hint(const struct pol_near *near, char out[POL_HINT_MAX]);
+/* The same, but when nothing is near: `; known are a, b, c, d and 3 more`. */
+const char *pol_near_or_known(const struct pol_near *near, char out[POL_HINT_MAX]);
 
 #endif

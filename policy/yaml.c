@@ -352,7 +352,7 @@ const struct pol_node *pol_node_each(const struct pol_node *value)
 static int refuse_key(const struct pol_yaml *y, const struct pol_node *k, const char *what, const struct pol_key *keys,
 		      uint32_t n_keys, struct pol_err *err)
 {
-	char quoted[POL_QUOTE_MAX], hint[POL_QUOTE_MAX + 24], known[160];
+	char quoted[POL_QUOTE_MAX], hint[POL_HINT_MAX], known[160];
 	struct pol_near near = {.word = k->text};
 	size_t used = 0;
 	known[0] = '\0';
@@ -385,7 +385,8 @@ static int check_value(const struct pol_yaml *y, const struct pol_node *k, const
 				   takes_text[key->takes & 7u], takes_text[is]);
 	if ((key->takes & POL_KEY_NAMES) && is == POL_KEY_LIST) {
 		if (v->n == 0 && !(key->takes & POL_KEY_EMPTY))
-			return pol_err_set(err, EINVAL, y->file, v->line, v->column, "\"%s\" is an empty list", key->name);
+			return pol_err_set(err, EINVAL, y->file, v->line, v->column, "\"%s\" is an empty list; name at least one",
+					   key->name);
 		for (const struct pol_node *p = v->first; p != NULL; p = p->next)
 			if (p->kind != POL_NODE_VALUE || p->len == 0)
 				return pol_err_set(err, EINVAL, y->file, p->line, p->column,

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The language and the compiler: what each key of a rule comes to in the table, every way to be refused with its exact
+ * words, and failed allocations. The evaluator's tests are test_decide.c's. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "guest-lib/wire.h"
+#include "tests/policy/broken.h"
+#include "tests/policy/plant.h"
+
+enum { METER = 1, HUB = 2, VALVE = 3 };
+
+static struct sch_set *schemas;
+
+static int setup(void **state)
+{
+	(void)state;
+	schemas = plant_schemas(0);
+	return schemas != NULL ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	sch_set_free(schemas);
+	return 0;
+}
+
+static int compile3(struct pol_set **set, const char *meter, size_t len, const char *hub, const char *valve,
+		    struct pol_err *err)
+{
+	const struct pol_text text[3] = {{meter, len}, {hub, strlen(hub)}, {valve, strlen(valve)}};
+	return pol_compile_text(set, plant_unikernel, 3, text, schemas, 7, err);
+}
+
+static struct pol_set *compiled(const char *meter, const char *hub, const char *valve)
+{
+	struct pol_err err = {0};
+	struct pol_set *set = NULL;
+	int rc = compile3(&set, meter, strlen(meter), hub, valve, &err);
+	if (rc < 0)
+		fail_msg("%s:%u: %s", err.file, err.line, err.text);
+	return set;
+}
+
+static const struct pol_entry *entry(const struct pol_set *set, uint16_t src, uint16_t dst, const char *subject)
+{
+	struct pol_bucket buckets[16] = {{0}};
+	assert_true(pol_bucket_count(set) <= 16);
+	return pol_decide(set, buckets, src, dst, weft_subject(subject), 0, 1).entry;
+}
+
+#define METER_FILE(rules) "unikernel: meter\nsend:\n" rules
+#define READING "  - to: hub\n    message: plant.Reading\n"
+
+static int refuse(const char *text, size_t len, struct pol_err *err)
+{
+	struct pol_set *set = NULL;
+	int rc = compile3(&set, text, len, plant_hub, plant_valve, err);
+	if (rc < 0 && strcmp(err->file, "meter.yaml") != 0)
+		snprintf(err->text, sizeof err->text, "wrong file %s", err->file);
+	pol_set_free(set);
+	return rc;
+}
+
+static void test_broken_files(void **state)
+{
+	(void)state;
+	int wrong, right = broken_run("tests/policy/broken", refuse, &wrong);
+	if (right < 0) {
+		print_message("tests/policy/broken is not here: run from the top of the tree\n");
+		skip();
+	}
+	print_message("%d broken files refused as they should be\n", right);
+	assert_int_equal(wrong, 0);
+	assert_true(right >= 100);
+}
+
+static void test_rule_ids_and_texts(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *file;
+		uint32_t line;
+		const char *owner, *text;
+	} want[] = {
+		{"meter.yaml", 3, "meter", "send plant.Reading to hub"},
+		{"meter.yaml", 2, "meter", "default: send nothing else"},
+		{"meter.yaml", 1, "meter", "default: receive nothing else"},
+		{"hub.yaml", 3, "hub", "send plant.Valve/Act, plant.Valve/Ask to valve"},
+		{"hub.yaml", 2, "hub", "default: send nothing else"},
+		{"hub.yaml", 6, "hub", "receive plant.Reading, plant.Alarm from meter, valve"},
+		{"hub.yaml", 5, "hub", "default: receive nothing else"},
+		{"valve.yaml", 2, "valve", "default: send nothing else"},
+		{"valve.yaml", 4, "valve", "receive plant.Valve/Act from hub"},
+		{"valve.yaml", 3, "valve", "default: receive nothing else"},
+	};
+	struct pol_set *set = compiled(METER_FILE(READING), plant_hub, plant_valve);
+	assert_int_equal(pol_epoch(set), 7);
+	assert_int_equal(pol_rule_count(set), sizeof want / sizeof want[0]);
+	for (uint32_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+		const struct pol_rule_info *r = pol_rule(set, i + 1);
+		assert_string_equal(r->file, want[i].file);
+		assert_int_equal(r->line, want[i].line);
+		assert_string_equal(r->owner, want[i].owner);
+		assert_string_equal(r->text, want[i].text);
+	}
+	assert_null(pol_rule(set, 0));
+	assert_null(pol_rule(set, 11));
+	assert_null(pol_rule(set, UINT32_MAX));
+	pol_set_free(set);
+}
+
+static void test_long_lists_are_cut_in_texts(void **state)
+{
+	(void)state;
+	static const char send[] = METER_FILE("  - to: [hub, valve]\n"
+					      "    message: [plant.T0, plant.T1, plant.T2, plant.T3, plant.T4, plant.T5]\n"
+					      "  - to: hub\n"
+					      "    message: [plant.Reading, plant.Alarm, plant.Order, plant.Receipt]\n");
+	const struct pol_text text[3] = {
+		{send, sizeof send - 1}, {plant_hub, sizeof plant_hub - 1}, {plant_valve, sizeof plant_valve - 1}};
+	struct sch_set *more = plant_schemas(6);
+	struct pol_set *set = NULL;
+	assert_int_equal(pol_compile_text(&set, plant_unikernel, 3, text, more, 1, NULL), 0);
+	assert_string_equal(pol_rule(set, 1)->text, "send plant.T0, plant.T1, plant.T2 and 3 more to hub, valve");
+	assert_string_equal(pol_rule(set, 2)->text, "send plant.Reading, plant.Alarm, plant.Order, plant.Receipt to hub");
+	pol_set_free(set);
+	sch_set_free(more);
+}
+
+static void test_entries(void **state)
+{
+	(void)state;
+	struct pol_set *set = compiled(METER_FILE(READING), plant_hub, plant_valve);
+	assert_int_equal(pol_entry_count(set), 2);
+	const struct pol_entry *e = entry(set, METER, HUB, "plant.Reading");
+	assert_ptr_equal(e, pol_entry_get(set, 0));
+	assert_int_equal(e->subject, weft_subject("plant.Reading"));
+	assert_int_equal(e->src, METER);
+	assert_int_equal(e->dst, HUB);
+	assert_int_equal(e->send_rule, 1);
+	assert_int_equal(e->receive_rule, 6);
+	assert_int_equal(e->max_bytes, POL_PAYLOAD_MAX);
+	assert_int_equal(e->type, sch_type_find(schemas, "plant.Reading"));
+	assert_int_equal(e->reply_type, UINT32_MAX);
+	assert_int_equal(e->is_method, 0);
+	assert_int_equal(e->log, 0);
+	assert_int_equal(e->content, 0);
+	e = entry(set, HUB, VALVE, "plant.Valve/Act");
+	assert_ptr_equal(e, pol_entry_get(set, 1));
+	assert_int_equal(e->is_method, 1);
+	assert_int_equal(e->type, sch_type_find(schemas, "plant.Order"));
+	assert_int_equal(e->reply_type, sch_type_find(schemas, "plant.Receipt"));
+	assert_int_equal(e->bucket[0], 0);
+	assert_int_equal(e->bucket[1], 1);
+	assert_int_equal(pol_bucket_count(set), 1);
+	assert_null(pol_entry_get(set, 2));
+	assert_string_equal(pol_subject_name(set, weft_subject("plant.Valve/Ask")), "plant.Valve/Ask");
+	assert_string_equal(pol_subject_name(set, weft_subject("plant.Alarm")), "plant.Alarm");
+	assert_null(pol_subject_name(set, weft_subject("plant.Nothing")));
+	assert_null(pol_subject_name(set, 0));
+	pol_set_free(set);
+}
+
+static void test_sizes_join(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *send, *receive;
+		uint32_t max;
+		uint32_t by; /* rule id: 1 the send rule, 5 the receive rule */
+	} cases[] = {
+		{"", "", 61440, 1},
+		{"    max_size: 1KiB\n", "", 1024, 1},
+		{"", "    max_size: 512B\n", 512, 5},
+		{"    max_size: 1KiB\n", "    max_size: 512B\n", 512, 5},
+		{"    max_size: 512B\n", "    max_size: 1KiB\n", 512, 1},
+		{"    max_size: 1KiB\n", "    max_size: 1024B\n", 1024, 1},
+		{"    max_size: 0B\n", "", 0, 1},
+		{"    max_size: 60KiB\n", "    max_size: 60KiB\n", 61440, 1},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char meter[256], hub[256];
+		snprintf(meter, sizeof meter, METER_FILE(READING) "%s", cases[i].send);
+		snprintf(hub, sizeof hub, "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n%s",
+			 cases[i].receive);
+		struct pol_set *set = compiled(meter, hub, plant_valve);
+		const struct pol_entry *e = entry(set, METER, HUB, "plant.Reading");
+		assert_int_equal(e->max_bytes, cases[i].max);
+		assert_int_equal(e->max_by, cases[i].by);
+		pol_set_free(set);
+	}
+}
+
+static void test_log_joins(void **state)
+{
+	(void)state;
+	static const char *const text[3] = {"", "    log: false\n", "    log: true\n"};
+	for (int s = 0; s < 3; s++)
+		for (int r = 0; r < 3; r++) {
+			char meter[256], hub[256];
+			snprintf(meter, sizeof meter, METER_FILE(READING) "%s", text[s]);
+			snprintf(hub, sizeof hub,
+				 "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n%s", text[r]);
+			struct pol_set *set = compiled(meter, hub, plant_valve);
+			assert_int_equal(entry(set, METER, HUB, "plant.Reading")->log, s == 2 || r == 2);
+			pol_set_free(set);
+		}
+}
+
+static void test_content_joins(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *send;
+		uint32_t n;
+		const char *names[2];
+	} cases[] = {
+		{"", 0, {NULL}},
+		{"    carries:\n", 0, {NULL}},
+		{"    carries: []\n", 0, {NULL}},
+		{"    carries: SSH\n", 0, {NULL}},
+		{"    carries: [SSH, DNS]\n", 0, {NULL}},
+		{"    carries: http\n", 1, {"http"}},
+		{"    carries: [TLS, SSH]\n", 1, {"TLS"}},
+		{"    carries: [Tls, SSH, HTTP]\n", 2, {"Tls", "HTTP"}},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char meter[256];
+		const char *const *names;
+		snprintf(meter, sizeof meter, METER_FILE(READING) "%s", cases[i].send);
+		struct pol_set *set = compiled(meter, plant_hub, plant_valve);
+		const struct pol_entry *e = entry(set, METER, HUB, "plant.Reading");
+		assert_int_equal(pol_content(set, e->content, &names), cases[i].n);
+		assert_int_equal(e->content == 0, cases[i].n == 0);
+		for (uint32_t k = 0; k < cases[i].n; k++)
+			assert_string_equal(names[k], cases[i].names[k]);
+		assert_int_equal(pol_content_rule(set, e->content), cases[i].n == 0 ? 0 : 1);
+		assert_int_equal(pol_content(set, 0, &names), 0);
+		assert_int_equal(pol_content(set, pol_content_count(set), &names), 0);
+		assert_int_equal(pol_content_rule(set, pol_content_count(set)), 0);
+		pol_set_free(set);
+	}
+}
+
+/* A name that only one side lists is still reported, or a slip of the pen would go unseen. */
+static void test_carried_names(void **state)
+{
+	(void)state;
+	struct pol_set *set = compiled(METER_FILE(READING "    carries:\n      - HTPT\n      - tls\n"), plant_hub,
+				       plant_valve);
+	assert_int_equal(pol_carried_count(set), 3);
+	const struct pol_carried *c = pol_carried_get(set, 0);
+	assert_string_equal(c->name, "HTPT");
+	assert_int_equal(c->line, 6);
+	assert_int_equal(c->rule, 1);
+	assert_string_equal(pol_carried_get(set, 1)->name, "tls");
+	c = pol_carried_get(set, 2);
+	assert_string_equal(c->name, "HTTP");
+	assert_int_equal(c->line, 8);
+	assert_string_equal(pol_rule(set, c->rule)->file, "hub.yaml");
+	assert_null(pol_carried_get(set, 3));
+	pol_set_free(set);
+}
+
+static void test_equal_contents_share_a_set(void **state)
+{
+	(void)state;
+	struct pol_set *set = compiled(METER_FILE(READING "    carries: [TLS, HTTP]\n"
+							  "  - to: hub\n    message: plant.Alarm\n    carries: [HTTP, TLS]\n"),
+				       plant_hub, plant_valve);
+	assert_int_equal(pol_content_count(set), 2);
+	assert_int_equal(entry(set, METER, HUB, "plant.Reading")->content, 1);
+	assert_int_equal(entry(set, METER, HUB, "plant.Alarm")->content, 1);
+	pol_set_free(set);
+}
+
+struct pairs {
+	uint32_t n;
+	uint32_t v[16];
+};
+
+static void pair(void *arg, uint16_t src, uint16_t dst)
+{
+	struct pairs *p = arg;
+	assert_true(p->n < 16);
+	p->v[p->n++] = (uint32_t)src << 16 | dst;
+}
+
+static void test_pairs(void **state)
+{
+	(void)state;
+	/* The valve lists no rule for the hub's other method, nor anyone one for the meter: no pair for those. */
+	struct pol_set *set = compiled(METER_FILE("  - to: [hub, valve]\n    message: [plant.Reading, plant.Alarm]\n"),
+				       plant_hub, plant_valve);
+	struct pairs p = {0};
+	pol_pairs(set, pair, &p);
+	assert_int_equal(p.n, 3);
+	assert_int_equal(p.v[0], METER << 16 | HUB);
+	assert_int_equal(p.v[1], HUB << 16 | VALVE);
+	assert_int_equal(p.v[2], VALVE << 16 | HUB);
+	pol_set_free(set);
+}
+
+static void test_nothing_is_allowed_by_empty_files(void **state)
+{
+	(void)state;
+	static const char *const meter[] = {"unikernel: meter\n", "unikernel: meter\nsend:\nreceive:\n",
+					    "unikernel: meter\nsend: []\nreceive: []\n", "---\nunikernel: meter\n...\n",
+					    "{unikernel: meter, send: [], receive: []}"};
+	for (size_t i = 0; i < sizeof meter / sizeof meter[0]; i++) {
+		struct pol_set *set = compiled(meter[i], "unikernel: hub", "unikernel: valve\r\nsend: []\r\n");
+		struct pairs p = {0};
+		assert_int_equal(pol_entry_count(set), 0);
+		assert_int_equal(pol_rule_count(set), 6);
+		assert_int_equal(pol_bucket_count(set), 0);
+		assert_int_equal(pol_content_count(set), 1);
+		assert_int_equal(pol_carried_count(set), 0);
+		pol_pairs(set, pair, &p);
+		assert_int_equal(p.n, 0);
+		pol_set_free(set);
+	}
+}
+
+static void test_no_unikernels(void **state)
+{
+	(void)state;
+	struct pol_err err;
+	struct pol_set *set = NULL;
+	assert_int_equal(pol_compile_text(&set, NULL, 0, NULL, schemas, 1, &err), 0);
+	assert_int_equal(pol_rule_count(set), 0);
+	pol_set_free(set);
+	pol_set_free(NULL);
+}
+
+static void test_two_of_one_name(void **state)
+{
+	(void)state;
+	static const struct pol_unikernel u[2] = {{"hub", "a.yaml"}, {"hub", "b.yaml"}};
+	static const struct pol_text text[2] = {{"unikernel: hub", 14}, {"unikernel: hub", 14}};
+	struct pol_err err;
+	struct pol_set *set = NULL;
+	assert_int_equal(pol_compile_text(&set, u, 2, text, schemas, 1, &err), -EEXIST);
+	assert_null(set);
+	assert_string_equal(err.file, "b.yaml");
+	assert_string_equal(err.text, "two unikernels are called \"hub\"");
+}
+
+static void test_err_may_be_null(void **state)
+{
+	(void)state;
+	static const struct pol_text text[1] = {{"unikernel: hub", 14}};
+	struct pol_set *set = NULL;
+	assert_int_equal(pol_compile_text(&set, plant_unikernel, 1, text, schemas, 1, NULL), -EINVAL);
+}
+
+static void test_error_in_second_file_names_it(void **state)
+{
+	(void)state;
+	struct pol_err err;
+	struct pol_set *set = NULL;
+	const char *meter = METER_FILE(READING);
+	assert_int_equal(compile3(&set, meter, strlen(meter), "unikernel: hub\nsned: []\n", plant_valve, &err), -EINVAL);
+	assert_string_equal(err.file, "hub.yaml");
+	assert_int_equal(err.line, 2);
+	assert_int_equal(err.column, 1);
+}
+
+static void test_from_disk(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/weft-policy-XXXXXX", path[3][64];
+	assert_non_null(mkdtemp(dir));
+	const char *text[3] = {METER_FILE(READING), plant_hub, plant_valve};
+	struct pol_unikernel u[3];
+	for (int i = 0; i < 3; i++) {
+		snprintf(path[i], sizeof path[i], "%s/%s", dir, plant_unikernel[i].policy_path);
+		u[i] = (struct pol_unikernel){plant_unikernel[i].name, path[i]};
+		FILE *f = fopen(path[i], "w");
+		assert_non_null(f);
+		fputs(text[i], f);
+		fclose(f);
+	}
+	struct pol_err err;
+	struct pol_set *set = NULL;
+	assert_int_equal(pol_compile(&set, u, 3, schemas, 1, &err), 0);
+	assert_int_equal(pol_entry_count(set), 2);
+	assert_string_equal(pol_rule(set, 1)->file, path[0]);
+	pol_set_free(set);
+
+	unlink(path[1]);
+	assert_int_equal(pol_compile(&set, u, 3, schemas, 1, &err), -ENOENT);
+	assert_string_equal(err.file, path[1]);
+	assert_int_equal(err.line, 0);
+	assert_string_equal(err.text, "cannot be opened: No such file or directory");
+
+	u[1].policy_path = dir;
+	assert_int_equal(pol_compile(&set, u, 3, schemas, 1, &err), -EINVAL);
+	assert_string_equal(err.text, "not a regular file");
+
+	FILE *f = fopen(path[1], "w");
+	assert_non_null(f);
+	for (size_t i = 0; i <= POL_FILE_BYTES_MAX; i++)
+		putc('#', f);
+	fclose(f);
+	u[1].policy_path = path[1];
+	assert_int_equal(pol_compile(&set, u, 3, schemas, 1, &err), -EINVAL);
+	assert_string_equal(err.text, "longer than 1 MiB");
+	for (int i = 0; i < 3; i++)
+		unlink(path[i]);
+	rmdir(dir);
+}
+
+/* A fabric far larger than any so far: compiling must not have a quadratic step. */
+static void test_many_unikernels_and_rules(void **state)
+{
+	(void)state;
+	enum { N = 2000, RULES = 50 };
+	static struct pol_unikernel u[N];
+	static struct pol_text text[N];
+	static char name[N][24], path[N][32];
+	struct sch_set *many = plant_schemas(100);
+	assert_non_null(many);
+	for (int i = 0; i < N; i++) {
+		snprintf(name[i], sizeof name[i], "node-%d", i);
+		snprintf(path[i], sizeof path[i], "node-%d.yaml", i);
+		u[i] = (struct pol_unikernel){name[i], path[i]};
+		size_t cap = 64 + 2 * RULES * 96, used;
+		char *t = malloc(cap);
+		assert_non_null(t);
+		used = (size_t)snprintf(t, cap, "unikernel: node-%d\nsend:\n", i);
+		for (int k = 0; k < RULES; k++)
+			used += (size_t)snprintf(t + used, cap - used,
+						 "  - to: node-%d\n    message: plant.T%d\n    rate: 9/s\n",
+						 (i + 1 + k) % N, k);
+		used += (size_t)snprintf(t + used, cap - used, "receive:\n");
+		for (int k = 0; k < RULES; k++)
+			used += (size_t)snprintf(t + used, cap - used, "  - from: node-%d\n    message: plant.T%d\n",
+						 (i + N - 1 - k) % N, k);
+		text[i] = (struct pol_text){t, used};
+	}
+	struct pol_err err;
+	struct pol_set *set = NULL;
+	struct timespec a, b;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
+	int rc = pol_compile_text(&set, u, N, text, many, 1, &err);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
+	if (rc < 0)
+		fail_msg("%s:%u: %s", err.file, err.line, err.text);
+	double s = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) * 1e-9;
+	print_message("%d unikernels, %d rules: compiled in %.2f s of CPU\n", N, N * 2 * RULES, s);
+	assert_int_equal(pol_entry_count(set), N * RULES);
+	assert_int_equal(pol_rule_count(set), N * (2 * RULES + 2));
+	assert_true(s < 20);
+	pol_set_free(set);
+	for (int i = 0; i < N; i++)
+		free((char *)(uintptr_t)text[i].text);
+	sch_set_free(many);
+}
+
+static void test_too_many_combinations(void **state)
+{
+	(void)state;
+	/* 299 * 200 in one rule is fine; the limit is on all together, so many files with the largest rule reach it. */
+	enum { N = 300, TYPES = 200 };
+	static struct pol_unikernel u[N];
+	static struct pol_text text[N];
+	static char name[N][24];
+	struct sch_set *many = plant_schemas(TYPES);
+	assert_non_null(many);
+	for (int i = 0; i < N; i++) {
+		snprintf(name[i], sizeof name[i], "n%d", i);
+		u[i] = (struct pol_unikernel){name[i], name[i]};
+		size_t cap = 64 + N * 8 + TYPES * 16, used;
+		char *t = malloc(cap);
+		assert_non_null(t);
+		used = (size_t)snprintf(t, cap, "unikernel: n%d\nsend:\n  - to: [", i);
+		for (int k = 0, first = 1; k < N; k++)
+			if (k != i) {
+				used += (size_t)snprintf(t + used, cap - used, "%sn%d", first ? "" : ", ", k);
+				first = 0;
+			}
+		used += (size_t)snprintf(t + used, cap - used, "]\n    message: [");
+		for (int k = 0; k < TYPES; k++)
+			used += (size_t)snprintf(t + used, cap - used, "%splant.T%d", k == 0 ? "" : ", ", k);
+		used += (size_t)snprintf(t + used, cap - used, "]\n");
+		text[i] = (struct pol_text){t, used};
+	}
+	struct pol_err err;
+	struct pol_set *set = NULL;
+	assert_int_equal(pol_compile_text(&set, u, N, text, many, 1, &err), -E2BIG);
+	assert_string_equal(err.text, "more than 4194304 combinations of peer and subject in all policies together");
+	for (int i = 0; i < N; i++)
+		free((char *)(uintptr_t)text[i].text);
+	sch_set_free(many);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_broken_files),
+		cmocka_unit_test(test_rule_ids_and_texts),
+		cmocka_unit_test(test_long_lists_are_cut_in_texts),
+		cmocka_unit_test(test_entries),
+		cmocka_unit_test(test_sizes_join),
+		cmocka_unit_test(test_log_joins),
+		cmocka_unit_test(test_content_joins),
+		cmocka_unit_test(test_carried_names),
+		cmocka_unit_test(test_equal_contents_share_a_set),
+		cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_nothing_is_allowed_by_empty_files),
+		cmocka_unit_test(test_no_unikernels),
+		cmocka_unit_test(test_two_of_one_name),
+		cmocka_unit_test(test_err_may_be_null),
+		cmocka_unit_test(test_error_in_second_file_names_it),
+		cmocka_unit_test(test_from_disk),
+		cmocka_unit_test(test_many_unikernels_and_rules),
+		cmocka_unit_test(test_too_many_combinations),
+	};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The evaluator: each answer by hand, then against a slow and obvious model over random policies and times, and the
+ * bound on a lookup. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "guest-lib/wire.h"
+#include "policy/index.h"
+#include "policy/table.h"
+#include "tests/policy/plant.h"
+
+#define SECOND UINT64_C(1000000000)
+#define START (100 * SECOND)
+
+enum { METER = 1, HUB = 2, VALVE = 3 };
+
+static struct sch_set *schemas;
+
+static int setup(void **state)
+{
+	(void)state;
+	schemas = plant_schemas(8);
+	return schemas != NULL ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	sch_set_free(schemas);
+	return 0;
+}
+
+static struct pol_set *compiled(const char *meter, const char *hub, const char *valve)
+{
+	const struct pol_text text[3] = {{meter, strlen(meter)}, {hub, strlen(hub)}, {valve, strlen(valve)}};
+	struct pol_err err = {0};
+	struct pol_set *set = NULL;
+	if (pol_compile_text(&set, plant_unikernel, 3, text, schemas, 1, &err) < 0)
+		fail_msg("%s:%u: %s", err.file, err.line, err.text);
+	return set;
+}
+
+static void assert_answer(const struct pol_set *set, struct pol_bucket *buckets, uint16_t src, uint16_t dst,
+			  const char *subject, uint32_t bytes, uint64_t now_ns, enum pol_answer answer, uint32_t rule)
+{
+	struct pol_decision d = pol_decide(set, buckets, src, dst, weft_subject(subject), bytes, now_ns);
+	assert_int_equal(d.answer, answer);
+	assert_int_equal(d.rule, rule);
+	int denied = answer == POL_SEND_DENIED || answer == POL_RECEIVE_DENIED || answer == POL_SUBJECT_UNKNOWN;
+	assert_int_equal(d.entry == NULL, denied);
+}
+
+static void test_each_answer(void **state)
+{
+	(void)state;
+	/* Rules: meter 1 send, 2 and 3 defaults; hub 4 default, 5 and 6 receive, 7 default; valve 8 and 9 defaults. */
+	struct pol_set *set = compiled("unikernel: meter\nsend:\n  - to: [hub, valve]\n    message: plant.Reading\n"
+				       "    max_size: 100B\n    rate: 2/s\n",
+				       "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n"
+				       "  - from: meter\n    message: plant.Alarm\n",
+				       "unikernel: valve\n");
+	struct pol_bucket b[1] = {{0}};
+	assert_int_equal(pol_bucket_count(set), 1);
+	assert_answer(set, b, METER, HUB, "plant.Reading", 100, START, POL_ALLOW, 1);
+	assert_answer(set, b, METER, HUB, "plant.Reading", 101, START, POL_TOO_LARGE, 1);
+	assert_answer(set, b, METER, HUB, "plant.Reading", 0, START, POL_ALLOW, 1);
+	assert_answer(set, b, METER, HUB, "plant.Reading", 0, START, POL_OVER_RATE, 1);
+	assert_answer(set, b, METER, HUB, "plant.Alarm", 0, START, POL_SEND_DENIED, 2);
+	assert_answer(set, b, METER, VALVE, "plant.Reading", 0, START, POL_RECEIVE_DENIED, 9);
+	assert_answer(set, b, METER, VALVE, "plant.Alarm", 0, START, POL_SEND_DENIED, 2);
+	assert_answer(set, b, METER, HUB, "plant.Nothing", 0, START, POL_SUBJECT_UNKNOWN, 0);
+	assert_answer(set, b, HUB, METER, "plant.Reading", 0, START, POL_SEND_DENIED, 4);
+	assert_answer(set, b, VALVE, HUB, "plant.Valve/Act", 0, START, POL_SEND_DENIED, 8);
+	assert_answer(set, b, METER, METER, "plant.Reading", 0, START, POL_SEND_DENIED, 2);
+	/* Nobody. */
+	assert_answer(set, b, METER, 0, "plant.Reading", 0, START, POL_SEND_DENIED, 2);
+	assert_answer(set, b, METER, 4, "plant.Reading", 0, START, POL_SEND_DENIED, 2);
+	assert_answer(set, b, METER, UINT16_MAX, "plant.Reading", 0, START, POL_SEND_DENIED, 2);
+	assert_answer(set, b, 0, HUB, "plant.Reading", 0, START, POL_SEND_DENIED, 0);
+	assert_answer(set, b, 4, HUB, "plant.Reading", 0, START, POL_SEND_DENIED, 0);
+	struct pol_decision d = pol_decide(set, b, 0, 0, 0, 0, START);
+	assert_int_equal(d.answer, POL_SUBJECT_UNKNOWN);
+	assert_null(d.entry);
+	assert_string_equal(pol_rule(set, 9)->text, "default: receive nothing else");
+	pol_set_free(set);
+}
+
+static void test_receiver_limits_are_named(void **state)
+{
+	(void)state;
+	struct pol_set *set = compiled("unikernel: meter\nsend:\n  - to: hub\n    message: plant.Reading\n",
+				       "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n"
+				       "    max_size: 10B\n    rate: 1/m\n",
+				       "unikernel: valve\n");
+	struct pol_bucket b[1] = {{0}};
+	assert_answer(set, b, METER, HUB, "plant.Reading", 11, START, POL_TOO_LARGE, 5);
+	assert_answer(set, b, METER, HUB, "plant.Reading", 10, START, POL_ALLOW, 1);
+	assert_answer(set, b, METER, HUB, "plant.Reading", 10, START + 60 * SECOND - 1, POL_OVER_RATE, 5);
+	assert_answer(set, b, METER, HUB, "plant.Reading", 10, START + 60 * SECOND, POL_ALLOW, 1);
+	pol_set_free(set);
+}
+
+static void test_buckets_over_time(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *rate;
+		uint64_t step_ns;      /* between attempts */
+		uint32_t attempts;
+		uint32_t least, most;  /* allowed of them */
+	} cases[] = {
+		{"    rate: 100/s\n", SECOND / 1000, 10000, 1099, 1099},            /* 9.999 s at 100/s, and the burst */
+		{"    rate: 100/s\n    burst: 1\n", SECOND / 1000, 10000, 1000, 1001},
+		{"    rate: 100/s\n    burst: 20\n", SECOND / 100, 1000, 1000, 1000}, /* exactly at the rate */
+		{"    rate: 100/s\n    burst: 20\n", SECOND / 99, 1000, 1000, 1000},
+		{"    rate: 60/m\n", SECOND / 2, 1200, 600, 601},                   /* one per second: half of them */
+		{"    rate: 1/h\n", SECOND * 60, 600, 10, 11},
+		{"    rate: 3600/h\n    burst: 10\n", SECOND / 10, 1000, 109, 110},
+		{"    rate: 3/s\n", SECOND / 30, 3000, 300, 303},                   /* 1/3 s does not divide */
+		{"    rate: 10000000/s\n    burst: 1\n", 10, 100000, 9999, 10001},
+		{"    rate: 7000000/s\n    burst: 1\n", 1, 1000000, 6993, 6994},     /* rounded down, never up */
+		{"    rate: 1/s\n    burst: 1000000\n", 1, 1000001, 1000000, 1000000},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char meter[256];
+		snprintf(meter, sizeof meter, "unikernel: meter\nsend:\n  - to: hub\n    message: plant.Reading\n%s",
+			 cases[i].rate);
+		struct pol_set *set = compiled(meter, plant_hub, plant_valve);
+		struct pol_bucket b[2] = {{0}, {0}};
+		assert_int_equal(pol_bucket_count(set), 2);
+		uint32_t allowed = 0;
+		uint64_t subject = weft_subject("plant.Reading");
+		for (uint32_t k = 0; k < cases[i].attempts; k++)
+			allowed += pol_decide(set, b, METER, HUB, subject, 1, START + k * cases[i].step_ns).answer ==
+				   POL_ALLOW;
+		if (allowed < cases[i].least || allowed > cases[i].most)
+			fail_msg("case %zu: %u allowed, expected %u to %u", i, allowed, cases[i].least, cases[i].most);
+		pol_set_free(set);
+	}
+}
+
+static void test_a_refused_message_costs_nothing(void **state)
+{
+	(void)state;
+	struct pol_set *set = compiled("unikernel: meter\nsend:\n  - to: hub\n    message: plant.Reading\n"
+				       "    rate: 10/s\n    burst: 2\n    max_size: 8B\n",
+				       "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n"
+				       "    rate: 1/h\n    burst: 1\n",
+				       plant_valve);
+	struct pol_bucket b[3] = {{0}};
+	uint64_t r = weft_subject("plant.Reading");
+	assert_int_equal(pol_decide(set, b, METER, HUB, r, 1, START).answer, POL_ALLOW);
+	struct pol_bucket before[2] = {b[0], b[1]};
+	for (int i = 0; i < 100; i++) {
+		struct pol_decision d = pol_decide(set, b, METER, HUB, r, 1, START);
+		assert_int_equal(d.answer, POL_OVER_RATE);
+		assert_int_equal(d.rule, 5); /* the receiver's: the sender's own bucket still has room */
+		assert_int_equal(pol_decide(set, b, METER, HUB, r, 9, START).answer, POL_TOO_LARGE);
+	}
+	assert_memory_equal(before, b, sizeof before);
+	pol_set_free(set);
+}
+
+static void test_one_bucket_for_all_of_a_rule(void **state)
+{
+	(void)state;
+	struct pol_set *set = compiled("unikernel: meter\nsend:\n  - to: [hub, valve]\n"
+				       "    message: [plant.Reading, plant.Alarm]\n    rate: 4/h\n    burst: 4\n",
+				       "unikernel: hub\nreceive:\n  - from: meter\n    message: [plant.Reading, plant.Alarm]\n",
+				       "unikernel: valve\nreceive:\n  - from: meter\n    message: [plant.Reading, plant.Alarm]\n");
+	struct pol_bucket b[1] = {{0}};
+	assert_int_equal(pol_bucket_count(set), 1);
+	assert_answer(set, b, METER, HUB, "plant.Reading", 0, START, POL_ALLOW, 1);
+	assert_answer(set, b, METER, HUB, "plant.Alarm", 0, START, POL_ALLOW, 1);
+	assert_answer(set, b, METER, VALVE, "plant.Reading", 0, START, POL_ALLOW, 1);
+	assert_answer(set, b, METER, VALVE, "plant.Alarm", 0, START, POL_ALLOW, 1);
+	assert_answer(set, b, METER, HUB, "plant.Reading", 0, START, POL_OVER_RATE, 1);
+	assert_answer(set, b, METER, VALVE, "plant.Alarm", 0, START, POL_OVER_RATE, 1);
+	pol_set_free(set);
+}
+
+/* A clock that stands still or starts at zero must not let more through. */
+static void test_odd_clocks(void **state)
+{
+	(void)state;
+	struct pol_set *set = compiled("unikernel: meter\nsend:\n  - to: hub\n    message: plant.Reading\n    rate: 5/s\n",
+				       plant_hub, plant_valve);
+	static const uint64_t at[] = {0, 1, START, UINT64_C(1) << 61};
+	uint64_t r = weft_subject("plant.Reading");
+	for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
+		struct pol_bucket b[2] = {{0}, {0}};
+		int allowed = 0;
+		for (int k = 0; k < 50; k++)
+			allowed += pol_decide(set, b, METER, HUB, r, 0, at[i]).answer == POL_ALLOW;
+		assert_int_equal(allowed, 5);
+		/* Going back: refused, and recovers. */
+		assert_int_equal(pol_decide(set, b, METER, HUB, r, 0, at[i] / 2).answer, POL_OVER_RATE);
+		assert_int_equal(pol_decide(set, b, METER, HUB, r, 0, at[i] + SECOND).answer, POL_ALLOW);
+	}
+	pol_set_free(set);
+}
+
+/* --- the model: rules as they are written, searched one by one --------------------------------------------------------- */
+
+enum { NODES = 9, SUBJECTS = 14, MODEL_RULES = 6 };
+
+struct model_rule {
+	uint32_t peers, subjects; /* bit sets */
+	int methods;
+	uint32_t max_bytes; /* 0: not said */
+	uint32_t per_s, burst; /* 0: not said */
+	uint32_t carries;      /* bit set of protocols */
+	int log;
+	uint32_t id;
+	uint64_t room_ns; /* what the bucket holds now, as time */
+	uint64_t last_ns;
+};
+
+struct model {
+	struct model_rule rule[NODES][2][MODEL_RULES];
+	int n[NODES][2];
+	uint32_t default_rule[NODES][2];
+	int doubled; /* two rules of one file cover the same */
+};
+
+static const char *const subject_name[SUBJECTS] = {
+	"plant.Valve/Act", "plant.Valve/Ask", "plant.Reading", "plant.Alarm", "plant.Order", "plant.Receipt", "plant.T0",
+	"plant.T1", "plant.T2", "plant.T3", "plant.T4", "plant.T5", "plant.T6", "plant.Nothing"};
+static const char *const protocol_name[5] = {"HTTP", "TLS", "SSH", "DNS", "MQTT"};
+static const char *const protocol_name_lower[5] = {"http", "tls", "ssh", "dns", "mqtt"};
+
+static uint64_t random_state = 88172645463325252u;
+
+static uint32_t draw(uint32_t n) /* Marsaglia's xorshift64: the same policies in every run */
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (uint32_t)(random_state >> 33) % n;
+}
+
+static char *put_names(char *p, const char *key, uint32_t bits, const char *const *names, int node)
+{
+	char one[16];
+	p += sprintf(p, "    %s:%s", key, draw(2) ? " [" : "\n      [");
+	for (uint32_t i = 0, first = 1; i < 32; i++)
+		if (bits >> i & 1) {
+			snprintf(one, sizeof one, "n%u", i);
+			p += sprintf(p, "%s%s", first ? "" : ", ", node ? one : names[i]);
+			first = 0;
+		}
+	return p + sprintf(p, "]\n");
+}
+
+static void model_make(struct model *m, char text[NODES][8192])
+{
+	memset(m, 0, sizeof *m);
+	uint32_t id = 0;
+	for (int u = 0; u < NODES; u++) {
+		char *p = text[u];
+		p += sprintf(p, "unikernel: n%d\n", u);
+		for (int side = 0; side < 2; side++) {
+			uint32_t covered[NODES] = {0};
+			p += sprintf(p, "%s:\n", side == 0 ? "send" : "receive");
+			int tries = (int)draw(MODEL_RULES + 1);
+			for (int k = 0; k < tries; k++) {
+				struct model_rule r = {0};
+				r.methods = draw(4) == 0;
+				r.peers = (draw(1u << NODES) | draw(1u << NODES)) & ~(1u << u);
+				r.subjects = r.methods ? draw(4) : (draw(1u << (SUBJECTS - 1)) & (k == 0 ? ~3u : draw(1u << (SUBJECTS - 1)) & ~3u));
+				int clash = 0;
+				for (int v = 0; v < NODES; v++)
+					clash |= (r.peers >> v & 1) && (covered[v] & r.subjects) != 0;
+				if (r.peers == 0 || r.subjects == 0 || (clash && draw(400) != 0))
+					continue;
+				m->doubled |= clash;
+				for (int v = 0; v < NODES; v++)
+					if (r.peers >> v & 1)
+						covered[v] |= r.subjects;
+				r.max_bytes = draw(2) ? draw(2000) + 1 : 0;
+				r.per_s = draw(2) ? draw(20) + 1 : 0;
+				r.burst = r.per_s != 0 && draw(2) ? draw(10) + 1 : 0;
+				r.carries = draw(3) == 0 ? draw(32) : 0;
+				r.log = draw(4) == 0;
+				p += sprintf(p, "  -\n");
+				p = put_names(p, side == 0 ? "to" : "from", r.peers, NULL, 1);
+				p = put_names(p, r.methods ? "method" : "message", r.subjects, subject_name, 0);
+				if (r.max_bytes != 0)
+					p += sprintf(p, "    max_size: %uB\n", r.max_bytes);
+				if (r.per_s != 0)
+					p += sprintf(p, "    rate: %u/s\n", r.per_s);
+				if (r.burst != 0)
+					p += sprintf(p, "    burst: %u\n", r.burst);
+				if (r.carries != 0)
+					p = put_names(p, "carries", r.carries,
+						      draw(2) ? protocol_name : protocol_name_lower, 0);
+				if (r.log)
+					p += sprintf(p, "    log: true\n");
+				r.id = ++id;
+				r.room_ns = UINT64_MAX; /* full: clipped at first use */
+				m->rule[u][side][m->n[u][side]++] = r;
+			}
+			m->default_rule[u][side] = ++id;
+		}
+	}
+}
+
+static struct model_rule *model_find(struct model *m, int u, int side, int peer, int subject)
+{
+	for (int k = 0; k < m->n[u][side]; k++) {
+		struct model_rule *r = &m->rule[u][side][k];
+		if ((r->peers >> peer & 1) && (r->subjects >> subject & 1))
+			return r;
+	}
+	return NULL;
+}
+
+/* Fills the bucket by the time that has passed and says whether it holds one message's worth. */
+static int model_room(struct model_rule *r, uint64_t now_ns)
+{
+	if (r->per_s == 0)
+		return 1;
+	uint64_t cost = (SECOND + r->per_s - 1) / r->per_s, full = cost * (r->burst != 0 ? r->burst : r->per_s);
+	uint64_t passed = now_ns - r->last_ns;
+	r->room_ns = r->room_ns >= full || full - r->room_ns <= passed ? full : r->room_ns + passed;
+	r->last_ns = now_ns;
+	return r->room_ns >= cost;
+}
+
+static void model_take(struct model_rule *r)
+{
+	if (r->per_s != 0)
+		r->room_ns -= (SECOND + r->per_s - 1) / r->per_s;
+}
+
+static enum pol_answer model_decide(struct model *m, int src, int dst, int subject, uint32_t bytes, uint64_t now_ns,
+				    uint32_t *rule, uint32_t *carries, int *log)
+{
+	struct model_rule *s = model_find(m, src, 0, dst, subject), *r = model_find(m, dst, 1, src, subject);
+	*rule = 0;
+	if (subject == SUBJECTS - 1)
+		return POL_SUBJECT_UNKNOWN;
+	*rule = m->default_rule[src][0];
+	if (s == NULL)
+		return POL_SEND_DENIED;
+	*rule = m->default_rule[dst][1];
+	if (r == NULL)
+		return POL_RECEIVE_DENIED;
+	uint32_t s_max = s->max_bytes != 0 ? s->max_bytes : POL_PAYLOAD_MAX;
+	uint32_t r_max = r->max_bytes != 0 ? r->max_bytes : POL_PAYLOAD_MAX;
+	*rule = r_max < s_max ? r->id : s->id;
+	if (bytes > s_max || bytes > r_max)
+		return POL_TOO_LARGE;
+	int s_room = model_room(s, now_ns), r_room = model_room(r, now_ns);
+	*rule = !s_room ? s->id : !r_room ? r->id : s->id;
+	if (!s_room || !r_room)
+		return POL_OVER_RATE;
+	model_take(s);
+	model_take(r);
+	*carries = s->carries & r->carries;
+	*log = s->log || r->log;
+	return POL_ALLOW;
+}
+
+static uint32_t content_bits(const struct pol_set *set, uint32_t content)
+{
+	const char *const *names;
+	uint32_t n = pol_content(set, content, &names), bits = 0;
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t k = 0; k < 5; k++)
+			if (strcasecmp(names[i], protocol_name[k]) == 0)
+				bits |= 1u << k;
+	return bits;
+}
+
+static void compare(struct model *m, const struct pol_set *set, uint64_t *decisions, uint64_t by_answer[6])
+{
+	static struct pol_bucket buckets[256];
+	assert_true(pol_bucket_count(set) <= 256);
+	memset(buckets, 0, sizeof buckets);
+	uint64_t now = START;
+	for (int round = 0; round < 4; round++)
+		for (int src = 0; src < NODES; src++)
+			for (int dst = 0; dst < NODES; dst++)
+				for (int subject = 0; subject < SUBJECTS; subject++) {
+					uint32_t bytes = draw(4) ? draw(1000) : draw(3000), rule, carries = 0;
+					int log = 0;
+					now += draw(2000000);
+					struct pol_decision d =
+						pol_decide(set, buckets, (uint16_t)(src + 1), (uint16_t)(dst + 1),
+							   weft_subject(subject_name[subject]), bytes, now);
+					enum pol_answer want =
+						model_decide(m, src, dst, subject, bytes, now, &rule, &carries, &log);
+					assert_int_equal(d.answer, want);
+					assert_int_equal(d.rule, rule);
+					if (want == POL_ALLOW) {
+						assert_int_equal(content_bits(set, d.entry->content), carries);
+						assert_int_equal(d.entry->log, log);
+					}
+					++*decisions;
+					by_answer[want]++;
+				}
+}
+
+static void test_against_the_model(void **state)
+{
+	(void)state;
+	static struct model m;
+	static char text[NODES][8192];
+	struct pol_unikernel u[NODES];
+	struct pol_text t[NODES];
+	char name[NODES][16];
+	uint64_t decisions = 0, by_answer[6] = {0}, doubled = 0;
+	for (int policy = 0; policy < 80; policy++) {
+		model_make(&m, text);
+		for (int i = 0; i < NODES; i++) {
+			snprintf(name[i], sizeof name[i], "n%d", i);
+			u[i] = (struct pol_unikernel){name[i], name[i]};
+			t[i] = (struct pol_text){text[i], strlen(text[i])};
+		}
+		struct pol_err err = {0};
+		struct pol_set *set = NULL;
+		int rc = pol_compile_text(&set, u, NODES, t, schemas, 1, &err);
+		if (m.doubled) {
+			assert_int_equal(rc, -EEXIST);
+			assert_non_null(strstr(err.text, "join the two"));
+			doubled++;
+			continue;
+		}
+		if (rc < 0)
+			fail_msg("%s:%u: %s\n%s", err.file, err.line, err.text, text[atoi(err.file + 1)]);
+		compare(&m, set, &decisions, by_answer);
+		pol_set_free(set);
+	}
+	print_message("%llu decisions as the model has them: %llu allowed, %llu send, %llu receive, %llu size, %llu rate, "
+		      "%llu unknown; %llu policies with doubled rules\n",
+		      (unsigned long long)decisions, (unsigned long long)by_answer[POL_ALLOW],
+		      (unsigned long long)by_answer[POL_SEND_DENIED], (unsigned long long)by_answer[POL_RECEIVE_DENIED],
+		      (unsigned long long)by_answer[POL_TOO_LARGE], (unsigned long long)by_answer[POL_OVER_RATE],
+		      (unsigned long long)by_answer[POL_SUBJECT_UNKNOWN], (unsigned long long)doubled);
+	assert_true(decisions >= 100000);
+	for (int i = 0; i < 6; i++)
+		assert_true(by_answer[i] >= 100);
+	assert_true(doubled >= 1);
+}
+
+/* --- the tables -------------------------------------------------------------------------------------------------------- */
+
+static void check_layout(const uint64_t *keys, uint32_t n)
+{
+	struct pol_table t;
+	uint32_t *slots, found = 0;
+	assert_int_equal(pol_table_lay(&t, keys, n, &slots), 0);
+	assert_true(t.probes >= 1 && t.probes <= POL_PROBE_MAX);
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t home = pol_table_home(&t, keys[k]);
+		assert_true(home <= t.mask);
+		for (uint32_t p = 0; p < t.probes && slots[(home + p) & t.mask] != 0; p++)
+			if (slots[(home + p) & t.mask] == k + 1) {
+				found++;
+				break;
+			}
+	}
+	assert_int_equal(found, n);
+	free(slots);
+}
+
+static void test_tables_are_bounded(void **state)
+{
+	(void)state;
+	enum { N = 1 << 20 };
+	static uint64_t keys[N];
+	for (uint32_t i = 0; i < N; i++)
+		keys[i] = pol_hash_mix(i + 1);
+	check_layout(keys, 0);
+	check_layout(keys, 1);
+	for (uint32_t n = 2; n <= N; n *= 4)
+		check_layout(keys, n);
+	check_layout(keys, N);
+	check_layout(keys, N / 2 + 1);
+}
+
+static void test_table_with_equal_keys_is_refused(void **state)
+{
+	(void)state;
+	uint64_t keys[POL_PROBE_MAX + 1];
+	struct pol_table t;
+	uint32_t *slots;
+	for (uint32_t i = 0; i <= POL_PROBE_MAX; i++)
+		keys[i] = 42;
+	check_layout(keys, POL_PROBE_MAX);
+	assert_int_equal(pol_table_lay(&t, keys, POL_PROBE_MAX + 1, &slots), -ENOSPC);
+}
+
+static void test_hash_is_the_wires(void **state)
+{
+	(void)state;
+	for (int i = 0; i < SUBJECTS; i++)
+		assert_int_equal(pol_hash_text(subject_name[i]), weft_subject(subject_name[i]));
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_answer),
+		cmocka_unit_test(test_receiver_limits_are_named),
+		cmocka_unit_test(test_buckets_over_time),
+		cmocka_unit_test(test_a_refused_message_costs_nothing),
+		cmocka_unit_test(test_one_bucket_for_all_of_a_rule),
+		cmocka_unit_test(test_odd_clocks),
+		cmocka_unit_test(test_against_the_model),
+		cmocka_unit_test(test_tables_are_bounded),
+		cmocka_unit_test(test_table_with_equal_keys_is_refused),
+		cmocka_unit_test(test_hash_is_the_wires),
+	};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
