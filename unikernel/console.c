@@ -26,7 +26,7 @@ void uk_console_write(const char *text, size_t len)
 	}
 }
 
-static void vprint(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static void vprint(const char *fmt, va_list ap)
 {
 	char text[1024];
 	size_t n = uk_vformat(text, sizeof(text), fmt, ap);

@@ -85,10 +85,21 @@ static void list_put(struct uk_heap *h, struct uk_heap_block *b)
 	h->map[i / 64] |= 1ull << (i % 64);
 }
 
+/* A link is followed only to where a block may be. */
+static void link_check(const struct uk_heap *h, const struct uk_heap_block *b)
+{
+	uintptr_t at = (uintptr_t)b, base = (uintptr_t)h->base;
+
+	if (b && (at % UK_HEAP_ALIGN || at < base || at >= base + h->size))
+		h->corrupt("heap: a free block was written to");
+}
+
 static void list_take(struct uk_heap *h, struct uk_heap_block *b)
 {
 	unsigned i = list_of(units(b));
 
+	link_check(h, b->next);
+	link_check(h, b->prev);
 	if ((b->next && b->next->prev != b) || (b->prev ? b->prev->next != b : h->list[i] != b))
 		h->corrupt("heap: a free block was written to");
 	if (b->next)
