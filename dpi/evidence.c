@@ -300,7 +300,9 @@ static int bittorrent(const uint8_t *p, size_t len)
 		return 0;
 	if (p[0] == 0x41)
 		return be32(p + 8) == 0 && be16(p + 16) == 1 && be16(p + 18) == 0;
-	unsigned zeroes = !p[4] + !p[5] + !p[6] + !p[7];
+	unsigned zeroes = 0;
+	for (unsigned i = 4; i < 8; i++)
+		zeroes += p[i] == 0;
 	return zeroes <= 1 && be16(p + 2) != 0 && be32(p + 12) != 0 && be32(p + 12) <= 65565;
 }
 
@@ -389,6 +391,11 @@ enum dpi_evidence dpi_evidence(unsigned *id, int udp, const uint8_t *p, size_t l
 	}
 	if (*id == NDPI_PROTOCOL_MQTT && ldap(p, len)) {
 		*id = NDPI_PROTOCOL_LDAP;
+		return DPI_EVIDENCE_ENOUGH;
+	}
+	if (*id == NDPI_PROTOCOL_SSDP && dpi_opening(p, len) == NDPI_PROTOCOL_HTTP && !memmem(p, len, "\nST:", 4) &&
+	    !memmem(p, len, "\nUSN:", 5)) {
+		*id = NDPI_PROTOCOL_HTTP;
 		return DPI_EVIDENCE_ENOUGH;
 	}
 	if (*id == NDPI_PROTOCOL_BITTORRENT)

@@ -16,7 +16,7 @@ enum dpi_evidence {
 	DPI_EVIDENCE_THIN        /* it may be anything: look again without this protocol */
 };
 
-/* Second look at a payload that nDPI called *id, shown to it in UDP or else in TCP. Two dissectors are known to claim
+/* Second look at a payload that nDPI called *id, shown to it in UDP or else in TCP. Three dissectors are known to claim
  * another protocol's messages; where that one is certain, *id is corrected. Pure. len is the payload's, not 0. */
 enum dpi_evidence dpi_evidence(unsigned *id, int udp, const uint8_t *p, size_t len);
 
@@ -27,6 +27,9 @@ const uint16_t *dpi_evidence_never(size_t *n);
  * those protocols beyond chance, 1 and the transport (6 TCP, 17 UDP) and port under which to ask nDPI once more; the
  * answer is nDPI's. Pure. */
 int dpi_hint(const uint8_t *p, size_t len, unsigned *l4, unsigned *port);
+
+/* hint.c: the opening of a dialogue that nDPI needs more than one payload for: its protocol id, or 0. Pure. */
+unsigned dpi_opening(const uint8_t *p, size_t len);
 
 /* One S7comm message in TPKT (RFC 1006) and COTP, whole. */
 int dpi_is_s7comm(const uint8_t *p, size_t len);

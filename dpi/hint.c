@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Protocols whose dissectors nDPI asks only on their ports: found by their form, so that nDPI can be asked under the
- * right port. A form here must be beyond chance, 40 bits and more; what nDPI then says is its own word. */
+/* What nDPI cannot see in one payload and the protocol's form still shows beyond chance, 40 bits and more. Dissectors
+ * that look at nothing unless a port is theirs: nDPI is asked once more under that port, and the answer is its own.
+ * Dialogues whose dissectors wait for both sides or several packets: their openings are named here. */
 #include "evidence.h"
 
 #include <string.h>
+#include <strings.h>
+
+#include <ndpi/ndpi_api.h>
 
 #define TCP 6u
 #define UDP 17u
@@ -122,5 +126,81 @@ int dpi_hint(const uint8_t *p, size_t len, unsigned *l4, unsigned *port)
 		*port = 53;
 		return 1;
 	}
+	return 0;
+}
+
+/* --- openings of dialogues ------------------------------------------------------------------------------------------ */
+
+/* The first line, without its end: CR LF within the first 512 bytes, printable before it. 0 when there is none. */
+static size_t first_line(const uint8_t *p, size_t len)
+{
+	size_t n = len < 514 ? len : 514;
+
+	for (size_t i = 0; i + 1 < n; i++) {
+		if (p[i] == '\r' && p[i + 1] == '\n')
+			return i;
+		if (p[i] < 0x20 || p[i] > 0x7e)
+			return 0;
+	}
+	return 0;
+}
+
+static int begins(const uint8_t *p, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	return len >= n && strncasecmp((const char *)p, word, n) == 0;
+}
+
+static int has(const uint8_t *p, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= len; i++)
+		if (strncasecmp((const char *)p + i, word, n) == 0)
+			return 1;
+	return 0;
+}
+
+static int digits(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] < '0' || p[i] > '9')
+			return 0;
+	return 1;
+}
+
+/* RESP: an array of bulk strings, "*2\r\n$4\r\n...". */
+static int is_redis(const uint8_t *p, size_t len)
+{
+	size_t line = first_line(p, len);
+
+	if (line < 2 || line > 8 || p[0] != '*' || !digits(p + 1, line - 1) || len - line < 7 || p[line + 2] != '$')
+		return 0;
+	size_t size = first_line(p + line + 2, len - line - 2);
+	return size >= 2 && size <= 11 && digits(p + line + 3, size - 1);
+}
+
+unsigned dpi_opening(const uint8_t *p, size_t len)
+{
+	size_t line = first_line(p, len);
+
+	if (line >= 12 && begins(p, line, "HTTP/1.") && (p[7] == '0' || p[7] == '1') && p[8] == ' ' && digits(p + 9, 3) &&
+	    (line == 12 || p[12] == ' '))
+		return NDPI_PROTOCOL_HTTP;
+	if (is_redis(p, len))
+		return NDPI_PROTOCOL_REDIS;
+	if (line >= 4 && (begins(p, line, "220 ") || begins(p, line, "220-"))) {
+		if (has(p + 4, line - 4, "SMTP"))
+			return NDPI_PROTOCOL_MAIL_SMTP;
+		if (has(p + 4, line - 4, "FTP"))
+			return NDPI_PROTOCOL_FTP_CONTROL;
+	}
+	if (line >= 6 && line == len - 2 && (begins(p, line, "EHLO ") || begins(p, line, "HELO ")))
+		return NDPI_PROTOCOL_MAIL_SMTP;
+	if (line >= 4 && begins(p, line, "+OK ") && has(p + 4, line - 4, "POP"))
+		return NDPI_PROTOCOL_MAIL_POP;
+	if (line >= 5 && begins(p, line, "* OK ") + begins(p, line, "* OK[") && has(p + 4, line - 4, "IMAP"))
+		return NDPI_PROTOCOL_MAIL_IMAP;
 	return 0;
 }

@@ -247,6 +247,20 @@ static ndpi_protocol look(struct dpi *d, unsigned l4, unsigned dst_port, size_t 
 	return unknown;
 }
 
+/* Names p in f and says whether the set is without it. */
+static int refuses(struct dpi *d, uint32_t set, ndpi_protocol p, struct dpi_finding *f)
+{
+	const struct dpi_set *s = &d->sets[set];
+
+	if (!p.master_protocol && !p.app_protocol)
+		return 0;
+	dpi_name_render(d, p, f->name);
+	if (allowed(s, p.master_protocol) || allowed(s, p.app_protocol))
+		return 0;
+	f->answer = DPI_FORBIDDEN;
+	return 1;
+}
+
 void dpi_inspect(struct dpi *d, uint32_t set, const uint8_t *bytes, size_t len, struct dpi_finding *f)
 {
 	uint64_t risks = 0;
@@ -268,18 +282,14 @@ void dpi_inspect(struct dpi *d, uint32_t set, const uint8_t *bytes, size_t len, 
 	const uint8_t *payload = memcpy(d->packet + DPI_HEADERS_MAX, bytes, len);
 	if (dpi_hint(payload, len, &hint_l4, &hint_port))
 		looks = 3;
+	ndpi_protocol opening = { 0, (u_int16_t)dpi_opening(payload, len), NDPI_PROTOCOL_CATEGORY_UNSPECIFIED };
+	if (refuses(d, set, opening, f))
+		return;
 	for (unsigned i = 0; i < looks; i++) {
 		unsigned l4 = i == 0 ? IP_TCP : i == 1 ? IP_UDP : hint_l4;
 		uint64_t r;
-		ndpi_protocol p = look(d, l4, i == 2 ? hint_port : DST_PORT, len, &r);
-		if (!p.master_protocol && !p.app_protocol)
-			continue;
-		dpi_name_render(d, p, f->name);
-		const struct dpi_set *s = &d->sets[set];
-		if (!allowed(s, p.master_protocol) && !allowed(s, p.app_protocol)) {
-			f->answer = DPI_FORBIDDEN;
+		if (refuses(d, set, look(d, l4, i == 2 ? hint_port : DST_PORT, len, &r), f))
 			return;
-		}
 		risks |= r;
 	}
 	risks &= payload_risks;

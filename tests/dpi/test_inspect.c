@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What dpi_inspect() says of single payloads: protocols are named, sets allow, honest data passes. */
+#include "dpi/dpi.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define TEXT(s) (const uint8_t *)(s), sizeof(s) - 1
+#define BYTES(...) (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
+
+enum { SET_NONE, SET_HTTP, SET_MANY, SETS };
+static struct dpi *inspector;
+
+static int open_all(void **state)
+{
+	static const char *const http[] = { "http" };
+	static const char *const many[] = { "TLS", "SSH", "Google" };
+	const char *const *names[SETS] = { NULL, http, many };
+	const uint32_t n[SETS] = { 0, 1, 3 };
+	struct dpi_err err;
+
+	(void)state;
+	return dpi_open(&inspector, names, n, SETS, &err);
+}
+
+static int close_all(void **state)
+{
+	(void)state;
+	dpi_close(inspector);
+	return 0;
+}
+
+/* A ClientHello for `name`, TLS 1.2 with two cipher suites. */
+static size_t client_hello(uint8_t *out, const char *name)
+{
+	size_t n = strlen(name), at = 0;
+	uint8_t body[512];
+
+	memset(body, 0, sizeof(body));
+	body[at++] = 3;
+	body[at++] = 3;
+	for (unsigned i = 0; i < 32; i++)
+		body[at++] = (uint8_t)(i * 37 + 11);
+	body[at++] = 0;
+	memcpy(body + at, "\x00\x04\xc0\x2f\xc0\x30\x01\x00", 8);
+	at += 8;
+	body[at++] = 0;
+	body[at++] = (uint8_t)(n + 9);
+	body[at++] = 0;
+	body[at++] = 0;
+	body[at++] = 0;
+	body[at++] = (uint8_t)(n + 5);
+	body[at++] = 0;
+	body[at++] = (uint8_t)(n + 3);
+	body[at++] = 0;
+	body[at++] = 0;
+	body[at++] = (uint8_t)n;
+	memcpy(body + at, name, n);
+	at += n;
+	memcpy(out, "\x16\x03\x01\x00\x00\x01\x00\x00\x00", 9);
+	out[4] = (uint8_t)(at + 4);
+	out[8] = (uint8_t)at;
+	memcpy(out + 9, body, at);
+	return at + 9;
+}
+
+static void expect(uint32_t set, const uint8_t *bytes, size_t len, enum dpi_answer answer, const char *name)
+{
+	struct dpi_finding f;
+
+	dpi_inspect(inspector, set, bytes, len, &f);
+	if (f.answer != answer || strncmp(f.name, name, strlen(name)) != 0)
+		print_error("%.20s...: answer %d \"%s\", not %d \"%s\"\n", (const char *)bytes, f.answer, f.name, answer, name);
+	assert_int_equal(f.answer, answer);
+	assert_memory_equal(f.name, name, strlen(name));
+}
+
+static void names_protocols(void **state)
+{
+	const struct {
+		const uint8_t *bytes;
+		size_t len;
+		const char *name;
+	} cases[] = {
+		{ TEXT("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n"), "SSH" },
+		{ TEXT("GET /index.html HTTP/1.1\r\nHost: web.local\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n"), "HTTP" },
+		{ TEXT("POST /a HTTP/1.1\r\nHost: web.local\r\nContent-Length: 3\r\n\r\nabc"), "HTTP" },
+		{ TEXT("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"), "HTTP" },
+		{ TEXT("*1\r\n$4\r\nPING\r\n"), "Redis" },
+		{ TEXT("220 mail.example ESMTP Postfix\r\n"), "SMTP" },
+		{ TEXT("HTTP/1.1 404 Not Found\r\nServer: x\r\n\r\n"), "HTTP" },
+		{ TEXT("EHLO a.example\r\nMAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"), "SMTP" },
+		{ TEXT("INVITE sip:bob@b.example SIP/2.0\r\nVia: SIP/2.0/UDP a.example\r\n\r\n"), "SIP" },
+		{ TEXT("<34>Oct 11 22:14:15 host su: 'su root' failed for x\n"), "Syslog" },
+		{ BYTES(0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0, 3, 'w', 'w', 'w', 7, 'e', 'x', 'a', 'm', 'p', 'l',
+			'e', 3, 'o', 'r', 'g', 0, 0, 1, 0, 1), "DNS" },
+		{ BYTES(0x10, 0x10, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 4, 'c', 'a', 'm', '1'), "MQTT" },
+		{ BYTES(0x00, 0x01, 0x00, 0x00, 0x00, 0x06, 0x01, 0x03, 0x00, 0x00, 0x00, 0x0a), "Modbus" },
+		{ BYTES(0x05, 0x64, 0x05, 0xc0, 0x01, 0x00, 0x00, 0x04, 0xe9, 0x21), "DNP3" },
+		{ BYTES(0x68, 0x04, 0x07, 0x00, 0x00, 0x00), "IEC60870" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect(SET_NONE, cases[i].bytes, cases[i].len, DPI_FORBIDDEN, cases[i].name);
+
+	uint8_t hello[600];
+	expect(SET_NONE, hello, client_hello(hello, "vault.internal"), DPI_FORBIDDEN, "TLS");
+}
+
+static void allows_what_the_set_lists(void **state)
+{
+	static const char get[] = "GET / HTTP/1.1\r\nHost: web.local\r\nAccept: */*\r\n\r\n";
+	uint8_t hello[600];
+
+	(void)state;
+	expect(SET_HTTP, TEXT(get), DPI_CLEAN, "HTTP");
+	expect(SET_MANY, TEXT(get), DPI_FORBIDDEN, "HTTP");
+	expect(SET_HTTP, TEXT("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 0\r\n\r\n"), DPI_CLEAN, "HTTP");
+	expect(SET_MANY, TEXT("SSH-2.0-OpenSSH_9.2\r\n"), DPI_CLEAN, "SSH");
+	expect(SET_HTTP, TEXT("SSH-2.0-OpenSSH_9.2\r\n"), DPI_FORBIDDEN, "SSH");
+	/* Master or application is enough. */
+	expect(SET_MANY, hello, client_hello(hello, "mail.example"), DPI_CLEAN, "TLS");
+	expect(SET_HTTP, hello, client_hello(hello, "www.google.com"), DPI_FORBIDDEN, "TLS.Google");
+	expect(SET_MANY, TEXT("GET / HTTP/1.1\r\nHost: www.google.com\r\nAccept: */*\r\n\r\n"), DPI_CLEAN, "HTTP.Google");
+}
+
+static void sees_risks_in_what_is_allowed(void **state)
+{
+	(void)state;
+	expect(SET_HTTP, TEXT("GET /q?id=1%27%20UNION%20SELECT%20user,password%20FROM%20users-- HTTP/1.1\r\n"
+			      "Host: web.local\r\nAccept: */*\r\n\r\n"), DPI_RISK, "SQL");
+	expect(SET_HTTP, TEXT("GET /q?x=%3Cscript%3Ealert(1)%3C/script%3E HTTP/1.1\r\nHost: web.local\r\n\r\n"), DPI_RISK,
+	       "XSS");
+	expect(SET_HTTP, TEXT("GET /q?id=17 HTTP/1.1\r\nHost: web.local\r\nAccept: */*\r\n\r\n"), DPI_CLEAN, "HTTP");
+	/* Where HTTP may not be at all, that is what is said. */
+	expect(SET_NONE, TEXT("GET /q?id=1%27%20UNION%20SELECT%20user,password%20FROM%20users-- HTTP/1.1\r\n"
+			      "Host: web.local\r\nAccept: */*\r\n\r\n"), DPI_FORBIDDEN, "HTTP");
+}
+
+static void passes_honest_data(void **state)
+{
+	static const char *const clean[] = {
+		"The quick brown fox jumps over the lazy dog. Pack my box with five dozen liquor jugs.",
+		"{\"id\":17,\"name\":\"pump 3\",\"values\":[1.5,2.25,-3],\"ok\":true}",
+		"2024-11-22T17:20:00Z", "17", "a", "", "C1.b-21/4", "SGVsbG8sIFdvcmxkISBUaGlzIGlzIGJhc2U2NC4=",
+		"550e8400-e29b-41d4-a716-446655440000", "temperature=21.5;humidity=40", "select", "PASS",
+		"<note><to>Bob</to><body>Get milk</body></note>", "3.14159265358979",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(clean) / sizeof(clean[0]); i++)
+		expect(SET_NONE, (const uint8_t *)clean[i], strlen(clean[i]), DPI_CLEAN, "");
+	uint8_t block[4096];
+	for (unsigned v = 0; v < 256; v++) {
+		memset(block, (int)v, sizeof(block));
+		expect(SET_NONE, block, sizeof(block), DPI_CLEAN, "");
+		expect(SET_NONE, block, 1, DPI_CLEAN, "");
+	}
+}
+
+/* A fixed sequence, so a failure can be looked at; a million take ten seconds, so here is a part of docs/dpi.md's runs. */
+static void passes_random_bytes(void **state)
+{
+	enum { RUNS = 60000, MAX = 1500 };
+	static uint8_t block[MAX + 8];
+	uint64_t x = 0x9e3779b97f4a7c15ull;
+	struct dpi_finding f;
+
+	(void)state;
+	for (unsigned run = 0; run < RUNS; run++) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		size_t len = x % MAX + 1;
+		for (size_t i = 0; i < len; i += 8) {
+			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+			uint64_t v = x * 0x2545f4914f6cdd1dull;
+			memcpy(block + i, &v, 8);
+		}
+		dpi_inspect(inspector, SET_NONE, block, len, &f);
+		if (f.answer != DPI_CLEAN)
+			print_error("run %u, %zu bytes: \"%s\"\n", run, len, f.name);
+		assert_int_equal(f.answer, DPI_CLEAN);
+	}
+}
+
+static void one_message_says_nothing_of_the_next(void **state)
+{
+	static const char hash[] = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+	struct dpi_finding before, after;
+
+	(void)state;
+	for (unsigned i = 0; i < 64; i++) {
+		dpi_inspect(inspector, SET_NONE, TEXT("a clean line of text, long enough to be looked at"), &before);
+		expect(SET_NONE, TEXT(hash), DPI_FORBIDDEN, "BitTorrent");
+		dpi_inspect(inspector, SET_NONE, TEXT("a clean line of text, long enough to be looked at"), &after);
+		assert_int_equal(before.answer, DPI_CLEAN);
+		assert_int_equal(after.answer, DPI_CLEAN);
+	}
+}
+
+static void refuses_what_it_cannot_see(void **state)
+{
+	struct dpi_finding f;
+	uint8_t *big = calloc(1, 65536);
+
+	(void)state;
+	assert_non_null(big);
+	dpi_inspect(inspector, SET_NONE, big, 65495, &f);
+	assert_int_equal(f.answer, DPI_CLEAN);
+	dpi_inspect(inspector, SET_NONE, big, 65496, &f);
+	assert_int_equal(f.answer, DPI_FAILED);
+	dpi_inspect(inspector, SETS, big, 1, &f);
+	assert_int_equal(f.answer, DPI_FAILED);
+	/* Content is found at the front of the longest field too. */
+	memcpy(big, "SSH-2.0-OpenSSH_9.2\r\n", 21);
+	memset(big + 21, 'a', 61440 - 21);
+	dpi_inspect(inspector, SET_NONE, big, 61440, &f);
+	assert_int_equal(f.answer, DPI_FORBIDDEN);
+	free(big);
+}
+
+static void knows_names(void **state)
+{
+	static const char *const wrong[] = { "HTPP" };
+	const char *const *names[1] = { wrong };
+	const uint32_t n = 1;
+	struct dpi_err err;
+	struct dpi *d = NULL;
+
+	(void)state;
+	assert_true(dpi_protocol_known("SSH"));
+	assert_true(dpi_protocol_known("ssh"));
+	assert_true(dpi_protocol_known("tls"));
+	assert_false(dpi_protocol_known("HTPP"));
+	assert_false(dpi_protocol_known("Unknown"));
+	assert_false(dpi_protocol_known(""));
+	assert_false(dpi_protocol_known(NULL));
+	assert_int_not_equal(dpi_open(&d, names, &n, 1, &err), 0);
+	assert_null(d);
+	assert_non_null(strstr(err.text, "HTPP"));
+	assert_non_null(strstr(err.text, "HTTP"));
+	assert_non_null(dpi_version());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_protocols),
+		cmocka_unit_test(allows_what_the_set_lists),
+		cmocka_unit_test(sees_risks_in_what_is_allowed),
+		cmocka_unit_test(passes_honest_data),
+		cmocka_unit_test(passes_random_bytes),
+		cmocka_unit_test(one_message_says_nothing_of_the_next),
+		cmocka_unit_test(refuses_what_it_cannot_see),
+		cmocka_unit_test(knows_names),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, open_all, close_all);
+}
