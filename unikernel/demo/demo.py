@@ -204,7 +204,8 @@ class Demo:
         if data:
             self.up_rest += data
         *whole, self.up_rest = self.up_rest.split(b"\n")
-        out = [(None, "  " + w.decode("utf-8", "replace")) for w in whole]
+        out = [(None, "  " + re.sub(r"/\S*/\.\./\S*", lambda m: os.path.relpath(os.path.realpath(m[0])),
+                                    w.decode("utf-8", "replace"))) for w in whole]
         code = self.up.poll()
         if code is not None and not data:
             self.up.stdout.close()
@@ -445,6 +446,9 @@ def main():
     except KeyboardInterrupt:
         print("\ndemo: stopped", file=sys.stderr)
         code = 130
+    except BrokenPipeError:
+        # Nobody reads on. What is still buffered must not raise again when Python flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if demo.started:
