@@ -94,7 +94,11 @@ static struct row row_of(const struct fab_config *c, const json_t *stats, uint32
 	int attached = port && strcmp(port, "detached") != 0;
 	r.up = port && !strcmp(port, "up") && (r.pid || !u->image);
 	r.absent = !u->image && !attached;
-	r.state = r.up ? "up" : r.absent ? "absent" : r.pid || !u->image ? "starting" : "stopped";
+	r.state = r.up			       ? "up"
+		  : r.absent		       ? "absent"
+		  : u->image && !r.pid	       ? "stopped"
+		  : stats		       ? "starting"
+					       : "waiting"; /* for weftd */
 	return r;
 }
 

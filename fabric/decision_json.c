@@ -212,7 +212,9 @@ char *fab_decision_text(const json_t *o, char *out, size_t cap)
 		int w = snprintf(raw + n, sizeof raw - n, __VA_ARGS__);                                                \
 		n = w < 0 || (size_t)w >= sizeof raw - n ? sizeof raw - 1 : n + (size_t)w;                            \
 	} while (0)
-	ADD("%s %s %s", from, passed ? "sent" : "tried", what);
+	const char *kind = text_of(o, "kind", "oneway");
+	ADD("%s %s %s%s%s", from, passed ? "sent" : "tried", strcmp(kind, "oneway") ? kind : "",
+	    strcmp(kind, "oneway") ? " " : "", what);
 	if (to)
 		ADD(" to %s", to);
 	if (passed)

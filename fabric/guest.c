@@ -190,7 +190,7 @@ int fab_guest_command(struct fab_guest_command *q, const struct fab_config *c, u
 	arg(q, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	arg(q, "-no-reboot");
 	arg(q, "-M");
-	arg(q, "microvm,acpi=off,memory-backend=mem");
+	arg(q, "microvm,acpi=off,pic=off,pit=off,rtc=off,memory-backend=mem");
 	arg(q, "-accel");
 	arg(q, "%s", accel == FAB_ACCEL_KVM ? "kvm" : "tcg");
 	arg(q, "-cpu");
