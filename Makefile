@@ -152,7 +152,7 @@ $(UK)/gen/%.o: $(GEN)/%.c
 # Runs as an interrupt handler, which saves no vector registers; and the string functions must not call themselves.
 $(UK)/unikernel/apic.o: XCFLAGS = -mgeneral-regs-only
 $(UK)/unikernel/mem.o: XCFLAGS = -fno-builtin -U_FORTIFY_SOURCE
-UK_LINK = $(CC) -nostdlib -static -no-pie -Wl,-T,unikernel/image.ld -Wl,-z,max-page-size=4096 -Wl,--build-id=none \
+UK_LINK = $(CC) -nostdlib -static -Wl,-T,unikernel/image.ld -Wl,-z,max-page-size=4096 -Wl,--build-id=none \
 	-Wl,--no-warn-rwx-segments -Wl,--gc-sections $(filter %.o,$^) -Wl,--start-group $(UK_LIBS) -Wl,--end-group -o $@
 define uk_image
 $(BUILD)/images/$(notdir $(1)).elf: $(call uk_obj,$(call service_srcs,$(1)) $(2) $(UK_KERNEL_SRCS) $(UK_GUEST_SRCS)) \
@@ -190,6 +190,13 @@ demo: $(DEMO_NEEDS) ## four unikernels, one of them taken over: what it tries, a
 UNIT_SRCS := $(wildcard tests/guest-lib/test_*.c tests/schemas/test_*.c tests/policy/test_*.c tests/dpi/test_*.c \
 	tests/fabric/test_*.c tests/unikernel/test_*.c)
 UNITS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRCS))
+# Tests and fuzzers run from the top of the tree and find what was built for them through this.
+$(OBJ)/tests/%.o: XCFLAGS += -DBUILD_DIR='"$(BUILD)"'
+ROAD_SET := $(BUILD)/tests/road.binpb
+$(ROAD_SET): tests/fabric/road.proto
+	@mkdir -p $(@D)
+	$(call say,PROTOC,$@)
+	$(Q)protoc --descriptor_set_out=$@ --include_imports -Itests/fabric $<
 $(BUILD)/tests/%: $(OBJ)/tests/%.o $(LIB) $(DEMO_GEN_OBJS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -227,7 +234,7 @@ $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 .PHONY: help all check test fuzz fuzz-smoke docs clean
 .SECONDARY:
 all: $(WEFTD) $(WEFT) $(GUEST_LIB) $(DEMO_SET) $(TOOLS) ## build everything that runs
-check: $(UNITS) $(TOOLS) $(DEMO_SET) ## unit tests, without root, in under a minute
+check: $(UNITS) $(TOOLS) $(DEMO_SET) $(ROAD_SET) ## unit tests, without root, in under a minute
 	tests/run $(UNITS)
 fuzz-smoke: $(FUZZERS) ## each fuzzer for some seconds
 	tests/fuzz/run --seconds 5 $(FUZZERS)

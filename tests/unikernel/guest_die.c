@@ -125,10 +125,11 @@ static void overflow(struct uk_boot *b)
 __attribute__((noinline)) static void large_frame(struct uk_boot *b)
 {
 	volatile uint8_t frame[8u << 20];
+	volatile size_t far = 0;
 
 	(void)b;
-	frame[0] = 1;
-	frame[sizeof(frame) - 1] = 1;
+	frame[far] = 1;
+	frame[far + sizeof(frame) - 1] = 1;
 }
 
 __attribute__((noinline)) static void smash_at(volatile uint8_t *at, size_t n)
