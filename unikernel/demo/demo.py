@@ -235,9 +235,9 @@ class Demo:
                 if line.startswith("failed: ") or "no timer left" in line or "uk: died" in line:
                     self.failures.append(f"{who}: {line}")
                     out.append(("red", self.stamp() + f"{who}: {line}"))
-                m = re.search(r"act (\d+) from (\w+): (.*)", line)
+                m = re.match(r"act (\d+) for (\w+): (.*)", line)
                 if m and who == "valve":
-                    out.append(("cyan", self.stamp() + f"valve acts on order {m[1]} of {m[2]}: {m[3]}"))
+                    out.append(("cyan", self.stamp() + f"valve acts for {m[2]}, time {m[1]}: {m[3]}"))
         return out
 
     def read_log(self):
@@ -353,6 +353,7 @@ class Demo:
             wrong.append(f"the camera made {len(self.attempts)} attempts, at least {ATTEMPTS_MIN} were to be seen")
         equal("attempts announced and made", len(self.attempts), self.number("camera", "attempts"))
         equal("readings sent and taken in order", self.number("meter", "sent"), self.number("hub", "readings"))
+        equal("the first reading was taken", self.number("hub", "first"), 1)
         equal("the last reading was taken", self.number("hub", "last"), 1)
         equal("orders given and carried out", self.number("hub", "asked"), self.number("valve", "acts"))
         equal("orders given and confirmed", self.number("hub", "asked"), self.number("hub", "acted"))

@@ -3,8 +3,10 @@
  * what the camera sends. Everything that reaches it has already passed schema, policy and inspection in the fabric, so
  * what is left to check here is what only the hub can know: order, and what its orders have come to.
  *
- * Orders to the valve are numbered and repeated until they are answered, one at a time. */
+ * Orders to the valve are numbered and repeated until they are answered, one at a time; the first number is random, so
+ * that an order of this hub is none of its former life. After a restart the hub goes on with whatever reading comes. */
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +20,7 @@
 
 struct totals {
 	uint64_t readings;  /* taken, in order */
+	uint64_t first;     /* the first one's number */
 	uint64_t ignored;   /* out of order: behind or ahead of the next one */
 	uint64_t asked;     /* orders given to the valve */
 	uint64_t acted;     /* orders that the valve has confirmed */
@@ -29,6 +32,7 @@ struct totals {
 
 struct hub {
 	struct totals now, shown;
+	uint64_t next;                 /* number of the reading that is due; 0: any */
 	int32_t open_at, close_at;     /* kPa */
 	Demo__Position wanted;         /* where the valve shall be */
 	Demo__Position ordered;        /* what the open or last order says */
@@ -102,9 +106,12 @@ static void on_reading(struct weft *w, const struct weft_message *m, void *arg)
 		h->now.bad++;
 		return;
 	}
-	if (r->seq != h->now.readings + 1) {
+	if (h->next && r->seq != h->next) {
 		h->now.ignored++;
 	} else {
+		if (!h->next)
+			h->now.first = r->seq;
+		h->next = r->seq + 1;
 		h->now.readings++;
 		h->now.last = r->last ? 1 : 0;
 		if (r->quality == DEMO__QUALITY__QUALITY_GOOD && r->pressure_kpa >= h->open_at)
@@ -166,12 +173,12 @@ static void on_total(struct weft *w, void *arg)
 
 	if (memcmp(t, &h->shown, sizeof(*t)) != 0) {
 		h->shown = *t;
-		svc_log("total readings=%llu last=%llu ignored=%llu asked=%llu acted=%llu failed=%llu events=%llu "
-			"frames=%llu pages=%llu bad=%llu",
-			(unsigned long long)t->readings, (unsigned long long)t->last, (unsigned long long)t->ignored,
-			(unsigned long long)t->asked, (unsigned long long)t->acted, (unsigned long long)t->failed,
-			(unsigned long long)t->events, (unsigned long long)t->frames, (unsigned long long)t->pages,
-			(unsigned long long)t->bad);
+		svc_log("total readings=%llu first=%llu last=%llu ignored=%llu asked=%llu acted=%llu failed=%llu "
+			"events=%llu frames=%llu pages=%llu bad=%llu",
+			(unsigned long long)t->readings, (unsigned long long)t->first, (unsigned long long)t->last,
+			(unsigned long long)t->ignored, (unsigned long long)t->asked, (unsigned long long)t->acted,
+			(unsigned long long)t->failed, (unsigned long long)t->events, (unsigned long long)t->frames,
+			(unsigned long long)t->pages, (unsigned long long)t->bad);
 	}
 	if (weft_timer(w, TOTAL_NS, on_total, h))
 		svc_log("no timer left: no more totals");
@@ -193,6 +200,7 @@ int service_start(struct weft *w)
 	h->open_at = (int32_t)config_number(w, "open_at_kpa", 600, 0, 10000);
 	h->close_at = (int32_t)config_number(w, "close_at_kpa", 400, 0, 10000);
 	h->wanted = h->ordered = DEMO__POSITION__POSITION_CLOSED;
+	h->order = randombytes_random();
 	weft_on_state(w, on_state, NULL);
 	err = weft_handle(w, "demo.Reading", on_reading, h);
 	if (!err)

@@ -2,15 +2,15 @@
 /* The demo's valve: moves when the hub orders it to, and answers with where it stands. It serves one method and can
  * send nothing of its own accord.
  *
- * Orders are numbered. An order that comes twice (the hub asks again when an answer was lost) moves nothing and gets
- * the same answer. */
+ * Orders have numbers. The same number again is the same order (the hub asks again when an answer was lost): it moves
+ * nothing and gets the same answer. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "schemas/demo/home.pb-c.h"
 #include "unikernel/service.h"
 
-#define STATUS_BAD_ORDER 1u /* not a position that a valve can have, or an order older than the last */
+#define STATUS_BAD_ORDER 1u /* not a position that a valve can have */
 
 struct valve {
 	Demo__Position position;
@@ -33,18 +33,17 @@ static void on_act(struct weft *w, const struct weft_message *m, void *arg)
 	uint8_t buf[64];
 	int err;
 
-	if (!q || q->order < v->order ||
-	    (q->position != DEMO__POSITION__POSITION_OPEN && q->position != DEMO__POSITION__POSITION_CLOSED)) {
+	if (!q || (q->position != DEMO__POSITION__POSITION_OPEN && q->position != DEMO__POSITION__POSITION_CLOSED)) {
 		v->bad++;
 		svc_log("refused an order from %s", m->from);
 		err = weft_reply(w, m->port, m->id, m->subject, STATUS_BAD_ORDER, NULL, 0);
 		goto out;
 	}
-	if (q->order > v->order) {
+	if (!v->acts || q->order != v->order) {
 		v->order = q->order;
 		v->position = q->position;
 		v->acts++;
-		svc_log("act %u from %s: %s (%s)", q->order, m->from, position_name(v->position), q->reason);
+		svc_log("act %u for %s: %s (%s)", v->acts, m->from, position_name(v->position), q->reason);
 	} else {
 		v->repeats++;
 	}
