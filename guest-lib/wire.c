@@ -394,13 +394,14 @@ enum weft_frame_class weft_frame_classify(const uint8_t *frame, size_t len_bytes
 size_t weft_arp_answer(uint8_t out[WEFT_FRAME_MIN], const uint8_t *frame, size_t len_bytes, uint16_t from,
 		       uint16_t last_port)
 {
-	uint8_t b[ARP_FRAME_LEN];
+	uint8_t b[ARP_FRAME_LEN], mac[6];
 	uint32_t target, first = weft_ipv4(WEFT_FABRIC_PORT);
 
 	if (len_bytes < ARP_FRAME_LEN)
 		return 0;
 	memcpy(b, frame, sizeof(b));
-	if (get_be16(b + 12) != ETHERTYPE_ARP || arp_classify(b, from) != WEFT_FRAME_ARP)
+	weft_mac(mac, from);
+	if (memcmp(b + 6, mac, sizeof(mac)) != 0 || get_be16(b + 12) != ETHERTYPE_ARP || arp_classify(b, from) != WEFT_FRAME_ARP)
 		return 0;
 	target = get_be32(b + 38);
 	/* Nobody else has its own address: an answer would look like a conflict. */

@@ -491,6 +491,12 @@ static void arp_is_not_answered(void **state)
 		assert_int_equal(WEFT_FRAME_OTHER, classify(frame, 60, &record_len));
 		assert_int_equal(0, weft_arp_answer(out, frame, 60, PORT, 8));
 	}
+	/* all of it another port's: the hardware addresses agree with each other, not with the port */
+	arp_make(frame, weft_ipv4(0));
+	weft_mac(frame + 6, PORT + 1);
+	weft_mac(frame + 22, PORT + 1);
+	assert_int_equal(WEFT_FRAME_FORGED, classify(frame, 60, &record_len));
+	assert_int_equal(0, weft_arp_answer(out, frame, 60, PORT, 8));
 	for (int at = 22; at < 32; at++) { /* another's hardware or protocol address */
 		arp_make(frame, weft_ipv4(0));
 		frame[at] ^= 2;
