@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The whole road without DPDK and without processes: a real fabric (stages, policy, schema, nDPI, AEAD) and guests that
+ * drive it through real rings in memory, with real sessions. For tests and fuzzers; static functions, each program has
+ * its own. Three unikernels: alice may send to bob, bob serves a method, carol may talk to nobody. */
+#ifndef TESTS_FABRIC_ROAD_H
+#define TESTS_FABRIC_ROAD_H
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fabric/fabric.h"
+#include "fabric/stage.h"
+#include "guest-lib/virtq.h"
+
+#define ALICE 1u
+#define BOB 2u
+#define CAROL 3u
+#define ROAD_GUESTS 3u
+#define ROAD_RING 64u
+#define ROAD_RX_BUF 2048u
+#define ROAD_TX_BUF 65536u
+#define ROAD_BASE 0x40000000ull /* where guests see their memory */
+
+static const char road_alice[] = "unikernel: alice\n"
+				 "send:\n"
+				 "  - to: bob\n"
+				 "    message: road.Item\n"
+				 "  - to: bob\n"
+				 "    message: road.Other\n"
+				 "    max_size: 8B\n"
+				 "    rate: 10/s\n"
+				 "    burst: 2\n"
+				 "  - to: bob\n"
+				 "    method: road.Valve/Act\n"
+				 "    carries: [HTTP]\n"
+				 "  - to: carol\n"
+				 "    message: road.Item\n";
+static const char road_bob[] = "unikernel: bob\n"
+			       "receive:\n"
+			       "  - from: alice\n"
+			       "    message: [road.Item, road.Other]\n"
+			       "  - from: alice\n"
+			       "    method: road.Valve/Act\n"
+			       "    carries: [HTTP]\n"
+			       "    log: true\n";
+static const char road_carol[] = "unikernel: carol\n";
+
+struct road_guest {
+	uint16_t port;
+	uint8_t *mem;          /* ROAD_BASE for the guest */
+	size_t mem_size;
+	struct virtq rx, tx;
+	struct virtq_slot rx_slot[ROAD_RING], tx_slot[ROAD_RING];
+	uint8_t *rx_buf, *tx_buf;
+	uint8_t *tx_next;      /* the buffer for the next frame; a ring of four, so that bursts can be made */
+	uint32_t tx_at;
+	struct weft_identity id;
+	struct weft_noise noise;
+	struct weft_session s;
+	uint32_t next_id;
+	/* what came */
+	struct {
+		struct weft_message_hdr hdr;
+		uint8_t payload[WEFT_PAYLOAD_MAX];
+		size_t len;
+		unsigned n;
+	} message, verdict, welcome;
+	unsigned credits, resets, foreign;
+	uint32_t disposed;     /* of the pair to bob or alice: the last CREDIT or WELCOME said */
+};
+
+struct road {
+	struct fab *f;
+	struct fab_config config;
+	struct fab_unikernel_config u[ROAD_GUESTS];
+	struct sch_set *schemas;
+	struct pol_set *policy;
+	struct dpi *dpi;
+	struct fab_decision_ring *ring;
+	struct road_guest g[ROAD_GUESTS + 1];
+	uint64_t now_ns;
+	struct fab_decision last; /* the newest decision */
+	uint64_t decisions;       /* their counts added up */
+};
+
+static void road_fatal(const char *what)
+{
+	fprintf(stderr, "road: %s\n", what);
+	abort();
+}
+
+static void road_attach(struct road *r, unsigned who)
+{
+	struct road_guest *g = &r->g[who];
+	struct fab_port *p = &r->f->port[who];
+	size_t q = (virtq_bytes(ROAD_RING) + 4095u) & ~(size_t)4095u;
+
+	memset(g->mem, 0, g->mem_size);
+	if (virtq_init(&g->rx, ROAD_RING, g->mem, (uint64_t)(uintptr_t)g->mem - ROAD_BASE, g->rx_slot, 1) != 0 ||
+	    virtq_init(&g->tx, ROAD_RING, g->mem + q, (uint64_t)(uintptr_t)g->mem - ROAD_BASE, g->tx_slot, 1) != 0)
+		road_fatal("rings");
+	g->rx_buf = g->mem + 2 * q;
+	g->tx_buf = g->rx_buf + ROAD_RING * ROAD_RX_BUF;
+	for (uint32_t i = 0; i < ROAD_RING; i++) {
+		struct virtq_buf b = {g->rx_buf + i * ROAD_RX_BUF, ROAD_RX_BUF};
+
+		virtq_add(&g->rx, &b, 0, 1, i);
+	}
+	virtq_publish(&g->rx);
+	memset(&p->attach, 0, sizeof(p->attach));
+	p->attach.mem = (struct fab_mem){.n = 1, .region = {{ROAD_BASE, g->mem_size, g->mem}}};
+	p->attach.rx = (struct fab_ring){
+		.desc = g->rx.desc, .avail = g->rx.avail, .used = g->rx.used, .size = ROAD_RING, .event_idx = 1};
+	p->attach.tx = (struct fab_ring){
+		.desc = g->tx.desc, .avail = g->tx.avail, .used = g->tx.used, .size = ROAD_RING, .event_idx = 1};
+	p->attach.rx_kick_fd = p->attach.tx_kick_fd = p->attach.rx_call_fd = p->attach.tx_call_fd = -1;
+	p->attach.mrg_rxbuf = 1;
+	fab_port_start(r->f, p, r->now_ns);
+}
+
+static struct road *road_make(const char *set_path)
+{
+	static const char *const names[] = {"alice", "bob", "carol"};
+	const struct pol_text texts[] = {{road_alice, sizeof(road_alice) - 1},
+					 {road_bob, sizeof(road_bob) - 1},
+					 {road_carol, sizeof(road_carol) - 1}};
+	struct pol_unikernel u[ROAD_GUESTS];
+	struct road *r = calloc(1, sizeof(*r));
+	struct sch_err se = {.file = ""};
+	struct pol_err pe = {.file = ""};
+	struct dpi_err de = {""};
+	uint8_t fabric_secret[32], fabric_public[32];
+	const char *const *names_of[4] = {NULL};
+	uint32_t n_names[4] = {0}, n_sets;
+
+	if (r == NULL || sodium_init() < 0 || fab_aead_start() != 0)
+		road_fatal("start");
+	r->now_ns = 1000000000000ull;
+	r->config.n = ROAD_GUESTS;
+	r->config.u = r->u;
+	r->config.message_max = WEFT_PAYLOAD_MAX;
+	r->config.window = 131072;
+	r->config.decisions_per_s = 1000;
+	for (unsigned i = 0; i < ROAD_GUESTS; i++) {
+		r->u[i].name = (char *)(uintptr_t)names[i];
+		u[i] = (struct pol_unikernel){names[i], names[i]};
+	}
+	if (sch_set_load(&r->schemas, set_path, &se) != 0)
+		road_fatal(se.text);
+	if (pol_compile_text(&r->policy, u, ROAD_GUESTS, texts, r->schemas, 7, &pe) != 0)
+		road_fatal(pe.text);
+	n_sets = pol_content_count(r->policy);
+	if (n_sets > 4)
+		road_fatal("more content sets than the test has room for");
+	for (uint32_t i = 0; i < n_sets; i++)
+		n_names[i] = pol_content(r->policy, i, &names_of[i]);
+	if (dpi_open(&r->dpi, (const char *const *const *)names_of, n_names, n_sets, &de) != 0)
+		road_fatal(de.text);
+	r->ring = fab_decision_ring_make(1024);
+	if (r->ring == NULL ||
+	    fab_make(&r->f, &r->config, r->schemas, r->policy, r->dpi, r->ring, 0x1234) != 0)
+		road_fatal("no memory");
+	crypto_box_keypair(fabric_public, fabric_secret);
+	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
+		struct road_guest *g = &r->g[i];
+
+		g->port = (uint16_t)i;
+		g->mem_size = 1u << 20;
+		g->mem = aligned_alloc(4096, g->mem_size);
+		if (g->mem == NULL)
+			road_fatal("no memory");
+		crypto_box_keypair(r->f->port[i].id.peer_public, g->id.secret);
+		memcpy(r->f->port[i].id.secret, fabric_secret, 32);
+		memcpy(g->id.peer_public, fabric_public, 32);
+		memcpy(g->id.name, names[i - 1], strlen(names[i - 1]) + 1);
+		g->id.port = (uint16_t)i;
+		g->id.epoch = 100;
+		g->next_id = 1;
+		road_attach(r, i);
+	}
+	return r;
+}
+
+static void road_free(struct road *r)
+{
+	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
+		free(r->g[i].mem);
+	fab_free(r->f);
+	fab_decision_ring_free(r->ring);
+	dpi_close(r->dpi);
+	pol_set_free(r->policy);
+	sch_set_free(r->schemas);
+	free(r);
+}
+
+static void road_got_record(struct road_guest *g, const uint8_t *rec, size_t len)
+{
+	static uint8_t plain[WEFT_RECORD_MAX];
+	struct weft_record_hdr h;
+	struct weft_message_hdr m;
+	size_t n;
+
+	if (weft_record_hdr_get(&h, rec, len) == 0)
+		road_fatal("the fabric sent a broken record");
+	if (h.type == WEFT_REC_RESET) {
+		g->resets++;
+		return;
+	}
+	if (h.type == WEFT_REC_RESP) {
+		(void)weft_session_resp_read(&g->s, &g->noise, &g->id, 77, rec, len);
+		return;
+	}
+	if (g->s.suite == 0 || weft_session_open(&g->s, plain, rec, len) != 0)
+		road_fatal("the fabric sent a record that does not open");
+	n = len - WEFT_RECORD_HDR_LEN - WEFT_TAG_LEN;
+	if (weft_message_hdr_get(&m, plain, n, 0) == 0)
+		road_fatal("the fabric sent a broken message header");
+	n -= WEFT_MESSAGE_HDR_LEN;
+	if (m.kind == WEFT_KIND_CREDIT) {
+		struct weft_credit c;
+
+		g->credits++;
+		for (size_t at = 0; at < n; at += WEFT_CREDIT_LEN) {
+			weft_credit_get(&c, plain + WEFT_MESSAGE_HDR_LEN + at, n - at);
+			g->disposed = c.disposed_total;
+		}
+		return;
+	}
+	if (m.kind == WEFT_KIND_VERDICT) {
+		g->verdict.hdr = m;
+		g->verdict.len = n;
+		memcpy(g->verdict.payload, plain + WEFT_MESSAGE_HDR_LEN, n);
+		g->verdict.payload[n] = 0;
+		g->verdict.n++;
+	} else if (m.kind == WEFT_KIND_WELCOME) {
+		g->welcome.hdr = m;
+		g->welcome.len = n;
+		memcpy(g->welcome.payload, plain + WEFT_MESSAGE_HDR_LEN, n);
+		g->welcome.n++;
+	} else {
+		g->message.hdr = m;
+		g->message.len = n;
+		memcpy(g->message.payload, plain + WEFT_MESSAGE_HDR_LEN, n);
+		g->message.n++;
+	}
+}
+
+/* Takes what the fabric put into a guest's receive ring and gives the buffers back. */
+static void road_receive(struct road_guest *g)
+{
+	static uint8_t frame[WEFT_FRAME_MAX + 64 + ROAD_RX_BUF];
+	uint32_t cookie, len;
+
+	while (virtq_get(&g->rx, &cookie, &len) == 1) {
+		struct virtq_net_hdr vh;
+		uint32_t at = 0, more;
+		size_t record_len;
+
+		memcpy(&vh, g->rx_buf + cookie * ROAD_RX_BUF, sizeof(vh));
+		for (more = vh.num_buffers; more > 0; more--) {
+			struct virtq_buf b = {g->rx_buf + cookie * ROAD_RX_BUF, ROAD_RX_BUF};
+
+			memcpy(frame + at, b.va, len);
+			at += len;
+			virtq_add(&g->rx, &b, 0, 1, cookie);
+			if (more > 1 && virtq_get(&g->rx, &cookie, &len) != 1)
+				road_fatal("a frame ends too early");
+		}
+		if (weft_frame_classify(frame + sizeof(vh), at - sizeof(vh), 0, g->port, &record_len) ==
+		    WEFT_FRAME_RECORD)
+			road_got_record(g, frame + sizeof(vh) + WEFT_FRAME_HDR_LEN, record_len);
+		else
+			g->foreign++;
+	}
+	virtq_publish(&g->rx);
+}
+
+/* Serves one port once, without letting time pass or its guest receive. */
+static void road_serve(struct road *r, unsigned who)
+{
+	uint32_t cookie, len;
+
+	fab_port_serve(r->f, &r->f->port[who], r->now_ns);
+	fab_port_publish(&r->f->port[who]);
+	while (virtq_get(&r->g[who].tx, &cookie, &len) == 1)
+		continue;
+}
+
+/* Serves all ports until nothing moves, then lets every guest but `deaf` (0: none) receive. */
+static void road_turn(struct road *r, unsigned deaf)
+{
+	for (unsigned round = 0; round < 8; round++) {
+		struct fab_decision d;
+		uint32_t cookie, len;
+
+		for (unsigned i = 1; i <= ROAD_GUESTS; i++)
+			while (r->f->port[i].running && fab_port_serve(r->f, &r->f->port[i], r->now_ns) > 0)
+				continue;
+		r->now_ns += FAB_TICK_NS;
+		fab_tick(r->f, r->now_ns);
+		for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
+			fab_port_pump(r->f, &r->f->port[i], r->now_ns);
+			if (r->f->port[i].running)
+				fab_port_publish(&r->f->port[i]);
+			while (virtq_get(&r->g[i].tx, &cookie, &len) == 1)
+				continue;
+			if (i != deaf)
+				road_receive(&r->g[i]);
+		}
+		while (fab_decision_ring_take(r->ring, &d, 1) == 1) {
+			r->last = d;
+			r->decisions += d.count;
+		}
+	}
+}
+
+/* Puts a frame (with room for the virtio header in front of it) into the guest's transmit ring. */
+static void road_send_frame(struct road_guest *g, const uint8_t *frame, size_t len)
+{
+	struct virtq_buf b;
+	uint8_t *at = g->tx_buf + (g->tx_at++ % 4u) * (ROAD_TX_BUF + 4096u);
+
+	if (len > ROAD_TX_BUF + 4000u)
+		road_fatal("frame too long for the test");
+	memset(at, 0, sizeof(struct virtq_net_hdr));
+	memcpy(at + sizeof(struct virtq_net_hdr), frame, len);
+	b = (struct virtq_buf){at, (uint32_t)(sizeof(struct virtq_net_hdr) + len)};
+	if (virtq_add(&g->tx, &b, 1, 0, 0) != 0)
+		road_fatal("transmit ring full");
+	virtq_publish(&g->tx);
+}
+
+static void road_send_record(struct road_guest *g, const uint8_t *rec, size_t len)
+{
+	static uint8_t frame[WEFT_FRAME_MAX + 8192];
+	size_t n = WEFT_FRAME_HDR_LEN + len;
+
+	weft_frame_hdr_put(frame, g->port, WEFT_FABRIC_PORT, len);
+	memcpy(frame + WEFT_FRAME_HDR_LEN, rec, len);
+	if (n < WEFT_FRAME_MIN) {
+		memset(frame + n, 0, WEFT_FRAME_MIN - n);
+		n = WEFT_FRAME_MIN;
+	}
+	road_send_frame(g, frame, n);
+}
+
+/* Seals any plaintext with the guest's real session. */
+static void road_send_plain(struct road_guest *g, const uint8_t *plain, size_t len)
+{
+	static uint8_t rec[WEFT_RECORD_MAX + 4096];
+	size_t n = weft_session_seal(&g->s, rec, plain, len);
+
+	if (n == 0)
+		road_fatal("seal");
+	road_send_record(g, rec, n);
+}
+
+static uint32_t road_send(struct road_guest *g, uint8_t kind, uint16_t to, const char *subject, uint32_t ref,
+			  uint32_t arg, const void *payload, size_t len)
+{
+	static uint8_t plain[WEFT_RECORD_MAX];
+	struct weft_message_hdr h = {.kind = kind,
+				     .peer = to,
+				     .id = g->next_id++,
+				     .subject = weft_subject(subject),
+				     .ref = ref,
+				     .arg = arg};
+
+	weft_message_hdr_put(plain, &h);
+	memcpy(plain + WEFT_MESSAGE_HDR_LEN, payload, len);
+	road_send_plain(g, plain, WEFT_MESSAGE_HDR_LEN + len);
+	return h.id;
+}
+
+static void road_send_init(struct road_guest *g)
+{
+	uint8_t init[WEFT_HANDSHAKE_RECORD_LEN];
+	uint8_t suite = weft_suite_usable(WEFT_SUITE_AESGCM) ? WEFT_SUITE_AESGCM : WEFT_SUITE_CHACHAPOLY;
+
+	if (weft_session_init_write(&g->noise, init, &g->id, suite, 77) != 0)
+		road_fatal("init");
+	road_send_record(g, init, sizeof(init));
+}
+
+static void road_confirm(struct road_guest *g)
+{
+	uint8_t plain[WEFT_MESSAGE_HDR_LEN];
+
+	weft_message_hdr_put(plain, &(struct weft_message_hdr){.kind = WEFT_KIND_CONFIRM});
+	road_send_plain(g, plain, sizeof(plain));
+}
+
+/* Handshake, confirmation, welcome. */
+static void road_shake(struct road *r, unsigned who)
+{
+	struct road_guest *g = &r->g[who];
+
+	road_send_init(g);
+	road_turn(r, 0);
+	if (g->s.suite == 0)
+		road_fatal("no session");
+	road_confirm(g);
+	road_turn(r, 0);
+}
+
+#endif
