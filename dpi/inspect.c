@@ -90,6 +90,13 @@ static int allowed(const struct dpi_set *s, unsigned id)
 	return id && id < DPI_IDS_MAX && (s->allowed[id / 64] >> (id % 64) & 1);
 }
 
+/* nDPI's own macro for this does not pass the compiler's warnings under sanitizers. */
+static void exclude(struct ndpi_flow_struct *flow, unsigned id)
+{
+	assert(id / NDPI_BITS < NDPI_NUM_FDS_BITS);
+	flow->excluded_protocol_bitmask.fds_bits[id / NDPI_BITS] |= (ndpi_ndpi_mask)1 << (id % NDPI_BITS);
+}
+
 static int library_fits(struct dpi_err *err)
 {
 	if (ndpi_get_api_version() == NDPI_API_VERSION &&
@@ -148,7 +155,7 @@ int dpi_open(struct dpi **out, const char *const *const *names, const uint32_t *
 	size_t n;
 	const uint16_t *never = dpi_evidence_never(&n);
 	for (size_t i = 0; i < n; i++)
-		NDPI_ADD_PROTOCOL_TO_BITMASK(d->fresh->excluded_protocol_bitmask, never[i]);
+		exclude(d->fresh, never[i]);
 	*out = d;
 	return 0;
 fail:
@@ -226,7 +233,7 @@ static ndpi_protocol look(struct dpi *d, unsigned l4, unsigned dst_port, size_t 
 	for (unsigned n = 0; n < DPI_RETRIES_MAX; n++) {
 		memcpy(d->flow, d->fresh, sizeof(*d->flow));
 		for (unsigned i = 0; i < n; i++)
-			NDPI_ADD_PROTOCOL_TO_BITMASK(d->flow->excluded_protocol_bitmask, thin[i]);
+			exclude(d->flow, thin[i]);
 		ndpi_protocol p = pass(d, packet, packet_len, risks);
 		unsigned id = p.master_protocol ? p.master_protocol : p.app_protocol;
 		if (!id) {

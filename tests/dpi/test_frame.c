@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What dpi_frame_name() calls frames that are not fabric records, and that no length in them is believed. */
+#include "dpi/dpi.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SECOND 1000000000ull
+
+static struct dpi *inspector;
+static uint64_t now = 5 * SECOND;
+
+static int open_all(void **state)
+{
+	struct dpi_err err;
+
+	(void)state;
+	return dpi_open(&inspector, NULL, NULL, 0, &err);
+}
+
+static int close_all(void **state)
+{
+	(void)state;
+	dpi_close(inspector);
+	return 0;
+}
+
+static void put16(uint8_t *p, size_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static void put32(uint8_t *p, uint32_t v)
+{
+	put16(p, v >> 16);
+	put16(p + 2, v & 0xffff);
+}
+
+static void sum_put(uint8_t *ip)
+{
+	uint32_t sum = 0;
+
+	put16(ip + 10, 0);
+	for (unsigned i = 0; i < (ip[0] & 0xfu) * 4; i += 2)
+		sum += (uint32_t)ip[i] << 8 | ip[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	put16(ip + 10, ~sum & 0xffff);
+}
+
+/* Ethernet, IPv4 and TCP (flags) or UDP (flags 0) around a payload. */
+static size_t frame_make(uint8_t *f, uint8_t l4, uint16_t src_port, uint16_t dst_port, uint8_t flags, const void *payload,
+			 size_t len)
+{
+	size_t hdr = l4 == 6 ? 20 : l4 == 17 ? 8 : 0;
+	uint8_t *ip = f + 14, *t = ip + 20;
+
+	memset(f, 0, 14 + 20 + hdr);
+	memcpy(f, "\x02\x57\x45\x46\x00\x01\x02\x57\x45\x46\x00\x04\x08\x00", 14);
+	ip[0] = 0x45;
+	put16(ip + 2, 20 + hdr + len);
+	ip[8] = 64;
+	ip[9] = l4;
+	put32(ip + 12, 0x0a570004);
+	put32(ip + 16, 0x0a570002);
+	sum_put(ip);
+	if (hdr) {
+		put16(t, src_port);
+		put16(t + 2, dst_port);
+	}
+	if (l4 == 6) {
+		put32(t + 4, 1000);
+		t[12] = 0x50;
+		t[13] = flags;
+	} else if (l4 == 17) {
+		put16(t + 4, 8 + len);
+	}
+	if (len)
+		memcpy(t + hdr, payload, len);
+	return 14 + 20 + hdr + len;
+}
+
+static struct dpi_frame named(uint16_t port, const uint8_t *frame, size_t len)
+{
+	struct dpi_frame out;
+	uint8_t *exact = malloc(len ? len : 1); /* so that a sanitizer sees a byte read past the end */
+
+	assert_non_null(exact);
+	if (len)
+		memcpy(exact, frame, len);
+	memset(&out, 0xa5, sizeof(out));
+	dpi_frame_name(inspector, port, exact, len, now, &out);
+	free(exact);
+	assert_true(out.name[0]);
+	assert_non_null(memchr(out.name, 0, sizeof(out.name)));
+	return out;
+}
+
+static void names_a_bare_syn_by_its_port(void **state)
+{
+	uint8_t f[256];
+	struct dpi_frame n = named(1, f, frame_make(f, 6, 40000, 22, 0x02, NULL, 0));
+
+	(void)state;
+	assert_string_equal(n.name, "SSH");
+	assert_int_equal(n.l4, 6);
+	assert_int_equal(n.src_l4, 40000);
+	assert_int_equal(n.dst_l4, 22);
+	assert_int_equal(n.src_ip, 0x0a570004);
+	assert_int_equal(n.dst_ip, 0x0a570002);
+	n = named(1, f, frame_make(f, 6, 40001, 80, 0x02, NULL, 0));
+	assert_string_equal(n.name, "HTTP");
+	n = named(1, f, frame_make(f, 6, 40002, 3306, 0x02, NULL, 0));
+	assert_string_equal(n.name, "MySQL");
+	n = named(1, f, frame_make(f, 6, 40003, 49999, 0x02, NULL, 0));
+	assert_string_equal(n.name, "TCP");
+	n = named(1, f, frame_make(f, 17, 40003, 49999, 0, "x", 1));
+	assert_string_equal(n.name, "UDP");
+}
+
+static void names_a_flow_by_what_it_says(void **state)
+{
+	static const char banner[] = "SSH-2.0-OpenSSH_9.2\r\n";
+	static const uint8_t query[] = { 0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, 'd', 'b', 5, 'l', 'o', 'c', 'a', 'l', 0,
+					 0, 1, 0, 1 };
+	uint8_t f[512];
+	struct dpi_frame n;
+
+	(void)state;
+	n = named(2, f, frame_make(f, 6, 41000, 2222, 0x02, NULL, 0));
+	assert_string_not_equal(n.name, "SSH");
+	n = named(2, f, frame_make(f, 6, 41000, 2222, 0x18, banner, sizeof(banner) - 1));
+	assert_string_equal(n.name, "SSH");
+	/* And it stays that, by its state. */
+	n = named(2, f, frame_make(f, 6, 41000, 2222, 0x10, NULL, 0));
+	assert_string_equal(n.name, "SSH");
+	/* Another port's flow of the same addresses knows nothing of it; nor does a new connection, nor one long idle. */
+	n = named(3, f, frame_make(f, 6, 41000, 2222, 0x10, NULL, 0));
+	assert_string_not_equal(n.name, "SSH");
+	n = named(2, f, frame_make(f, 6, 41000, 2222, 0x02, NULL, 0));
+	assert_string_not_equal(n.name, "SSH");
+	n = named(2, f, frame_make(f, 6, 41000, 2222, 0x18, banner, sizeof(banner) - 1));
+	assert_string_equal(n.name, "SSH");
+	now += 120 * SECOND;
+	n = named(2, f, frame_make(f, 6, 41000, 2222, 0x10, NULL, 0));
+	assert_string_not_equal(n.name, "SSH");
+	n = named(2, f, frame_make(f, 17, 41000, 53, 0, query, sizeof(query)));
+	assert_memory_equal(n.name, "DNS", 3);
+}
+
+static void names_other_frames(void **state)
+{
+	uint8_t f[256];
+	struct dpi_frame n;
+
+	(void)state;
+	memset(f, 0, sizeof(f));
+	memcpy(f + 12, "\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01", 10);
+	put32(f + 28, 0x0a570004);
+	put32(f + 38, 0x0a570001);
+	n = named(1, f, 60);
+	assert_string_equal(n.name, "ARP");
+	assert_int_equal(n.src_ip, 0x0a570004);
+	assert_int_equal(n.dst_ip, 0x0a570001);
+	memset(f, 0, sizeof(f));
+	memcpy(f + 12, "\x86\xdd\x60\x00\x00\x00\x00\x08\x3a\xff", 10);
+	n = named(1, f, 70);
+	assert_string_equal(n.name, "IPv6");
+	assert_int_equal(n.l4, 58);
+	memcpy(f + 12, "\x88\xcc", 2);
+	assert_string_equal(named(1, f, 60).name, "EtherType 0x88cc");
+	memcpy(f + 12, "\x00\x26", 2);
+	assert_string_equal(named(1, f, 60).name, "802.3");
+	assert_string_equal(named(1, f, 0).name, "broken Ethernet");
+	assert_string_equal(named(1, f, 13).name, "broken Ethernet");
+	n = named(1, f, frame_make(f, 1, 0, 0, 0, "\x08\x00\xf7\xff\x00\x00\x00\x00", 8));
+	assert_string_equal(n.name, "ICMP");
+	n = named(1, f, frame_make(f, 253, 0, 0, 0, "abcdefgh", 8));
+	assert_string_equal(n.name, "IP protocol 253");
+
+	/* One VLAN tag, two, and one too many. */
+	size_t len = frame_make(f, 6, 40000, 22, 0x02, NULL, 0);
+	memmove(f + 16, f + 12, len - 12);
+	memcpy(f + 12, "\x81\x00\x00\x07", 4);
+	assert_string_equal(named(1, f, len + 4).name, "SSH");
+	memmove(f + 16, f + 12, len - 12 + 4);
+	memcpy(f + 12, "\x88\xa8\x00\x07", 4);
+	assert_string_equal(named(1, f, len + 8).name, "SSH");
+	memmove(f + 16, f + 12, len - 12 + 8);
+	memcpy(f + 12, "\x88\xa8\x00\x07", 4);
+	assert_string_equal(named(1, f, len + 12).name, "EtherType 0x8100");
+}
+
+static void believes_no_length(void **state)
+{
+	uint8_t f[256], good[256];
+	size_t len = frame_make(good, 6, 40000, 22, 0x18, "SSH-2.0-x\r\n", 11);
+
+	(void)state;
+	for (size_t cut = 0; cut < len; cut++)
+		named(4, good, cut);
+	for (unsigned i = 0; i < 14 + 20 + 20; i++) { /* each header byte, each value */
+		for (unsigned v = 0; v < 256; v++) {
+			memcpy(f, good, len);
+			f[i] = (uint8_t)v;
+			named(4, f, len);
+			if (i >= 14 && i < 34 && i != 24 && i != 25) {
+				sum_put(f + 14);
+				named(4, f, len);
+			}
+		}
+	}
+	memcpy(f, good, len);
+	put16(f + 16, 2000);
+	sum_put(f + 14);
+	assert_string_equal(named(4, f, len).name, "broken IPv4");
+	memcpy(f, good, len);
+	f[24] ^= 1;
+	assert_string_equal(named(4, f, len).name, "broken IPv4");
+	memcpy(f, good, len);
+	f[14] = 0x4f; /* 60 bytes of header, of which the frame has fewer */
+	assert_string_equal(named(4, f, 14 + 40).name, "broken IPv4");
+	memcpy(f, good, len);
+	put16(f + 20, 0x2000);
+	sum_put(f + 14);
+	assert_string_equal(named(4, f, len).name, "IPv4 fragment");
+	memcpy(f, good, len);
+	f[14 + 20 + 12] = 0x40;
+	assert_string_equal(named(4, f, len).name, "broken TCP");
+	f[14 + 20 + 12] = 0xf0;
+	assert_string_equal(named(4, f, len).name, "broken TCP");
+	len = frame_make(f, 17, 40000, 40001, 0, "abcd", 4);
+	put16(f + 14 + 20 + 4, 13);
+	assert_string_equal(named(4, f, len).name, "broken UDP");
+	put16(f + 14 + 20 + 4, 7);
+	assert_string_equal(named(4, f, len).name, "broken UDP");
+}
+
+static void one_port_cannot_push_out_another(void **state)
+{
+	static const char banner[] = "SSH-2.0-OpenSSH_9.2\r\n";
+	uint8_t f[256];
+
+	(void)state;
+	named(5, f, frame_make(f, 6, 42000, 2222, 0x18, banner, sizeof(banner) - 1));
+	for (unsigned i = 0; i < 5000; i++)
+		named(6, f, frame_make(f, 6, (uint16_t)(1024 + i), 2222, 0x10, NULL, 0));
+	assert_string_equal(named(5, f, frame_make(f, 6, 42000, 2222, 0x10, NULL, 0)).name, "SSH");
+	for (unsigned i = 0; i < 5000; i++)
+		named(5, f, frame_make(f, 6, (uint16_t)(1024 + i), 2222, 0x10, NULL, 0));
+	assert_string_not_equal(named(5, f, frame_make(f, 6, 42000, 2222, 0x10, NULL, 0)).name, "SSH");
+}
+
+static void takes_the_largest_frame(void **state)
+{
+	static uint8_t f[14 + 65535 + 16], payload[65535];
+
+	(void)state;
+	memset(payload, 'x', sizeof(payload));
+	named(7, f, frame_make(f, 6, 43000, 43001, 0x18, payload, 65535 - 40));
+	named(7, f, frame_make(f, 17, 43000, 43001, 0, payload, 65535 - 28));
+	named(7, f, frame_make(f, 89, 0, 0, 0, payload, 65535 - 20));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_a_bare_syn_by_its_port),
+		cmocka_unit_test(names_a_flow_by_what_it_says),
+		cmocka_unit_test(names_other_frames),
+		cmocka_unit_test(believes_no_length),
+		cmocka_unit_test(one_port_cannot_push_out_another),
+		cmocka_unit_test(takes_the_largest_frame),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, open_all, close_all);
+}
