@@ -280,6 +280,11 @@ uint32_t weft_credit_left(const struct weft *w, const char *to)
 	return p ? weft_peer_left(p) : 0;
 }
 
+uint32_t weft_in_flight(const struct weft *w)
+{
+	return w->n_flights;
+}
+
 void weft_counters(const struct weft *w, struct weft_counters *c)
 {
 	*c = w->count;

@@ -103,6 +103,9 @@ const char *weft_config(const struct weft *w, const char *key);
 /* Bytes that may be sent to a peer now without -EAGAIN for lack of credit; 0 when unknown. */
 uint32_t weft_credit_left(const struct weft *w, const char *to);
 
+/* Messages of ours whose outcome is not known yet. */
+uint32_t weft_in_flight(const struct weft *w);
+
 struct weft_counters {
 	uint64_t sent;        /* messages sealed and queued */
 	uint64_t received;    /* messages handled */
