@@ -214,7 +214,7 @@ static void content_is_inspected(void **state)
 
 	/* where HTTP may pass, an attack in it may not */
 	static const char attack[] = "GET /item?id=1%27%20UNION%20SELECT%20password%20FROM%20users--%20 HTTP/1.1\r\n"
-				     "Host: example.com\r\nUser-Agent: Mozilla/5.0\r\n\r\n";
+				     "Host: example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\r\n";
 
 	_Static_assert(sizeof(attack) < 180 && sizeof(attack) > 128, "a length of two bytes");
 	msg[3] = (uint8_t)((sizeof(attack) - 1) | 0x80);
