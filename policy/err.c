@@ -88,7 +88,9 @@ void pol_near_try(struct pol_near *near, const char *candidate)
 		limit = near->distance - (near->distance > 0);
 	unsigned d = limit + 1;
 	if (c > w && strcmp(candidate + (c - w), near->word) == 0 && strchr("./", candidate[c - w - 1]) != NULL)
-		d = 1;
+		d = 1; /* the end of a full name */
+	else if (c > w && w >= 3 && strncmp(candidate, near->word, w) == 0)
+		d = 1; /* an abbreviation */
 	else if ((c > w ? c - w : w - c) <= limit)
 		d = distance(near->word, w, candidate, c);
 	if (d > limit || (near->best != NULL && d >= near->distance))

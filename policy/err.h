@@ -18,8 +18,8 @@ int pol_err_memory(struct pol_err *err, const char *file); /* -ENOMEM */
 /* The text in double quotes, cut after about 60 bytes (never inside a UTF-8 sequence). Returns out. */
 const char *pol_quote(char out[POL_QUOTE_MAX], const char *text);
 
-/* Looks for the known word that the writer probably meant: a few edits away, another case, or a full name whose last
- * part was written. Start with {word}, try each candidate; linear in the number of candidates. */
+/* Looks for the known word that the writer probably meant: a few edits away, another case, a full name whose last
+ * part was written, or a word of which only the beginning was. Start with {word}, try each candidate; linear in the number of candidates. */
 struct pol_near {
 	const char *word;
 	const char *best;  /* NULL while nothing is near */
