@@ -112,6 +112,37 @@ static enum sch_reason packed_check(struct walk *w, uint32_t field, const uint8_
 	return SCH_OK;
 }
 
+/* Tells the presence tree a map's key, which ends at `end`; v is its varint or its length. */
+static void key_note(struct walk *w, uint32_t node, const struct sch_field *f, uint64_t v, const uint8_t *end)
+{
+	uint64_t key = 0;
+
+	switch (f->type) {
+	case SCH_T_STRING:
+		sch_presence_key(w->presence, node, (uint64_t)(end - v - w->msg), (uint32_t)v);
+		return;
+	case SCH_T_FIXED64:
+	case SCH_T_SFIXED64:
+		memcpy(&key, end - 8, 8);
+		break;
+	case SCH_T_FIXED32:
+	case SCH_T_SFIXED32:
+		memcpy(&key, end - 4, 4);
+		break;
+	case SCH_T_BOOL:
+		key = v != 0;
+		break;
+	case SCH_T_INT64:
+	case SCH_T_UINT64:
+	case SCH_T_SINT64:
+		key = v;
+		break;
+	default:
+		key = (uint32_t)v; /* 32-bit types drop the rest */
+	}
+	sch_presence_key(w->presence, node, key, 0);
+}
+
 /* One field that begins after its tag at *at; field SCH_NONE where it is unknown, or known with another wire type. */
 static enum sch_reason field_walk(struct walk *w, uint32_t field, uint32_t number, uint32_t wire, const uint8_t *tag,
 				  const uint8_t **at)
@@ -162,6 +193,8 @@ static enum sch_reason field_walk(struct walk *w, uint32_t field, uint32_t numbe
 	default:
 		return refuse(w, SCH_WIRE_TYPE, field, number, tag, NULL, tag);
 	}
+	if (f && f->flags & SCH_F_KEY && l->node != SCH_NONE)
+		key_note(w, l->node, f, v, p);
 	*at = p;
 	return SCH_OK;
 }
@@ -302,17 +335,17 @@ enum sch_reason sch_validate_conformant(const struct sch_set *set, uint32_t type
 	w.depth[0] = 0;
 	w.resume[0] = NULL;
 	if (ask) {
-		sch_presence_start(&presence, set, type);
+		sch_presence_start(&presence, set, type, msg);
 		w.presence = &presence;
 		w.level[0].node = presence.failed ? SCH_NONE : 0;
 	}
 	enum sch_reason why = walk_all(&w, msg);
 
 	if (ask && !why) {
+		if (!presence.failed && !sch_presence_complete(&presence, r))
+			why = SCH_REQUIRED;
 		if (presence.failed)
 			why = SCH_TOO_LONG;
-		else if (!sch_presence_complete(&presence, r))
-			why = SCH_REQUIRED;
 		if (why) {
 			r->reason = why;
 			r->offset = (uint32_t)len;

@@ -14,7 +14,9 @@ struct sch_node {
 	uint32_t parent; /* SCH_NONE at the root */
 	uint32_t field;  /* that it is the value of */
 	uint32_t words;  /* where its words begin */
-	uint8_t dropped; /* a oneof's other member took its place */
+	uint32_t key_len; /* of a map entry with a string key */
+	uint64_t key;     /* of a map entry: a number's value, or a string's offset; 0 where there is none */
+	uint8_t dropped;  /* a oneof's other member, or a later entry, took its place */
 };
 
 static uint32_t slots_of(const struct sch_message *m)
@@ -62,16 +64,19 @@ static uint32_t node_add(struct sch_presence *p, uint32_t msg, uint32_t parent, 
 		p->failed = 1;
 		return SCH_NONE;
 	}
-	p->node[p->n_nodes] = (struct sch_node){ msg, parent, field, p->n_words, 0 };
+	p->node[p->n_nodes] = (struct sch_node){
+		.msg = msg, .parent = parent, .field = field, .words = p->n_words
+	};
 	memset(p->word + p->n_words, 0, n * sizeof *p->word);
 	p->n_words += n;
 	return p->n_nodes++;
 }
 
-void sch_presence_start(struct sch_presence *p, const struct sch_set *set, uint32_t type)
+void sch_presence_start(struct sch_presence *p, const struct sch_set *set, uint32_t type, const uint8_t *msg)
 {
 	memset(p, 0, sizeof *p);
 	p->set = set;
+	p->msg = msg;
 	node_add(p, type, SCH_NONE, SCH_NONE);
 }
 
@@ -150,8 +155,62 @@ static uint32_t missing_field(const struct sch_presence *p, const struct sch_nod
 	return SCH_NONE;
 }
 
-int sch_presence_complete(const struct sch_presence *p, struct sch_result *r)
+void sch_presence_key(struct sch_presence *p, uint32_t node, uint64_t key, uint32_t len)
 {
+	p->node[node].key = key;
+	p->node[node].key_len = len;
+}
+
+/* Orders entries by map and key. */
+static int key_order(const struct sch_presence *p, const struct sch_node *x, const struct sch_node *y)
+{
+	if (x->parent != y->parent)
+		return x->parent < y->parent ? -1 : 1;
+	if (x->field != y->field)
+		return x->field < y->field ? -1 : 1;
+	if (x->key_len != y->key_len)
+		return x->key_len < y->key_len ? -1 : 1;
+	if (p->set->fields[p->set->messages[x->msg].first].type == SCH_T_STRING)
+		return x->key_len ? memcmp(p->msg + x->key, p->msg + y->key, x->key_len) : 0;
+	return (x->key > y->key) - (x->key < y->key);
+}
+
+static int entry_order(const void *a, const void *b, void *context)
+{
+	const struct sch_presence *p = context;
+	uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
+	int c = key_order(p, &p->node[i], &p->node[k]);
+
+	return c ? c : (i > k) - (i < k);
+}
+
+/* Drops entries whose key comes again in the same map. */
+static int entries_drop(struct sch_presence *p)
+{
+	uint32_t n = 0, *order = calloc(p->n_nodes, sizeof *order);
+
+	if (!order)
+		return 0;
+	for (uint32_t i = 0; i < p->n_nodes; i++)
+		if (p->node[i].parent != SCH_NONE && p->set->messages[p->node[i].msg].flags & SCH_M_MAP_ENTRY)
+			order[n++] = i;
+	qsort_r(order, n, sizeof *order, entry_order, p);
+	for (uint32_t i = 1; i < n; i++) {
+		struct sch_node *x = &p->node[order[i - 1]];
+
+		if (key_order(p, x, &p->node[order[i]]) == 0)
+			x->dropped = 1;
+	}
+	free(order);
+	return 1;
+}
+
+int sch_presence_complete(struct sch_presence *p, struct sch_result *r)
+{
+	if (!entries_drop(p)) {
+		p->failed = 1;
+		return 0;
+	}
 	for (uint32_t i = 0; i < p->n_nodes; i++) {
 		struct sch_node *n = &p->node[i];
 
