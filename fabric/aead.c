@@ -9,9 +9,9 @@
  * there in place. That costs about 30 ns for a record of 280 bytes and 40 ns for one of 1,424, which take 62 and 154 ns
  * without it.
  *
- * Sealing goes straight into guest memory. ipsec-mb's kernels do not read their output back; libsodium's do, for the tag.
- * A guest that changes it in between gives itself a record that does not open, and learns nothing: whoever owns that
- * memory holds the key of this session. */
+ * Sealing goes straight into guest memory. ipsec-mb's kernels do not read their output back; libsodium's do, for the
+ * tag. A guest that changes it in between gives itself a record that does not open, and learns nothing: whoever owns
+ * that memory holds the key of this session. */
 #include "fabric/aead.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@
 
 #include "guest-lib/bytes.h"
 
-#define KEY_LEN 32u
+#define KEY_LEN	  32u
 #define NONCE_LEN 12u
 
 _Static_assert(sizeof(struct gcm_key_data) <= FAB_AEAD_KEY_SPACE, "ipsec-mb's expanded key");
@@ -34,9 +34,9 @@ _Static_assert(_Alignof(crypto_aead_aes256gcm_state) <= 64, "libsodium's expande
 /* Written once, under pthread_once, and read-only from then on. The manager is used as a table of functions only,
  * so threads may share it. */
 static struct {
-	int started;    /* libsodium is ready */
+	int started;	/* libsodium is ready */
 	int sodium_gcm; /* libsodium can do AES-256-GCM on this CPU */
-	IMB_MGR *mb;    /* NULL: ipsec-mb cannot run here */
+	IMB_MGR *mb;	/* NULL: ipsec-mb cannot run here */
 	char text[64];
 } backend;
 static pthread_once_t backend_once = PTHREAD_ONCE_INIT;
@@ -122,7 +122,8 @@ const char *fab_aead_backend(void)
 	return fab_aead_start() == 0 ? backend.text : "none";
 }
 
-int fab_aead_key_set_on(struct fab_aead_key *k, uint8_t suite, const uint8_t raw[KEY_LEN], enum fab_aead_backend_id which)
+int fab_aead_key_set_on(struct fab_aead_key *k, uint8_t suite, const uint8_t raw[KEY_LEN],
+			enum fab_aead_backend_id which)
 {
 	fab_aead_key_wipe(k);
 	if (fab_aead_start())

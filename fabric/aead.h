@@ -17,8 +17,8 @@
 #include "fabric/ring.h"
 #include "guest-lib/wire.h"
 
-#define FAB_AEAD_KEY_SPACE 1024u            /* bytes of an expanded key, whatever the backend */
-#define FAB_AEAD_LEN_MAX (WEFT_MESSAGE_HDR_LEN + WEFT_PAYLOAD_MAX) /* bytes of plaintext in one record */
+#define FAB_AEAD_KEY_SPACE 1024u /* bytes of an expanded key, whatever the backend */
+#define FAB_AEAD_LEN_MAX   (WEFT_MESSAGE_HDR_LEN + WEFT_PAYLOAD_MAX) /* bytes of plaintext in one record */
 
 enum fab_aead_backend_id {
 	FAB_AEAD_AUTO = 0,     /* ipsec-mb where it runs, else libsodium */
@@ -26,11 +26,12 @@ enum fab_aead_backend_id {
 	FAB_AEAD_SODIUM = 2,
 };
 
-/* An expanded key for one direction of one session. Immutable between set and wipe; any number of threads may use it. */
+/* An expanded key for one direction of one session. Immutable between set and wipe; any number of threads may use it.
+ */
 struct fab_aead_key {
 	_Alignas(64) uint8_t space[FAB_AEAD_KEY_SPACE]; /* opaque: the backend's key schedule */
-	uint8_t suite;   /* enum weft_suite; 0: no key here */
-	uint8_t backend; /* enum fab_aead_backend_id, never AUTO once set */
+	uint8_t suite;					/* enum weft_suite; 0: no key here */
+	uint8_t backend;				/* enum fab_aead_backend_id, never AUTO once set */
 };
 
 /* Gets the backend ready; call once at start, before memory is sealed (later calls do nothing). Thread-safe.

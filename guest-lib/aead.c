@@ -50,8 +50,8 @@ void weft_aead_seal(uint8_t suite, const uint8_t key[WEFT_KEY_LEN], uint64_t n, 
 		__builtin_trap();
 	nonce_put(nonce, suite, n);
 	if (suite == WEFT_SUITE_AESGCM)
-		failed = crypto_aead_aes256gcm_encrypt_detached(out, out + len, NULL, in, len, ad, ad_len, NULL, nonce,
-								key);
+		failed =
+		    crypto_aead_aes256gcm_encrypt_detached(out, out + len, NULL, in, len, ad, ad_len, NULL, nonce, key);
 	else
 		failed = crypto_aead_chacha20poly1305_ietf_encrypt_detached(out, out + len, NULL, in, len, ad, ad_len,
 									    NULL, nonce, key);

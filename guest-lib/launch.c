@@ -110,8 +110,8 @@ static const char *key_take(struct weft_launch *l, struct value key, struct valu
 		const char *word;
 		uint32_t bit;
 	} keys[] = {
-		{"name", KEY_NAME},	      {"port", KEY_PORT},	{"epoch", KEY_EPOCH},  {"secret-key", KEY_SECRET},
-		{"fabric-key", KEY_FABRIC},   {"seed", KEY_SEED},	{"tsc-khz", KEY_TSC},  {"suite", KEY_SUITE},
+	    {"name", KEY_NAME},		{"port", KEY_PORT}, {"epoch", KEY_EPOCH}, {"secret-key", KEY_SECRET},
+	    {"fabric-key", KEY_FABRIC}, {"seed", KEY_SEED}, {"tsc-khz", KEY_TSC}, {"suite", KEY_SUITE},
 	};
 	const char *why = NULL;
 	uint64_t n = 0;
@@ -201,7 +201,8 @@ uint32_t weft_launch_parse(struct weft_launch *l, const char *text, size_t len, 
 
 		line_no++;
 		if (line_take(&line, text, len, &at)) {
-			*why = at == len ? "the line `end` is missing" : "not a line of printable ASCII that ends in \\n";
+			*why =
+			    at == len ? "the line `end` is missing" : "not a line of printable ASCII that ends in \\n";
 			break;
 		}
 		if (line_no == 1) {

@@ -19,8 +19,8 @@
 #include "guest-lib/wire.h"
 
 #define BLAKE2B_BLOCK_LEN 128u
-#define STEP_DONE 2u
-#define STEP_FAILED 255u
+#define STEP_DONE	  2u
+#define STEP_FAILED	  255u
 
 _Static_assert(crypto_generichash_blake2b_BYTES_MAX == WEFT_HASH_LEN, "HASHLEN");
 _Static_assert(crypto_scalarmult_curve25519_BYTES == WEFT_KEY_LEN, "DHLEN");
@@ -131,8 +131,8 @@ int weft_noise_start(struct weft_noise *ns, uint8_t suite, int initiator, const 
 		     const uint8_t s_secret[WEFT_KEY_LEN], const uint8_t rs_public[WEFT_KEY_LEN],
 		     const uint8_t *e_secret)
 {
-	const char *name = suite == WEFT_SUITE_AESGCM ? "Noise_KK_25519_AESGCM_BLAKE2b"
-						      : "Noise_KK_25519_ChaChaPoly_BLAKE2b";
+	const char *name =
+	    suite == WEFT_SUITE_AESGCM ? "Noise_KK_25519_AESGCM_BLAKE2b" : "Noise_KK_25519_ChaChaPoly_BLAKE2b";
 
 	sodium_memzero(ns, sizeof(*ns));
 	ns->step = STEP_FAILED;
@@ -196,7 +196,8 @@ size_t weft_noise_write(struct weft_noise *ns, uint8_t *out, size_t cap, const u
 	return len;
 }
 
-int weft_noise_read(struct weft_noise *ns, const uint8_t *in, size_t len, uint8_t *payload, size_t cap, size_t *payload_len)
+int weft_noise_read(struct weft_noise *ns, const uint8_t *in, size_t len, uint8_t *payload, size_t cap,
+		    size_t *payload_len)
 {
 	uint8_t h[WEFT_HASH_LEN];
 

@@ -10,8 +10,8 @@
 #include "guest-lib/bytes.h"
 #include "guest-lib/verdict.h"
 
-#define NUMBER_OFFSET WEFT_RECORD_HDR_LEN        /* INIT and RESP: the writer's session number */
-#define NOISE_OFFSET (WEFT_RECORD_HDR_LEN + 4u)  /* and the Noise message */
+#define NUMBER_OFFSET WEFT_RECORD_HDR_LEN	 /* INIT and RESP: the writer's session number */
+#define NOISE_OFFSET  (WEFT_RECORD_HDR_LEN + 4u) /* and the Noise message */
 #define DATA_OVERHEAD (WEFT_RECORD_HDR_LEN + WEFT_TAG_LEN)
 
 _Static_assert(NOISE_OFFSET + WEFT_HANDSHAKE_LEN == WEFT_HANDSHAKE_RECORD_LEN, "handshake record");
@@ -36,8 +36,8 @@ static int read_empty(struct weft_noise *ns, const uint8_t *message)
 	return weft_noise_read(ns, message, WEFT_HANDSHAKE_LEN, none, 0, &none_len);
 }
 
-int weft_session_init_write(struct weft_noise *ns, uint8_t out[WEFT_HANDSHAKE_RECORD_LEN], const struct weft_identity *id,
-			    uint8_t suite, uint32_t local)
+int weft_session_init_write(struct weft_noise *ns, uint8_t out[WEFT_HANDSHAKE_RECORD_LEN],
+			    const struct weft_identity *id, uint8_t suite, uint32_t local)
 {
 	struct weft_record_hdr h = {.type = WEFT_REC_INIT, .suite = suite, .counter = id->epoch};
 
@@ -53,8 +53,8 @@ int weft_session_init_write(struct weft_noise *ns, uint8_t out[WEFT_HANDSHAKE_RE
 	return weft_noise_write(ns, out + NOISE_OFFSET, WEFT_HANDSHAKE_LEN, NULL, 0) == WEFT_HANDSHAKE_LEN ? 0 : -1;
 }
 
-int weft_session_resp_read(struct weft_session *s, struct weft_noise *ns, const struct weft_identity *id, uint32_t local,
-			   const uint8_t *record, size_t len)
+int weft_session_resp_read(struct weft_session *s, struct weft_noise *ns, const struct weft_identity *id,
+			   uint32_t local, const uint8_t *record, size_t len)
 {
 	struct weft_record_hdr h;
 	uint32_t remote;
@@ -80,8 +80,8 @@ refuse:
 	return -1;
 }
 
-int weft_session_init_read(struct weft_session *s, uint8_t resp[WEFT_HANDSHAKE_RECORD_LEN], const struct weft_identity *id,
-			   uint32_t local, const uint8_t *record, size_t len)
+int weft_session_init_read(struct weft_session *s, uint8_t resp[WEFT_HANDSHAKE_RECORD_LEN],
+			   const struct weft_identity *id, uint32_t local, const uint8_t *record, size_t len)
 {
 	struct weft_record_hdr h, answer = {.type = WEFT_REC_RESP};
 	struct weft_noise ns;
@@ -120,7 +120,7 @@ out:
 size_t weft_session_seal(struct weft_session *s, uint8_t *out, const uint8_t *in, size_t len)
 {
 	struct weft_record_hdr h = {
-		.type = WEFT_REC_DATA, .suite = s->suite, .session = s->remote, .counter = s->send_counter};
+	    .type = WEFT_REC_DATA, .suite = s->suite, .session = s->remote, .counter = s->send_counter};
 
 	if (s->suite == 0 || s->send_counter >= WEFT_SPENT_RECORDS || len > WEFT_RECORD_MAX - DATA_OVERHEAD)
 		return 0;
@@ -133,7 +133,8 @@ size_t weft_session_seal(struct weft_session *s, uint8_t *out, const uint8_t *in
 
 uint32_t weft_session_check(const struct weft_session *s, const struct weft_record_hdr *h, size_t record_len)
 {
-	if (h->type != WEFT_REC_DATA || record_len < DATA_OVERHEAD + WEFT_MESSAGE_HDR_LEN || record_len > WEFT_RECORD_MAX)
+	if (h->type != WEFT_REC_DATA || record_len < DATA_OVERHEAD + WEFT_MESSAGE_HDR_LEN ||
+	    record_len > WEFT_RECORD_MAX)
 		return WEFT_V_RECORD_MALFORMED;
 	if (s->suite == 0 || h->session != s->local)
 		return WEFT_V_SESSION_UNKNOWN;

@@ -11,7 +11,7 @@ static const struct {
 	const char *help;
 } verdicts[WEFT_VERDICT_MAX] = {
 #define X(sym, num, text, line) [num] = {.name = (text), .help = (line)},
-	WEFT_VERDICTS(X)
+    WEFT_VERDICTS(X)
 #undef X
 };
 

@@ -11,13 +11,13 @@
 #include "guest-lib/bytes.h"
 #include "guest-lib/verdict.h"
 
-#define ETH_HDR_LEN 14u
-#define IPV4_HDR_LEN 20u
-#define UDP_HDR_LEN 8u
-#define ARP_FRAME_LEN (ETH_HDR_LEN + 28u)
-#define ETHERTYPE_IPV4 0x0800u
-#define ETHERTYPE_ARP 0x0806u
-#define IPV4_PROTOCOL_UDP 17u
+#define ETH_HDR_LEN	   14u
+#define IPV4_HDR_LEN	   20u
+#define UDP_HDR_LEN	   8u
+#define ARP_FRAME_LEN	   (ETH_HDR_LEN + 28u)
+#define ETHERTYPE_IPV4	   0x0800u
+#define ETHERTYPE_ARP	   0x0806u
+#define IPV4_PROTOCOL_UDP  17u
 #define IPV4_DONT_FRAGMENT 0x4000u
 #define IPV4_FRAGMENT_BITS 0x3fffu /* more-fragments and the offset */
 
@@ -401,7 +401,8 @@ size_t weft_arp_answer(uint8_t out[WEFT_FRAME_MIN], const uint8_t *frame, size_t
 		return 0;
 	memcpy(b, frame, sizeof(b));
 	weft_mac(mac, from);
-	if (memcmp(b + 6, mac, sizeof(mac)) != 0 || get_be16(b + 12) != ETHERTYPE_ARP || arp_classify(b, from) != WEFT_FRAME_ARP)
+	if (memcmp(b + 6, mac, sizeof(mac)) != 0 || get_be16(b + 12) != ETHERTYPE_ARP ||
+	    arp_classify(b, from) != WEFT_FRAME_ARP)
 		return 0;
 	target = get_be32(b + 38);
 	/* Nobody else has its own address: an answer would look like a conflict. */

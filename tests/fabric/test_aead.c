@@ -19,10 +19,10 @@ static const struct {
 	uint8_t suite;
 	enum fab_aead_backend_id backend;
 } ways[] = {
-	{WEFT_SUITE_AESGCM, FAB_AEAD_AUTO},
-	{WEFT_SUITE_AESGCM, FAB_AEAD_IPSEC_MB},
-	{WEFT_SUITE_AESGCM, FAB_AEAD_SODIUM},
-	{WEFT_SUITE_CHACHAPOLY, FAB_AEAD_AUTO},
+    {WEFT_SUITE_AESGCM, FAB_AEAD_AUTO},
+    {WEFT_SUITE_AESGCM, FAB_AEAD_IPSEC_MB},
+    {WEFT_SUITE_AESGCM, FAB_AEAD_SODIUM},
+    {WEFT_SUITE_CHACHAPOLY, FAB_AEAD_AUTO},
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
@@ -76,7 +76,8 @@ static int key_make(struct fab_aead_key *k, size_t w, const uint8_t raw[32])
 	if (fab_aead_key_set_on(k, ways[w].suite, raw, ways[w].backend) == 0)
 		return 1;
 	assert_int_equal(0, k->suite);
-	if (ways[w].suite == WEFT_SUITE_CHACHAPOLY || (weft_suite_usable(ways[w].suite) && ways[w].backend != FAB_AEAD_IPSEC_MB))
+	if (ways[w].suite == WEFT_SUITE_CHACHAPOLY ||
+	    (weft_suite_usable(ways[w].suite) && ways[w].backend != FAB_AEAD_IPSEC_MB))
 		fail_msg("way %zu should run here", w);
 	print_message("# way %zu cannot run on this CPU\n", w);
 	return 0;
@@ -135,13 +136,15 @@ static void all_ways_agree_with_guest_lib(void **state)
 
 static void random_splits(void **state)
 {
-	uint8_t *text = malloc(SPACE_LEN), *want = malloc(SPACE_LEN), *flat = malloc(SPACE_LEN), *out = malloc(SPACE_LEN);
+	uint8_t *text = malloc(SPACE_LEN), *want = malloc(SPACE_LEN), *flat = malloc(SPACE_LEN),
+		*out = malloc(SPACE_LEN);
 
 	(void)state;
 	assert_true(text && want && flat && out);
 	for (size_t w = 0; w < WAYS; w++)
 		for (int round = 0; round < 600; round++) {
-			uint32_t len = random_len(), offset = randombytes_uniform(200), behind = randombytes_uniform(50);
+			uint32_t len = random_len(), offset = randombytes_uniform(200),
+				 behind = randombytes_uniform(50);
 			uint32_t total = offset + 16 + len + 16 + behind;
 			uint8_t raw[32], hdr[16];
 			struct fab_aead_key k;
@@ -171,13 +174,16 @@ static void random_splits(void **state)
 			flat[offset + 16 + randombytes_uniform(len + 16)] ^= (uint8_t)(1u << randombytes_uniform(8));
 			scatter_copy(&s, flat, 0);
 			memset(out, 0xee, len);
-			assert_int_equal(-1, fab_aead_open(&k, (uint64_t)round, hdr, s.seg, s.n, offset + 16, len, out));
+			assert_int_equal(-1,
+					 fab_aead_open(&k, (uint64_t)round, hdr, s.seg, s.n, offset + 16, len, out));
 			assert_true(sodium_is_zero(out, len));
 			memcpy(flat + offset, want, len + 32);
 			scatter_copy(&s, flat, 0);
-			assert_int_equal(-1, fab_aead_open(&k, (uint64_t)round + 1, hdr, s.seg, s.n, offset + 16, len, out));
+			assert_int_equal(
+			    -1, fab_aead_open(&k, (uint64_t)round + 1, hdr, s.seg, s.n, offset + 16, len, out));
 			hdr[randombytes_uniform(16)] ^= 1;
-			assert_int_equal(-1, fab_aead_open(&k, (uint64_t)round, hdr, s.seg, s.n, offset + 16, len, out));
+			assert_int_equal(-1,
+					 fab_aead_open(&k, (uint64_t)round, hdr, s.seg, s.n, offset + 16, len, out));
 			scatter_free(&s);
 		}
 	free(text);
@@ -308,12 +314,9 @@ static void a_guest_that_writes_meanwhile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(backend_is_named),
-		cmocka_unit_test(all_ways_agree_with_guest_lib),
-		cmocka_unit_test(random_splits),
-		cmocka_unit_test(too_little_room),
-		cmocka_unit_test(no_key_no_service),
-		cmocka_unit_test(a_guest_that_writes_meanwhile),
+	    cmocka_unit_test(backend_is_named),	 cmocka_unit_test(all_ways_agree_with_guest_lib),
+	    cmocka_unit_test(random_splits),	 cmocka_unit_test(too_little_room),
+	    cmocka_unit_test(no_key_no_service), cmocka_unit_test(a_guest_that_writes_meanwhile),
 	};
 
 	if (sodium_init() < 0)

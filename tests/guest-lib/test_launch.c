@@ -16,15 +16,15 @@
 #define HEX_A "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define HEX_B "FFfe02030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eAb"
 
-static const char whole[] = "weft-launch 1\n"	  /* 1 */
-			    "name camera\n"	  /* 2 */
-			    "port 3\n"		  /* 3 */
+static const char whole[] = "weft-launch 1\n" /* 1 */
+			    "name camera\n"   /* 2 */
+			    "port 3\n"	      /* 3 */
 			    "epoch 1732230000000000000\n"
 			    "secret-key " HEX_A "\n" /* 5 */
 			    "fabric-key " HEX_B "\n"
-			    "seed " HEX_A "\n"	  /* 7 */
+			    "seed " HEX_A "\n" /* 7 */
 			    "tsc-khz 2100000\n"
-			    "suite aesgcm\n"	  /* 9 */
+			    "suite aesgcm\n" /* 9 */
 			    "set interval_ms 100\n"
 			    "set greeting two  words \n" /* 11 */
 			    "set empty \n"
@@ -101,25 +101,68 @@ static void wrong_lines_are_named(void **state)
 		const char *line;
 		uint32_t want; /* the line that is wrong */
 	} cases[] = {
-		{1, "weft-launch 2\n", 1}, {1, "", 1}, {1, " weft-launch 1\n", 1}, {1, "weft-launch 1 \n", 1}, {1, "\n", 1},
-		{2, "name Camera\n", 2}, {2, "name\n", 2}, {2, "name \n", 2}, {2, "name  camera\n", 2},
-		{2, "name camera \n", 2}, {2, "name a12345678901234567890123456789012\n", 2}, {2, "", 12},
-		{2, "name camera\r\n", 2}, {2, "name cam\tera\n", 2}, {2, "name cam\x80\n", 2}, {2, " name camera\n", 2},
-		{2, "Name camera\n", 2}, {2, "\n", 2}, {2, "# a comment\n", 2},
-		{3, "port 0\n", 3}, {3, "port 4097\n", 3}, {3, "port 03\n", 3}, {3, "port +3\n", 3}, {3, "port -3\n", 3},
-		{3, "port 3 \n", 3}, {3, "port 0x3\n", 3}, {3, "port \n", 3}, {3, "port 4294967299\n", 3}, {3, "", 12},
-		{4, "epoch 18446744073709551616\n", 4}, {4, "epoch 99999999999999999999\n", 4},
-		{4, "epoch 000000000000000000001\n", 4}, {4, "", 12},
-		{5, "secret-key 00\n", 5}, {5, "secret-key " HEX_A "0\n", 5}, {5, "secret-key " HEX_A "00\n", 5},
-		{5, "secret-key g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n", 5}, {5, "", 12},
-		{6, "", 12}, {7, "", 12}, {8, "", 12}, {8, "tsc-khz 4294967296\n", 8},
-		{9, "suite aes\n", 9}, {9, "suite AESGCM\n", 9}, {9, "suite \n", 9},
-		{9, "name camera\n", 9}, {9, "port 3\n", 9}, {9, "seed " HEX_A "\n", 9}, {9, "suite aesgcm\nsuite aesgcm\n", 10},
-		{10, "set interval_ms\n", 10}, {10, "set  x\n", 10}, {10, "set \n", 10}, {10, "set\n", 10},
-		{10, "set a1234567890123456789012345678901 x\nset a12345678901234567890123456789012 x\n", 11},
-		{10, "set empty x\n", 12},
-		{13, "", 13}, {13, "end", 13}, {13, "end\nend\n", 13}, {13, "end\n\n", 13}, {13, "end \n", 13}, {13, "END\n", 13},
-		{13, "unknown key\nend\n", 13},
+	    {1, "weft-launch 2\n", 1},
+	    {1, "", 1},
+	    {1, " weft-launch 1\n", 1},
+	    {1, "weft-launch 1 \n", 1},
+	    {1, "\n", 1},
+	    {2, "name Camera\n", 2},
+	    {2, "name\n", 2},
+	    {2, "name \n", 2},
+	    {2, "name  camera\n", 2},
+	    {2, "name camera \n", 2},
+	    {2, "name a12345678901234567890123456789012\n", 2},
+	    {2, "", 12},
+	    {2, "name camera\r\n", 2},
+	    {2, "name cam\tera\n", 2},
+	    {2, "name cam\x80\n", 2},
+	    {2, " name camera\n", 2},
+	    {2, "Name camera\n", 2},
+	    {2, "\n", 2},
+	    {2, "# a comment\n", 2},
+	    {3, "port 0\n", 3},
+	    {3, "port 4097\n", 3},
+	    {3, "port 03\n", 3},
+	    {3, "port +3\n", 3},
+	    {3, "port -3\n", 3},
+	    {3, "port 3 \n", 3},
+	    {3, "port 0x3\n", 3},
+	    {3, "port \n", 3},
+	    {3, "port 4294967299\n", 3},
+	    {3, "", 12},
+	    {4, "epoch 18446744073709551616\n", 4},
+	    {4, "epoch 99999999999999999999\n", 4},
+	    {4, "epoch 000000000000000000001\n", 4},
+	    {4, "", 12},
+	    {5, "secret-key 00\n", 5},
+	    {5, "secret-key " HEX_A "0\n", 5},
+	    {5, "secret-key " HEX_A "00\n", 5},
+	    {5, "secret-key g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n", 5},
+	    {5, "", 12},
+	    {6, "", 12},
+	    {7, "", 12},
+	    {8, "", 12},
+	    {8, "tsc-khz 4294967296\n", 8},
+	    {9, "suite aes\n", 9},
+	    {9, "suite AESGCM\n", 9},
+	    {9, "suite \n", 9},
+	    {9, "name camera\n", 9},
+	    {9, "port 3\n", 9},
+	    {9, "seed " HEX_A "\n", 9},
+	    {9, "suite aesgcm\nsuite aesgcm\n", 10},
+	    {10, "set interval_ms\n", 10},
+	    {10, "set  x\n", 10},
+	    {10, "set \n", 10},
+	    {10, "set\n", 10},
+	    {10, "set a1234567890123456789012345678901 x\nset a12345678901234567890123456789012 x\n", 11},
+	    {10, "set empty x\n", 12},
+	    {13, "", 13},
+	    {13, "end", 13},
+	    {13, "end\nend\n", 13},
+	    {13, "end\n\n", 13},
+	    {13, "end \n", 13},
+	    {13, "END\n", 13},
+	    {13, "unknown key\nend\n", 13},
 	};
 	const char *why;
 
@@ -195,12 +238,12 @@ static void length_is_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_whole_format),
-		cmocka_unit_test(wrong_lines_are_named),
-		cmocka_unit_test(what_is_optional_or_at_a_limit),
-		cmocka_unit_test(thirty_two_sets),
-		cmocka_unit_test(every_truncation_is_an_error),
-		cmocka_unit_test(length_is_bounded),
+	    cmocka_unit_test(the_whole_format),
+	    cmocka_unit_test(wrong_lines_are_named),
+	    cmocka_unit_test(what_is_optional_or_at_a_limit),
+	    cmocka_unit_test(thirty_two_sets),
+	    cmocka_unit_test(every_truncation_is_an_error),
+	    cmocka_unit_test(length_is_bounded),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -71,9 +71,9 @@ static void published_vectors(void **state)
 /* The runner must see what is wrong: one changed digit anywhere in a vector fails it. */
 static void a_wrong_vector_fails(void **state)
 {
-	static const char *const fields[] = {"init_static",    "init_ephemeral", "init_prologue",     "resp_prologue",
-					     "resp_ephemeral", "resp_static",	 "handshake_hash",    "init_remote_static",
-					     "resp_remote_static"};
+	static const char *const fields[] = {"init_static",    "init_ephemeral",     "init_prologue",
+					     "resp_prologue",  "resp_ephemeral",     "resp_static",
+					     "handshake_hash", "init_remote_static", "resp_remote_static"};
 	const json_t *vectors;
 	json_t *root;
 	char err[256], why[160];
@@ -181,8 +181,8 @@ static void another_prologue_or_key_is_refused(void **state)
 	assert_int_equal(0, weft_noise_start(&p.ns[0], WEFT_SUITE_CHACHAPOLY, 1, prologue, sizeof(prologue), stranger,
 					     p.p[1], NULL));
 	assert_int_equal(sizeof(wire), weft_noise_write(&p.ns[0], wire, sizeof(wire), NULL, 0));
-	assert_int_equal(0, weft_noise_start(&p.ns[1], WEFT_SUITE_CHACHAPOLY, 0, prologue, sizeof(prologue), p.s[1],
-					     p.p[0], NULL));
+	assert_int_equal(
+	    0, weft_noise_start(&p.ns[1], WEFT_SUITE_CHACHAPOLY, 0, prologue, sizeof(prologue), p.s[1], p.p[0], NULL));
 	assert_int_equal(-1, weft_noise_read(&p.ns[1], wire, sizeof(wire), text, 0, &len));
 }
 
@@ -190,14 +190,14 @@ static void another_prologue_or_key_is_refused(void **state)
 static void low_order_points_are_refused(void **state)
 {
 	static const uint8_t points[][WEFT_KEY_LEN] = {
-		{0},
-		{1},
-		{0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a,
-		 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00},
-		{0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
-		{0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+	    {0},
+	    {1},
+	    {0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a,
+	     0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00},
+	    {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+	    {0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
 	};
 
 	(void)state;
@@ -241,7 +241,8 @@ static void wrong_turns_and_lengths_are_refused(void **state)
 	for (size_t cut = 1; cut <= WEFT_HANDSHAKE_LEN; cut++) {
 		pair_start(&p, WEFT_SUITE_CHACHAPOLY);
 		assert_int_equal(WEFT_HANDSHAKE_LEN, weft_noise_write(&p.ns[0], wire, sizeof(wire), NULL, 0));
-		assert_int_equal(-1, weft_noise_read(&p.ns[1], wire, WEFT_HANDSHAKE_LEN - cut, text, sizeof(text), &len));
+		assert_int_equal(-1,
+				 weft_noise_read(&p.ns[1], wire, WEFT_HANDSHAKE_LEN - cut, text, sizeof(text), &len));
 	}
 	/* a payload larger than the reader's room */
 	pair_start(&p, WEFT_SUITE_CHACHAPOLY);
@@ -283,7 +284,8 @@ static void transport_opens_only_what_was_sealed(void **state)
 		for (unsigned bit = 0; bit < sizeof(wire) * 8; bit++) {
 			memset(out, 0xee, sizeof(out));
 			wire[bit / 8] ^= (uint8_t)(1u << bit % 8);
-			assert_int_equal(-1, weft_aead_open(suites[i], key, 9, ad, sizeof(ad), wire, sizeof(wire), out));
+			assert_int_equal(-1,
+					 weft_aead_open(suites[i], key, 9, ad, sizeof(ad), wire, sizeof(wire), out));
 			assert_true(sodium_is_zero(out, sizeof(text)));
 			wire[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		}
@@ -302,15 +304,15 @@ static void transport_opens_only_what_was_sealed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(published_vectors),
-		cmocka_unit_test(a_wrong_vector_fails),
-		cmocka_unit_test(a_handshake_gives_matching_keys),
-		cmocka_unit_test(every_flipped_bit_is_refused),
-		cmocka_unit_test(another_prologue_or_key_is_refused),
-		cmocka_unit_test(low_order_points_are_refused),
-		cmocka_unit_test(wrong_turns_and_lengths_are_refused),
-		cmocka_unit_test(ephemerals_are_fresh),
-		cmocka_unit_test(transport_opens_only_what_was_sealed),
+	    cmocka_unit_test(published_vectors),
+	    cmocka_unit_test(a_wrong_vector_fails),
+	    cmocka_unit_test(a_handshake_gives_matching_keys),
+	    cmocka_unit_test(every_flipped_bit_is_refused),
+	    cmocka_unit_test(another_prologue_or_key_is_refused),
+	    cmocka_unit_test(low_order_points_are_refused),
+	    cmocka_unit_test(wrong_turns_and_lengths_are_refused),
+	    cmocka_unit_test(ephemerals_are_fresh),
+	    cmocka_unit_test(transport_opens_only_what_was_sealed),
 	};
 
 	if (sodium_init() < 0)

@@ -13,7 +13,7 @@
 #include "guest-lib/session.h"
 #include "guest-lib/verdict.h"
 
-#define GUEST_NUMBER 7u
+#define GUEST_NUMBER  7u
 #define FABRIC_NUMBER 0x01020304u
 
 static struct weft_identity guest_id, fabric_id; /* set up anew for each test */
@@ -106,8 +106,8 @@ static void flipped_init(void **state)
 
 		assert_int_equal(0, weft_session_init_write(&ns, init, &guest_id, WEFT_SUITE_CHACHAPOLY, GUEST_NUMBER));
 		init[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		assert_int_equal(is_number ? 0 : -1, weft_session_init_read(&fabric, resp, &fabric_id, FABRIC_NUMBER,
-									    init, sizeof(init)));
+		assert_int_equal(is_number ? 0 : -1,
+				 weft_session_init_read(&fabric, resp, &fabric_id, FABRIC_NUMBER, init, sizeof(init)));
 		if (!is_number) {
 			assert_empty(&fabric);
 			assert_true(sodium_is_zero(resp, sizeof(resp)));
@@ -126,7 +126,8 @@ static void flipped_resp(void **state)
 		int want = -1, got;
 
 		assert_int_equal(0, weft_session_init_write(&ns, init, &guest_id, WEFT_SUITE_CHACHAPOLY, GUEST_NUMBER));
-		assert_int_equal(0, weft_session_init_read(&fabric, resp, &fabric_id, FABRIC_NUMBER, init, sizeof(init)));
+		assert_int_equal(0,
+				 weft_session_init_read(&fabric, resp, &fabric_id, FABRIC_NUMBER, init, sizeof(init)));
 		resp[at] ^= (uint8_t)(1u << bit % 8);
 		got = weft_session_resp_read(&guest, &ns, &guest_id, GUEST_NUMBER, resp, sizeof(resp));
 		if (at < 2 || (at >= 3 && at < 8))
@@ -139,7 +140,8 @@ static void flipped_resp(void **state)
 			fail_msg("bit %u of byte %u gives %d", bit % 8, at, got);
 		if (got == -2) { /* the true answer is still welcome */
 			resp[at] ^= (uint8_t)(1u << bit % 8);
-			assert_int_equal(0, weft_session_resp_read(&guest, &ns, &guest_id, GUEST_NUMBER, resp, sizeof(resp)));
+			assert_int_equal(
+			    0, weft_session_resp_read(&guest, &ns, &guest_id, GUEST_NUMBER, resp, sizeof(resp)));
 		} else if (got == -1) {
 			assert_empty(&guest);
 			assert_true(sodium_is_zero((const uint8_t *)&ns, sizeof(ns)));
@@ -179,7 +181,8 @@ static void malformed_handshakes(void **state)
 	guest_id.name[0] = 'c';
 	assert_int_equal(0, weft_session_init_write(&ns, init, &guest_id, WEFT_SUITE_CHACHAPOLY, GUEST_NUMBER));
 	for (size_t len = 0; len <= sizeof(init); len++)
-		assert_int_equal(len == 68 ? 0 : -1, weft_session_init_read(&fabric, resp, &fabric_id, FABRIC_NUMBER, init, len));
+		assert_int_equal(len == 68 ? 0 : -1,
+				 weft_session_init_read(&fabric, resp, &fabric_id, FABRIC_NUMBER, init, len));
 	assert_int_equal(-1, weft_session_init_read(&fabric, resp, &fabric_id, 0, init, 68));
 	memset(init + 16, 0, 4); /* the initiator has no number */
 	assert_int_equal(-1, weft_session_init_read(&fabric, resp, &fabric_id, FABRIC_NUMBER, init, 68));
@@ -187,7 +190,9 @@ static void malformed_handshakes(void **state)
 	for (size_t len = 0; len <= sizeof(resp); len++) {
 		assert_int_equal(0, weft_session_init_write(&ns, init, &guest_id, WEFT_SUITE_CHACHAPOLY, GUEST_NUMBER));
 		assert_int_equal(0, weft_session_init_read(&fabric, resp, &fabric_id, FABRIC_NUMBER, init, 68));
-		assert_int_equal(len < 16 ? -2 : len == 68 ? 0 : -1,
+		assert_int_equal(len < 16    ? -2
+				 : len == 68 ? 0
+					     : -1,
 				 weft_session_resp_read(&guest, &ns, &guest_id, GUEST_NUMBER, resp, len));
 	}
 	/* an answer to an earlier handshake with the same number */
@@ -199,7 +204,7 @@ static void malformed_handshakes(void **state)
 	assert_int_equal(-1, weft_session_resp_read(&guest, &ns, &guest_id, GUEST_NUMBER, resp, 68));
 }
 
-#define TEXT_LEN 100u
+#define TEXT_LEN   100u
 #define RECORD_LEN (TEXT_LEN + 32u)
 
 static void sealed_records_open_once(void **state)
@@ -312,16 +317,16 @@ static void lengths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(handshake_makes_one_session, identities),
-		cmocka_unit_test_setup(handshake_bytes, identities),
-		cmocka_unit_test_setup(flipped_init, identities),
-		cmocka_unit_test_setup(flipped_resp, identities),
-		cmocka_unit_test_setup(what_the_prologue_binds, identities),
-		cmocka_unit_test_setup(malformed_handshakes, identities),
-		cmocka_unit_test_setup(sealed_records_open_once, identities),
-		cmocka_unit_test_setup(flipped_records_are_refused, identities),
-		cmocka_unit_test_setup(counters_end, identities),
-		cmocka_unit_test_setup(lengths, identities),
+	    cmocka_unit_test_setup(handshake_makes_one_session, identities),
+	    cmocka_unit_test_setup(handshake_bytes, identities),
+	    cmocka_unit_test_setup(flipped_init, identities),
+	    cmocka_unit_test_setup(flipped_resp, identities),
+	    cmocka_unit_test_setup(what_the_prologue_binds, identities),
+	    cmocka_unit_test_setup(malformed_handshakes, identities),
+	    cmocka_unit_test_setup(sealed_records_open_once, identities),
+	    cmocka_unit_test_setup(flipped_records_are_refused, identities),
+	    cmocka_unit_test_setup(counters_end, identities),
+	    cmocka_unit_test_setup(lengths, identities),
 	};
 
 	if (sodium_init() < 0)

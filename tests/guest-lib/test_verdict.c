@@ -42,7 +42,7 @@ static void schema_reasons_have_verdicts(void **state)
 		uint32_t verdict;
 	} pairs[] = {
 #define X(sym, name) {name, WEFT_V_SCHEMA_##sym},
-		SCH_REASONS(X)
+	    SCH_REASONS(X)
 #undef X
 	};
 
@@ -82,9 +82,9 @@ static void the_reference_is_current(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_are_distinct_words),
-		cmocka_unit_test(schema_reasons_have_verdicts),
-		cmocka_unit_test(the_reference_is_current),
+	    cmocka_unit_test(names_are_distinct_words),
+	    cmocka_unit_test(schema_reasons_have_verdicts),
+	    cmocka_unit_test(the_reference_is_current),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

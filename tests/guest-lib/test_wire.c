@@ -37,8 +37,8 @@ static void subjects_are_fnv1a(void **state)
 static void names(void **state)
 {
 	static const char *const good[] = {"a", "web", "db-1", "a123456789012345678901234567890b", "z--"};
-	static const char *const bad[] = {"", "1a", "-a", "Web", "a_b", "a b", "a.b", "a12345678901234567890123456789012",
-					  "\xc3\xa4", "a/"};
+	static const char *const bad[] = {
+	    "", "1a", "-a", "Web", "a_b", "a b", "a.b", "a12345678901234567890123456789012", "\xc3\xa4", "a/"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
@@ -50,7 +50,8 @@ static void names(void **state)
 static void prologue(void **state)
 {
 	uint8_t out[WEFT_PROLOGUE_LEN];
-	uint8_t want[WEFT_PROLOGUE_LEN] = "weft\x01\x02\x03\x00\x08\x07\x06\x05\x04\x03\x02\x01\x06" "camera";
+	uint8_t want[WEFT_PROLOGUE_LEN] = "weft\x01\x02\x03\x00\x08\x07\x06\x05\x04\x03\x02\x01\x06"
+					  "camera";
 
 	(void)state;
 	assert_int_equal(49, weft_prologue_put(out, WEFT_SUITE_CHACHAPOLY, 3, 0x0102030405060708ull, "camera"));
@@ -99,9 +100,9 @@ static void record_header_rules(void **state)
 					}
 }
 
-#define FROM_GUEST 1
+#define FROM_GUEST  1
 #define FROM_FABRIC 2
-#define BOTH 3
+#define BOTH	    3
 
 static void message_header_rules(void **state)
 {
@@ -110,50 +111,50 @@ static void message_header_rules(void **state)
 		size_t payload;
 		int ok; /* in which directions */
 	} cases[] = {
-		{{WEFT_KIND_ONEWAY, 1, 1, 0, 0, 0}, 0, BOTH},
-		{{WEFT_KIND_ONEWAY, 4096, 0xffffffff, 7, 0, 0}, WEFT_PAYLOAD_MAX, BOTH},
-		{{WEFT_KIND_ONEWAY, 1, 1, 0, 0, 0}, WEFT_PAYLOAD_MAX + 1, 0},
-		{{WEFT_KIND_ONEWAY, 0, 1, 0, 0, 0}, 0, 0},
-		{{WEFT_KIND_ONEWAY, 4097, 1, 0, 0, 0}, 0, 0},
-		{{WEFT_KIND_ONEWAY, 1, 0, 0, 0, 0}, 0, 0},
-		{{WEFT_KIND_ONEWAY, 1, 1, 0, 1, 0}, 0, 0},
-		{{WEFT_KIND_ONEWAY, 1, 1, 0, 0, 1}, 0, 0},
-		{{WEFT_KIND_REQUEST, 1, 1, 9, 0, 1}, 5, BOTH},
-		{{WEFT_KIND_REQUEST, 1, 1, 9, 0, WEFT_TIMEOUT_MS_MAX}, 5, BOTH},
-		{{WEFT_KIND_REQUEST, 1, 1, 9, 0, WEFT_TIMEOUT_MS_MAX + 1}, 5, 0},
-		{{WEFT_KIND_REQUEST, 1, 1, 9, 0, 0}, 5, 0},
-		{{WEFT_KIND_REQUEST, 1, 1, 9, 1, 1}, 5, 0},
-		{{WEFT_KIND_REPLY, 1, 1, 9, 1, 0}, 5, BOTH},
-		{{WEFT_KIND_REPLY, 1, 1, 9, 1, 7}, 0, BOTH},
-		{{WEFT_KIND_REPLY, 1, 1, 9, 1, 7}, 1, 0},
-		{{WEFT_KIND_REPLY, 1, 1, 9, 0, 0}, 5, 0},
-		{{0, 1, 1, 0, 0, 0}, 0, 0},
-		{{4, 1, 1, 0, 0, 0}, 0, 0},
-		{{15, 1, 1, 0, 0, 0}, 0, 0},
-		{{20, 0, 0, 0, 0, 0}, 0, 0},
-		{{255, 0, 0, 0, 0, 0}, 0, 0},
-		{{WEFT_KIND_VERDICT, 2, 5, 6, WEFT_V_OVER_RATE, 3}, WEFT_DETAIL_MAX, FROM_FABRIC},
-		{{WEFT_KIND_VERDICT, 0, 0, 6, WEFT_V_RECORD_FORGED, 0}, 0, FROM_FABRIC},
-		{{WEFT_KIND_VERDICT, 2, 5, 6, WEFT_V_OVER_RATE, 3}, WEFT_DETAIL_MAX + 1, 0},
-		{{WEFT_KIND_VERDICT, 2, 5, 6, WEFT_V_PASSED, 3}, 0, 0},
-		{{WEFT_KIND_VERDICT, 2, 5, 6, WEFT_VERDICT_MAX, 3}, 0, 0},
-		{{WEFT_KIND_VERDICT, 4097, 5, 6, WEFT_V_OVER_RATE, 3}, 0, 0},
-		{{WEFT_KIND_CREDIT, 0, 0, 0, 0, 0}, 16, FROM_FABRIC},
-		{{WEFT_KIND_CREDIT, 0, 0, 0, 0, 0}, 12, 0},
-		{{WEFT_KIND_CREDIT, 1, 0, 0, 0, 0}, 16, 0},
-		{{WEFT_KIND_CREDIT, 0, 1, 0, 0, 0}, 16, 0},
-		{{WEFT_KIND_CREDIT, 0, 0, 1, 0, 0}, 16, 0},
-		{{WEFT_KIND_CREDIT, 0, 0, 0, 1, 0}, 16, 0},
-		{{WEFT_KIND_CREDIT, 0, 0, 0, 0, 1}, 16, 0},
-		{{WEFT_KIND_WELCOME, 0, 0, 0, WEFT_PAYLOAD_MAX, 3}, 40, FROM_FABRIC},
-		{{WEFT_KIND_WELCOME, 0, 0, 0, 0, 3}, 40, 0},
-		{{WEFT_KIND_WELCOME, 0, 0, 0, WEFT_PAYLOAD_MAX + 1, 3}, 40, 0},
-		{{WEFT_KIND_WELCOME, 0, 0, 0, 1024, 4}, 40, 0},
-		{{WEFT_KIND_WELCOME, 1, 0, 0, 1024, 0}, 40, 0},
-		{{WEFT_KIND_CONFIRM, 0, 0, 0, 0, 0}, 0, FROM_GUEST},
-		{{WEFT_KIND_CONFIRM, 0, 0, 0, 0, 0}, 1, 0},
-		{{WEFT_KIND_CONFIRM, 1, 0, 0, 0, 0}, 0, 0},
-		{{WEFT_KIND_CONFIRM, 0, 0, 0, 0, 1}, 0, 0},
+	    {{WEFT_KIND_ONEWAY, 1, 1, 0, 0, 0}, 0, BOTH},
+	    {{WEFT_KIND_ONEWAY, 4096, 0xffffffff, 7, 0, 0}, WEFT_PAYLOAD_MAX, BOTH},
+	    {{WEFT_KIND_ONEWAY, 1, 1, 0, 0, 0}, WEFT_PAYLOAD_MAX + 1, 0},
+	    {{WEFT_KIND_ONEWAY, 0, 1, 0, 0, 0}, 0, 0},
+	    {{WEFT_KIND_ONEWAY, 4097, 1, 0, 0, 0}, 0, 0},
+	    {{WEFT_KIND_ONEWAY, 1, 0, 0, 0, 0}, 0, 0},
+	    {{WEFT_KIND_ONEWAY, 1, 1, 0, 1, 0}, 0, 0},
+	    {{WEFT_KIND_ONEWAY, 1, 1, 0, 0, 1}, 0, 0},
+	    {{WEFT_KIND_REQUEST, 1, 1, 9, 0, 1}, 5, BOTH},
+	    {{WEFT_KIND_REQUEST, 1, 1, 9, 0, WEFT_TIMEOUT_MS_MAX}, 5, BOTH},
+	    {{WEFT_KIND_REQUEST, 1, 1, 9, 0, WEFT_TIMEOUT_MS_MAX + 1}, 5, 0},
+	    {{WEFT_KIND_REQUEST, 1, 1, 9, 0, 0}, 5, 0},
+	    {{WEFT_KIND_REQUEST, 1, 1, 9, 1, 1}, 5, 0},
+	    {{WEFT_KIND_REPLY, 1, 1, 9, 1, 0}, 5, BOTH},
+	    {{WEFT_KIND_REPLY, 1, 1, 9, 1, 7}, 0, BOTH},
+	    {{WEFT_KIND_REPLY, 1, 1, 9, 1, 7}, 1, 0},
+	    {{WEFT_KIND_REPLY, 1, 1, 9, 0, 0}, 5, 0},
+	    {{0, 1, 1, 0, 0, 0}, 0, 0},
+	    {{4, 1, 1, 0, 0, 0}, 0, 0},
+	    {{15, 1, 1, 0, 0, 0}, 0, 0},
+	    {{20, 0, 0, 0, 0, 0}, 0, 0},
+	    {{255, 0, 0, 0, 0, 0}, 0, 0},
+	    {{WEFT_KIND_VERDICT, 2, 5, 6, WEFT_V_OVER_RATE, 3}, WEFT_DETAIL_MAX, FROM_FABRIC},
+	    {{WEFT_KIND_VERDICT, 0, 0, 6, WEFT_V_RECORD_FORGED, 0}, 0, FROM_FABRIC},
+	    {{WEFT_KIND_VERDICT, 2, 5, 6, WEFT_V_OVER_RATE, 3}, WEFT_DETAIL_MAX + 1, 0},
+	    {{WEFT_KIND_VERDICT, 2, 5, 6, WEFT_V_PASSED, 3}, 0, 0},
+	    {{WEFT_KIND_VERDICT, 2, 5, 6, WEFT_VERDICT_MAX, 3}, 0, 0},
+	    {{WEFT_KIND_VERDICT, 4097, 5, 6, WEFT_V_OVER_RATE, 3}, 0, 0},
+	    {{WEFT_KIND_CREDIT, 0, 0, 0, 0, 0}, 16, FROM_FABRIC},
+	    {{WEFT_KIND_CREDIT, 0, 0, 0, 0, 0}, 12, 0},
+	    {{WEFT_KIND_CREDIT, 1, 0, 0, 0, 0}, 16, 0},
+	    {{WEFT_KIND_CREDIT, 0, 1, 0, 0, 0}, 16, 0},
+	    {{WEFT_KIND_CREDIT, 0, 0, 1, 0, 0}, 16, 0},
+	    {{WEFT_KIND_CREDIT, 0, 0, 0, 1, 0}, 16, 0},
+	    {{WEFT_KIND_CREDIT, 0, 0, 0, 0, 1}, 16, 0},
+	    {{WEFT_KIND_WELCOME, 0, 0, 0, WEFT_PAYLOAD_MAX, 3}, 40, FROM_FABRIC},
+	    {{WEFT_KIND_WELCOME, 0, 0, 0, 0, 3}, 40, 0},
+	    {{WEFT_KIND_WELCOME, 0, 0, 0, WEFT_PAYLOAD_MAX + 1, 3}, 40, 0},
+	    {{WEFT_KIND_WELCOME, 0, 0, 0, 1024, 4}, 40, 0},
+	    {{WEFT_KIND_WELCOME, 1, 0, 0, 1024, 0}, 40, 0},
+	    {{WEFT_KIND_CONFIRM, 0, 0, 0, 0, 0}, 0, FROM_GUEST},
+	    {{WEFT_KIND_CONFIRM, 0, 0, 0, 0, 0}, 1, 0},
+	    {{WEFT_KIND_CONFIRM, 1, 0, 0, 0, 0}, 0, 0},
+	    {{WEFT_KIND_CONFIRM, 0, 0, 0, 0, 1}, 0, 0},
 	};
 	uint8_t *b = calloc(1, WEFT_MESSAGE_HDR_LEN + WEFT_PAYLOAD_MAX + 1);
 
@@ -180,8 +181,8 @@ static void message_header_rules(void **state)
 static void message_header_bytes(void **state)
 {
 	const struct weft_message_hdr h = {WEFT_KIND_REQUEST, 0x0102, 0x03040506, 0x0708090a0b0c0d0eull, 0, 0x00010203};
-	static const uint8_t want[] = {2, 0, 2, 1, 6, 5, 4, 3, 0x0e, 0x0d, 0x0c, 0x0b, 0x0a, 9, 8, 7,
-				       0, 0, 0, 0, 3, 2, 1, 0};
+	static const uint8_t want[] = {2,    0, 2, 1, 6, 5, 4, 3, 0x0e, 0x0d, 0x0c, 0x0b,
+				       0x0a, 9, 8, 7, 0, 0, 0, 0, 3,	2,    1,    0};
 	uint8_t out[WEFT_MESSAGE_HDR_LEN];
 	struct weft_message_hdr back;
 
@@ -224,8 +225,8 @@ static void credit_entries(void **state)
 static void peer_entries(void **state)
 {
 	const struct weft_peer_entry e = {0x0102, 3, 99, 0x10203040, 0x11213141, 0x12223242};
-	static const uint8_t want[] = {2, 1, 3, 2, 0x40, 0x30, 0x20, 0x10, 0x41, 0x31, 0x21, 0x11, 0x42, 0x32, 0x22, 0x12,
-				       'd', 'b'};
+	static const uint8_t want[] = {2,    1,	   3,	 2,    0x40, 0x30, 0x20, 0x10, 0x41,
+				       0x31, 0x21, 0x11, 0x42, 0x32, 0x22, 0x12, 'd',  'b'};
 	uint8_t out[WEFT_PEER_ENTRY_LEN + WEFT_NAME_MAX];
 	char name[WEFT_NAME_MAX + 1];
 	struct weft_peer_entry back;
@@ -313,10 +314,9 @@ static int classify(const uint8_t *frame, size_t len, size_t *record_len)
 static void frame_header_bytes(void **state)
 {
 	static const uint8_t want[] = {
-		0x02, 0x57, 0x45, 0x46, 0x00, 0x00, 0x02, 0x57, 0x45, 0x46, 0x00, 0x03, 0x08, 0x00, /* Ethernet */
-		0x45, 0x00, 0x00, 0x80, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0x25, 0xbb,		/* IPv4 */
-		0x0a, 0x57, 0x00, 0x04, 0x0a, 0x57, 0x00, 0x01,					/* from, to */
-		0x57, 0x45, 0x57, 0x45, 0x00, 0x6c, 0x00, 0x00,					/* UDP */
+	    0x02, 0x57, 0x45, 0x46, 0x00, 0x00, 0x02, 0x57, 0x45, 0x46, 0x00, 0x03, 0x08, 0x00,
+	    0x45, 0x00, 0x00, 0x80, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0x25, 0xbb, 0x0a, 0x57,
+	    0x00, 0x04, 0x0a, 0x57, 0x00, 0x01, 0x57, 0x45, 0x57, 0x45, 0x00, 0x6c, 0x00, 0x00,
 	};
 	uint8_t frame[2048];
 	size_t record_len;
@@ -448,9 +448,9 @@ static void arp_make(uint8_t frame[60], uint32_t target)
 
 static void arp_is_answered(void **state)
 {
-	static const uint8_t want[42] = {
-		0x02, 0x57, 0x45, 0x46, 0, 3, 0x02, 0x57, 0x45, 0x46, 0, 0, 8, 6, 0, 1, 8, 0, 6, 4, 0, 2,
-		0x02, 0x57, 0x45, 0x46, 0, 0, 10, 87, 0, 1, 0x02, 0x57, 0x45, 0x46, 0, 3, 10, 87, 0, 4};
+	static const uint8_t want[42] = {0x02, 0x57, 0x45, 0x46, 0,    3,    0x02, 0x57, 0x45, 0x46, 0,	   0,	 8, 6,
+					 0,    1,    8,	   0,	 6,    4,    0,	   2,	 0x02, 0x57, 0x45, 0x46, 0, 0,
+					 10,   87,   0,	   1,	 0x02, 0x57, 0x45, 0x46, 0,    3,    10,   87,	 0, 4};
 	uint8_t frame[60], out[60];
 	size_t record_len;
 
@@ -508,25 +508,25 @@ static void arp_is_not_answered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses),
-		cmocka_unit_test(subjects_are_fnv1a),
-		cmocka_unit_test(names),
-		cmocka_unit_test(prologue),
-		cmocka_unit_test(record_header_bytes),
-		cmocka_unit_test(record_header_rules),
-		cmocka_unit_test(message_header_rules),
-		cmocka_unit_test(message_header_bytes),
-		cmocka_unit_test(credit_entries),
-		cmocka_unit_test(peer_entries),
-		cmocka_unit_test(costs),
-		cmocka_unit_test(frame_header_bytes),
-		cmocka_unit_test(records_of_every_length),
-		cmocka_unit_test(truncated_frames_are_short),
-		cmocka_unit_test(changed_headers),
-		cmocka_unit_test(padding_is_only_up_to_the_minimum),
-		cmocka_unit_test(foreign_frames),
-		cmocka_unit_test(arp_is_answered),
-		cmocka_unit_test(arp_is_not_answered),
+	    cmocka_unit_test(addresses),
+	    cmocka_unit_test(subjects_are_fnv1a),
+	    cmocka_unit_test(names),
+	    cmocka_unit_test(prologue),
+	    cmocka_unit_test(record_header_bytes),
+	    cmocka_unit_test(record_header_rules),
+	    cmocka_unit_test(message_header_rules),
+	    cmocka_unit_test(message_header_bytes),
+	    cmocka_unit_test(credit_entries),
+	    cmocka_unit_test(peer_entries),
+	    cmocka_unit_test(costs),
+	    cmocka_unit_test(frame_header_bytes),
+	    cmocka_unit_test(records_of_every_length),
+	    cmocka_unit_test(truncated_frames_are_short),
+	    cmocka_unit_test(changed_headers),
+	    cmocka_unit_test(padding_is_only_up_to_the_minimum),
+	    cmocka_unit_test(foreign_frames),
+	    cmocka_unit_test(arp_is_answered),
+	    cmocka_unit_test(arp_is_not_answered),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

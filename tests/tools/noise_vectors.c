@@ -43,7 +43,8 @@ int main(int argc, char **argv)
 
 		count[r]++;
 		if (as_json)
-			json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", name, "result", words[r], "why", why));
+			json_array_append_new(
+			    list, json_pack("{s:s, s:s, s:s}", "name", name, "result", words[r], "why", why));
 		else
 			printf("%s %s%s%s\n", words[r], name, why[0] ? ": " : "", why);
 	}

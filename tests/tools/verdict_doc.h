@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Writes docs/verdicts.md from the one list of verdicts. Shared by the tool verdict_doc and by the test that the file in
- * the tree is current. */
+/* Writes docs/verdicts.md from the one list of verdicts. Shared by the tool verdict_doc and by the test that the file
+ * in the tree is current. */
 #ifndef TESTS_VERDICT_DOC_H
 #define TESTS_VERDICT_DOC_H
 
@@ -36,7 +36,8 @@ static inline void verdict_doc_write(FILE *f)
 	const char *stage = "";
 
 	fputs("# Verdicts\n\n"
-	      "Every message gets exactly one. The number is the wire and audit code and is never used again for another\n"
+	      "Every message gets exactly one. The number is the wire and audit code and is never used again for "
+	      "another\n"
 	      "meaning; the name is also the counter's name in `weft stats`. This file is made by `make docs` from\n"
 	      "`guest-lib/verdict.h`; change it there.\n",
 	      f);
