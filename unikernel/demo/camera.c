@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The demo's camera, taken over: it goes on sending events and pictures to the hub, so that nobody notices, and between
- * them works through the list of attempts (camera/attempts.c). Each attempt is announced on the console with the verdict
- * that it must get and how the fabric's decision on it can be found; what came of it is for others to check:
+/* The demo's camera, taken over: it goes on sending events and pictures to the hub, so that nobody notices, and
+ * between them works through the list of attempts (camera/attempts.c). Each attempt is announced on the console with
+ * the verdict that it must get and how the fabric's decision on it can be found; what came of it is for others to check:
  *
  *   attempt 11 unknown-field expect=schema_unknown_field names=19 find=id:23 | event with a field that no schema has
- *   told 11 unknown-field schema_unknown_field rule=6 #19
- *   done attempts=43 events=30 frames=24 pages=3 ...
+ *   told 11 unknown-field schema_unknown_field rule=14 #19
+ *   done attempts=45 events=39 events_refused=15 ...
  * find is id:N, ids:FIRST-LAST,at_least:N, port:N (source port), frame (by the protocol's name) or next (the next
  * decision with that verdict and no message number).
  *
@@ -78,7 +78,8 @@ int camera_event(struct camera *c, const void *thumbnail, size_t len, uint32_t a
 	return send_noted(c, "demo.Event", &e.base, attempt, CAMERA_EVENT, &c->events, id);
 }
 
-int camera_frame(struct camera *c, const void *pixels, uint32_t width, uint32_t height, uint32_t attempt, uint32_t *id)
+int camera_frame(struct camera *c, const void *pixels, uint32_t width, uint32_t height, uint32_t attempt,
+		 uint32_t *id)
 {
 	Demo__Frame f = DEMO__FRAME__INIT;
 

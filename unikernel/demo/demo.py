@@ -29,12 +29,14 @@ class Screen:
     """Lines that stay, and on a terminal a footer below them that is drawn again in place, in one write."""
 
     def __init__(self, plain):
-        self.live = not plain and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        # Narrower, and the footer's lines would wrap: then lines only.
+        self.live = (not plain and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and
+                     shutil.get_terminal_size().columns >= 60)
         self.colour = self.live and not os.environ.get("NO_COLOR")
-        self.footer_lines = 0
+        self.footer = []
 
     def width(self):
-        return max(60, min(shutil.get_terminal_size((118, 24)).columns, 160))
+        return max(40, min(shutil.get_terminal_size((118, 24)).columns, 160))
 
     def paint(self, colour, text):
         codes = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "dim": 2, "bold": 1}
@@ -43,24 +45,24 @@ class Screen:
     def show(self, lines=(), footer=()):
         """lines and footer are lists of (colour or None, text)."""
         width = self.width()
-        out = []
-        if self.live and self.footer_lines:
-            out.append(f"\x1b[{self.footer_lines}A\r\x1b[J")
-        for colour, text in lines:
-            out.append(self.line(colour, text, width if self.live else 10000))
-        self.footer_lines = 0
-        if self.live:
-            for colour, text in footer:
-                out.append(self.line(colour, text, width))
-                self.footer_lines += 1
-        if out:
-            sys.stdout.write("".join(out))
-            sys.stdout.flush()
+        if not self.live:
+            footer = []
+        if not lines and list(footer) == self.footer:
+            return
+        clear = "\x1b[K" if self.live else ""
+        out = [f"\x1b[{len(self.footer)}A\r"] if self.footer else []
+        out += [self.line(colour, text, width if self.live else 10000, clear) for colour, text in lines]
+        out += [self.line(colour, text, width, clear) for colour, text in footer]
+        if self.footer:
+            out.append("\x1b[J")
+        self.footer = list(footer)
+        sys.stdout.write("".join(out))
+        sys.stdout.flush()
 
-    def line(self, colour, text, width):
+    def line(self, colour, text, width, clear):
         if len(text) >= width:
             text = text[: width - 2] + "…"
-        return (self.paint(colour, text) if colour else text) + "\n"
+        return (self.paint(colour, text) if colour else text) + clear + "\n"
 
 
 class Follower:
@@ -344,7 +346,7 @@ class Demo:
             if a.problem:
                 wrong.append(f"attempt {a.number} ({a.text}): expected {a.expect}, but {a.problem}")
         if early:
-            self.screen.show([("yellow", f"  {early} messages came before their receiver was up; they were sent again")])
+            self.screen.show([("yellow", f"  {early} messages came before their receiver was up and were sent again")])
 
         def equal(what, a, b):
             if a != b or a < 0:

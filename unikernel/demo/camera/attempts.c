@@ -358,8 +358,9 @@ static int make_tcp_http(struct camera *c, const struct attempt *a, struct shot 
 #define HTTP_HEAD "Host: hub.local\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\r\n"
 #define HTTP_SQL "GET /items?id=1'%20UNION%20SELECT%20name,password%20FROM%20users--%20 HTTP/1.1\r\n" HTTP_HEAD
 
-#define DNS_QUERY 0x1d, 0x0f, 0x01, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 3, 'w', 'w', 'w', 7, 'e', 'x', \
-	'a', 'm', 'p', 'l', 'e', 3, 'c', 'o', 'm', 0, 0, 1, 0, 1
+#define DNS_QUERY \
+	0x1d, 0x0f, 0x01, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 3, 'w', 'w', 'w', 7, 'e', 'x', 'a', \
+	'm', 'p', 'l', 'e', 3, 'c', 'o', 'm', 0, 0, 1, 0, 1
 
 /* A TLS 1.2 ClientHello: record, handshake, version, random, no session id, three suites, one compression method, and
  * as extensions server_name "c2.example" and supported_groups x25519 (RFC 5246, 6066, 8422). */
@@ -403,7 +404,8 @@ const struct attempt camera_attempts[] = {
 	  EVENT(0x08, 0x01, 0x1a, 0x0a, 'd', 'o') },
 	{ "bad-utf8", WEFT_V_SCHEMA_UTF8, "note", "event with a text that is not UTF-8",
 	  EVENT(0x08, 0x01, 0x1a, 0x02, 0xc3, 0x28) },
-	{ "bad-enum", WEFT_V_SCHEMA_ENUM, "kind", "event of kind 9, of which there are four", EVENT(0x08, 0x01, 0x10, 0x09) },
+	{ "bad-enum", WEFT_V_SCHEMA_ENUM, "kind", "event of kind 9, of which there are four",
+	  EVENT(0x08, 0x01, 0x10, 0x09) },
 	{ "two-places", WEFT_V_SCHEMA_ONEOF, "", "event at two places of a oneof",
 	  EVENT(0x22, 0x04, 0x08, 0x01, 0x10, 0x02, 0x2a, 0x04, 'h', 'a', 'l', 'l') },
 	{ "field-zero", WEFT_V_SCHEMA_TAG, "", "event with field number zero", EVENT(0x08, 0x01, 0x00, 0x01) },
