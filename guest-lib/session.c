@@ -14,7 +14,7 @@
 #define NOISE_OFFSET  (WEFT_RECORD_HDR_LEN + 4u) /* and the Noise message */
 #define DATA_OVERHEAD (WEFT_RECORD_HDR_LEN + WEFT_TAG_LEN)
 
-_Static_assert(NOISE_OFFSET + WEFT_HANDSHAKE_LEN == WEFT_HANDSHAKE_RECORD_LEN, "handshake record");
+_Static_assert(NOISE_OFFSET + WEFT_HANDSHAKE_LEN == 68u, "handshake record");
 
 static int start(struct weft_noise *ns, const struct weft_identity *id, uint8_t suite, int initiator, uint64_t epoch)
 {
