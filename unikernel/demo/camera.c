@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The demo's camera, taken over: it goes on sending events and pictures to the hub, so that nobody notices, and
  * between them works through the list of attempts (camera/attempts.c). Each attempt is announced on the console with
- * the verdict that it must get and how the fabric's decision on it can be found; what came of it is for others to check:
+ * the verdict that it must get and how the fabric's decision on it can be found; what came of it is for others to
+ * check:
  *
  *   attempt 11 unknown-field expect=schema_unknown_field names=19 find=id:23 | event with a field that no schema has
  *   told 11 unknown-field schema_unknown_field rule=14 #19
@@ -20,12 +21,12 @@
 #include "unikernel/demo/camera/forge.h"
 #include "unikernel/demo/config.h"
 
-#define EVENT_EVERY 4u   /* ticks; the ticks between belong to attempts */
+#define EVENT_EVERY 4u /* ticks; the ticks between belong to attempts */
 #define FRAME_EVERY 14u
-#define PAGE_EVERY 22u
-#define AFTER_TICKS 20u  /* good messages after the last attempt: the camera still works */
-#define TRIES_MAX 200u   /* ticks that one attempt may say "not now" */
-#define SETTLE_NS 1000000000ull
+#define PAGE_EVERY  22u
+#define AFTER_TICKS 20u	 /* good messages after the last attempt: the camera still works */
+#define TRIES_MAX   200u /* ticks that one attempt may say "not now" */
+#define SETTLE_NS   1000000000ull
 #define MESSAGE_MAX 4096u
 
 #define SENT_SLOTS (sizeof(((struct camera *)0)->sent) / sizeof(((struct camera *)0)->sent[0]))
@@ -78,8 +79,7 @@ int camera_event(struct camera *c, const void *thumbnail, size_t len, uint32_t a
 	return send_noted(c, "demo.Event", &e.base, attempt, CAMERA_EVENT, &c->events, id);
 }
 
-int camera_frame(struct camera *c, const void *pixels, uint32_t width, uint32_t height, uint32_t attempt,
-		 uint32_t *id)
+int camera_frame(struct camera *c, const void *pixels, uint32_t width, uint32_t height, uint32_t attempt, uint32_t *id)
 {
 	Demo__Frame f = DEMO__FRAME__INIT;
 
@@ -128,7 +128,7 @@ static int work(struct camera *c)
 
 static void announce(const struct attempt *a, uint32_t number, const struct shot *s)
 {
-#define HEAD "attempt %u %s expect=%s names=%s find="
+#define HEAD	  "attempt %u %s expect=%s names=%s find="
 #define HEAD_ARGS number, a->name, weft_verdict_name(a->verdict), a->names
 	switch (s->find) {
 	case SHOT_NEXT:
@@ -154,7 +154,7 @@ static void announce(const struct attempt *a, uint32_t number, const struct shot
 static void attempt_next(struct camera *c)
 {
 	const struct attempt *a = &camera_attempts[c->attempt];
-	struct shot s = { .find = SHOT_NEXT };
+	struct shot s = {.find = SHOT_NEXT};
 	int err = a->make(c, a, &s);
 
 	forge_flush(c);
@@ -179,9 +179,9 @@ static void on_done(struct weft *w, void *arg)
 
 	weft_counters(w, &n);
 	svc_log("done attempts=%u events=%llu events_refused=%llu frames=%llu frames_refused=%llu pages=%llu "
-		"pages_refused=%llu told=%llu lost=%llu sessions=%llu", c->made, (unsigned long long)c->events,
-		(unsigned long long)c->events_refused, (unsigned long long)c->frames,
-		(unsigned long long)c->frames_refused, (unsigned long long)c->pages,
+		"pages_refused=%llu told=%llu lost=%llu sessions=%llu",
+		c->made, (unsigned long long)c->events, (unsigned long long)c->events_refused,
+		(unsigned long long)c->frames, (unsigned long long)c->frames_refused, (unsigned long long)c->pages,
 		(unsigned long long)c->pages_refused, (unsigned long long)c->told, (unsigned long long)n.lost,
 		(unsigned long long)n.handshakes);
 }

@@ -15,29 +15,29 @@
 #include "unikernel/service.h"
 
 #define ACT_TIMEOUT_NS 1000000000ull
-#define ACT_AGAIN_NS 200000000ull
-#define TOTAL_NS 500000000ull /* how often totals are looked at for the console */
+#define ACT_AGAIN_NS   200000000ull
+#define TOTAL_NS       500000000ull /* how often totals are looked at for the console */
 
 struct totals {
-	uint64_t readings;  /* taken, in order */
-	uint64_t first;     /* the first one's number */
-	uint64_t ignored;   /* out of order: behind or ahead of the next one */
-	uint64_t asked;     /* orders given to the valve */
-	uint64_t acted;     /* orders that the valve has confirmed */
-	uint64_t failed;    /* attempts at an order that got no good answer */
+	uint64_t readings;		/* taken, in order */
+	uint64_t first;			/* the first one's number */
+	uint64_t ignored;		/* out of order: behind or ahead of the next one */
+	uint64_t asked;			/* orders given to the valve */
+	uint64_t acted;			/* orders that the valve has confirmed */
+	uint64_t failed;		/* attempts at an order that got no good answer */
 	uint64_t events, frames, pages; /* from the camera */
-	uint64_t bad;       /* payloads that did not decode, which the fabric ought to have kept away */
-	uint64_t last;      /* 1 once the meter's last reading was taken */
+	uint64_t bad;			/* payloads that did not decode, which the fabric ought to have kept away */
+	uint64_t last;			/* 1 once the meter's last reading was taken */
 };
 
 struct hub {
 	struct totals now, shown;
-	uint64_t next;                 /* number of the reading that is due; 0: any */
-	int32_t open_at, close_at;     /* kPa */
-	Demo__Position wanted;         /* where the valve shall be */
-	Demo__Position ordered;        /* what the open or last order says */
-	uint32_t order;                /* its number */
-	uint8_t open;                  /* an order waits for its answer or for another attempt */
+	uint64_t next;		   /* number of the reading that is due; 0: any */
+	int32_t open_at, close_at; /* kPa */
+	Demo__Position wanted;	   /* where the valve shall be */
+	Demo__Position ordered;	   /* what the open or last order says */
+	uint32_t order;		   /* its number */
+	uint8_t open;		   /* an order waits for its answer or for another attempt */
 };
 
 static void act(struct weft *w, struct hub *h);
@@ -90,9 +90,10 @@ static void act(struct weft *w, struct hub *h)
 	q.order = h->order;
 	q.position = h->ordered;
 	q.reason = h->ordered == DEMO__POSITION__POSITION_OPEN ? reason : relief;
-	err = demo__act_request__get_packed_size(&q) <= sizeof(buf) ?
-		      weft_request(w, "valve", "demo.Valve/Act", buf, demo__act_request__pack(&q, buf), ACT_TIMEOUT_NS,
-				   on_acted, h, NULL) : -EMSGSIZE;
+	err = demo__act_request__get_packed_size(&q) <= sizeof(buf)
+		  ? weft_request(w, "valve", "demo.Valve/Act", buf, demo__act_request__pack(&q, buf), ACT_TIMEOUT_NS,
+				 on_acted, h, NULL)
+		  : -EMSGSIZE;
 	if (err && weft_timer(w, ACT_AGAIN_NS, on_again, h))
 		svc_log("no timer left: order %u stays open", h->order);
 }

@@ -14,28 +14,29 @@
 #include "unikernel/demo/config.h"
 #include "unikernel/service.h"
 
-#define PRESSURE_LOW 300  /* kPa, the wave's ends */
+#define PRESSURE_LOW  300 /* kPa, the wave's ends */
 #define PRESSURE_HIGH 700
-#define WAVE_STEPS 20u    /* readings from one end to the other */
-#define SENT_MAX 256u     /* sent readings whose numbers are remembered; a power of two */
-#define AGAIN_NS 100000000ull
+#define WAVE_STEPS    20u  /* readings from one end to the other */
+#define WAVE_PERIOD   40u  /* and back */
+#define SENT_MAX      256u /* sent readings whose numbers are remembered; a power of two */
+#define AGAIN_NS      100000000ull
 
 struct meter {
-	uint64_t next;        /* the reading to send next, from 1 */
-	uint64_t total;       /* readings to send */
+	uint64_t next;	/* the reading to send next, from 1 */
+	uint64_t total; /* readings to send */
 	uint64_t interval_ns;
-	uint64_t refused;     /* readings that the fabric did not take */
+	uint64_t refused; /* readings that the fabric did not take */
 	uint8_t done;
 	struct {
-		uint32_t id;  /* message number, 0: none */
+		uint32_t id; /* message number, 0: none */
 		uint64_t seq;
 	} sent[SENT_MAX];
 };
 
 static int32_t pressure(uint64_t seq)
 {
-	uint32_t at = (uint32_t)((seq - 1) % (2u * WAVE_STEPS));
-	uint32_t up = at < WAVE_STEPS ? at : 2u * WAVE_STEPS - at;
+	uint32_t at = (uint32_t)((seq - 1) % WAVE_PERIOD);
+	uint32_t up = at < WAVE_STEPS ? at : WAVE_PERIOD - at;
 
 	return PRESSURE_LOW + (int32_t)(up * (PRESSURE_HIGH - PRESSURE_LOW) / WAVE_STEPS);
 }

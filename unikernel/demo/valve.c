@@ -14,9 +14,9 @@
 
 struct valve {
 	Demo__Position position;
-	uint32_t order;    /* the last that was carried out */
-	uint32_t acts;     /* movements */
-	uint32_t repeats;  /* orders that came again */
+	uint32_t order;	  /* the last that was carried out */
+	uint32_t acts;	  /* movements */
+	uint32_t repeats; /* orders that came again */
 	uint32_t bad;
 };
 
@@ -50,8 +50,9 @@ static void on_act(struct weft *w, const struct weft_message *m, void *arg)
 	a.order = v->order;
 	a.position = v->position;
 	a.acts = v->acts;
-	err = demo__act_reply__get_packed_size(&a) <= sizeof(buf) ?
-		      weft_reply(w, m->port, m->id, m->subject, 0, buf, demo__act_reply__pack(&a, buf)) : -EMSGSIZE;
+	err = demo__act_reply__get_packed_size(&a) <= sizeof(buf)
+		  ? weft_reply(w, m->port, m->id, m->subject, 0, buf, demo__act_reply__pack(&a, buf))
+		  : -EMSGSIZE;
 	svc_log("total acts=%u repeats=%u bad=%u position=%s", v->acts, v->repeats, v->bad, position_name(v->position));
 out:
 	/* The hub asks again when no answer comes, so a full ring costs time and nothing else. */

@@ -80,8 +80,8 @@ static int seal_and_queue(struct camera *c, const struct weft_message_hdr *h, ui
 
 static struct weft_message_hdr oneway(struct camera *c, uint16_t peer, const char *type)
 {
-	return (struct weft_message_hdr){ .kind = WEFT_KIND_ONEWAY, .peer = peer, .id = weft_endpoint_next_id(c->w),
-					  .subject = weft_subject(type) };
+	return (struct weft_message_hdr){
+	    .kind = WEFT_KIND_ONEWAY, .peer = peer, .id = weft_endpoint_next_id(c->w), .subject = weft_subject(type)};
 }
 
 /* The library knows no way to the valve, so the request is sealed by hand. */
@@ -138,7 +138,7 @@ static int make_verdict(struct camera *c, const struct attempt *a, struct shot *
 
 static int make_flood(struct camera *c, const struct attempt *a, struct shot *s)
 {
-	static const uint8_t pixels[32] = { 200, 201, 203, 206, 210, 215, 221, 228 };
+	static const uint8_t pixels[32] = {200, 201, 203, 206, 210, 215, 221, 228};
 
 	(void)a;
 	if (!c->flood_left) {
@@ -166,7 +166,9 @@ static int make_flood(struct camera *c, const struct attempt *a, struct shot *s)
 /* Pictures that are each allowed but together more than the window holds, all in the ring at once. */
 static int make_overrun(struct camera *c, const struct attempt *a, struct shot *s)
 {
-	static const struct { uint32_t width, height, n; } huge = { 250, 200, 3 };
+	static const struct {
+		uint32_t width, height, n;
+	} huge = {250, 200, 3};
 	uint8_t *payload = c->record + WEFT_RECORD_HDR_LEN + WEFT_MESSAGE_HDR_LEN;
 	uint32_t pixels = huge.width * huge.height, len = 0;
 	struct weft_message_hdr h = oneway(c, HUB(c), a->type);
@@ -177,7 +179,7 @@ static int make_overrun(struct camera *c, const struct attempt *a, struct shot *
 		int err;
 
 		/* Sealing is in place, so the payload is written anew for each. */
-		static const uint8_t head[] = { 0x08, 0x01, 0x10, 250, 0x01, 0x18, 200, 0x01, 0x22, 0xd0, 0x86, 0x03 };
+		static const uint8_t head[] = {0x08, 0x01, 0x10, 250, 0x01, 0x18, 200, 0x01, 0x22, 0xd0, 0x86, 0x03};
 
 		memcpy(payload, head, sizeof(head));
 		memset(payload + sizeof(head), 128, pixels);
@@ -205,7 +207,7 @@ static int make_overrun(struct camera *c, const struct attempt *a, struct shot *
 /* A proper event, and then the very same record again. */
 static int make_replay(struct camera *c, const struct attempt *a, struct shot *s)
 {
-	static uint8_t const event[] = { 0x08, 0x01, 0x10, 0x01, 0x1a, 4, 'd', 'o', 'o', 'r' };
+	static uint8_t const event[] = {0x08, 0x01, 0x10, 0x01, 0x1a, 4, 'd', 'o', 'o', 'r'};
 	struct weft_message_hdr h = oneway(c, HUB(c), a->type);
 	size_t n = forge_seal(c, c->record, &h, 0, event, sizeof(event));
 	int err = n ? forge_record(c, c->record, n) : -EAGAIN;
@@ -253,8 +255,8 @@ static int make_handshake(struct camera *c, const struct attempt *a, struct shot
 /* Frames under another's name. */
 static int make_false_mac(struct camera *c, const struct attempt *a, struct shot *s)
 {
-	struct forge_path path = { .from = HUB(c), .to = c->valve_port, .src_l4 = WEFT_UDP_PORT,
-				   .dst_l4 = WEFT_UDP_PORT };
+	struct forge_path path = {
+	    .from = HUB(c), .to = c->valve_port, .src_l4 = WEFT_UDP_PORT, .dst_l4 = WEFT_UDP_PORT};
 
 	s->find = SHOT_NEXT;
 	return forge_udp(c, &path, 0, a->bytes, a->len);
@@ -262,7 +264,7 @@ static int make_false_mac(struct camera *c, const struct attempt *a, struct shot
 
 static int make_false_ip(struct camera *c, const struct attempt *a, struct shot *s)
 {
-	uint8_t frame[WEFT_FRAME_MIN] = { 0 };
+	uint8_t frame[WEFT_FRAME_MIN] = {0};
 
 	(void)a;
 	weft_frame_hdr_put(frame, HUB(c), WEFT_FABRIC_PORT, WEFT_RECORD_HDR_LEN);
@@ -300,7 +302,7 @@ static struct forge_path flow(struct camera *c, struct shot *s, uint16_t to, uin
 {
 	s->find = SHOT_PORT;
 	s->port = (uint16_t)(40001u + c->attempt);
-	return (struct forge_path){ .from = OWN(c), .to = to, .src_l4 = s->port, .dst_l4 = dst_l4 };
+	return (struct forge_path){.from = OWN(c), .to = to, .src_l4 = s->port, .dst_l4 = dst_l4};
 }
 
 static int make_arp(struct camera *c, const struct attempt *a, struct shot *s)
@@ -312,7 +314,7 @@ static int make_arp(struct camera *c, const struct attempt *a, struct shot *s)
 
 static int make_ping(struct camera *c, const struct attempt *a, struct shot *s)
 {
-	struct forge_path path = { .from = OWN(c), .to = c->valve_port };
+	struct forge_path path = {.from = OWN(c), .to = c->valve_port};
 
 	(void)a;
 	s->find = SHOT_FRAME;
@@ -348,6 +350,8 @@ static int make_tcp_http(struct camera *c, const struct attempt *a, struct shot 
 	return forge_tcp(c, &path, FORGE_PSH, a->bytes, a->len);
 }
 
+/* Tables: laid out by hand. */
+/* clang-format off */
 #define BYTES(...) (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
 #define TEXT(s) (s), sizeof(s) - 1
 #define CHAIN(...) (const struct virtq_desc[]){ __VA_ARGS__ }, sizeof((const struct virtq_desc[]){ __VA_ARGS__ })
@@ -463,5 +467,6 @@ const struct attempt camera_attempts[] = {
 	{ "ring-outside", WEFT_V_RING_ADDRESS, "", "a buffer far outside the guest's memory", make_chain, "",
 	  CHAIN({ .addr = 0x7fff00000000u, .len = 64 }) },
 };
+/* clang-format on */
 
 const uint32_t camera_attempts_count = sizeof(camera_attempts) / sizeof(camera_attempts[0]);

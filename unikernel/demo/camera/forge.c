@@ -5,14 +5,14 @@
 #include <errno.h>
 #include <string.h>
 
-#define ETH_LEN 14u
-#define IP_LEN 20u
-#define UDP_LEN 8u
-#define TCP_LEN 20u
-#define ICMP_LEN 8u
+#define ETH_LEN	   14u
+#define IP_LEN	   20u
+#define UDP_LEN	   8u
+#define TCP_LEN	   20u
+#define ICMP_LEN   8u
 #define PROTO_ICMP 1u
-#define PROTO_TCP 6u
-#define PROTO_UDP 17u
+#define PROTO_TCP  6u
+#define PROTO_UDP  17u
 
 static void put16(uint8_t *p, uint32_t v)
 {
@@ -176,17 +176,17 @@ int forge_ping(struct camera *c, const struct forge_path *path)
 int forge_arp(struct camera *c, uint32_t wanted_ip)
 {
 	uint16_t own = weft_endpoint_identity(c->w)->port;
-	uint8_t frame[WEFT_FRAME_MIN] = { 0 };
+	uint8_t frame[WEFT_FRAME_MIN] = {0};
 	uint8_t *h = frame + ETH_LEN;
 
 	memset(frame, 0xff, 6);
 	weft_mac(frame + 6, own);
 	put16(frame + 12, 0x0806);
-	put16(h, 1);          /* Ethernet */
+	put16(h, 1);	      /* Ethernet */
 	put16(h + 2, 0x0800); /* IPv4 */
 	h[4] = 6;
 	h[5] = 4;
-	put16(h + 6, 1);      /* request */
+	put16(h + 6, 1); /* request */
 	weft_mac(h + 8, own);
 	put32(h + 14, weft_ipv4(own));
 	put32(h + 24, wanted_ip);
