@@ -10,7 +10,7 @@
 
 #define RESET_EVERY_NS 100000000ull
 
-#define VIRTIO_HDR_LEN ((uint32_t)sizeof(struct virtio_net_hdr))
+#define VIRTIO_HDR_LEN ((uint32_t)sizeof(struct virtq_net_hdr))
 #define RECORD_AT (VIRTIO_HDR_LEN + WEFT_FRAME_HDR_LEN)
 
 void fab_session_clear(struct fab_session *s)
