@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The schema compiler: what protoc writes is accepted and found again; each way in which a hostile descriptor set can
+ * lie is refused, with a text that names it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <google/protobuf/descriptor.pb-c.h>
+
+#include "schemas/set.h"
+#include "tests/schemas/fdset.h"
+
+typedef Google__Protobuf__FileDescriptorSet fds_t;
+typedef Google__Protobuf__FileDescriptorProto file_t;
+typedef Google__Protobuf__DescriptorProto msg_t;
+typedef Google__Protobuf__FieldDescriptorProto field_t;
+
+static uint8_t *base;
+static size_t base_len;
+
+/* Everything that a mutated set points to is freed at once, whatever the mutation did to it. */
+struct arena {
+	uint8_t *at;
+	size_t used;
+};
+#define ARENA_BYTES (4u << 20)
+
+static void *arena_alloc(void *context, size_t size)
+{
+	struct arena *a = context;
+	void *p = a->at + a->used;
+
+	a->used += (size + 15) & ~(size_t)15;
+	assert_true(a->used <= ARENA_BYTES);
+	return p;
+}
+
+static void arena_free(void *context, void *p)
+{
+	(void)context;
+	(void)p;
+}
+
+static int start(void **state)
+{
+	(void)state;
+	base = fdset_make("strict.proto old.proto later.proto", &base_len);
+	return base ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	free(base);
+	return 0;
+}
+
+static msg_t *msg_of(fds_t *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_file; i++)
+		for (size_t k = 0; k < s->file[i]->n_message_type; k++)
+			if (strcmp(s->file[i]->message_type[k]->name, name) == 0)
+				return s->file[i]->message_type[k];
+	fail_msg("no message %s", name);
+	return NULL;
+}
+
+static field_t *field_of(fds_t *s, const char *msg, const char *name)
+{
+	msg_t *m = msg_of(s, msg);
+
+	for (size_t i = 0; i < m->n_field; i++)
+		if (strcmp(m->field[i]->name, name) == 0)
+			return m->field[i];
+	fail_msg("no field %s.%s", msg, name);
+	return NULL;
+}
+
+static file_t *file_of(fds_t *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_file; i++)
+		if (strcmp(s->file[i]->name, name) == 0)
+			return s->file[i];
+	fail_msg("no file %s", name);
+	return NULL;
+}
+
+/* A string that outlives the function that names it. */
+#define STR(text) ({ static char kept_[] = text; kept_; })
+#define TYPE(t) GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_##t
+#define LABEL(l) GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_##l
+
+static char long_name[SCH_NAME_MAX + 2];
+static char text_name[] = "text", gone_name[] = "gone.proto";
+static char *one_name[] = { text_name };
+static Google__Protobuf__DescriptorProto__ReservedRange reserved;
+static Google__Protobuf__DescriptorProto__ReservedRange *reserved_list[] = { &reserved };
+
+static void reserve(fds_t *s, int32_t from, int32_t to)
+{
+	google__protobuf__descriptor_proto__reserved_range__init(&reserved);
+	reserved.has_start = reserved.has_end = 1;
+	reserved.start = from;
+	reserved.end = to;
+	msg_of(s, "Inner")->reserved_range = reserved_list;
+	msg_of(s, "Inner")->n_reserved_range = 1;
+}
+
+static void m_no_file_name(fds_t *s) { s->file[0]->name = NULL; }
+static void m_file_twice(fds_t *s) { s->file[1]->name = s->file[0]->name; }
+static void m_no_import(fds_t *s)
+{
+	static char *names[] = { gone_name };
+
+	s->file[0]->dependency = names;
+	s->file[0]->n_dependency = 1;
+}
+static void m_editions(fds_t *s) { s->file[0]->syntax = STR("editions"); s->file[0]->n_service = 0; }
+static void m_package(fds_t *s) { s->file[0]->package = STR("a..b"); }
+static void m_package_dot(fds_t *s) { s->file[0]->package = STR("a."); }
+static void m_message_name(fds_t *s) { msg_of(s, "All")->name = STR("A l"); }
+static void m_message_long(fds_t *s)
+{
+	memset(long_name, 'x', sizeof long_name - 1);
+	msg_of(s, "Inner")->name = long_name;
+}
+static void m_message_twice(fds_t *s) { msg_of(s, "All")->name = STR("Inner"); }
+static void m_enum_name_taken(fds_t *s) { file_of(s, "strict.proto")->enum_type[0]->name = STR("Inner"); }
+static void m_number_zero(fds_t *s) { field_of(s, "Inner", "a")->number = 0; }
+static void m_number_negative(fds_t *s) { field_of(s, "Inner", "a")->number = -1; }
+static void m_number_none(fds_t *s) { field_of(s, "Inner", "a")->has_number = 0; }
+static void m_number_big(fds_t *s) { field_of(s, "Inner", "a")->number = 536870912; }
+static void m_number_own(fds_t *s) { field_of(s, "Inner", "a")->number = 19500; }
+static void m_number_twice(fds_t *s) { field_of(s, "Inner", "a")->number = 2; }
+static void m_number_reserved(fds_t *s) { reserve(s, 1, 2); }
+static void m_range_empty(fds_t *s) { reserve(s, 9, 9); }
+static void m_range_overlap(fds_t *s)
+{
+	reserve(s, 120, 130);
+	msg_of(s, "Holder")->reserved_range = reserved_list;
+	msg_of(s, "Holder")->n_reserved_range = 1;
+	msg_of(s, "Inner")->n_reserved_range = 0;
+}
+static void m_name_reserved(fds_t *s)
+{
+	msg_of(s, "All")->reserved_name = one_name;
+	msg_of(s, "All")->n_reserved_name = 1;
+}
+static void m_name_twice(fds_t *s) { field_of(s, "Inner", "a")->name = STR("s"); }
+static void m_name_bad(fds_t *s) { field_of(s, "Inner", "a")->name = STR("1a"); }
+static void m_name_none(fds_t *s) { field_of(s, "Inner", "a")->name = NULL; }
+static void m_type_none(fds_t *s) { field_of(s, "Inner", "a")->has_type = 0; }
+static void m_type_big(fds_t *s) { field_of(s, "Inner", "a")->type = (Google__Protobuf__FieldDescriptorProto__Type)19; }
+static void m_type_gone(fds_t *s) { field_of(s, "Inner", "next")->type_name = STR(".strict.Gone"); }
+static void m_type_undotted(fds_t *s) { field_of(s, "Inner", "next")->type_name = STR("strict.Inner"); }
+static void m_type_kind(fds_t *s) { field_of(s, "Inner", "next")->type_name = STR(".strict.Color"); }
+static void m_type_scalar(fds_t *s) { field_of(s, "Inner", "a")->type_name = STR(".strict.Inner"); }
+static void m_label_none(fds_t *s) { field_of(s, "Inner", "a")->has_label = 0; }
+static void m_required3(fds_t *s) { field_of(s, "Inner", "a")->label = LABEL(REQUIRED); }
+static void m_group3(fds_t *s) { field_of(s, "Inner", "next")->type = TYPE(GROUP); }
+static void m_extendee(fds_t *s) { field_of(s, "Inner", "a")->extendee = STR(".strict.All"); }
+static void m_oneof_index(fds_t *s) { field_of(s, "All", "number")->oneof_index = 1; }
+static void m_oneof_negative(fds_t *s) { field_of(s, "All", "number")->oneof_index = -1; }
+static void m_oneof_repeated(fds_t *s) { field_of(s, "All", "number")->label = LABEL(REPEATED); }
+static void m_oneof_empty(fds_t *s) { field_of(s, "Maybe", "maybe")->has_oneof_index = 0, field_of(s, "Maybe", "maybe")->has_proto3_optional = 0; }
+static void m_optional_shared(fds_t *s) { field_of(s, "Maybe", "name")->oneof_index = 0; }
+static void m_optional_alone(fds_t *s) { field_of(s, "Maybe", "maybe")->has_oneof_index = 0; }
+static void m_ext_gone(fds_t *s) { file_of(s, "old.proto")->extension[0]->extendee = STR(".old.Gone"); }
+static void m_ext_range(fds_t *s) { file_of(s, "old.proto")->extension[0]->number = 300; }
+static void m_ext_required(fds_t *s) { file_of(s, "old.proto")->extension[0]->label = LABEL(REQUIRED); }
+static void m_ext_range3(fds_t *s) { file_of(s, "old.proto")->syntax = STR("proto3"); msg_of(s, "Req")->n_field = 0; msg_of(s, "Holder")->n_field = 0; msg_of(s, "Holder")->n_oneof_decl = 0; file_of(s, "old.proto")->enum_type[0]->value[0]->number = 0; file_of(s, "old.proto")->n_extension = 0; }
+static void m_set_field(fds_t *s) { file_of(s, "old.proto")->extension[1]->label = LABEL(REPEATED); }
+static void m_map_elsewhere(fds_t *s) { field_of(s, "Inner", "next")->type_name = STR(".strict.All.LabelsEntry"); }
+static void m_map_singular(fds_t *s) { field_of(s, "All", "labels")->label = LABEL(OPTIONAL); }
+static void m_map_key(fds_t *s) { msg_of(s, "All")->nested_type[0]->field[0]->type = TYPE(FLOAT); }
+static void m_map_number(fds_t *s) { msg_of(s, "All")->nested_type[0]->field[1]->number = 3; }
+static void m_map_one(fds_t *s) { msg_of(s, "All")->nested_type[0]->n_field = 1; }
+static void m_map_repeated(fds_t *s) { msg_of(s, "All")->nested_type[0]->field[1]->label = LABEL(REPEATED); }
+static void m_enum_empty(fds_t *s) { file_of(s, "strict.proto")->enum_type[0]->n_value = 0; }
+static void m_enum_first(fds_t *s) { file_of(s, "strict.proto")->enum_type[0]->value[0]->number = 7; }
+static void m_enum_number(fds_t *s) { file_of(s, "strict.proto")->enum_type[0]->value[1]->number = 2; }
+static void m_enum_value(fds_t *s) { file_of(s, "strict.proto")->enum_type[0]->value[1]->name = STR("GREEN"); }
+static void m_enum_unnamed(fds_t *s) { file_of(s, "strict.proto")->enum_type[0]->value[1]->name = NULL; }
+static void m_method_type(fds_t *s) { file_of(s, "strict.proto")->service[0]->method[0]->input_type = STR(".strict.Color"); }
+static void m_method_entry(fds_t *s) { file_of(s, "strict.proto")->service[0]->method[0]->input_type = STR(".strict.All.LabelsEntry"); }
+static void m_method_name(fds_t *s) { file_of(s, "strict.proto")->service[0]->method[0]->name = NULL; }
+static void m_method_twice(fds_t *s)
+{
+	Google__Protobuf__ServiceDescriptorProto *v = file_of(s, "strict.proto")->service[0];
+
+	v->method[1]->name = v->method[0]->name;
+	v->method[1]->has_server_streaming = 0;
+}
+static void m_service_name(fds_t *s) { file_of(s, "strict.proto")->service[0]->name = STR("All"); }
+static void m_hash(fds_t *s)
+{
+	/* two names with one FNV-1a hash */
+	msg_of(s, "Req")->name = STR("HASH_A");
+	msg_of(s, "Set")->name = STR("HASH_B");
+}
+
+static const struct lie {
+	void (*tell)(fds_t *);
+	const char *text; /* part of what the error must say */
+} lies[] = {
+	{ m_no_file_name, "no name" }, { m_file_twice, "twice" }, { m_no_import, "gone.proto, which is not in the set" },
+	{ m_editions, "syntax 'editions' is not supported" }, { m_package, "package" }, { m_package_dot, "package" },
+	{ m_message_name, "is not a name" }, { m_message_long, "511" }, { m_message_twice, "defined twice" },
+	{ m_enum_name_taken, "defined twice" }, { m_number_zero, "1 to 536870911" },
+	{ m_number_negative, "1 to 536870911" }, { m_number_none, "1 to 536870911" }, { m_number_big, "1 to 536870911" },
+	{ m_number_own, "19000" }, { m_number_twice, "same number" }, { m_number_reserved, "reserved" },
+	{ m_range_empty, "empty" }, { m_range_overlap, "overlap" }, { m_name_reserved, "reserved name" },
+	{ m_name_twice, "two fields" }, { m_name_bad, "name" }, { m_name_none, "name" }, { m_type_none, "no type" },
+	{ m_type_big, "no type" }, { m_type_gone, "not in the set" }, { m_type_undotted, "not in the set" },
+	{ m_type_kind, "another kind" }, { m_type_scalar, "scalar" }, { m_label_none, "no label" },
+	{ m_required3, "no required" }, { m_group3, "no groups" }, { m_extendee, "extension" },
+	{ m_oneof_index, "oneof" }, { m_oneof_negative, "oneof" }, { m_oneof_repeated, "neither repeated" },
+	{ m_oneof_empty, "no members" }, { m_optional_shared, "shares its oneof" }, { m_optional_alone, "oneof of its own" },
+	{ m_ext_gone, "not in the set" }, { m_ext_range, "no extension range" }, { m_ext_required, "cannot be required" },
+	{ m_ext_range3, "no extension ranges" }, { m_set_field, "MessageSet" }, { m_map_elsewhere, "map entry" },
+	{ m_map_singular, "map entry" }, { m_map_key, "map's key" }, { m_map_number, "key = 1" }, { m_map_one, "key = 1" },
+	{ m_map_repeated, "key = 1" }, { m_enum_empty, "needs a value" }, { m_enum_first, "must be 0" },
+	{ m_enum_number, "allow_alias" }, { m_enum_value, "two values" }, { m_enum_unnamed, "needs a name" },
+	{ m_method_type, "no message" }, { m_method_entry, "no message" }, { m_method_name, "needs a name" },
+	{ m_method_twice, "defined twice" }, { m_service_name, "defined twice" },
+};
+
+/* Compiles the base set after a change to it. */
+static int compile_changed(void (*tell)(fds_t *), struct sch_err *err)
+{
+	struct arena arena = { malloc(ARENA_BYTES), 0 };
+	ProtobufCAllocator allocator = { arena_alloc, arena_free, &arena };
+	struct sch_set *set = NULL;
+
+	assert_non_null(arena.at);
+	fds_t *s = google__protobuf__file_descriptor_set__unpack(&allocator, base_len, base);
+
+	assert_non_null(s);
+	tell(s);
+	uint8_t *packed = malloc(ARENA_BYTES);
+	size_t len = google__protobuf__file_descriptor_set__pack(s, packed);
+	int rc = sch_set_compile(&set, packed, len, err);
+
+	assert_true((rc == 0) == (set != NULL));
+	sch_set_free(set);
+	free(packed);
+	free(arena.at);
+	return rc;
+}
+
+static void test_lies(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+		struct sch_err err;
+		int rc = compile_changed(lies[i].tell, &err);
+
+		if (rc >= 0 || !strstr(err.text, lies[i].text))
+			fail_msg("lie %zu: %d '%s', expected '%s'", i, rc, err.text, lies[i].text);
+	}
+}
+
+static void m_nothing(fds_t *s)
+{
+	(void)s;
+}
+
+static void test_truth(void **state)
+{
+	struct sch_err err;
+	struct sch_set *set;
+
+	(void)state;
+	assert_int_equal(compile_changed(m_nothing, &err), 0);
+	assert_int_equal(sch_set_compile(&set, base, base_len, &err), 0);
+	for (uint32_t i = 0; i < sch_type_count(set); i++)
+		assert_int_equal(sch_type_find(set, sch_type_name(set, i)), i);
+	assert_int_equal(sch_type_find(set, "strict.Color"), -1);
+	assert_int_equal(sch_type_find(set, ".strict.All"), -1);
+	assert_int_equal(sch_type_find(set, ""), -1);
+	assert_string_equal(sch_type_name(set, UINT32_MAX), "?");
+	assert_string_equal(sch_field_name(set, UINT32_MAX), "?");
+	/* a method with a stream is no subject */
+	assert_int_equal(sch_method_count(set), 1);
+	assert_int_equal(sch_method_find(set, "strict.Keeper/Keep"), 0);
+	assert_int_equal(sch_method_find(set, "strict.Keeper/Watch"), -1);
+	assert_null(sch_method_get(set, 1));
+	const struct sch_method *m = sch_method_get(set, 0);
+
+	assert_string_equal(m->name, "strict.Keeper/Keep");
+	assert_string_equal(sch_type_name(set, m->input), "strict.All");
+	assert_string_equal(sch_type_name(set, m->output), "strict.Inner");
+	sch_set_free(set);
+	sch_set_free(NULL);
+}
+
+/* Every prefix of a set, and every set with one byte changed, is compiled or refused; neither may crash. */
+static void test_damage(void **state)
+{
+	uint8_t *copy = malloc(base_len);
+	struct sch_set *set;
+	struct sch_err err;
+
+	(void)state;
+	assert_non_null(copy);
+	for (size_t n = 0; n < base_len; n++)
+		if (sch_set_compile(&set, base, n, &err) == 0)
+			sch_set_free(set);
+		else
+			assert_true(err.text[0] != '\0');
+	for (size_t n = 0; n < base_len; n++) {
+		memcpy(copy, base, base_len);
+		copy[n] ^= (uint8_t)(1u << n % 8);
+		if (sch_set_compile(&set, copy, base_len, &err) == 0)
+			sch_set_free(set);
+		else
+			assert_true(err.text[0] != '\0');
+	}
+	free(copy);
+}
+
+static void test_depth(void **state)
+{
+	static uint8_t deep[4096];
+	size_t at = sizeof deep;
+	struct sch_set *set;
+	struct sch_err err;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) { /* DescriptorProto.nested_type = 3, in FileDescriptorProto.message_type = 4 */
+		size_t len = sizeof deep - at;
+
+		if (len >= 128) {
+			deep[--at] = (uint8_t)(len >> 7);
+			deep[--at] = (uint8_t)(len | 0x80);
+		} else {
+			deep[--at] = (uint8_t)len;
+		}
+		deep[--at] = i == 998 ? 0x22 : i == 999 ? 0x0a : 0x1a;
+	}
+	assert_true(sch_set_compile(&set, deep + at, sizeof deep - at, &err) < 0);
+	assert_non_null(strstr(err.text, "too deep"));
+}
+
+static void test_limits(void **state)
+{
+	struct sch_set *set;
+	struct sch_err err;
+	uint8_t one = 0;
+
+	(void)state;
+	assert_true(sch_set_compile(&set, &one, 0, &err) < 0);
+	assert_non_null(strstr(err.text, "empty"));
+	/* the length alone decides: no byte is read */
+	assert_true(sch_set_compile(&set, &one, (size_t)SCH_SET_BYTES_MAX + 1, &err) < 0);
+	assert_non_null(strstr(err.text, "64 MiB"));
+	assert_true(sch_set_load(&set, "tests/schemas/none.binpb", &err) < 0);
+	assert_string_equal(err.file, "tests/schemas/none.binpb");
+	assert_true(sch_set_load(&set, "tests/schemas", &err) < 0);
+	assert_true(sch_set_load(&set, "tests/schemas/strict.proto", &err) < 0);
+	assert_non_null(strstr(err.text, "protoc"));
+}
+
+static void test_many_parts(void **state)
+{
+	size_t n = (4u << 20) * 2 + 2;
+	uint8_t *data = malloc(n);
+	struct sch_set *set;
+	struct sch_err err;
+
+	(void)state;
+	assert_non_null(data);
+	for (size_t i = 0; i < n; i += 2) {
+		data[i] = 0x0a; /* an empty file, again and again */
+		data[i + 1] = 0;
+	}
+	assert_true(sch_set_compile(&set, data, n, &err) < 0);
+	assert_non_null(strstr(err.text, "parts"));
+	free(data);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_truth), cmocka_unit_test(test_lies),   cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_depth), cmocka_unit_test(test_limits), cmocka_unit_test(test_many_parts),
+	};
+
+	(void)m_hash;
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, start, stop);
+}
