@@ -43,11 +43,13 @@ static int copy_text(const struct reader *r, char **out, const char *text)
 static int copy_path(const struct reader *r, char **out, const char *path)
 {
 	const char *slash = path[0] == '/' ? NULL : strrchr(r->yaml.file, '/');
-	int dir_len = slash != NULL ? (int)(slash - r->yaml.file) + 1 : 0;
-	if (asprintf(out, "%.*s%s", dir_len, r->yaml.file, path) < 0) {
-		*out = NULL;
+	size_t dir_len = slash != NULL ? (size_t)(slash - r->yaml.file) + 1 : 0;
+	size_t path_len = strlen(path);
+	*out = malloc(dir_len + path_len + 1);
+	if (*out == NULL)
 		return pol_err_memory(r->err, r->yaml.file);
-	}
+	memcpy(*out, r->yaml.file, dir_len);
+	memcpy(*out + dir_len, path, path_len + 1);
 	return 0;
 }
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Every allocation of the policy compiler and of the reader of fabric.yaml fails once: each time the answer is -ENOMEM,
+ * nothing is left behind, and the next try succeeds. The allocator of this program stands in front of glibc's; under a
+ * sanitizer, which brings its own, these tests are skipped. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "fabric/config.h"
+#include "tests/policy/plant.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_ALLOCATOR 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
+#define OWN_ALLOCATOR 0
+#endif
+#endif
+#ifndef OWN_ALLOCATOR
+#define OWN_ALLOCATOR 1
+#endif
+
+static int armed;        /* count and fail */
+static uint64_t nth;     /* allocations until the one that fails */
+static uint64_t failed;  /* how many did */
+static int64_t live;     /* blocks taken while armed and not given back */
+
+#if OWN_ALLOCATOR
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *p);
+
+static int fails(void)
+{
+	if (!armed || --nth != 0)
+		return 0;
+	failed++;
+	errno = ENOMEM;
+	return 1;
+}
+
+static void *took(void *p)
+{
+	live += armed && p != NULL;
+	return p;
+}
+
+void *malloc(size_t size)
+{
+	return fails() ? NULL : took(__libc_malloc(size));
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : took(__libc_calloc(n, size));
+}
+
+void *realloc(void *p, size_t size)
+{
+	if (fails())
+		return NULL;
+	void *q = __libc_realloc(p, size);
+	live += armed && p == NULL && q != NULL;
+	return q;
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+	return fails() ? NULL : took(__libc_memalign(alignment, size));
+}
+
+void free(void *p)
+{
+	live -= armed && p != NULL;
+	__libc_free(p);
+}
+#endif
+
+/* Runs step() with its first allocation failing, then its second and so on until it gets through. step returns its result
+ * and frees what it made. */
+static void fail_each(const char *what, int (*step)(struct pol_err *err))
+{
+	if (!OWN_ALLOCATOR) {
+		print_message("a sanitizer brings its own allocator\n");
+		skip();
+	}
+	for (uint64_t k = 1; k < 100000; k++) {
+		struct pol_err err = {0};
+		nth = k;
+		live = 0;
+		failed = 0;
+		armed = 1;
+		int rc = step(&err);
+		armed = 0;
+		assert_int_equal(live, 0);
+		if (failed == 0) {
+			assert_int_equal(rc, 0);
+			print_message("%s: each of %llu allocations failed once\n", what, (unsigned long long)(k - 1));
+			assert_true(k > 10);
+			return;
+		}
+		if (rc != -ENOMEM)
+			fail_msg("%s: allocation %llu failed and the answer was %d: %s", what, (unsigned long long)k, rc,
+				 err.text);
+		assert_string_equal(err.text, "out of memory");
+	}
+	fail_msg("%s: never got through", what);
+}
+
+static struct sch_set *schemas;
+
+static int compile_once(struct pol_err *err)
+{
+	static const char meter[] = "unikernel: meter\nsend:\n  - to: [hub, valve]\n    message: plant.Reading\n"
+				    "    rate: 5/s\n    carries: [HTTP, \"SSH\"]\n    log: true\n";
+	const struct pol_text text[3] = {
+		{meter, sizeof meter - 1}, {plant_hub, sizeof plant_hub - 1}, {plant_valve, sizeof plant_valve - 1}};
+	struct pol_set *set = NULL;
+	int rc = pol_compile_text(&set, plant_unikernel, 3, text, schemas, 1, err);
+	if (rc < 0)
+		assert_null(set);
+	pol_set_free(set);
+	return rc;
+}
+
+static void test_compile(void **state)
+{
+	(void)state;
+	schemas = plant_schemas(0);
+	assert_non_null(schemas);
+	fail_each("pol_compile_text", compile_once);
+	sch_set_free(schemas);
+}
+
+static int config_once(struct pol_err *err)
+{
+	static const char text[] = "fabric: home\nschemas: s.binpb\nrun_dir: r\nlimits: {message: 1KiB}\nunikernels:\n"
+				   "  - {name: a, policy: p, image: i, set: {k: v, \"l\": w}}\n  - {name: b, policy: p}\n";
+	struct fab_config *c = NULL;
+	int rc = fab_config_parse(&c, "site/fabric.yaml", text, sizeof text - 1, err);
+	if (rc < 0)
+		assert_null(c);
+	fab_config_free(c);
+	return rc;
+}
+
+static void test_config(void **state)
+{
+	(void)state;
+	fail_each("fab_config_parse", config_once);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_compile),
+		cmocka_unit_test(test_config),
+	};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
