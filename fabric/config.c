@@ -70,9 +70,9 @@ static int read_limits(const struct reader *r, const struct pol_node *limits)
 {
 	enum { MESSAGE, WINDOW, DECISIONS, LOG_FILE, LOG_FILES, KEYS };
 	static const struct pol_key keys[KEYS] = {
-		[MESSAGE] = {"message", POL_KEY_VALUE},     [WINDOW] = {"window", POL_KEY_VALUE},
-		[DECISIONS] = {"decisions", POL_KEY_VALUE}, [LOG_FILE] = {"log_file", POL_KEY_VALUE},
-		[LOG_FILES] = {"log_files", POL_KEY_VALUE},
+	    [MESSAGE] = {"message", POL_KEY_VALUE},	[WINDOW] = {"window", POL_KEY_VALUE},
+	    [DECISIONS] = {"decisions", POL_KEY_VALUE}, [LOG_FILE] = {"log_file", POL_KEY_VALUE},
+	    [LOG_FILES] = {"log_files", POL_KEY_VALUE},
 	};
 	const struct pol_node *found[KEYS];
 	struct fab_config *c = r->c;
@@ -123,9 +123,10 @@ static int read_set(const struct reader *r, const struct pol_node *set, struct f
 			return pol_err_set(r->err, EINVAL, r->yaml.file, k->line, k->column,
 					   "\"set\" has more than %u keys", WEFT_LAUNCH_SETS_MAX);
 		if (!printable(k->text, WEFT_LAUNCH_KEY_MAX, 0))
-			return pol_err_set(r->err, EINVAL, r->yaml.file, k->line, k->column,
-					   "%s cannot be a key of \"set\": printable ASCII without blanks, at most %u bytes",
-					   pol_quote(quoted, k->text), WEFT_LAUNCH_KEY_MAX);
+			return pol_err_set(
+			    r->err, EINVAL, r->yaml.file, k->line, k->column,
+			    "%s cannot be a key of \"set\": printable ASCII without blanks, at most %u bytes",
+			    pol_quote(quoted, k->text), WEFT_LAUNCH_KEY_MAX);
 		if (v->kind != POL_NODE_VALUE)
 			return pol_err_set(r->err, EINVAL, r->yaml.file, v->line, v->column,
 					   "%s must be a one-line value", pol_quote(quoted, k->text));
@@ -182,12 +183,12 @@ static int read_unikernel(const struct reader *r, const struct pol_node *node, s
 {
 	enum { NAME, IMAGE, POLICY, MEMORY, CPU, SET, KEYS };
 	static const struct pol_key keys[KEYS] = {
-		[NAME] = {"name", POL_KEY_VALUE | POL_KEY_REQUIRED},
-		[IMAGE] = {"image", POL_KEY_VALUE},
-		[POLICY] = {"policy", POL_KEY_VALUE | POL_KEY_REQUIRED},
-		[MEMORY] = {"memory", POL_KEY_VALUE},
-		[CPU] = {"cpu", POL_KEY_VALUE},
-		[SET] = {"set", POL_KEY_MAP | POL_KEY_EMPTY},
+	    [NAME] = {"name", POL_KEY_VALUE | POL_KEY_REQUIRED},
+	    [IMAGE] = {"image", POL_KEY_VALUE},
+	    [POLICY] = {"policy", POL_KEY_VALUE | POL_KEY_REQUIRED},
+	    [MEMORY] = {"memory", POL_KEY_VALUE},
+	    [CPU] = {"cpu", POL_KEY_VALUE},
+	    [SET] = {"set", POL_KEY_MAP | POL_KEY_EMPTY},
 	};
 	const struct pol_node *found[KEYS];
 	int rc = pol_yaml_keys(&r->yaml, node, "a unikernel", keys, KEYS, found, r->err);
@@ -268,12 +269,12 @@ static int read_root(const struct reader *r)
 {
 	enum { FABRIC, SCHEMAS, RUN_DIR, LIMITS, POLL, UNIKERNELS, KEYS };
 	static const struct pol_key keys[KEYS] = {
-		[FABRIC] = {"fabric", POL_KEY_VALUE | POL_KEY_REQUIRED},
-		[SCHEMAS] = {"schemas", POL_KEY_VALUE | POL_KEY_REQUIRED},
-		[RUN_DIR] = {"run_dir", POL_KEY_VALUE},
-		[LIMITS] = {"limits", POL_KEY_MAP | POL_KEY_EMPTY},
-		[POLL] = {"poll", POL_KEY_VALUE},
-		[UNIKERNELS] = {"unikernels", POL_KEY_LIST | POL_KEY_REQUIRED},
+	    [FABRIC] = {"fabric", POL_KEY_VALUE | POL_KEY_REQUIRED},
+	    [SCHEMAS] = {"schemas", POL_KEY_VALUE | POL_KEY_REQUIRED},
+	    [RUN_DIR] = {"run_dir", POL_KEY_VALUE},
+	    [LIMITS] = {"limits", POL_KEY_MAP | POL_KEY_EMPTY},
+	    [POLL] = {"poll", POL_KEY_VALUE},
+	    [UNIKERNELS] = {"unikernels", POL_KEY_LIST | POL_KEY_REQUIRED},
 	};
 	const struct pol_node *found[KEYS];
 	struct fab_config *c = r->c;
@@ -364,7 +365,8 @@ void fab_config_free(struct fab_config *c)
 	free(c);
 }
 
-/* --- the run directory ----------------------------------------------------------------------------------------------- */
+/* --- the run directory -----------------------------------------------------------------------------------------------
+ */
 
 static int run_path(const struct fab_config *c, char *out, size_t cap, const char *folder, const char *name,
 		    const char *suffix)

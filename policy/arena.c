@@ -3,7 +3,6 @@
 #include "arena.h"
 
 #include <stdalign.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,4 +58,18 @@ void pol_arena_free(struct pol_arena *a)
 		b = next;
 	}
 	*a = (struct pol_arena){0};
+}
+
+void *pol_array_room(void *array, uint32_t n, uint32_t *cap, size_t size)
+{
+	if (n < *cap)
+		return array;
+	uint32_t more = *cap < 16 ? 16 : *cap * 2;
+	size_t bytes;
+	if (more < *cap || __builtin_mul_overflow((size_t)more, size, &bytes))
+		return NULL;
+	void *p = realloc(array, bytes);
+	if (p != NULL)
+		*cap = more;
+	return p;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Compiles policy files: names are resolved against the unikernels and the schema set, the two sides of each
- * conversation are joined, and layout.c makes the tables. Reading a file is file.c's, deciding decide.c's. No step costs
- * more than in proportion to the rules' own size. */
-#include <assert.h>
+ * conversation are joined, and layout.c makes the tables. Reading a file is file.c's, deciding decide.c's. No step
+ * costs more than in proportion to the rules' own size. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,29 +9,16 @@
 
 #include "schemas/schema.h"
 
+#include "content.h"
 #include "err.h"
 #include "file.h"
 #include "set.h"
-
-/* Protocol names that a rule lists: indices into set->carried, ascending. */
-struct list {
-	uint32_t n;
-	uint32_t name[POL_CARRIES_MAX];
-	uint32_t rule; /* the first that has this list */
-};
-
-/* Each different list once. Number 0 is the empty one. */
-struct lists {
-	struct list *v;
-	uint32_t n, cap;
-	struct pol_index index;
-};
 
 /* What a rule demands, until the two sides are joined. */
 struct demand {
 	uint32_t max_bytes;
 	uint32_t bucket;  /* index + 1, 0: none */
-	uint32_t carries; /* number in written */
+	uint32_t carries; /* number of its list */
 	uint8_t log;
 };
 
@@ -43,124 +29,19 @@ struct compiler {
 	uint32_t n;
 	struct pol_index names; /* unikernels by name */
 	struct demand *demands; /* by rule id - 1 */
-	uint32_t cap_demands, cap_rules, cap_rates, cap_carried;
+	uint32_t cap_demands, cap_rules, cap_rates;
 	uint32_t n_written_rules;
 	struct pol_entry *entries;
 	uint32_t n_entries, cap_entries;
 	struct pol_index entry_index;
 	uint32_t n_grants;
-	struct lists written; /* the rules' lists */
-	struct lists joined;  /* what both sides list: the content sets */
-	struct pol_index carried_index;
+	struct pol_contents contents;
 	const struct pol_file *file; /* the one being compiled */
-	uint32_t owner;              /* its unikernel's index */
+	uint32_t owner;		     /* its unikernel's index */
 };
 
-/* Room for one more element in an array of n. Returns the array, moved perhaps, or NULL. */
-static void *room(void *array, uint32_t n, uint32_t *cap, size_t size)
-{
-	if (n < *cap)
-		return array;
-	uint32_t more = *cap < 16 ? 16 : *cap * 2;
-	size_t bytes;
-	if (more < *cap || __builtin_mul_overflow((size_t)more, size, &bytes))
-		return NULL;
-	void *p = realloc(array, bytes);
-	if (p != NULL)
-		*cap = more;
-	return p;
-}
-
-/* --- content lists --------------------------------------------------------------------------------------------------- */
-
-static uint64_t list_hash(const struct list *l)
-{
-	uint64_t h = l->n;
-	for (uint32_t i = 0; i < l->n; i++)
-		h = pol_hash_mix(h ^ l->name[i]);
-	return h;
-}
-
-/* The number of this list, adding it when it is new; negative: -ENOMEM. */
-static int64_t list_intern(struct lists *ls, const struct list *l)
-{
-	uint64_t h = list_hash(l);
-	uint32_t cursor = 0, i;
-	while ((i = pol_index_next(&ls->index, h, &cursor)) != POL_INDEX_NONE)
-		if (ls->v[i].n == l->n && memcmp(ls->v[i].name, l->name, l->n * sizeof l->name[0]) == 0)
-			return i;
-	struct list *v = room(ls->v, ls->n, &ls->cap, sizeof *v);
-	if (v == NULL)
-		return -ENOMEM;
-	ls->v = v;
-	if (pol_index_add(&ls->index, h, ls->n) < 0)
-		return -ENOMEM;
-	ls->v[ls->n] = *l;
-	return ls->n++;
-}
-
-/* The index in set->carried of a protocol's name, whatever its case; negative: -ENOMEM. */
-static int64_t carried_intern(struct compiler *c, const struct pol_node *name, uint32_t rule)
-{
-	char lower[POL_CONTENT_NAME_MAX + 1];
-	assert(name->len <= POL_CONTENT_NAME_MAX);
-	for (uint32_t i = 0; i <= name->len; i++)
-		lower[i] = (char)(name->text[i] >= 'A' && name->text[i] <= 'Z' ? name->text[i] - 'A' + 'a'
-									       : name->text[i]);
-	struct pol_set *set = c->set;
-	uint64_t h = pol_hash_text(lower);
-	uint32_t cursor = 0, i;
-	while ((i = pol_index_next(&c->carried_index, h, &cursor)) != POL_INDEX_NONE)
-		if (strcasecmp(set->carried[i].name, lower) == 0)
-			return i;
-	struct pol_carried *v = room(set->carried, set->n_carried, &c->cap_carried, sizeof *v);
-	if (v == NULL)
-		return -ENOMEM;
-	set->carried = v;
-	const char *copy = pol_arena_text(&set->texts, name->text, name->len);
-	if (copy == NULL || pol_index_add(&c->carried_index, h, set->n_carried) < 0)
-		return -ENOMEM;
-	set->carried[set->n_carried] = (struct pol_carried){.name = copy, .rule = rule, .line = name->line};
-	return set->n_carried++;
-}
-
-/* The number of the rule's own list; negative: -ENOMEM. */
-static int64_t carries_resolve(struct compiler *c, const struct pol_node *carries, uint32_t rule)
-{
-	struct list l = {.rule = rule};
-	if (carries == NULL)
-		return 0;
-	for (const struct pol_node *p = pol_node_each(carries); p != NULL; p = p->next) {
-		int64_t id = carried_intern(c, p, rule);
-		if (id < 0)
-			return id;
-		assert(l.n < POL_CARRIES_MAX);
-		uint32_t at = l.n++;
-		for (; at > 0 && l.name[at - 1] > (uint32_t)id; at--)
-			l.name[at] = l.name[at - 1];
-		l.name[at] = (uint32_t)id;
-	}
-	return list_intern(&c->written, &l);
-}
-
-/* Only what the sender may emit and the receiver accepts. */
-static int64_t carries_join(struct compiler *c, uint32_t a, uint32_t b, uint32_t rule)
-{
-	if (a == 0 || b == 0)
-		return 0;
-	const struct list *x = &c->written.v[a], *y = &c->written.v[b];
-	struct list l = {.rule = rule};
-	for (uint32_t i = 0, j = 0; i < x->n && j < y->n;) {
-		if (x->name[i] == y->name[j])
-			l.name[l.n++] = x->name[i];
-		uint32_t step_i = x->name[i] <= y->name[j], step_j = y->name[j] <= x->name[i];
-		i += step_i;
-		j += step_j;
-	}
-	return list_intern(&c->joined, &l);
-}
-
-/* --- names ----------------------------------------------------------------------------------------------------------- */
+/* --- names -----------------------------------------------------------------------------------------------------------
+ */
 
 static int unikernels_index(struct compiler *c)
 {
@@ -197,11 +78,12 @@ static int peer_resolve(struct compiler *c, const struct pol_node *p, uint16_t *
 	for (uint32_t k = 0; k < c->n; k++)
 		if (k != c->owner)
 			pol_near_try(&near, c->u[k].name);
-	return pol_err_set(c->err, ENOENT, c->u[c->owner].policy_path, p->line, p->column, "no unikernel is called %s%s",
-			   pol_quote(quoted, p->text), pol_near_or_known(&near, hint));
+	return pol_err_set(c->err, ENOENT, c->u[c->owner].policy_path, p->line, p->column,
+			   "no unikernel is called %s%s", pol_quote(quoted, p->text), pol_near_or_known(&near, hint));
 }
 
-static int subject_resolve(struct compiler *c, const struct pol_node *p, int is_method, const struct pol_subject **found)
+static int subject_resolve(struct compiler *c, const struct pol_node *p, int is_method,
+			   const struct pol_subject **found)
 {
 	static const char *const kind[2] = {"message type", "method"};
 	char quoted[POL_QUOTE_MAX], hint[POL_HINT_MAX];
@@ -223,25 +105,26 @@ static int subject_resolve(struct compiler *c, const struct pol_node *p, int is_
 			   pol_quote(quoted, p->text), pol_near_or_known(&near, hint));
 }
 
-/* --- rules ----------------------------------------------------------------------------------------------------------- */
+/* --- rules -----------------------------------------------------------------------------------------------------------
+ */
 
 /* Adds a rule id with what stands behind it; demand NULL for a default rule. Returns the id, or 0: no memory. */
 static uint32_t rule_add(struct compiler *c, uint32_t line, const char *text, const struct demand *demand)
 {
 	struct pol_set *set = c->set;
-	struct pol_rule_info *rules = room(set->rules, set->n_rules, &c->cap_rules, sizeof *rules);
+	struct pol_rule_info *rules = pol_array_room(set->rules, set->n_rules, &c->cap_rules, sizeof *rules);
 	if (rules == NULL)
 		return 0;
 	set->rules = rules;
-	struct demand *demands = room(c->demands, set->n_rules, &c->cap_demands, sizeof *demands);
+	struct demand *demands = pol_array_room(c->demands, set->n_rules, &c->cap_demands, sizeof *demands);
 	if (demands == NULL)
 		return 0;
 	c->demands = demands;
 	rules[set->n_rules] = (struct pol_rule_info){
-		.file = set->files[c->owner].path,
-		.line = line,
-		.owner = set->files[c->owner].name,
-		.text = text,
+	    .file = set->files[c->owner].path,
+	    .line = line,
+	    .owner = set->files[c->owner].name,
+	    .text = text,
 	};
 	demands[set->n_rules] = demand != NULL ? *demand : (struct demand){0};
 	return ++set->n_rules;
@@ -281,7 +164,7 @@ static int64_t rate_add(struct compiler *c, const struct pol_file_rule *r)
 	struct pol_set *set = c->set;
 	if (r->rate == 0)
 		return 0;
-	struct pol_rate *rates = room(set->rates, set->n_rates, &c->cap_rates, sizeof *rates);
+	struct pol_rate *rates = pol_array_room(set->rates, set->n_rates, &c->cap_rates, sizeof *rates);
 	if (rates == NULL)
 		return -ENOMEM;
 	set->rates = rates;
@@ -309,7 +192,7 @@ static int grant_add(struct compiler *c, enum pol_side side, uint32_t rule, uint
 		if (c->entries[i].subject == s->hash && c->entries[i].src == src && c->entries[i].dst == dst)
 			e = &c->entries[i];
 	if (e == NULL) {
-		struct pol_entry *v = room(c->entries, c->n_entries, &c->cap_entries, sizeof *v);
+		struct pol_entry *v = pol_array_room(c->entries, c->n_entries, &c->cap_entries, sizeof *v);
 		if (v == NULL)
 			return pol_err_memory(c->err, path);
 		c->entries = v;
@@ -317,12 +200,12 @@ static int grant_add(struct compiler *c, enum pol_side side, uint32_t rule, uint
 			return pol_err_memory(c->err, path);
 		e = &c->entries[c->n_entries++];
 		*e = (struct pol_entry){
-			.subject = s->hash,
-			.src = src,
-			.dst = dst,
-			.type = s->type,
-			.reply_type = s->reply_type,
-			.is_method = s->is_method,
+		    .subject = s->hash,
+		    .src = src,
+		    .dst = dst,
+		    .type = s->type,
+		    .reply_type = s->reply_type,
+		    .is_method = s->is_method,
 		};
 	}
 	uint32_t *slot = side == POL_SEND ? &e->send_rule : &e->receive_rule;
@@ -332,8 +215,8 @@ static int grant_add(struct compiler *c, enum pol_side side, uint32_t rule, uint
 		pol_quote(quoted, s->name);
 		pol_quote(quoted_peer, c->u[peer - 1].name);
 		if (*slot == rule)
-			return pol_err_set(c->err, EEXIST, path, r->line, 0, "this rule lists %s %s %s twice", quoted, way,
-					   quoted_peer);
+			return pol_err_set(c->err, EEXIST, path, r->line, 0, "this rule lists %s %s %s twice", quoted,
+					   way, quoted_peer);
 		return pol_err_set(c->err, EEXIST, path, r->line, 0,
 				   "%s %s %s has a rule on line %u already; join the two", quoted, way, quoted_peer,
 				   c->set->rules[*slot - 1].line);
@@ -349,7 +232,8 @@ static int rule_compile(struct compiler *c, enum pol_side side, const struct pol
 		return pol_err_set(c->err, E2BIG, path, r->line, 0, "more than %u rules in all policies together",
 				   POL_RULES_MAX);
 	struct demand d = {.max_bytes = r->max_bytes, .log = r->log};
-	int64_t bucket = rate_add(c, r), carries = carries_resolve(c, r->carries, c->set->n_rules + 1);
+	int64_t bucket = rate_add(c, r),
+		carries = pol_carries_resolve(&c->contents, c->set, r->carries, c->set->n_rules + 1);
 	const char *text = rule_text(c, side, r);
 	if (bucket < 0 || carries < 0 || text == NULL)
 		return pol_err_memory(c->err, path);
@@ -404,7 +288,8 @@ static int file_compile(struct compiler *c, const struct pol_text *text)
 	return rc;
 }
 
-/* --- both sides ------------------------------------------------------------------------------------------------------ */
+/* --- both sides ------------------------------------------------------------------------------------------------------
+ */
 
 /* Each entry that both sides have a rule for gets what the two come to. */
 static int entries_join(struct compiler *c)
@@ -420,29 +305,10 @@ static int entries_join(struct compiler *c)
 		e->bucket[0] = s->bucket;
 		e->bucket[1] = r->bucket;
 		e->log = s->log | r->log;
-		int64_t content = carries_join(c, s->carries, r->carries, e->send_rule);
+		int64_t content = pol_carries_join(&c->contents, s->carries, r->carries, e->send_rule);
 		if (content < 0)
 			return pol_err_memory(c->err, "");
 		e->content = (uint32_t)content;
-	}
-	return 0;
-}
-
-static int contents_build(struct compiler *c)
-{
-	struct pol_set *set = c->set;
-	set->contents = calloc(c->joined.n, sizeof *set->contents);
-	if (set->contents == NULL)
-		return pol_err_memory(c->err, "");
-	set->n_contents = c->joined.n;
-	for (uint32_t i = 0; i < c->joined.n; i++) {
-		const struct list *l = &c->joined.v[i];
-		const char **names = pol_arena_take(&set->texts, (l->n + 1) * sizeof *names);
-		if (names == NULL)
-			return pol_err_memory(c->err, "");
-		for (uint32_t k = 0; k < l->n; k++)
-			names[k] = set->carried[l->name[k]].name;
-		set->contents[i] = (struct pol_content_set){names, l->n, l->rule};
 	}
 	return 0;
 }
@@ -451,7 +317,6 @@ static int compile(struct pol_set **out, const struct pol_unikernel *u, uint32_t
 		   const struct sch_set *schemas, uint64_t epoch, struct pol_err *err)
 {
 	struct compiler c = {.err = err, .u = u, .n = n};
-	static const struct list nothing;
 	int rc;
 	*out = NULL;
 	if (n > POL_UNIKERNELS_MAX)
@@ -463,8 +328,7 @@ static int compile(struct pol_set **out, const struct pol_unikernel *u, uint32_t
 	set->n_unikernels = n;
 	set->defaults = calloc((size_t)n + 1, sizeof *set->defaults);
 	set->files = calloc((size_t)n + 1, sizeof *set->files);
-	if (set->defaults == NULL || set->files == NULL || list_intern(&c.written, &nothing) < 0 ||
-	    list_intern(&c.joined, &nothing) < 0) {
+	if (set->defaults == NULL || set->files == NULL || pol_contents_start(&c.contents) < 0) {
 		rc = pol_err_memory(err, "");
 		goto out;
 	}
@@ -475,18 +339,14 @@ static int compile(struct pol_set **out, const struct pol_unikernel *u, uint32_t
 		rc = file_compile(&c, texts != NULL ? &texts[c.owner] : NULL);
 	if (rc == 0)
 		rc = entries_join(&c);
-	if (rc == 0)
-		rc = contents_build(&c);
+	if (rc == 0 && pol_contents_build(&c.contents, set) < 0)
+		rc = pol_err_memory(err, "");
 	if (rc == 0)
 		rc = pol_layout_build(set, c.entries, c.n_entries, err);
 out:
 	pol_index_free(&c.names);
 	pol_index_free(&c.entry_index);
-	pol_index_free(&c.carried_index);
-	pol_index_free(&c.written.index);
-	pol_index_free(&c.joined.index);
-	free(c.written.v);
-	free(c.joined.v);
+	pol_contents_free(&c.contents);
 	free(c.demands);
 	free(c.entries);
 	if (rc < 0) {

@@ -34,7 +34,7 @@ const struct pol_subject *pol_subject_get(const struct pol_set *set, uint64_t ha
 
 /* At least one side has no rule: which? */
 static __attribute__((cold, noinline)) struct pol_decision deny(const struct pol_set *set, const struct pol_entry *e,
-								 uint16_t src, uint16_t dst, uint64_t subject)
+								uint16_t src, uint16_t dst, uint64_t subject)
 {
 	struct pol_decision d = {.entry = NULL, .answer = POL_SEND_DENIED};
 	if (src >= 1 && src <= set->n_unikernels)

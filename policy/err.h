@@ -12,20 +12,21 @@
 
 /* Fills err (may be NULL) and returns -code. A path that does not fit keeps its end. */
 int pol_err_set(struct pol_err *err, int code, const char *file, uint32_t line, uint32_t column, const char *fmt, ...)
-	__attribute__((format(printf, 6, 7)));
+    __attribute__((format(printf, 6, 7)));
 int pol_err_memory(struct pol_err *err, const char *file); /* -ENOMEM */
 
 /* The text in double quotes, cut after about 60 bytes (never inside a UTF-8 sequence). Returns out. */
 const char *pol_quote(char out[POL_QUOTE_MAX], const char *text);
 
 /* Looks for the known word that the writer probably meant: a few edits away, another case, a full name whose last
- * part was written, or a word of which only the beginning was. Start with {word}, try each candidate; linear in the number of candidates. */
+ * part was written, or a word of which only the beginning was. Start with {word}, try each candidate; linear in the
+ * number of candidates. */
 struct pol_near {
 	const char *word;
-	const char *best;  /* NULL while nothing is near */
-	unsigned distance; /* of best */
+	const char *best;    /* NULL while nothing is near */
+	unsigned distance;   /* of best */
 	const char *some[4]; /* the first candidates */
-	uint32_t n;          /* all candidates tried */
+	uint32_t n;	     /* all candidates tried */
 };
 void pol_near_try(struct pol_near *near, const char *candidate);
 /* `; did you mean "best"?`, or "" when nothing is near. Returns out. */

@@ -118,23 +118,27 @@ static int read_log(const struct reader *r, struct pol_file_rule *rule, const st
 	return 0;
 }
 
-#define NAMES (POL_KEY_VALUE | POL_KEY_LIST | POL_KEY_NAMES)
+#define NAMES	  (POL_KEY_VALUE | POL_KEY_LIST | POL_KEY_NAMES)
 #define RULE_KEYS 8u
 
 /* The keys of a rule, in the order in which they are read. to and from differ, the rest does not. */
 static const struct pol_key rule_keys[2][RULE_KEYS] = {
-#define COMMON                                                                                                         \
-	{"message", NAMES}, {"method", NAMES}, {"max_size", POL_KEY_VALUE}, {"rate", POL_KEY_VALUE},                   \
-		{"burst", POL_KEY_VALUE}, {"carries", NAMES | POL_KEY_EMPTY}, {"log", POL_KEY_VALUE}
-	[POL_SEND] = {{"to", NAMES | POL_KEY_REQUIRED}, COMMON},
-	[POL_RECEIVE] = {{"from", NAMES | POL_KEY_REQUIRED}, COMMON},
+#define COMMON                                                                                       \
+	{"message", NAMES}, {"method", NAMES}, {"max_size", POL_KEY_VALUE}, {"rate", POL_KEY_VALUE}, \
+	    {"burst", POL_KEY_VALUE}, {"carries", NAMES | POL_KEY_EMPTY},                            \
+	{                                                                                            \
+		"log", POL_KEY_VALUE                                                                 \
+	}
+    [POL_SEND] = {{"to", NAMES | POL_KEY_REQUIRED}, COMMON},
+    [POL_RECEIVE] = {{"from", NAMES | POL_KEY_REQUIRED}, COMMON},
 #undef COMMON
 };
 static int (*const rule_readers[RULE_KEYS])(const struct reader *, struct pol_file_rule *, const struct pol_node *) = {
-	read_peers, read_message, read_method, read_max_size, read_rate, read_burst, read_carries, read_log,
+    read_peers, read_message, read_method, read_max_size, read_rate, read_burst, read_carries, read_log,
 };
 
-static int read_rule(const struct reader *r, enum pol_side side, const struct pol_node *node, struct pol_file_rule *rule)
+static int read_rule(const struct reader *r, enum pol_side side, const struct pol_node *node,
+		     struct pol_file_rule *rule)
 {
 	const struct pol_node *found[RULE_KEYS];
 	const char *what = side == POL_SEND ? "a send rule" : "a receive rule";
@@ -183,9 +187,9 @@ int pol_file_parse(struct pol_file *f, const char *path, const struct pol_text *
 {
 	enum { UNIKERNEL, SEND, RECEIVE, KEYS };
 	static const struct pol_key keys[KEYS] = {
-		[UNIKERNEL] = {"unikernel", POL_KEY_VALUE | POL_KEY_REQUIRED},
-		[SEND] = {"send", POL_KEY_LIST | POL_KEY_EMPTY},
-		[RECEIVE] = {"receive", POL_KEY_LIST | POL_KEY_EMPTY},
+	    [UNIKERNEL] = {"unikernel", POL_KEY_VALUE | POL_KEY_REQUIRED},
+	    [SEND] = {"send", POL_KEY_LIST | POL_KEY_EMPTY},
+	    [RECEIVE] = {"receive", POL_KEY_LIST | POL_KEY_EMPTY},
 	};
 	*f = (struct pol_file){0};
 	int rc = text != NULL ? pol_yaml_parse(&f->yaml, path, text->text, text->len, err)

@@ -16,12 +16,12 @@ struct pol_file_rule {
 	uint32_t line;
 	uint8_t is_method;
 	uint8_t log;
-	const struct pol_node *peers;    /* a value or a list: see pol_node_each */
+	const struct pol_node *peers;	 /* a value or a list: see pol_node_each */
 	const struct pol_node *subjects; /* likewise */
-	const struct pol_node *carries;  /* likewise, or NULL: nothing */
-	uint32_t max_bytes;              /* POL_PAYLOAD_MAX where the rule does not say */
-	uint64_t rate, period_ns;        /* rate messages per period_ns; rate 0: no limit */
-	uint64_t burst;                  /* messages, at least 1 where there is a rate */
+	const struct pol_node *carries;	 /* likewise, or NULL: nothing */
+	uint32_t max_bytes;		 /* POL_PAYLOAD_MAX where the rule does not say */
+	uint64_t rate, period_ns;	 /* rate messages per period_ns; rate 0: no limit */
+	uint64_t burst;			 /* messages, at least 1 where there is a rate */
 };
 
 struct pol_file_side {

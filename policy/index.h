@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A growing map from a 64-bit hash to item numbers, for set-up code: names, pairs, lists. The caller keeps the items and
- * compares them; several items may share a hash. One thread. The data path has its own table (table.h). */
+/* A growing map from a 64-bit hash to item numbers, for set-up code: names, pairs, lists. The caller keeps the items
+ * and compares them; several items may share a hash. One thread. The data path has its own table (table.h). */
 #ifndef POL_INDEX_H
 #define POL_INDEX_H
 
@@ -11,7 +11,7 @@
 
 struct pol_index {
 	struct pol_index_slot *slots; /* NULL while empty, so {0} is an empty index */
-	uint32_t mask;                /* slots - 1 */
+	uint32_t mask;		      /* slots - 1 */
 	uint32_t n;
 };
 

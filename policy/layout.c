@@ -45,8 +45,7 @@ int pol_subjects_build(struct pol_set *set, const struct sch_set *schemas, struc
 	}
 	for (uint32_t i = 0; rc == 0 && i < methods; i++) {
 		const struct sch_method *m = sch_method_get(schemas, i);
-		struct pol_subject s = {
-			.name = m->name, .type = m->input, .reply_type = m->output, .is_method = 1};
+		struct pol_subject s = {.name = m->name, .type = m->input, .reply_type = m->output, .is_method = 1};
 		rc = subject_add(set, keys, s, err, &seen);
 	}
 	if (rc == 0) {

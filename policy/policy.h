@@ -93,8 +93,8 @@ struct pol_decision {
 
 #define POL_PROBE_MAX 16u
 /* Decides for one message or request; takes from the rate buckets only when the answer is POL_ALLOW. A reply needs
- * no call: it is allowed by its open request. Pure but for buckets. Cost: some ns and one or two cache lines, bounded for
- * every subject, known or not: at most POL_PROBE_MAX entries are looked at. now_ns is monotonic and below 2^62. */
+ * no call: it is allowed by its open request. Pure but for buckets. Cost: some ns and one or two cache lines, bounded
+ * for every subject, known or not: at most POL_PROBE_MAX entries are looked at. now_ns is monotonic and below 2^62. */
 struct pol_decision pol_decide(const struct pol_set *set, struct pol_bucket *buckets, uint16_t src, uint16_t dst,
 			       uint64_t subject, uint32_t payload_bytes, uint64_t now_ns);
 

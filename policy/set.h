@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The compiled policy set, private to this folder: compile.c fills it, layout.c turns it into tables, decide.c reads it.
- * Immutable once pol_compile has returned. */
+/* The compiled policy set, private to this folder: compile.c fills it, layout.c turns it into tables, decide.c reads
+ * it. Immutable once pol_compile has returned. */
 #ifndef POL_SET_H
 #define POL_SET_H
 
@@ -15,7 +15,7 @@
 struct pol_subject {
 	uint64_t hash;
 	const char *name;    /* the schema set's */
-	uint32_t type;       /* of the payload */
+	uint32_t type;	     /* of the payload */
 	uint32_t reply_type; /* UINT32_MAX for a type */
 	uint8_t is_method;
 };

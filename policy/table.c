@@ -46,9 +46,9 @@ int pol_table_lay(struct pol_table *t, const uint64_t *keys, uint32_t n, uint32_
 	for (uint32_t attempt = 0; attempt < ATTEMPTS; attempt++) {
 		uint32_t bits = log2 + attempt / 3;
 		*t = (struct pol_table){
-			.mult = pol_hash_mix(attempt + 1) | 1,
-			.shift = 64 - bits,
-			.mask = (uint32_t)((UINT64_C(1) << bits) - 1),
+		    .mult = pol_hash_mix(attempt + 1) | 1,
+		    .shift = 64 - bits,
+		    .mask = (uint32_t)((UINT64_C(1) << bits) - 1),
 		};
 		uint32_t *s = calloc((size_t)t->mask + 1, sizeof *s);
 		if (s == NULL)

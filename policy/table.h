@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 struct pol_table {
-	uint64_t mult;  /* odd; the home slot is the product's upper bits */
-	uint32_t shift; /* 64 - log2(slots) */
-	uint32_t mask;  /* slots - 1 */
+	uint64_t mult;	 /* odd; the home slot is the product's upper bits */
+	uint32_t shift;	 /* 64 - log2(slots) */
+	uint32_t mask;	 /* slots - 1 */
 	uint32_t probes; /* steps that a lookup takes at most, 1 to POL_PROBE_MAX */
 };
 

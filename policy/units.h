@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-int pol_size_parse(const char *text, uint64_t *bytes); /* digits, then B, KiB, MiB or GiB */
+int pol_size_parse(const char *text, uint64_t *bytes);	/* digits, then B, KiB, MiB or GiB */
 int pol_count_parse(const char *text, uint64_t *count); /* digits; no sign, no leading zero but "0" itself */
 int pol_rate_parse(const char *text, uint64_t *count, uint64_t *period_ns); /* digits, then /s, /m or /h */
 

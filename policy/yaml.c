@@ -101,12 +101,13 @@ struct builder {
 	uint32_t nodes, depth;
 	struct pol_node *open[POL_YAML_DEPTH_MAX]; /* the mappings and lists that we are in */
 	struct pol_node *last[POL_YAML_DEPTH_MAX]; /* the newest item or key of each */
-	int want_value[POL_YAML_DEPTH_MAX];        /* a mapping's key waits for its value */
+	int want_value[POL_YAML_DEPTH_MAX];	   /* a mapping's key waits for its value */
 };
 
 static int refuse(struct builder *b, const yaml_event_t *e, const char *text)
 {
-	return pol_err_set(b->err, EINVAL, b->y->file, mark_line(&e->start_mark), mark_column(&e->start_mark), "%s", text);
+	return pol_err_set(b->err, EINVAL, b->y->file, mark_line(&e->start_mark), mark_column(&e->start_mark), "%s",
+			   text);
 }
 
 static int syntax_error(struct builder *b, const yaml_parser_t *p)
@@ -150,7 +151,8 @@ static int attach(struct builder *b, struct pol_node *node)
 		for (const struct pol_node *k = in->first; k != NULL; k = k->next)
 			if (strcmp(k->text, node->text) == 0)
 				return pol_err_set(b->err, EINVAL, b->y->file, node->line, node->column,
-						   "%s is already set on line %u", pol_quote(quoted, node->text), k->line);
+						   "%s is already set on line %u", pol_quote(quoted, node->text),
+						   k->line);
 		if (in->n == POL_YAML_KEYS_MAX)
 			return pol_err_set(b->err, EINVAL, b->y->file, node->line, node->column,
 					   "more than %u keys in one mapping", POL_YAML_KEYS_MAX);
@@ -370,14 +372,20 @@ static int refuse_key(const struct pol_yaml *y, const struct pol_node *k, const 
 static int check_value(const struct pol_yaml *y, const struct pol_node *k, const struct pol_key *key,
 		       struct pol_err *err)
 {
-	static const char *const takes_text[8] = {"nothing", "a value", "a list", "a value or a list", "a mapping",
-						  "a value or a mapping", "a list or a mapping", "anything"};
+	static const char *const takes_text[8] = {"nothing",
+						  "a value",
+						  "a list",
+						  "a value or a list",
+						  "a mapping",
+						  "a value or a mapping",
+						  "a list or a mapping",
+						  "anything"};
 	const struct pol_node *v = k->value;
 	if (v->kind == POL_NODE_VALUE && v->len == 0) {
 		if (key->takes & POL_KEY_EMPTY)
 			return 0;
-		return pol_err_set(err, EINVAL, y->file, k->line, k->column, "\"%s\" has no value; it takes %s", key->name,
-				   takes_text[key->takes & 7u]);
+		return pol_err_set(err, EINVAL, y->file, k->line, k->column, "\"%s\" has no value; it takes %s",
+				   key->name, takes_text[key->takes & 7u]);
 	}
 	uint32_t is = v->kind == POL_NODE_VALUE ? POL_KEY_VALUE : v->kind == POL_NODE_LIST ? POL_KEY_LIST : POL_KEY_MAP;
 	if (!(key->takes & is))
@@ -385,8 +393,8 @@ static int check_value(const struct pol_yaml *y, const struct pol_node *k, const
 				   takes_text[key->takes & 7u], takes_text[is]);
 	if ((key->takes & POL_KEY_NAMES) && is == POL_KEY_LIST) {
 		if (v->n == 0 && !(key->takes & POL_KEY_EMPTY))
-			return pol_err_set(err, EINVAL, y->file, v->line, v->column, "\"%s\" is an empty list; name at least one",
-					   key->name);
+			return pol_err_set(err, EINVAL, y->file, v->line, v->column,
+					   "\"%s\" is an empty list; name at least one", key->name);
 		for (const struct pol_node *p = v->first; p != NULL; p = p->next)
 			if (p->kind != POL_NODE_VALUE || p->len == 0)
 				return pol_err_set(err, EINVAL, y->file, p->line, p->column,

@@ -12,10 +12,10 @@
 #include "arena.h"
 #include "policy.h"
 
-#define POL_YAML_DEPTH_MAX 8u       /* mappings and lists within each other */
+#define POL_YAML_DEPTH_MAX 8u /* mappings and lists within each other */
 #define POL_YAML_NODES_MAX (1u << 18)
-#define POL_YAML_KEYS_MAX 64u       /* in one mapping */
-#define POL_YAML_VALUE_MAX 4096u    /* bytes of one value */
+#define POL_YAML_KEYS_MAX  64u	 /* in one mapping */
+#define POL_YAML_VALUE_MAX 4096u /* bytes of one value */
 
 enum pol_node_kind { POL_NODE_VALUE, POL_NODE_LIST, POL_NODE_MAP };
 
@@ -23,10 +23,10 @@ struct pol_node {
 	const struct pol_node *first; /* list: the first item; mapping: the first key */
 	const struct pol_node *next;  /* the next item or key */
 	const struct pol_node *value; /* of a key */
-	const char *text;             /* of a value or key: valid UTF-8 without control characters, terminated */
-	uint32_t len;                 /* of text */
-	uint32_t line, column;        /* from 1 */
-	uint32_t n;                   /* items or keys */
+	const char *text;	      /* of a value or key: valid UTF-8 without control characters, terminated */
+	uint32_t len;		      /* of text */
+	uint32_t line, column;	      /* from 1 */
+	uint32_t n;		      /* items or keys */
 	enum pol_node_kind kind;
 };
 
@@ -44,12 +44,12 @@ int pol_yaml_load(struct pol_yaml *y, const char *path, struct pol_err *err);
 void pol_yaml_free(struct pol_yaml *y);
 
 /* Which keys a mapping may have, and what each takes. */
-#define POL_KEY_VALUE 1u    /* a one-line value */
-#define POL_KEY_LIST 2u
-#define POL_KEY_MAP 4u
-#define POL_KEY_EMPTY 8u    /* nothing after the colon is fine: then the value node has len 0 */
+#define POL_KEY_VALUE	 1u /* a one-line value */
+#define POL_KEY_LIST	 2u
+#define POL_KEY_MAP	 4u
+#define POL_KEY_EMPTY	 8u /* nothing after the colon is fine: then the value node has len 0 */
 #define POL_KEY_REQUIRED 16u
-#define POL_KEY_NAMES 32u   /* with POL_KEY_LIST: every item is a value */
+#define POL_KEY_NAMES	 32u /* with POL_KEY_LIST: every item is a value */
 struct pol_key {
 	const char *name;
 	uint32_t takes; /* POL_KEY_* */

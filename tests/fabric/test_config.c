@@ -15,7 +15,7 @@
 #include "tests/policy/broken.h"
 
 #define HEAD "fabric: home\nschemas: home.binpb\n"
-#define ONE "unikernels:\n  - name: meter\n    policy: meter.yaml\n"
+#define ONE  "unikernels:\n  - name: meter\n    policy: meter.yaml\n"
 
 static struct fab_config *parsed(const char *path, const char *text)
 {
@@ -82,27 +82,27 @@ static void test_defaults(void **state)
 static void test_every_key(void **state)
 {
 	(void)state;
-	struct fab_config *c = parsed("/etc/weft/fabric.yaml",
-				      "fabric: plant-2\n"
-				      "schemas: /opt/plant.binpb\n"
-				      "run_dir: ../run\n"
-				      "limits:\n"
-				      "  message: 4KiB\n"
-				      "  window: 1MiB\n"
-				      "  decisions: 50/s\n"
-				      "  log_file: 64KiB\n"
-				      "  log_files: 1\n"
-				      "poll: busy\n"
-				      "unikernels:\n"
-				      "  - name: meter\n"
-				      "    image: images/meter.elf\n"
-				      "    policy: policy/meter.yaml\n"
-				      "    memory: 32MiB\n"
-				      "    cpu: max,-avx2\n"
-				      "    set: { interval_ms: 100, greeting: 'hello, you: #1', flag: true }\n"
-				      "  - name: valve\n"
-				      "    policy: policy/valve.yaml\n"
-				      "    set:\n");
+	struct fab_config *c =
+	    parsed("/etc/weft/fabric.yaml", "fabric: plant-2\n"
+					    "schemas: /opt/plant.binpb\n"
+					    "run_dir: ../run\n"
+					    "limits:\n"
+					    "  message: 4KiB\n"
+					    "  window: 1MiB\n"
+					    "  decisions: 50/s\n"
+					    "  log_file: 64KiB\n"
+					    "  log_files: 1\n"
+					    "poll: busy\n"
+					    "unikernels:\n"
+					    "  - name: meter\n"
+					    "    image: images/meter.elf\n"
+					    "    policy: policy/meter.yaml\n"
+					    "    memory: 32MiB\n"
+					    "    cpu: max,-avx2\n"
+					    "    set: { interval_ms: 100, greeting: 'hello, you: #1', flag: true }\n"
+					    "  - name: valve\n"
+					    "    policy: policy/valve.yaml\n"
+					    "    set:\n");
 	assert_string_equal(c->name, "plant-2");
 	assert_string_equal(c->schemas, "/opt/plant.binpb");
 	assert_string_equal(c->run_dir, "/etc/weft/../run");
@@ -132,8 +132,8 @@ static void test_limits_at_their_edges(void **state)
 {
 	(void)state;
 	static const char *const good[] = {
-		"  message: 1B\n",	"  message: 60KiB\n",	"  window: 64KiB\n",   "  window: 64MiB\n",
-		"  decisions: 1/s\n",	"  decisions: 1000000/s\n", "  log_file: 1GiB\n", "  log_files: 1000\n",
+	    "  message: 1B\n",	  "  message: 60KiB\n",	      "  window: 64KiB\n",  "  window: 64MiB\n",
+	    "  decisions: 1/s\n", "  decisions: 1000000/s\n", "  log_file: 1GiB\n", "  log_files: 1000\n",
 	};
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
 		char text[256];
@@ -153,9 +153,9 @@ static void test_paths(void **state)
 		int (*path)(const struct fab_config *, const char *, char *, size_t);
 		const char *want;
 	} named[] = {
-		{fab_path_socket, "d/run/meter.sock"},	    {fab_path_secret, "d/run/keys/meter.key"},
-		{fab_path_public, "d/run/keys/meter.pub"}, {fab_path_launch, "d/run/meter.launch"},
-		{fab_path_pid, "d/run/meter.pid"},
+	    {fab_path_socket, "d/run/meter.sock"},     {fab_path_secret, "d/run/keys/meter.key"},
+	    {fab_path_public, "d/run/keys/meter.pub"}, {fab_path_launch, "d/run/meter.launch"},
+	    {fab_path_pid, "d/run/meter.pid"},
 	};
 	char out[PATH_MAX];
 	for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
@@ -183,7 +183,8 @@ static void test_socket_paths_fit(void **state)
 		memset(dir, 'r', len);
 		dir[0] = '/';
 		dir[len] = '\0';
-		snprintf(text, sizeof text, HEAD "run_dir: %s\nunikernels:\n  - {name: sixteen-letters-, policy: p}\n", dir);
+		snprintf(text, sizeof text, HEAD "run_dir: %s\nunikernels:\n  - {name: sixteen-letters-, policy: p}\n",
+			 dir);
 		int fits = len + strlen("/sixteen-letters-.sock") <= 107;
 		int rc = fab_config_parse(&c, "f", text, strlen(text), &err);
 		assert_int_equal(rc, fits ? 0 : -ENAMETOOLONG);
@@ -245,10 +246,14 @@ static void test_from_disk(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_broken_files),	   cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_every_key),	   cmocka_unit_test(test_limits_at_their_edges),
-		cmocka_unit_test(test_paths),		   cmocka_unit_test(test_socket_paths_fit),
-		cmocka_unit_test(test_number_of_unikernels), cmocka_unit_test(test_from_disk),
+	    cmocka_unit_test(test_broken_files),
+	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_every_key),
+	    cmocka_unit_test(test_limits_at_their_edges),
+	    cmocka_unit_test(test_paths),
+	    cmocka_unit_test(test_socket_paths_fit),
+	    cmocka_unit_test(test_number_of_unikernels),
+	    cmocka_unit_test(test_from_disk),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

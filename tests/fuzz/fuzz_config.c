@@ -10,12 +10,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define CHECK(x)                                                                                                       \
-	do {                                                                                                           \
-		if (!(x)) {                                                                                            \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                                        \
-			abort();                                                                                       \
-		}                                                                                                      \
+#define CHECK(x)                                                                \
+	do {                                                                    \
+		if (!(x)) {                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x); \
+			abort();                                                \
+		}                                                               \
 	} while (0)
 
 static void check_unikernel(const struct fab_config *c, uint32_t i)
@@ -25,7 +25,8 @@ static void check_unikernel(const struct fab_config *c, uint32_t i)
 	CHECK(weft_name_ok(u->name) && strcmp(u->name, "fabric") != 0 && strcmp(u->name, "weftd") != 0 &&
 	      strcmp(u->name, "control") != 0);
 	CHECK(u->policy != NULL && u->policy[0] != '\0' && (u->image == NULL || u->image[0] != '\0'));
-	CHECK(u->memory_bytes >= FAB_MEMORY_MIN && u->memory_bytes <= FAB_MEMORY_MAX && u->memory_bytes % (1 << 20) == 0);
+	CHECK(u->memory_bytes >= FAB_MEMORY_MIN && u->memory_bytes <= FAB_MEMORY_MAX &&
+	      u->memory_bytes % (1 << 20) == 0);
 	CHECK(u->cpu[0] != '\0' && u->cpu[0] != '-' && strchr(u->cpu, ' ') == NULL);
 	CHECK(u->line >= 1 && (i == 0 || u->line >= c->u[i - 1].line));
 	CHECK(u->n_sets <= WEFT_LAUNCH_SETS_MAX);

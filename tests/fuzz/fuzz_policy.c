@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Fuzzes the policy compiler and then the evaluator with what it made. The input is the text of the meter's policy; after
- * a line of `%%%` follow, where present, the hub's and the valve's. */
+/* Fuzzes the policy compiler and then the evaluator with what it made. The input is the text of the meter's policy;
+ * after a line of `%%%` follow, where present, the hub's and the valve's. */
 #include <stdint.h>
 #include <string.h>
 
@@ -8,12 +8,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define CHECK(x)                                                                                                       \
-	do {                                                                                                           \
-		if (!(x)) {                                                                                            \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                                        \
-			abort();                                                                                       \
-		}                                                                                                      \
+#define CHECK(x)                                                                \
+	do {                                                                    \
+		if (!(x)) {                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x); \
+			abort();                                                \
+		}                                                               \
 	} while (0)
 
 static uint32_t lines_of(const struct pol_text *t)
@@ -52,7 +52,8 @@ static void check_decision(const struct pol_set *set, struct pol_bucket *buckets
 	CHECK(e->max_bytes <= POL_PAYLOAD_MAX && (d.answer == POL_TOO_LARGE) == (bytes > e->max_bytes));
 	const struct pol_rule_info *s = pol_rule(set, e->send_rule), *r = pol_rule(set, e->receive_rule);
 	CHECK(s != NULL && strcmp(s->owner, plant_unikernel[src - 1].name) == 0 && strncmp(s->text, "send ", 5) == 0);
-	CHECK(r != NULL && strcmp(r->owner, plant_unikernel[dst - 1].name) == 0 && strncmp(r->text, "receive ", 8) == 0);
+	CHECK(r != NULL && strcmp(r->owner, plant_unikernel[dst - 1].name) == 0 &&
+	      strncmp(r->text, "receive ", 8) == 0);
 	CHECK(e->max_by == e->send_rule || e->max_by == e->receive_rule);
 	CHECK(e->bucket[0] <= pol_bucket_count(set) && e->bucket[1] <= pol_bucket_count(set));
 	CHECK(e->content < pol_content_count(set));
@@ -80,9 +81,9 @@ static void check_set(const struct pol_set *set, const struct sch_set *schemas)
 				uint32_t types = sch_type_count(schemas);
 				uint64_t subject = 12345;
 				const char *name = i < types ? sch_type_name(schemas, i)
-					: i < types + sch_method_count(schemas)
-						? sch_method_get(schemas, i - types)->name
-						: NULL;
+						   : i < types + sch_method_count(schemas)
+						       ? sch_method_get(schemas, i - types)->name
+						       : NULL;
 				if (name != NULL) {
 					subject = UINT64_C(0xcbf29ce484222325);
 					for (const char *p = name; *p != '\0'; p++)
@@ -110,9 +111,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (schemas == NULL)
 		schemas = plant_schemas(0);
 	CHECK(schemas != NULL);
-	struct pol_text text[3] = {{(const char *)data, size},
-				   {plant_hub, sizeof plant_hub - 1},
-				   {plant_valve, sizeof plant_valve - 1}};
+	struct pol_text text[3] = {
+	    {(const char *)data, size}, {plant_hub, sizeof plant_hub - 1}, {plant_valve, sizeof plant_valve - 1}};
 	for (int i = 0; i < 2; i++) {
 		const char *cut = memmem(text[i].text, text[i].len, "\n%%%\n", 5);
 		if (cut == NULL)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the policy tests and fuzzers share: a small schema set, made without protoc, and lines of YAML. Static functions:
- * each program has its own. */
+/* What the policy tests and fuzzers share: a small schema set, made without protoc, and lines of YAML. Static
+ * functions: each program has its own. */
 #ifndef TESTS_POLICY_PLANT_H
 #define TESTS_POLICY_PLANT_H
 
@@ -90,7 +90,7 @@ static struct sch_set *plant_schemas(uint32_t n_extra)
 
 /* The plant's three unikernels; the meter's policy is what a test varies. */
 static const struct pol_unikernel plant_unikernel[3] = {
-	{"meter", "meter.yaml"}, {"hub", "hub.yaml"}, {"valve", "valve.yaml"}};
+    {"meter", "meter.yaml"}, {"hub", "hub.yaml"}, {"valve", "valve.yaml"}};
 
 static const char plant_hub[] = "unikernel: hub\n"
 				"send:\n"

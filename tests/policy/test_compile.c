@@ -58,7 +58,7 @@ static const struct pol_entry *entry(const struct pol_set *set, uint16_t src, ui
 }
 
 #define METER_FILE(rules) "unikernel: meter\nsend:\n" rules
-#define READING "  - to: hub\n    message: plant.Reading\n"
+#define READING		  "  - to: hub\n    message: plant.Reading\n"
 
 static int refuse(const char *text, size_t len, struct pol_err *err)
 {
@@ -91,16 +91,16 @@ static void test_rule_ids_and_texts(void **state)
 		uint32_t line;
 		const char *owner, *text;
 	} want[] = {
-		{"meter.yaml", 3, "meter", "send plant.Reading to hub"},
-		{"meter.yaml", 2, "meter", "default: send nothing else"},
-		{"meter.yaml", 1, "meter", "default: receive nothing else"},
-		{"hub.yaml", 3, "hub", "send plant.Valve/Act, plant.Valve/Ask to valve"},
-		{"hub.yaml", 2, "hub", "default: send nothing else"},
-		{"hub.yaml", 6, "hub", "receive plant.Reading, plant.Alarm from meter, valve"},
-		{"hub.yaml", 5, "hub", "default: receive nothing else"},
-		{"valve.yaml", 2, "valve", "default: send nothing else"},
-		{"valve.yaml", 4, "valve", "receive plant.Valve/Act from hub"},
-		{"valve.yaml", 3, "valve", "default: receive nothing else"},
+	    {"meter.yaml", 3, "meter", "send plant.Reading to hub"},
+	    {"meter.yaml", 2, "meter", "default: send nothing else"},
+	    {"meter.yaml", 1, "meter", "default: receive nothing else"},
+	    {"hub.yaml", 3, "hub", "send plant.Valve/Act, plant.Valve/Ask to valve"},
+	    {"hub.yaml", 2, "hub", "default: send nothing else"},
+	    {"hub.yaml", 6, "hub", "receive plant.Reading, plant.Alarm from meter, valve"},
+	    {"hub.yaml", 5, "hub", "default: receive nothing else"},
+	    {"valve.yaml", 2, "valve", "default: send nothing else"},
+	    {"valve.yaml", 4, "valve", "receive plant.Valve/Act from hub"},
+	    {"valve.yaml", 3, "valve", "default: receive nothing else"},
 	};
 	struct pol_set *set = compiled(METER_FILE(READING), plant_hub, plant_valve);
 	assert_int_equal(pol_epoch(set), 7);
@@ -121,17 +121,19 @@ static void test_rule_ids_and_texts(void **state)
 static void test_long_lists_are_cut_in_texts(void **state)
 {
 	(void)state;
-	static const char send[] = METER_FILE("  - to: [hub, valve]\n"
-					      "    message: [plant.T0, plant.T1, plant.T2, plant.T3, plant.T4, plant.T5]\n"
-					      "  - to: hub\n"
-					      "    message: [plant.Reading, plant.Alarm, plant.Order, plant.Receipt]\n");
+	static const char send[] =
+	    METER_FILE("  - to: [hub, valve]\n"
+		       "    message: [plant.T0, plant.T1, plant.T2, plant.T3, plant.T4, plant.T5]\n"
+		       "  - to: hub\n"
+		       "    message: [plant.Reading, plant.Alarm, plant.Order, plant.Receipt]\n");
 	const struct pol_text text[3] = {
-		{send, sizeof send - 1}, {plant_hub, sizeof plant_hub - 1}, {plant_valve, sizeof plant_valve - 1}};
+	    {send, sizeof send - 1}, {plant_hub, sizeof plant_hub - 1}, {plant_valve, sizeof plant_valve - 1}};
 	struct sch_set *more = plant_schemas(6);
 	struct pol_set *set = NULL;
 	assert_int_equal(pol_compile_text(&set, plant_unikernel, 3, text, more, 1, NULL), 0);
 	assert_string_equal(pol_rule(set, 1)->text, "send plant.T0, plant.T1, plant.T2 and 3 more to hub, valve");
-	assert_string_equal(pol_rule(set, 2)->text, "send plant.Reading, plant.Alarm, plant.Order, plant.Receipt to hub");
+	assert_string_equal(pol_rule(set, 2)->text,
+			    "send plant.Reading, plant.Alarm, plant.Order, plant.Receipt to hub");
 	pol_set_free(set);
 	sch_set_free(more);
 }
@@ -178,14 +180,14 @@ static void test_sizes_join(void **state)
 		uint32_t max;
 		uint32_t by; /* rule id: 1 the send rule, 5 the receive rule */
 	} cases[] = {
-		{"", "", 61440, 1},
-		{"    max_size: 1KiB\n", "", 1024, 1},
-		{"", "    max_size: 512B\n", 512, 5},
-		{"    max_size: 1KiB\n", "    max_size: 512B\n", 512, 5},
-		{"    max_size: 512B\n", "    max_size: 1KiB\n", 512, 1},
-		{"    max_size: 1KiB\n", "    max_size: 1024B\n", 1024, 1},
-		{"    max_size: 0B\n", "", 0, 1},
-		{"    max_size: 60KiB\n", "    max_size: 60KiB\n", 61440, 1},
+	    {"", "", 61440, 1},
+	    {"    max_size: 1KiB\n", "", 1024, 1},
+	    {"", "    max_size: 512B\n", 512, 5},
+	    {"    max_size: 1KiB\n", "    max_size: 512B\n", 512, 5},
+	    {"    max_size: 512B\n", "    max_size: 1KiB\n", 512, 1},
+	    {"    max_size: 1KiB\n", "    max_size: 1024B\n", 1024, 1},
+	    {"    max_size: 0B\n", "", 0, 1},
+	    {"    max_size: 60KiB\n", "    max_size: 60KiB\n", 61440, 1},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char meter[256], hub[256];
@@ -224,14 +226,14 @@ static void test_content_joins(void **state)
 		uint32_t n;
 		const char *names[2];
 	} cases[] = {
-		{"", 0, {NULL}},
-		{"    carries:\n", 0, {NULL}},
-		{"    carries: []\n", 0, {NULL}},
-		{"    carries: SSH\n", 0, {NULL}},
-		{"    carries: [SSH, DNS]\n", 0, {NULL}},
-		{"    carries: http\n", 1, {"http"}},
-		{"    carries: [TLS, SSH]\n", 1, {"TLS"}},
-		{"    carries: [Tls, SSH, HTTP]\n", 2, {"Tls", "HTTP"}},
+	    {"", 0, {NULL}},
+	    {"    carries:\n", 0, {NULL}},
+	    {"    carries: []\n", 0, {NULL}},
+	    {"    carries: SSH\n", 0, {NULL}},
+	    {"    carries: [SSH, DNS]\n", 0, {NULL}},
+	    {"    carries: http\n", 1, {"http"}},
+	    {"    carries: [TLS, SSH]\n", 1, {"TLS"}},
+	    {"    carries: [Tls, SSH, HTTP]\n", 2, {"Tls", "HTTP"}},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char meter[256];
@@ -255,8 +257,8 @@ static void test_content_joins(void **state)
 static void test_carried_names(void **state)
 {
 	(void)state;
-	struct pol_set *set = compiled(METER_FILE(READING "    carries:\n      - HTPT\n      - tls\n"), plant_hub,
-				       plant_valve);
+	struct pol_set *set =
+	    compiled(METER_FILE(READING "    carries:\n      - HTPT\n      - tls\n"), plant_hub, plant_valve);
 	assert_int_equal(pol_carried_count(set), 3);
 	const struct pol_carried *c = pol_carried_get(set, 0);
 	assert_string_equal(c->name, "HTPT");
@@ -274,9 +276,10 @@ static void test_carried_names(void **state)
 static void test_equal_contents_share_a_set(void **state)
 {
 	(void)state;
-	struct pol_set *set = compiled(METER_FILE(READING "    carries: [TLS, HTTP]\n"
-							  "  - to: hub\n    message: plant.Alarm\n    carries: [HTTP, TLS]\n"),
-				       plant_hub, plant_valve);
+	struct pol_set *set =
+	    compiled(METER_FILE(READING "    carries: [TLS, HTTP]\n"
+					"  - to: hub\n    message: plant.Alarm\n    carries: [HTTP, TLS]\n"),
+		     plant_hub, plant_valve);
 	assert_int_equal(pol_content_count(set), 2);
 	assert_int_equal(entry(set, METER, HUB, "plant.Reading")->content, 1);
 	assert_int_equal(entry(set, METER, HUB, "plant.Alarm")->content, 1);
@@ -368,7 +371,8 @@ static void test_error_in_second_file_names_it(void **state)
 	struct pol_err err;
 	struct pol_set *set = NULL;
 	const char *meter = METER_FILE(READING);
-	assert_int_equal(compile3(&set, meter, strlen(meter), "unikernel: hub\nsned: []\n", plant_valve, &err), -EINVAL);
+	assert_int_equal(compile3(&set, meter, strlen(meter), "unikernel: hub\nsned: []\n", plant_valve, &err),
+			 -EINVAL);
 	assert_string_equal(err.file, "hub.yaml");
 	assert_int_equal(err.line, 2);
 	assert_int_equal(err.column, 1);
@@ -506,24 +510,24 @@ static void test_too_many_combinations(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_broken_files),
-		cmocka_unit_test(test_rule_ids_and_texts),
-		cmocka_unit_test(test_long_lists_are_cut_in_texts),
-		cmocka_unit_test(test_entries),
-		cmocka_unit_test(test_sizes_join),
-		cmocka_unit_test(test_log_joins),
-		cmocka_unit_test(test_content_joins),
-		cmocka_unit_test(test_carried_names),
-		cmocka_unit_test(test_equal_contents_share_a_set),
-		cmocka_unit_test(test_pairs),
-		cmocka_unit_test(test_nothing_is_allowed_by_empty_files),
-		cmocka_unit_test(test_no_unikernels),
-		cmocka_unit_test(test_two_of_one_name),
-		cmocka_unit_test(test_err_may_be_null),
-		cmocka_unit_test(test_error_in_second_file_names_it),
-		cmocka_unit_test(test_from_disk),
-		cmocka_unit_test(test_many_unikernels_and_rules),
-		cmocka_unit_test(test_too_many_combinations),
+	    cmocka_unit_test(test_broken_files),
+	    cmocka_unit_test(test_rule_ids_and_texts),
+	    cmocka_unit_test(test_long_lists_are_cut_in_texts),
+	    cmocka_unit_test(test_entries),
+	    cmocka_unit_test(test_sizes_join),
+	    cmocka_unit_test(test_log_joins),
+	    cmocka_unit_test(test_content_joins),
+	    cmocka_unit_test(test_carried_names),
+	    cmocka_unit_test(test_equal_contents_share_a_set),
+	    cmocka_unit_test(test_pairs),
+	    cmocka_unit_test(test_nothing_is_allowed_by_empty_files),
+	    cmocka_unit_test(test_no_unikernels),
+	    cmocka_unit_test(test_two_of_one_name),
+	    cmocka_unit_test(test_err_may_be_null),
+	    cmocka_unit_test(test_error_in_second_file_names_it),
+	    cmocka_unit_test(test_from_disk),
+	    cmocka_unit_test(test_many_unikernels_and_rules),
+	    cmocka_unit_test(test_too_many_combinations),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);

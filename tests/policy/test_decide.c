@@ -15,7 +15,7 @@
 #include "tests/policy/plant.h"
 
 #define SECOND UINT64_C(1000000000)
-#define START (100 * SECOND)
+#define START  (100 * SECOND)
 
 enum { METER = 1, HUB = 2, VALVE = 3 };
 
@@ -110,21 +110,21 @@ static void test_buckets_over_time(void **state)
 	(void)state;
 	static const struct {
 		const char *rate;
-		uint64_t step_ns;      /* between attempts */
+		uint64_t step_ns; /* between attempts */
 		uint32_t attempts;
-		uint32_t least, most;  /* allowed of them */
+		uint32_t least, most; /* allowed of them */
 	} cases[] = {
-		{"    rate: 100/s\n", SECOND / 1000, 10000, 1099, 1099},            /* 9.999 s at 100/s, and the burst */
-		{"    rate: 100/s\n    burst: 1\n", SECOND / 1000, 10000, 1000, 1001},
-		{"    rate: 100/s\n    burst: 20\n", SECOND / 100, 1000, 1000, 1000}, /* exactly at the rate */
-		{"    rate: 100/s\n    burst: 20\n", SECOND / 99, 1000, 1000, 1000},
-		{"    rate: 60/m\n", SECOND / 2, 1200, 600, 601},                   /* one per second: half of them */
-		{"    rate: 1/h\n", SECOND * 60, 600, 10, 11},
-		{"    rate: 3600/h\n    burst: 10\n", SECOND / 10, 1000, 109, 110},
-		{"    rate: 3/s\n", SECOND / 30, 3000, 300, 303},                   /* 1/3 s does not divide */
-		{"    rate: 10000000/s\n    burst: 1\n", 10, 100000, 9999, 10001},
-		{"    rate: 7000000/s\n    burst: 1\n", 1, 1000000, 6993, 6994},     /* rounded down, never up */
-		{"    rate: 1/s\n    burst: 1000000\n", 1, 1000001, 1000000, 1000000},
+	    {"    rate: 100/s\n", SECOND / 1000, 10000, 1099, 1099}, /* 9.999 s at 100/s, and the burst */
+	    {"    rate: 100/s\n    burst: 1\n", SECOND / 1000, 10000, 1000, 1001},
+	    {"    rate: 100/s\n    burst: 20\n", SECOND / 100, 1000, 1000, 1000}, /* exactly at the rate */
+	    {"    rate: 100/s\n    burst: 20\n", SECOND / 99, 1000, 1000, 1000},
+	    {"    rate: 60/m\n", SECOND / 2, 1200, 600, 601}, /* one per second: half of them */
+	    {"    rate: 1/h\n", SECOND * 60, 600, 10, 11},
+	    {"    rate: 3600/h\n    burst: 10\n", SECOND / 10, 1000, 109, 110},
+	    {"    rate: 3/s\n", SECOND / 30, 3000, 300, 303}, /* 1/3 s does not divide */
+	    {"    rate: 10000000/s\n    burst: 1\n", 10, 100000, 9999, 10001},
+	    {"    rate: 7000000/s\n    burst: 1\n", 1, 1000000, 6993, 6994}, /* rounded down, never up */
+	    {"    rate: 1/s\n    burst: 1000000\n", 1, 1000001, 1000000, 1000000},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char meter[256];
@@ -169,10 +169,11 @@ static void test_a_refused_message_costs_nothing(void **state)
 static void test_one_bucket_for_all_of_a_rule(void **state)
 {
 	(void)state;
-	struct pol_set *set = compiled("unikernel: meter\nsend:\n  - to: [hub, valve]\n"
-				       "    message: [plant.Reading, plant.Alarm]\n    rate: 4/h\n    burst: 4\n",
-				       "unikernel: hub\nreceive:\n  - from: meter\n    message: [plant.Reading, plant.Alarm]\n",
-				       "unikernel: valve\nreceive:\n  - from: meter\n    message: [plant.Reading, plant.Alarm]\n");
+	struct pol_set *set =
+	    compiled("unikernel: meter\nsend:\n  - to: [hub, valve]\n"
+		     "    message: [plant.Reading, plant.Alarm]\n    rate: 4/h\n    burst: 4\n",
+		     "unikernel: hub\nreceive:\n  - from: meter\n    message: [plant.Reading, plant.Alarm]\n",
+		     "unikernel: valve\nreceive:\n  - from: meter\n    message: [plant.Reading, plant.Alarm]\n");
 	struct pol_bucket b[1] = {{0}};
 	assert_int_equal(pol_bucket_count(set), 1);
 	assert_answer(set, b, METER, HUB, "plant.Reading", 0, START, POL_ALLOW, 1);
@@ -188,8 +189,9 @@ static void test_one_bucket_for_all_of_a_rule(void **state)
 static void test_odd_clocks(void **state)
 {
 	(void)state;
-	struct pol_set *set = compiled("unikernel: meter\nsend:\n  - to: hub\n    message: plant.Reading\n    rate: 5/s\n",
-				       plant_hub, plant_valve);
+	struct pol_set *set =
+	    compiled("unikernel: meter\nsend:\n  - to: hub\n    message: plant.Reading\n    rate: 5/s\n", plant_hub,
+		     plant_valve);
 	static const uint64_t at[] = {0, 1, START, UINT64_C(1) << 61};
 	uint64_t r = weft_subject("plant.Reading");
 	for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
@@ -205,14 +207,15 @@ static void test_odd_clocks(void **state)
 	pol_set_free(set);
 }
 
-/* --- the model: rules as they are written, searched one by one --------------------------------------------------------- */
+/* --- the model: rules as they are written, searched one by one
+ * --------------------------------------------------------- */
 
 enum { NODES = 9, SUBJECTS = 14, MODEL_RULES = 6 };
 
 struct model_rule {
 	uint32_t peers, subjects; /* bit sets */
 	int methods;
-	uint32_t max_bytes; /* 0: not said */
+	uint32_t max_bytes;    /* 0: not said */
 	uint32_t per_s, burst; /* 0: not said */
 	uint32_t carries;      /* bit set of protocols */
 	int log;
@@ -228,9 +231,10 @@ struct model {
 	int doubled; /* two rules of one file cover the same */
 };
 
-static const char *const subject_name[SUBJECTS] = {
-	"plant.Valve/Act", "plant.Valve/Ask", "plant.Reading", "plant.Alarm", "plant.Order", "plant.Receipt", "plant.T0",
-	"plant.T1", "plant.T2", "plant.T3", "plant.T4", "plant.T5", "plant.T6", "plant.Nothing"};
+static const char *const subject_name[SUBJECTS] = {"plant.Valve/Act", "plant.Valve/Ask", "plant.Reading", "plant.Alarm",
+						   "plant.Order",     "plant.Receipt",	 "plant.T0",	  "plant.T1",
+						   "plant.T2",	      "plant.T3",	 "plant.T4",	  "plant.T5",
+						   "plant.T6",	      "plant.Nothing"};
 static const char *const protocol_name[5] = {"HTTP", "TLS", "SSH", "DNS", "MQTT"};
 static const char *const protocol_name_lower[5] = {"http", "tls", "ssh", "dns", "mqtt"};
 
@@ -272,7 +276,9 @@ static void model_make(struct model *m, char text[NODES][8192])
 				struct model_rule r = {0};
 				r.methods = draw(4) == 0;
 				r.peers = (draw(1u << NODES) | draw(1u << NODES)) & ~(1u << u);
-				r.subjects = r.methods ? draw(4) : (draw(1u << (SUBJECTS - 1)) & (k == 0 ? ~3u : draw(1u << (SUBJECTS - 1)) & ~3u));
+				r.subjects = r.methods ? draw(4)
+						       : (draw(1u << (SUBJECTS - 1)) &
+							  (k == 0 ? ~3u : draw(1u << (SUBJECTS - 1)) & ~3u));
 				int clash = 0;
 				for (int v = 0; v < NODES; v++)
 					clash |= (r.peers >> v & 1) && (covered[v] & r.subjects) != 0;
@@ -392,10 +398,10 @@ static void compare(struct model *m, const struct pol_set *set, uint64_t *decisi
 					int log = 0;
 					now += draw(2000000);
 					struct pol_decision d =
-						pol_decide(set, buckets, (uint16_t)(src + 1), (uint16_t)(dst + 1),
-							   weft_subject(subject_name[subject]), bytes, now);
+					    pol_decide(set, buckets, (uint16_t)(src + 1), (uint16_t)(dst + 1),
+						       weft_subject(subject_name[subject]), bytes, now);
 					enum pol_answer want =
-						model_decide(m, src, dst, subject, bytes, now, &rule, &carries, &log);
+					    model_decide(m, src, dst, subject, bytes, now, &rule, &carries, &log);
 					assert_int_equal(d.answer, want);
 					assert_int_equal(d.rule, rule);
 					if (want == POL_ALLOW) {
@@ -437,19 +443,21 @@ static void test_against_the_model(void **state)
 		compare(&m, set, &decisions, by_answer);
 		pol_set_free(set);
 	}
-	print_message("%llu decisions as the model has them: %llu allowed, %llu send, %llu receive, %llu size, %llu rate, "
-		      "%llu unknown; %llu policies with doubled rules\n",
-		      (unsigned long long)decisions, (unsigned long long)by_answer[POL_ALLOW],
-		      (unsigned long long)by_answer[POL_SEND_DENIED], (unsigned long long)by_answer[POL_RECEIVE_DENIED],
-		      (unsigned long long)by_answer[POL_TOO_LARGE], (unsigned long long)by_answer[POL_OVER_RATE],
-		      (unsigned long long)by_answer[POL_SUBJECT_UNKNOWN], (unsigned long long)doubled);
+	print_message(
+	    "%llu decisions as the model has them: %llu allowed, %llu send, %llu receive, %llu size, %llu rate, "
+	    "%llu unknown; %llu policies with doubled rules\n",
+	    (unsigned long long)decisions, (unsigned long long)by_answer[POL_ALLOW],
+	    (unsigned long long)by_answer[POL_SEND_DENIED], (unsigned long long)by_answer[POL_RECEIVE_DENIED],
+	    (unsigned long long)by_answer[POL_TOO_LARGE], (unsigned long long)by_answer[POL_OVER_RATE],
+	    (unsigned long long)by_answer[POL_SUBJECT_UNKNOWN], (unsigned long long)doubled);
 	assert_true(decisions >= 100000);
 	for (int i = 0; i < 6; i++)
 		assert_true(by_answer[i] >= 100);
 	assert_true(doubled >= 1);
 }
 
-/* --- the tables -------------------------------------------------------------------------------------------------------- */
+/* --- the tables
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void check_layout(const uint64_t *keys, uint32_t n)
 {
@@ -507,16 +515,16 @@ static void test_hash_is_the_wires(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_answer),
-		cmocka_unit_test(test_receiver_limits_are_named),
-		cmocka_unit_test(test_buckets_over_time),
-		cmocka_unit_test(test_a_refused_message_costs_nothing),
-		cmocka_unit_test(test_one_bucket_for_all_of_a_rule),
-		cmocka_unit_test(test_odd_clocks),
-		cmocka_unit_test(test_against_the_model),
-		cmocka_unit_test(test_tables_are_bounded),
-		cmocka_unit_test(test_table_with_equal_keys_is_refused),
-		cmocka_unit_test(test_hash_is_the_wires),
+	    cmocka_unit_test(test_each_answer),
+	    cmocka_unit_test(test_receiver_limits_are_named),
+	    cmocka_unit_test(test_buckets_over_time),
+	    cmocka_unit_test(test_a_refused_message_costs_nothing),
+	    cmocka_unit_test(test_one_bucket_for_all_of_a_rule),
+	    cmocka_unit_test(test_odd_clocks),
+	    cmocka_unit_test(test_against_the_model),
+	    cmocka_unit_test(test_tables_are_bounded),
+	    cmocka_unit_test(test_table_with_equal_keys_is_refused),
+	    cmocka_unit_test(test_hash_is_the_wires),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -24,10 +24,10 @@
 #define OWN_ALLOCATOR 1
 #endif
 
-static int armed;        /* count and fail */
-static uint64_t nth;     /* allocations until the one that fails */
-static uint64_t failed;  /* how many did */
-static int64_t live;     /* blocks taken while armed and not given back */
+static int armed;	/* count and fail */
+static uint64_t nth;	/* allocations until the one that fails */
+static uint64_t failed; /* how many did */
+static int64_t live;	/* blocks taken while armed and not given back */
 
 #if OWN_ALLOCATOR
 void *__libc_malloc(size_t size);
@@ -82,8 +82,8 @@ void free(void *p)
 }
 #endif
 
-/* Runs step() with its first allocation failing, then its second and so on until it gets through. step returns its result
- * and frees what it made. */
+/* Runs step() with its first allocation failing, then its second and so on until it gets through. step returns its
+ * result and frees what it made. */
 static void fail_each(const char *what, int (*step)(struct pol_err *err))
 {
 	if (!OWN_ALLOCATOR) {
@@ -106,8 +106,8 @@ static void fail_each(const char *what, int (*step)(struct pol_err *err))
 			return;
 		}
 		if (rc != -ENOMEM)
-			fail_msg("%s: allocation %llu failed and the answer was %d: %s", what, (unsigned long long)k, rc,
-				 err.text);
+			fail_msg("%s: allocation %llu failed and the answer was %d: %s", what, (unsigned long long)k,
+				 rc, err.text);
 		assert_string_equal(err.text, "out of memory");
 	}
 	fail_msg("%s: never got through", what);
@@ -120,7 +120,7 @@ static int compile_once(struct pol_err *err)
 	static const char meter[] = "unikernel: meter\nsend:\n  - to: [hub, valve]\n    message: plant.Reading\n"
 				    "    rate: 5/s\n    carries: [HTTP, \"SSH\"]\n    log: true\n";
 	const struct pol_text text[3] = {
-		{meter, sizeof meter - 1}, {plant_hub, sizeof plant_hub - 1}, {plant_valve, sizeof plant_valve - 1}};
+	    {meter, sizeof meter - 1}, {plant_hub, sizeof plant_hub - 1}, {plant_valve, sizeof plant_valve - 1}};
 	struct pol_set *set = NULL;
 	int rc = pol_compile_text(&set, plant_unikernel, 3, text, schemas, 1, err);
 	if (rc < 0)
@@ -140,8 +140,9 @@ static void test_compile(void **state)
 
 static int config_once(struct pol_err *err)
 {
-	static const char text[] = "fabric: home\nschemas: s.binpb\nrun_dir: r\nlimits: {message: 1KiB}\nunikernels:\n"
-				   "  - {name: a, policy: p, image: i, set: {k: v, \"l\": w}}\n  - {name: b, policy: p}\n";
+	static const char text[] =
+	    "fabric: home\nschemas: s.binpb\nrun_dir: r\nlimits: {message: 1KiB}\nunikernels:\n"
+	    "  - {name: a, policy: p, image: i, set: {k: v, \"l\": w}}\n  - {name: b, policy: p}\n";
 	struct fab_config *c = NULL;
 	int rc = fab_config_parse(&c, "site/fabric.yaml", text, sizeof text - 1, err);
 	if (rc < 0)
@@ -159,8 +160,8 @@ static void test_config(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_compile),
-		cmocka_unit_test(test_config),
+	    cmocka_unit_test(test_compile),
+	    cmocka_unit_test(test_config),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,13 +19,35 @@ static void test_sizes(void **state)
 		const char *text;
 		uint64_t bytes; /* UINT64_MAX - 7: refused */
 	} cases[] = {
-		{"0B", 0}, {"1B", 1}, {"512B", 512}, {"1KiB", 1024}, {"60KiB", 61440}, {"16MiB", 16777216},
-		{"2GiB", UINT64_C(2) << 30}, {"18446744073709551615B", UINT64_MAX},
-		{"17179869183GiB", UINT64_C(17179869183) << 30},
+	    {"0B", 0},
+	    {"1B", 1},
+	    {"512B", 512},
+	    {"1KiB", 1024},
+	    {"60KiB", 61440},
+	    {"16MiB", 16777216},
+	    {"2GiB", UINT64_C(2) << 30},
+	    {"18446744073709551615B", UINT64_MAX},
+	    {"17179869183GiB", UINT64_C(17179869183) << 30},
 #define NO (UINT64_MAX - 7)
-		{"17179869184GiB", NO}, {"18446744073709551616B", NO}, {"", NO}, {"B", NO}, {"1", NO}, {"1kB", NO},
-		{"1K", NO}, {"1kib", NO}, {"1 B", NO}, {" 1B", NO}, {"1B ", NO}, {"+1B", NO}, {"-1B", NO}, {"01B", NO},
-		{"0x1B", NO}, {"1.0KiB", NO}, {"1,000B", NO}, {"1TiB", NO}, {"1BB", NO},
+	    {"17179869184GiB", NO},
+	    {"18446744073709551616B", NO},
+	    {"", NO},
+	    {"B", NO},
+	    {"1", NO},
+	    {"1kB", NO},
+	    {"1K", NO},
+	    {"1kib", NO},
+	    {"1 B", NO},
+	    {" 1B", NO},
+	    {"1B ", NO},
+	    {"+1B", NO},
+	    {"-1B", NO},
+	    {"01B", NO},
+	    {"0x1B", NO},
+	    {"1.0KiB", NO},
+	    {"1,000B", NO},
+	    {"1TiB", NO},
+	    {"1BB", NO},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		uint64_t bytes = NO;
@@ -43,8 +65,15 @@ static void test_size_texts(void **state)
 	static const struct {
 		uint64_t bytes;
 		const char *text;
-	} cases[] = {{0, "0B"}, {1, "1B"}, {1023, "1023B"}, {1024, "1KiB"}, {1025, "1025B"}, {61440, "60KiB"},
-		     {1 << 20, "1MiB"}, {UINT64_C(64) << 30, "64GiB"}, {UINT64_MAX, "18446744073709551615B"}};
+	} cases[] = {{0, "0B"},
+		     {1, "1B"},
+		     {1023, "1023B"},
+		     {1024, "1KiB"},
+		     {1025, "1025B"},
+		     {61440, "60KiB"},
+		     {1 << 20, "1MiB"},
+		     {UINT64_C(64) << 30, "64GiB"},
+		     {UINT64_MAX, "18446744073709551615B"}};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char text[24];
 		uint64_t back;
@@ -62,7 +91,8 @@ static void test_counts_and_rates(void **state)
 	assert_int_equal(n, 0);
 	assert_int_equal(pol_count_parse("18446744073709551615", &n), 0);
 	assert_true(n == UINT64_MAX);
-	static const char *const no_count[] = {"", "18446744073709551616", "-1", "+1", "1 ", " 1", "01", "1e3", "0x1", "ten"};
+	static const char *const no_count[] = {"",   "18446744073709551616", "-1", "+1", "1 ", " 1", "01", "1e3", "0x1",
+					       "ten"};
 	for (size_t i = 0; i < sizeof no_count / sizeof no_count[0]; i++)
 		assert_int_equal(pol_count_parse(no_count[i], &n), -1);
 	assert_int_equal(pol_rate_parse("100/s", &n, &period), 0);
@@ -73,7 +103,8 @@ static void test_counts_and_rates(void **state)
 	assert_int_equal(pol_rate_parse("7/h", &n, &period), 0);
 	assert_int_equal(n, 7);
 	assert_int_equal(period, UINT64_C(3600000000000));
-	static const char *const no_rate[] = {"", "/s", "1", "1/", "1/S", "1/sec", "1 /s", "1/ s", "-1/s", "1s", "1/s/s"};
+	static const char *const no_rate[] = {"",     "/s",   "1",    "1/", "1/S",  "1/sec",
+					      "1 /s", "1/ s", "-1/s", "1s", "1/s/s"};
 	for (size_t i = 0; i < sizeof no_rate / sizeof no_rate[0]; i++)
 		assert_int_equal(pol_rate_parse(no_rate[i], &n, &period), -1);
 }
@@ -158,9 +189,8 @@ static void test_known_names(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),	     cmocka_unit_test(test_size_texts),
-		cmocka_unit_test(test_counts_and_rates), cmocka_unit_test(test_quotes),
-		cmocka_unit_test(test_near_matches), cmocka_unit_test(test_known_names),
+	    cmocka_unit_test(test_sizes),  cmocka_unit_test(test_size_texts),	cmocka_unit_test(test_counts_and_rates),
+	    cmocka_unit_test(test_quotes), cmocka_unit_test(test_near_matches), cmocka_unit_test(test_known_names),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

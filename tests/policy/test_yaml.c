@@ -183,12 +183,30 @@ static void test_bytes_of_utf8(void **state)
 		const char *bytes;
 		int ok;
 	} cases[] = {
-		{"\x7e", 1},	     {"\xc2\xa0", 1},	      {"\xdf\xbf", 1},	       {"\xe0\xa0\x80", 1},
-		{"\xed\x9f\xbf", 1}, {"\xee\x80\x80", 1},     {"\xf0\x90\x80\x80", 1}, {"\xf4\x8f\xbf\xbd", 1},
-		{"\x80", 0},	     {"\xc1\xbf", 0},	      {"\xc2", 0},	       {"\xe0\x9f\xbf", 0},
-		{"\xed\xa0\x80", 0}, {"\xf0\x8f\xbf\xbf", 0}, {"\xf4\x90\x80\x80", 0}, {"\xf8\x88\x80\x80\x80", 0},
-		{"\xff", 0},	     {"\xe2\x82", 0},	      {"\xc2\x41", 0},	       {"\xef\xbf\xbe", 0},
-		{"\xc2\x80", 0},     {"\xef\xbb\xbf", 0},     {"\xe2\x80\x8d", 0},     {"\xe2\x81\xa6", 0},
+	    {"\x7e", 1},
+	    {"\xc2\xa0", 1},
+	    {"\xdf\xbf", 1},
+	    {"\xe0\xa0\x80", 1},
+	    {"\xed\x9f\xbf", 1},
+	    {"\xee\x80\x80", 1},
+	    {"\xf0\x90\x80\x80", 1},
+	    {"\xf4\x8f\xbf\xbd", 1},
+	    {"\x80", 0},
+	    {"\xc1\xbf", 0},
+	    {"\xc2", 0},
+	    {"\xe0\x9f\xbf", 0},
+	    {"\xed\xa0\x80", 0},
+	    {"\xf0\x8f\xbf\xbf", 0},
+	    {"\xf4\x90\x80\x80", 0},
+	    {"\xf8\x88\x80\x80\x80", 0},
+	    {"\xff", 0},
+	    {"\xe2\x82", 0},
+	    {"\xc2\x41", 0},
+	    {"\xef\xbf\xbe", 0},
+	    {"\xc2\x80", 0},
+	    {"\xef\xbb\xbf", 0},
+	    {"\xe2\x80\x8d", 0},
+	    {"\xe2\x81\xa6", 0},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char text[32];
@@ -236,15 +254,15 @@ static void test_long_path_keeps_its_end(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_positions),
-		cmocka_unit_test(test_size_limit),
-		cmocka_unit_test(test_node_limit),
-		cmocka_unit_test(test_depth_limit),
-		cmocka_unit_test(test_key_limit),
-		cmocka_unit_test(test_truncated_everywhere),
-		cmocka_unit_test(test_bytes_of_utf8),
-		cmocka_unit_test(test_special_files),
-		cmocka_unit_test(test_long_path_keeps_its_end),
+	    cmocka_unit_test(test_positions),
+	    cmocka_unit_test(test_size_limit),
+	    cmocka_unit_test(test_node_limit),
+	    cmocka_unit_test(test_depth_limit),
+	    cmocka_unit_test(test_key_limit),
+	    cmocka_unit_test(test_truncated_everywhere),
+	    cmocka_unit_test(test_bytes_of_utf8),
+	    cmocka_unit_test(test_special_files),
+	    cmocka_unit_test(test_long_path_keeps_its_end),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

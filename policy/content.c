@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Content sets: names become numbers (case does not matter), lists of numbers are kept sorted and once each, and two
+ * lists join into what both have. */
+#include "content.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t list_hash(const struct pol_list *l)
+{
+	uint64_t h = l->n;
+	for (uint32_t i = 0; i < l->n; i++)
+		h = pol_hash_mix(h ^ l->name[i]);
+	return h;
+}
+
+/* The number of this list, adding it when it is new; negative: -ENOMEM. */
+static int64_t list_intern(struct pol_lists *ls, const struct pol_list *l)
+{
+	uint64_t h = list_hash(l);
+	uint32_t cursor = 0, i;
+	while ((i = pol_index_next(&ls->index, h, &cursor)) != POL_INDEX_NONE)
+		if (ls->v[i].n == l->n && memcmp(ls->v[i].name, l->name, l->n * sizeof l->name[0]) == 0)
+			return i;
+	struct pol_list *v = pol_array_room(ls->v, ls->n, &ls->cap, sizeof *v);
+	if (v == NULL)
+		return -ENOMEM;
+	ls->v = v;
+	if (pol_index_add(&ls->index, h, ls->n) < 0)
+		return -ENOMEM;
+	ls->v[ls->n] = *l;
+	return ls->n++;
+}
+
+/* The index in set->carried of a protocol's name, whatever its case; negative: -ENOMEM. */
+static int64_t carried_intern(struct pol_contents *c, struct pol_set *set, const struct pol_node *name, uint32_t rule)
+{
+	char lower[POL_CONTENT_NAME_MAX + 1];
+	assert(name->len <= POL_CONTENT_NAME_MAX);
+	for (uint32_t i = 0; i <= name->len; i++)
+		lower[i] =
+		    (char)(name->text[i] >= 'A' && name->text[i] <= 'Z' ? name->text[i] - 'A' + 'a' : name->text[i]);
+	uint64_t h = pol_hash_text(lower);
+	uint32_t cursor = 0, i;
+	while ((i = pol_index_next(&c->names, h, &cursor)) != POL_INDEX_NONE)
+		if (strcasecmp(set->carried[i].name, lower) == 0)
+			return i;
+	struct pol_carried *v = pol_array_room(set->carried, set->n_carried, &c->cap_names, sizeof *v);
+	if (v == NULL)
+		return -ENOMEM;
+	set->carried = v;
+	const char *copy = pol_arena_text(&set->texts, name->text, name->len);
+	if (copy == NULL || pol_index_add(&c->names, h, set->n_carried) < 0)
+		return -ENOMEM;
+	set->carried[set->n_carried] = (struct pol_carried){.name = copy, .rule = rule, .line = name->line};
+	return set->n_carried++;
+}
+
+int64_t pol_carries_resolve(struct pol_contents *c, struct pol_set *set, const struct pol_node *carries, uint32_t rule)
+{
+	struct pol_list l = {.rule = rule};
+	if (carries == NULL)
+		return 0;
+	for (const struct pol_node *p = pol_node_each(carries); p != NULL; p = p->next) {
+		int64_t id = carried_intern(c, set, p, rule);
+		if (id < 0)
+			return id;
+		assert(l.n < POL_CARRIES_MAX);
+		uint32_t at = l.n++;
+		for (; at > 0 && l.name[at - 1] > (uint32_t)id; at--)
+			l.name[at] = l.name[at - 1];
+		l.name[at] = (uint32_t)id;
+	}
+	return list_intern(&c->written, &l);
+}
+
+int64_t pol_carries_join(struct pol_contents *c, uint32_t a, uint32_t b, uint32_t rule)
+{
+	if (a == 0 || b == 0)
+		return 0;
+	const struct pol_list *x = &c->written.v[a], *y = &c->written.v[b];
+	struct pol_list l = {.rule = rule};
+	for (uint32_t i = 0, j = 0; i < x->n && j < y->n;) {
+		if (x->name[i] == y->name[j])
+			l.name[l.n++] = x->name[i];
+		uint32_t step_i = x->name[i] <= y->name[j], step_j = y->name[j] <= x->name[i];
+		i += step_i;
+		j += step_j;
+	}
+	return list_intern(&c->joined, &l);
+}
+
+int pol_contents_build(struct pol_contents *c, struct pol_set *set)
+{
+	set->contents = calloc(c->joined.n, sizeof *set->contents);
+	if (set->contents == NULL)
+		return -ENOMEM;
+	set->n_contents = c->joined.n;
+	for (uint32_t i = 0; i < c->joined.n; i++) {
+		const struct pol_list *l = &c->joined.v[i];
+		const char **names = pol_arena_take(&set->texts, (l->n + 1) * sizeof *names);
+		if (names == NULL)
+			return -ENOMEM;
+		for (uint32_t k = 0; k < l->n; k++)
+			names[k] = set->carried[l->name[k]].name;
+		set->contents[i] = (struct pol_content_set){names, l->n, l->rule};
+	}
+	return 0;
+}
+
+int pol_contents_start(struct pol_contents *c)
+{
+	static const struct pol_list nothing;
+	*c = (struct pol_contents){0};
+	return list_intern(&c->written, &nothing) < 0 || list_intern(&c->joined, &nothing) < 0 ? -ENOMEM : 0;
+}
+
+void pol_contents_free(struct pol_contents *c)
+{
+	pol_index_free(&c->names);
+	pol_index_free(&c->written.index);
+	pol_index_free(&c->joined.index);
+	free(c->written.v);
+	free(c->joined.v);
+	*c = (struct pol_contents){0};
+}
