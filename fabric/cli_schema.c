@@ -403,6 +403,10 @@ int cli_schema(int argc, char **argv)
 {
 	char name[] = "weft schema validate";
 
+	if (argc == 2 && argv[1][0] == '-') { /* --help, --usage: there is one command to tell about */
+		argv[0] = name;
+		return validate(argc, argv);
+	}
 	if (argc < 2 || strcmp(argv[1], "validate") != 0)
 		return cli_fail("schema", "the command is: weft schema validate (--help tells more)");
 	argv[1] = name;
