@@ -14,14 +14,15 @@ static uint64_t started_ns;
 
 static void tick(struct weft *w, void *arg)
 {
-	uint64_t now = weft_now(w);
+	uint64_t now = weft_now(w), next;
 
 	(void)arg;
 	ticks++;
 	if (now < started_ns + ticks * PERIOD_NS)
 		svc_log("tick %u came too early", ticks);
+	next = started_ns + (ticks + 1) * PERIOD_NS;
 	if (ticks < TICKS) {
-		weft_timer(w, started_ns + (ticks + 1) * PERIOD_NS - now, tick, NULL);
+		weft_timer(w, next > now ? next - now : 0, tick, NULL);
 		return;
 	}
 	svc_log("ticked %u times", ticks);

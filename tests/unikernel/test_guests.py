@@ -166,6 +166,49 @@ def test_service_tsc(folder):
     expect(status == ENDED and "TSC 2000000 kHz (launch module)" in out, f"status {status}", out)
 
 
+def test_secret_gone(folder):
+    """Once a service runs, its launch module is nowhere in memory: the key is once, in the endpoint, the seed not at all."""
+    text = launch_text(set="role receive")
+    keys = {k: re.search(rf"^{k} (\w+)$", text, re.M)[1] for k in ("secret-key", "seed")}
+    memory = folder / "memory"
+    extra = nowhere(folder) + ["-object", f"memory-backend-file,id=mem,size=16M,share=on,mem-path={memory}"]
+    args = [a + ",memory-backend=mem" if a.startswith("microvm") else a for a in
+            qemu_args("service_soak", launch=launch_file(folder, text), extra=extra)]
+    p = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         start_new_session=True)
+    try:
+        line = p.stdout.readline().decode(errors="replace")
+        expect("uk: timer: memory 16 MiB" in line, "did not start", line)
+        time.sleep(0.3)
+        held = memory.read_bytes()
+    finally:
+        os.killpg(p.pid, signal.SIGKILL)
+        p.communicate()
+    expect(len(held) == 16 << 20 and b"session" in held, "this is not the guest's memory")
+    for name, digits in keys.items():
+        expect(held.count(digits.encode()) == 0, f"the text of {name} is still there")
+        expect(held.count(digits[:32].encode()) == 0, f"half of the text of {name} is still there")
+    expect(held.count(b"weft-launch 1\nname") == 0, "the launch module is still there")
+    expect(held.count(bytes.fromhex(keys["seed"])) == 0, "the seed is still there")
+    copies = held.count(bytes.fromhex(keys["secret-key"]))
+    expect(copies <= 2, f"{copies} copies of the secret key")
+    print(f"# {copies} copies of the secret key in memory")
+
+
+def test_segments(_):
+    """No segment is writable and executable, nothing is left for a loader to relocate."""
+    for image in sorted(IMAGES.glob("*.elf")):
+        elf = image.read_bytes()
+        offset, = struct.unpack_from("<Q", elf, 32)
+        size, count = struct.unpack_from("<HH", elf, 54)
+        kinds = []
+        for i in range(count):
+            kind, flags = struct.unpack_from("<II", elf, offset + i * size)
+            kinds.append(kind)
+            expect(flags & 3 != 3, f"{image.name}: segment {i} is writable and executable")
+        expect(2 not in kinds and 3 not in kinds and 4 in kinds, f"{image.name}: segments {kinds}")
+
+
 class Wire:
     """The other end of the guest's network."""
 
