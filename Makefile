@@ -163,6 +163,11 @@ $(BUILD)/images/$(notdir $(1)).elf: $(call uk_obj,$(call service_srcs,$(1)) $(2)
 endef
 $(foreach s,$(SERVICES),$(eval $(call uk_image,$(s),unikernel/main.c)))
 $(foreach s,$(GUEST_TESTS),$(eval $(call uk_image,$(s),)))
+images: $(IMAGES) ## the unikernel image of each service
+# Guests as tests: scripts that print TAP, and what they need.
+GUEST_SCRIPTS := tests/unikernel/test_guests.py tests/unikernel/test_soak.py
+GUEST_SCRIPTS_NEED := $(IMAGES) $(WEFTD) $(WEFT) $(DEMO_SET)
+.PHONY: images
 # The parts that are pure are unit tested on the host.
 $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unikernel/test_*.c)): \
 	$(call obj,unikernel/format.c unikernel/heap.c unikernel/cmdline.c)
@@ -227,9 +232,27 @@ $(FUZZ_LIB): $(patsubst %.c,$(FUZZ)/obj/%.o,$(LIB_SRCS)) $(FUZZ)/obj/gen/google/
 	@rm -f $@
 	$(call say,AR,$@)
 	$(Q)ar rcsP $@ $^
+# The validator's fuzzer holds its answers against code that protobuf-c generates.
+$(FUZZ)/obj/tests/fuzz/fuzz_validate.o: | $(GEN)/tests/schemas/strict.pb-c.h
+$(FUZZ)/fuzz_validate: $(FUZZ)/obj/gen/tests/schemas/strict.pb-c.o
 $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS) -o $@
+
+# --- bench: the fabric's speed, measured -----------------------------------------------------------------------------
+BENCH_SET := $(BUILD)/bench/bench.binpb
+BENCH_BINS := $(BUILD)/bench/load $(BUILD)/bench/micro
+$(BENCH_SET): bench/bench.proto
+	@mkdir -p $(@D)
+	$(call say,PROTOC,$@)
+	$(Q)protoc --descriptor_set_out=$@ --include_imports -Ibench $<
+$(BENCH_BINS): $(BUILD)/bench/%: $(call obj,bench/messages.c) $(OBJ)/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@
+.PHONY: bench
+bench: $(WEFTD) $(WEFT) $(BENCH_SET) $(BENCH_BINS) ## messages per second and ns per stage; build/bench/results.json
+	bench/run.py --build $(BUILD)
 
 .PHONY: help all check test fuzz fuzz-smoke docs clean
 .SECONDARY:

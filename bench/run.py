@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The benchmark: a real weftd on one core, both ends of a conversation on another, distinct messages through the whole
+road. Counts what arrived at the far end, and believes no figure that the fabric's own counters contradict. Writes
+results.json (a list of name, unit, value, min, max, n, params) and a table for people."""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import secrets
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BENCH = ROOT / "bench"
+KINDS = ["numeric", "typed", "opaque"]
+SIZES = [64, 256, 1400]
+STAGES = ["take", "session", "route", "admit", "validate", "inspect", "decide", "deliver"]
+RUN_SECONDS = 0.8
+STARTUP_SECONDS = 30
+
+
+class Failed(Exception):
+    """The benchmark could not be run, or its figures do not agree with each other."""
+
+
+def expect(condition, text):
+    if not condition:
+        raise Failed(text)
+
+
+class Fabric:
+    """weftd with two ports in a run directory of its own."""
+
+    def __init__(self, build, folder, core):
+        self.build = build
+        self.folder = folder
+        self.run_dir = folder / "run"
+        config = folder / "fabric.yaml"
+        text = (BENCH / "fabric.yaml").read_text()
+        for key, value in (("schemas", build / "bench" / "bench.binpb"), ("run_dir", self.run_dir), ("bench", BENCH)):
+            text = text.replace("@%s@" % key, str(value))
+        config.write_text(text)
+        self.run_dir.mkdir(mode=0o700)
+        subprocess.run([build / "bin" / "weft", "keygen", "--dir", self.run_dir / "keys", "fabric", "sender", "receiver"],
+                       check=True, stdout=subprocess.DEVNULL)
+        self.log = (folder / "weftd.log").open("w+")
+        self.process = subprocess.Popen([build / "bin" / "weftd", "--core", str(core), config], stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=subprocess.STDOUT)
+        end = time.monotonic() + STARTUP_SECONDS
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.stop()
+                raise Failed("weftd did not start:\n" + self.log_text())
+            time.sleep(0.05)
+
+    def log_text(self):
+        return (self.folder / "weftd.log").read_text()
+
+    def answers(self):
+        try:
+            return self.ask("ping").get("ok")
+        except (OSError, ValueError):
+            return False
+
+    def ask(self, command):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.settimeout(10)
+            s.connect(str(self.run_dir / "control.sock"))
+            s.sendall(json.dumps({"cmd": command}).encode() + b"\n")
+            with s.makefile("rb") as f:
+                return json.loads(f.readline())
+
+    def launch_file(self, name, port):
+        """What an instance gets at its start; the key's own file stays where it is."""
+        path = self.run_dir / (name + ".launch")
+        keys = self.run_dir / "keys"
+        lines = ["weft-launch 1", "name " + name, "port %d" % port, "epoch %d" % time.time_ns(),
+                 "secret-key " + (keys / (name + ".key")).read_text().strip(),
+                 "fabric-key " + (keys / "fabric.pub").read_text().strip(),
+                 "seed " + secrets.token_hex(32), "tsc-khz 0", "suite aesgcm", "end", ""]
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
+            f.write("\n".join(lines))
+        return path
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+
+
+class Load:
+    """bench/load on a core of its own."""
+
+    def __init__(self, fabric, core):
+        args = [fabric.build / "bench" / "load"]
+        for port, name in enumerate(("sender", "receiver"), 1):
+            args += ["--" + name, fabric.launch_file(name, port), "--%s-socket" % name, fabric.run_dir / (name + ".sock")]
+        self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+                                        preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+        expect(self.answer().get("up"), "the load has no session")
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        expect(line, "the load ended early")
+        return json.loads(line)
+
+    def run(self, kind, size, count):
+        self.process.stdin.write("run %s %d %d\n" % (kind, size, count))
+        self.process.stdin.flush()
+        return self.answer()
+
+    def stop(self):
+        self.process.stdin.close()
+        try:
+            return self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+def stages_of(stats):
+    return {s["name"]: s for s in stats["stages"]}
+
+
+def ports_of(stats):
+    return {p["name"]: p for p in stats["ports"]}
+
+
+def measure(fabric, load, kind, size, count):
+    """One run: its rate, and for each stage the nanoseconds per message; checked against the fabric's counters."""
+    before = fabric.ask("stats")
+    result = load.run(kind, size, count)
+    after = fabric.ask("stats")
+    what = "%s, %d bytes: " % (kind, size)
+    expect(result["refused"] == 0, what + "%d messages were refused" % result["refused"])
+    expect(result["wrong"] == 0, what + "%d messages arrived wrong" % result["wrong"])
+
+    def verdict(stats, name):
+        return ports_of(stats)["sender"]["verdicts"].get(name, 0)
+
+    names = set(ports_of(before)["sender"]["verdicts"]) | set(ports_of(after)["sender"]["verdicts"])
+    for name in names - {"passed"}:
+        expect(verdict(after, name) == verdict(before, name), what + "the fabric counted " + name)
+    expect(verdict(after, "passed") - verdict(before, "passed") == count, what + "passed does not count every message")
+    delivered = [ports_of(s)["receiver"]["messages_delivered"] for s in (before, after)]
+    expect(delivered[1] - delivered[0] == count, what + "delivered does not count every message")
+
+    tsc_hz = after["tsc_hz"]
+    stage_ns, messages = {}, {}
+    for name in STAGES:
+        b, a = stages_of(before)[name], stages_of(after)[name]
+        messages[name] = a["messages"] - b["messages"]
+        cycles = a["cycles"] - b["cycles"]
+        expect(messages[name] >= count, what + "stage %s saw %d of %d messages" % (name, messages[name], count))
+        expect(cycles > 0, what + "stage %s took no time" % name)
+        stage_ns[name] = cycles * 1e9 / tsc_hz / count
+    bursts = stages_of(after)["take"]["bursts"] - stages_of(before)["take"]["bursts"]
+    total = sum(stage_ns.values())
+    elapsed = result["elapsed_ns"] / count
+    # More time inside the stages than there was is a clock that does not agree; a part in twenty is the edges.
+    expect(total <= elapsed * 1.05, what + "stages claim %.0f ns of each %.0f" % (total, elapsed))
+    return {"rate": 1e9 / elapsed, "stages": stage_ns, "sum": total, "busy": total / elapsed,
+            "burst": messages["take"] / bursts}
+
+
+def summary(name, unit, values, **params):
+    return {"name": name, "unit": unit, "value": round(statistics.median(values), 3), "min": round(min(values), 3),
+            "max": round(max(values), 3), "n": len(values), "params": params}
+
+
+def whole_road(build, core, load_core, repetitions):
+    """Every kind and size in turn, the whole round several times, so that a slow moment of the machine meets all."""
+    cases = [(k, s) for k in KINDS for s in SIZES]
+    runs = {c: [] for c in cases}
+    with tempfile.TemporaryDirectory(prefix="weft-bench-") as folder:
+        fabric = Fabric(build, pathlib.Path(folder), core)
+        load = None
+        try:
+            load = Load(fabric, load_core)
+            counts = {}
+            for kind, size in cases:  # to warm up, and to learn how many make a run
+                first = measure(fabric, load, kind, size, 3000)
+                counts[kind, size] = max(5000, int(first["rate"] * RUN_SECONDS))
+            for repetition in range(repetitions):
+                print("  round %d of %d" % (repetition + 1, repetitions), file=sys.stderr)
+                for case in cases:
+                    runs[case].append(measure(fabric, load, *case, counts[case]))
+            settings = fabric.ask("stats")["settings"]
+            expect(load.stop() == 0, "the load ended with an error")
+        except Failed as e:
+            raise Failed("%s\nweftd's log:\n%s" % (e, fabric.log_text())) from None
+        finally:
+            if load and load.process.poll() is None:
+                load.process.kill()
+                load.process.wait()
+            fabric.stop()
+    results = []
+    for (kind, size), rows in runs.items():
+        p = {"kind": kind, "bytes": size, "messages_per_run": counts[kind, size]}
+        results.append(summary("road_rate", "messages/s", [r["rate"] for r in rows], **p))
+        results.append(summary("road_stages_sum", "ns", [r["sum"] for r in rows], **p))
+        results.append(summary("road_core_busy", "ratio", [r["busy"] for r in rows], **p))
+        results.append(summary("road_burst", "messages", [r["burst"] for r in rows], **p))
+        for stage in STAGES:
+            results.append(summary("stage_" + stage, "ns", [r["stages"][stage] for r in rows], **p))
+    return results, settings
+
+
+def micro(build, core, rounds):
+    p = subprocess.run([build / "bench" / "micro", build / "bench" / "bench.binpb", str(rounds)], check=False, text=True,
+                       stdout=subprocess.PIPE, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+    expect(p.returncode == 0, "micro ended with %d" % p.returncode)
+    results = [json.loads(line) for line in p.stdout.splitlines()]
+    for r in results:
+        r["name"] = "micro_" + r["name"]
+    return results
+
+
+def cpu_model():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def version(*command):
+    try:
+        return subprocess.run(command, check=False, text=True, capture_output=True).stdout.splitlines()[0]
+    except (OSError, IndexError):
+        return command[0] + " not found"
+
+
+def table(results, settings, about):
+    by = {(r["name"], r["params"].get("kind"), r["params"].get("bytes")): r for r in results}
+    print("\nThe whole road: handshake done, then open, policy, schema, nDPI, decision, seal, delivery; every message distinct,")
+    print("every one counted and checked at the far end. messages/s: median (min to max); ns per message by stage: median.\n")
+    head = "%-8s %5s %27s %6s" % ("message", "bytes", "messages/s", "busy")
+    print(head + "".join("%9s" % s for s in STAGES) + "%9s" % "sum")
+    for kind in KINDS:
+        for size in SIZES:
+            rate, busy = by["road_rate", kind, size], by["road_core_busy", kind, size]
+            print("%-8s %5d %9.0f (%7.0f-%8.0f) %5.0f%%" % (kind, size, rate["value"], rate["min"], rate["max"],
+                                                             100 * busy["value"]) +
+                  "".join("%9.0f" % by["stage_" + s, kind, size]["value"] for s in STAGES) +
+                  "%9.0f" % by["road_stages_sum", kind, size]["value"])
+    print("\nbusy: how much of the fabric's core the stages took; where it is low, the two ends on the other core were the limit.")
+    print("\nBy themselves, ns: median (min to max)\n")
+    for r in results:
+        if r["name"].startswith("micro_"):
+            p = r["params"]
+            print("%-22s %-8s %5d %9.1f (%.1f to %.1f)" % (r["name"][6:], p.get("kind", ""), p["bytes"], r["value"],
+                                                          r["min"], r["max"]))
+    print()
+    for key, value in about.items():
+        print("%-10s %s" % (key, value))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
+    parser.add_argument("--core", type=int, help="the fabric's core; default: the first that may be used")
+    parser.add_argument("--load-core", type=int, help="the load's core; default: the last")
+    parser.add_argument("--repetitions", type=int, default=7, help="at least 5")
+    parser.add_argument("--out", type=pathlib.Path, help="default: BUILD/bench/results.json")
+    args = parser.parse_args()
+    if args.repetitions < 5:
+        parser.error("fewer than five repetitions say nothing")
+    build = args.build.resolve()
+    cores = sorted(os.sched_getaffinity(0))
+    core = cores[0] if args.core is None else args.core
+    load_core = cores[-1] if args.load_core is None else args.load_core
+    if core == load_core:
+        print("SKIP: the benchmark needs two cores, one for the fabric and one for the load")
+        return 77
+    start = time.monotonic()
+    try:
+        results, settings = whole_road(build, core, load_core, args.repetitions)
+        results += micro(build, core, args.repetitions + 2)
+    except (Failed, OSError, subprocess.SubprocessError) as e:
+        print("bench: %s" % e, file=sys.stderr)
+        return 1
+    about = {"machine": "%s, %d CPUs, fabric on %d, load on %d" % (cpu_model(), os.cpu_count(), core, load_core),
+             "system": "%s %s, %s" % (platform.system(), platform.release(), version("gcc", "--version")),
+             "fabric": settings, "load": "load average %.2f, %.2f, %.2f" % os.getloadavg(),
+             "took": "%.0f s, %d rounds" % (time.monotonic() - start, args.repetitions)}
+    for r in results:
+        r["params"]["machine"] = about["machine"]
+        r["params"]["settings"] = settings
+    out = args.out or build / "bench" / "results.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_suffix(".tmp")
+    temporary.write_text(json.dumps(results, indent=1) + "\n")
+    temporary.replace(out)
+    table(results, settings, about)
+    print("%-10s %s" % ("results", out))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
