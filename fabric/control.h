@@ -2,8 +2,8 @@
 /* The control socket: JSON objects, one a line, over a unix stream socket of mode 0600 in the run directory.
  *
  *   {"cmd":"stats"}   -> one line: see docs/control.md
- *   {"cmd":"tail"}    -> one line per decision from now on, until the client closes; {"tail":N} first replays the
- *                        last N (at most 1,000). A reader that is too slow is told how many it missed.
+ *   {"cmd":"tail"}    -> one line per decision from now on, until the client closes; with "tail":N the last N of the
+ *                        log (at most 1,000) come first. A reader that is too slow is told how many it missed.
  *   {"cmd":"ping"}    -> {"ok":true,"pid":..., "boot":...}
  *   {"cmd":"stop"}    -> {"ok":true}, then weftd ends in order
  * Errors: {"error":"..."}. Requests are at most 4 KiB; at most 16 clients.

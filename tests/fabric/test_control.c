@@ -38,14 +38,14 @@ static struct fab_stage_counters stages[FAB_STAGE_COUNT];
 static struct fab_decision_ring *ring;
 static struct fab_control *control;
 static atomic_int stop;
-static int wake_fd;
+static int wake_fd, stop_fd;
 static uint64_t next_id;
 
 static void control_open(uint64_t boot)
 {
 	struct fab_control_view view = { .config = config, .ports = ports, .stages = stages, .ring = ring,
 					 .tsc_hz = 2000000000, .boot = boot, .settings = "a test", .stop = &stop,
-					 .wake_fd = wake_fd };
+					 .stop_fd = stop_fd, .wake_fd = wake_fd };
 	char err[512] = "";
 	int ret = fab_control_start(&control, &view, err, sizeof err);
 	if (ret)
@@ -76,6 +76,7 @@ static int set_up(void **state)
 	next_id = 1;
 	atomic_store(&stop, 0);
 	wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ring = fab_decision_ring_make(RING);
 	control_open(0x1234);
 	return 0;
@@ -91,6 +92,7 @@ static int tear_down(void **state)
 	fab_decision_ring_free(ring);
 	fab_config_free(config);
 	close(wake_fd);
+	close(stop_fd);
 	snprintf(command, sizeof command, "rm -rf %s", dir);
 	return system(command);
 }
@@ -331,6 +333,8 @@ static void stop_request(void **state)
 	assert_true(json_is_true(json_object_get(o, "ok")));
 	json_decref(o);
 	assert_int_equal(atomic_load(&stop), 1);
+	uint64_t told = 0;
+	assert_int_equal(read(stop_fd, &told, sizeof told), sizeof told); /* a worker that sleeps wakes up */
 }
 
 static void one_per_run_directory(void **state)
@@ -338,7 +342,7 @@ static void one_per_run_directory(void **state)
 	(void)state;
 	struct fab_control *other = NULL;
 	struct fab_control_view view = { .config = config, .ports = ports, .stages = stages, .ring = ring, .stop = &stop,
-					 .wake_fd = -1 };
+					 .stop_fd = -1, .wake_fd = -1 };
 	char err[512] = "";
 	assert_int_equal(fab_control_start(&other, &view, err, sizeof err), -EWOULDBLOCK);
 	assert_non_null(strstr(err, "another weftd"));
