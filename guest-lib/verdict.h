@@ -48,14 +48,14 @@
 	X(SCHEMA_UNKNOWN_FIELD, 55, "schema_unknown_field", "the schema has no such field")                            \
 	X(SCHEMA_DUPLICATE, 56, "schema_duplicate", "a singular field occurs twice")                                   \
 	X(SCHEMA_ONEOF, 57, "schema_oneof", "two members of one oneof are set")                                        \
-	X(SCHEMA_UTF8, 58, "schema_utf8", "a string is not valid UTF-8")                                               \
+	X(SCHEMA_UTF8, 58, "schema_utf8", "a string is not valid UTF-8, or holds a NUL")                               \
 	X(SCHEMA_ENUM, 59, "schema_enum", "the enum has no such number")                                               \
 	X(SCHEMA_RANGE, 60, "schema_range", "the value does not fit its type")                                         \
 	X(SCHEMA_GROUP, 61, "schema_group", "a group is not closed by its own end tag")                                \
 	X(SCHEMA_DEPTH, 62, "schema_depth", "nested deeper than the limit")                                            \
 	X(SCHEMA_REQUIRED, 63, "schema_required", "a required field is missing")                                       \
 	X(SCHEMA_PACKED, 64, "schema_packed", "a packed field's bytes do not divide into whole elements")              \
-	X(SCHEMA_MAP, 65, "schema_map", "a map entry lacks its key or value, or a key occurs twice")                   \
+	X(SCHEMA_MAP, 65, "schema_map", "a map entry lacks its message value, or a key occurs twice")                  \
 	X(SCHEMA_TOO_LONG, 66, "schema_too_long", "more bytes or elements than the validator's limit")                 \
 	/* inspect: content */                                                                                         \
 	X(CONTENT_FORBIDDEN, 70, "content_forbidden", "an opaque field carries a protocol that the rule does not list") \

@@ -176,7 +176,7 @@ static enum sch_reason field_walk(struct walk *w, uint32_t field, uint32_t numbe
 		if (f && f->type == SCH_T_MESSAGE)
 			return level_open(w, f->sub, field, number, tag, p, p + v, 0, 1);
 		if (f && f->flags & SCH_F_UTF8) {
-			const uint8_t *bad = sch_utf8_bad(p, p + v);
+			const uint8_t *bad = sch_utf8_bad(p, p + v, 1);
 
 			if (bad)
 				return refuse(w, SCH_UTF8, field, number, tag, NULL, bad);

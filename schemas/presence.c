@@ -60,7 +60,7 @@ static uint32_t node_add(struct sch_presence *p, uint32_t msg, uint32_t parent, 
 		p->node = at;
 		p->cap_nodes = cap;
 	}
-	if (!words_reserve(p, n)) {
+	if (!words_reserve(p, n + 1)) { /* never none at all */
 		p->failed = 1;
 		return SCH_NONE;
 	}

@@ -141,7 +141,8 @@ void sch_trace_fill(const struct sch_set *s, const uint8_t *msg, const struct sc
 /* Refuses descriptor sets that protobuf-c must not be shown: too deep, too many parts, broken. 0 or -errno. */
 int sch_precheck(const uint8_t *data, size_t len, const char **why);
 
-/* The first byte at which [p, end) stops being UTF-8 (Unicode 15, table 3-7), or NULL where all of it is. */
-const uint8_t *sch_utf8_bad(const uint8_t *p, const uint8_t *end);
+/* The first byte at which [p, end) stops being UTF-8 (Unicode 15, table 3-7), or NULL where all of it is. A NUL
+ * counts as bad unless nul_ok. */
+const uint8_t *sch_utf8_bad(const uint8_t *p, const uint8_t *end, int nul_ok);
 
 #endif

@@ -293,7 +293,7 @@ static inline enum sch_reason field_walk(struct walk *w, struct sch_level *l, ui
 			return SCH_OK;
 		}
 		if (f->type == SCH_T_STRING) {
-			const uint8_t *bad = sch_utf8_bad(p, p + v);
+			const uint8_t *bad = sch_utf8_bad(p, p + v, 0);
 
 			if (unlikely(bad != NULL))
 				return refuse_field(w, SCH_UTF8, field, f->number, tag, NULL, bad);

@@ -193,11 +193,36 @@ static void m_method_twice(fds_t *s)
 	v->method[1]->has_server_streaming = 0;
 }
 static void m_service_name(fds_t *s) { file_of(s, "strict.proto")->service[0]->name = STR("All"); }
+static field_t many[SCH_SLOTS_MAX + 1], *many_list[SCH_SLOTS_MAX + 1];
+static char many_names[SCH_SLOTS_MAX + 1][8];
+
+static void m_many_fields(fds_t *s)
+{
+	for (uint32_t i = 0; i < SCH_SLOTS_MAX + 1; i++) {
+		many[i] = *field_of(s, "Inner", "a");
+		many[i].number = (int32_t)i + 1;
+		snprintf(many_names[i], sizeof many_names[i], "f%u", i);
+		many[i].name = many_names[i];
+		many_list[i] = &many[i];
+	}
+	msg_of(s, "Inner")->field = many_list;
+	msg_of(s, "Inner")->n_field = SCH_SLOTS_MAX + 1;
+}
+
+static msg_t twin, *twins[2] = { &twin, NULL };
+
 static void m_hash(fds_t *s)
 {
-	/* two names with one FNV-1a hash */
-	msg_of(s, "Req")->name = STR("HASH_A");
-	msg_of(s, "Set")->name = STR("HASH_B");
+	/* two names with one FNV-1a hash, 4c4be14a6e562612, found by search */
+	s->file[0] = file_of(s, "later.proto");
+	s->n_file = 1;
+	google__protobuf__descriptor_proto__init(&twin);
+	twin.name = STR("NSULHecAEVUaWO");
+	s->file[0]->package = STR("old");
+	s->file[0]->message_type[0]->name = STR("NbWDTQKaHKIOAF");
+	twins[1] = s->file[0]->message_type[0];
+	s->file[0]->message_type = twins;
+	s->file[0]->n_message_type = 2;
 }
 
 static const struct lie {
@@ -224,6 +249,7 @@ static const struct lie {
 	{ m_enum_number, "allow_alias" }, { m_enum_value, "two values" }, { m_enum_unnamed, "needs a name" },
 	{ m_method_type, "no message" }, { m_method_entry, "no message" }, { m_method_name, "needs a name" },
 	{ m_method_twice, "defined twice" }, { m_service_name, "defined twice" },
+	{ m_hash, "same subject hash" }, { m_many_fields, "the limit is 512" },
 };
 
 /* Compiles the base set after a change to it. */
@@ -387,7 +413,6 @@ int main(void)
 		cmocka_unit_test(test_depth), cmocka_unit_test(test_limits), cmocka_unit_test(test_many_parts),
 	};
 
-	(void)m_hash;
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, start, stop);
 }

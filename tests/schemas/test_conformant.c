@@ -125,6 +125,7 @@ static void test_wire(void **state)
 		{ "strict.All", "6a ffffffff07", SCH_VARINT },                 /* too near 2 GiB for C++ */
 		{ "strict.All", "6a efffffff07", SCH_TRUNCATED },
 		{ "strict.All", "6a 01 ff", SCH_UTF8 },
+		{ "strict.All", "6a 09 000000000000000000", SCH_OK },
 		{ "old.Req", "0801 1201 ff", SCH_OK },                         /* proto2 does not look */
 		{ "strict.All", "d20103 0a01ff", SCH_UTF8 },                   /* a map's key */
 		{ "strict.All", "0001", SCH_TAG },

@@ -154,6 +154,10 @@ static void test_values(void **state)
 		{ "strict.All", "6a 09 6161616161616161 c3", SCH_UTF8, 10, "text" },
 		{ "strict.All", "9201 01 61 9201 01 ff", SCH_UTF8, 7, "rs[1]" },
 		{ "old.Req", "0801 1201 ff", SCH_UTF8, 4, "b" }, /* proto2 too */
+		{ "strict.All", "6a 03 610062", SCH_UTF8, 3, "text" }, /* "a" to a reader in C */
+		{ "strict.All", "6a 09 616161616161610062", SCH_UTF8, 9, "text" },
+		{ "strict.All", "6a 0c 6161610161617f00 61616161", SCH_UTF8, 9, "text" },
+		{ "strict.All", "6a 09 0101010101010101 7f", SCH_OK, 0, "" },
 	};
 
 	(void)state;
