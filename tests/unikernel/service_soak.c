@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Numbered, checked messages of mixed sizes from one guest to another; tests/tools/soak.c is the same between processes.
- * Configuration: role send or receive; to, count, first (sender). Each line of output begins with "soak: ". */
+ * Configuration: role send or receive; to (the other one), count, first (sender). The receiver says when to begin, by an
+ * item without a number, until the first one comes. Each line of output begins with "soak: ". */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #define TYPE "weft.soak.Item"
 #define RETRY_NS 500000ull
 #define REPORT_EVERY 1000u
+#define GO_NS 50000000ull
 
 static struct {
 	const char *to;
@@ -102,7 +104,7 @@ static void push(struct weft *w, void *arg)
 static void on_state(struct weft *w, int up, void *arg)
 {
 	(void)arg;
-	if (up && soak.to && !soak.window)
+	if (up && !soak.window)
 		soak.window = weft_credit_left(w, soak.to);
 	svc_log("soak: session %s", up ? "up" : "down");
 }
@@ -115,7 +117,7 @@ static void on_refusal(struct weft *w, const struct weft_refusal *r, void *arg)
 		soak.lost++;
 		return;
 	}
-	if (soak.refused++ == 0)
+	if (soak.refused++ == 0 && soak.last)
 		svc_log("soak: first refusal: %s %s", weft_verdict_name(r->verdict), r->detail);
 }
 
@@ -157,6 +159,29 @@ static void on_item(struct weft *w, const struct weft_message *m, void *arg)
 		receive_report();
 }
 
+/* Receiver. Refused while the sender is not there. */
+static void go(struct weft *w, void *arg)
+{
+	Weft__Soak__Item item = WEFT__SOAK__ITEM__INIT;
+
+	(void)arg;
+	if (soak.received)
+		return;
+	(void)weft_send(w, soak.to, TYPE, soak.packed, weft__soak__item__pack(&item, soak.packed), NULL);
+	weft_timer(w, GO_NS, go, NULL);
+}
+
+/* Sender. Only the first one counts. */
+static void on_go(struct weft *w, const struct weft_message *m, void *arg)
+{
+	static int going;
+
+	(void)m;
+	(void)arg;
+	if (!going++)
+		push(w, NULL);
+}
+
 static uint64_t number(const char *text, uint64_t otherwise)
 {
 	uint64_t v = 0;
@@ -174,12 +199,14 @@ int service_start(struct weft *w)
 
 	weft_on_state(w, on_state, NULL);
 	weft_on_refusal(w, on_refusal, NULL);
-	if (role && strcmp(role, "receive") == 0)
-		return weft_handle(w, TYPE, on_item, NULL);
 	soak.to = weft_config(w, "to");
+	if (!role || !soak.to)
+		return -EINVAL;
+	if (strcmp(role, "receive") == 0) {
+		weft_timer(w, GO_NS, go, NULL);
+		return weft_handle(w, TYPE, on_item, NULL);
+	}
 	soak.next = number(weft_config(w, "first"), 1);
 	soak.last = soak.next + number(weft_config(w, "count"), 1000) - 1;
-	if (!role || strcmp(role, "send") != 0 || !soak.to)
-		return -EINVAL;
-	return weft_timer(w, RETRY_NS, push, NULL);
+	return weft_handle(w, TYPE, on_go, NULL);
 }

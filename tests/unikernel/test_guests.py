@@ -167,8 +167,9 @@ def test_service_tsc(folder):
 
 
 def test_secret_gone(folder):
-    """Once a service runs, its launch module is nowhere in memory: the key is once, in the endpoint, the seed not at all."""
-    text = launch_text(set="role receive")
+    """Once a service runs, its launch module is nowhere in memory: the key is in the endpoint and in its open handshake,
+    the seed nowhere."""
+    text = launch_text(set="role receive\nset to other")
     keys = {k: re.search(rf"^{k} (\w+)$", text, re.M)[1] for k in ("secret-key", "seed")}
     memory = folder / "memory"
     extra = nowhere(folder) + ["-object", f"memory-backend-file,id=mem,size=16M,share=on,mem-path={memory}"]

@@ -28,14 +28,16 @@ unikernels:
   - name: sink
     image: {build}/images/service_soak.elf
     policy: sink.yaml
-    set: {{ role: receive }}
+    set: {{ role: receive, to: source }}
   - name: source
     image: {build}/images/service_soak.elf
     policy: source.yaml
     set: {{ role: send, to: sink, count: {count} }}
 """
-SINK = "unikernel: sink\nreceive:\n  - from: source\n    message: weft.soak.Item\n"
-SOURCE = "unikernel: source\nsend:\n  - to: sink\n    message: weft.soak.Item\n"
+SINK = "unikernel: sink\nreceive:\n  - from: source\n    message: weft.soak.Item\n" \
+    "send:\n  - to: source\n    message: weft.soak.Item\n    max_size: 64B\n"
+SOURCE = "unikernel: source\nsend:\n  - to: sink\n    message: weft.soak.Item\nreceive:\n  - from: sink\n" \
+    "    message: weft.soak.Item\n"
 REPORT = re.compile(r"^soak: received=(\d+) newest=(\d+) bytes=(\d+) doubled=(\d+) missing=(\d+) reordered=(\d+) "
                     r"changed=(\d+)$", re.M)
 
