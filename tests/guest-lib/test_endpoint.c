@@ -971,6 +971,30 @@ static void rekey_by_count_loses_nothing(void **state)
 	fabric_free(f);
 }
 
+/* The ring was full when RESP came: nothing may overtake CONFIRM once there is room. */
+static void confirm_goes_first(void **state)
+{
+	struct fabric *f = fabric_up();
+
+	(void)state;
+	f->slow = 1;
+	f->w->link.now.send_counter = WEFT_REKEY_RECORDS;
+	assert_true(weft_step(f->w, 0) >= 0);
+	fabric_run(f);
+	f->send_room = 0;
+	assert_true(weft_step(f->w, 0) >= 0);
+	assert_int_equal(counters(f).handshakes, 2);
+	f->send_room = 2;
+	assert_int_equal(send_hub(f, 1, NULL), -EAGAIN);
+	settle(f);
+	assert_int_equal(f->confirms, 2);
+	assert_int_equal(send_hub(f, 1, NULL), 0);
+	settle(f);
+	assert_int_equal(f->n_taken, 1);
+	assert_int_equal(f->unknown, 0);
+	fabric_free(f);
+}
+
 static void rekey_by_time_only_with_traffic(void **state)
 {
 	struct fabric *f = fabric_up();
@@ -1393,6 +1417,7 @@ int main(void)
 		cmocka_unit_test(request_ids_find_free_slots),
 		cmocka_unit_test(flights_are_bounded),
 		cmocka_unit_test(rekey_by_count_loses_nothing),
+		cmocka_unit_test(confirm_goes_first),
 		cmocka_unit_test(rekey_by_time_only_with_traffic),
 		cmocka_unit_test(reset_reports_what_is_open),
 		cmocka_unit_test(resets_do_not_make_a_storm),
