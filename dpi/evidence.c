@@ -39,13 +39,37 @@ static uint32_t le32(const uint8_t *p)
 	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
-/* Printable ASCII and bytes that UTF-8 has in text, no controls. */
+/* Well-formed UTF-8 (RFC 3629 section 4) without control characters. */
 static int is_text(const uint8_t *p, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		if (p[i] < 0x20 || p[i] == 0x7f || p[i] == 0xc0 || p[i] == 0xc1 || p[i] > 0xf4)
+	size_t i = 0;
+
+	while (i < len) {
+		unsigned c = p[i++], more;
+		if (c < 0x20 || c == 0x7f)
 			return 0;
+		if (c < 0x80)
+			continue;
+		if (c < 0xc2 || c > 0xf4)
+			return 0;
+		more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+		if (len - i < more || (c == 0xe0 && p[i] < 0xa0) || (c == 0xed && p[i] > 0x9f) ||
+		    (c == 0xf0 && p[i] < 0x90) || (c == 0xf4 && p[i] > 0x8f))
+			return 0;
+		for (; more; more--, i++)
+			if ((p[i] & 0xc0) != 0x80)
+				return 0;
+	}
 	return 1;
+}
+
+/* One of these words stands somewhere in the payload. */
+static int has_any(const uint8_t *p, size_t len, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (memmem(p, len, words[i], strlen(words[i])))
+			return 1;
+	return 0;
 }
 
 /* --- TLS, RFC 8446 section 5: records of type, version, length ------------------------------------------------------ */
@@ -212,14 +236,13 @@ static int websocket(const uint8_t *p, size_t len)
 {
 	if (len < 4)
 		return 0;
-	if ((p[0] & 0x7f) == 1)
-		return len >= 2 + 16 && is_text(p + 2, len - 2);
+	if ((p[0] & 0x7f) == 1) /* masked text looks like anything */
+		return !(p[1] & 0x80) && len >= 2 + 16 && is_text(p + 2, len - 2);
 	return p[0] == 0x88 && be16(p + 2) >= 1000 && be16(p + 2) <= 1015;
 }
 
 /* CQL binary protocol, section 2. nDPI: version, flags, opcode, about 17 bits, and the length read the wrong way round.
- * Enough when the length is the payload's and only the two opcodes that have no body have none, or when the payload is
- * a full segment of a longer frame. */
+ * Enough when the length is the payload's and only the two opcodes that have no body have none. */
 static int cassandra(const uint8_t *p, size_t len)
 {
 	if (len < 9)
@@ -227,7 +250,7 @@ static int cassandra(const uint8_t *p, size_t len)
 	uint32_t body = be32(p + 5);
 	if (body == 0)
 		return len == 9 && p[4] == (p[0] & 0x80 ? 2 : 5); /* READY, OPTIONS */
-	return body == len - 9 || (len >= SEGMENT && body > len - 9 && body <= 1u << 20);
+	return body == len - 9;
 }
 
 /* AJP13: magic, length, code. nDPI: 21 bits. The packet's length is ours to check. */
@@ -246,6 +269,12 @@ static int noe(const uint8_t *p, size_t len)
 	return len >= 25 && be32(p) == 0x0006626cu;
 }
 
+/* IMO. nDPI: two bytes of ten, or three of eleven. Only its long form, four bytes and a length, is enough. */
+static int imo(const uint8_t *p, size_t len)
+{
+	return len == 1099 && be32(p) == 0x88491a00u;
+}
+
 /* ISO 13818-1: packets of 188 bytes that begin with 0x47; three in a row are 24 bits and a length. */
 static int mpeg_ts(const uint8_t *p, size_t len)
 {
@@ -256,7 +285,9 @@ static int mpeg_ts(const uint8_t *p, size_t len)
  * length. */
 static int mongodb(const uint8_t *p, size_t len)
 {
-	return len > 16 && (le32(p) == len || (len >= SEGMENT && le32(p) > len && le32(p) <= 48000000));
+	if (len <= 16)
+		return 0;
+	return le32(p) == len || (len >= SEGMENT && le32(p) > len && le32(p) <= 48000000 && le32(p + 12) != 1);
 }
 
 /* sFlow 5. nDPI: four bytes that are the number 5 (or 2). Enough when agent address and samples fill the datagram. */
@@ -293,9 +324,8 @@ static int bittorrent(const uint8_t *p, size_t len)
 	static const char *const words[] = { "BitTorrent protocol", ":target20:", ":find_node1:", "d1:ad2:id20:",
 					     "d1:rd2:id20:", ":info_hash20:", ":filter64", "BT-SEARCH * HTTP/1.1\r\n" };
 
-	for (size_t i = 0; i < LEN(words); i++)
-		if (memmem(p, len, words[i], strlen(words[i])))
-			return 1;
+	if (has_any(p, len, words, LEN(words)))
+		return 1;
 	if (len < 20 || (p[0] & 0xf) != 1 || p[0] >> 4 > 4 || p[1] > 2)
 		return 0;
 	if (p[0] == 0x41)
@@ -303,7 +333,7 @@ static int bittorrent(const uint8_t *p, size_t len)
 	unsigned zeroes = 0;
 	for (unsigned i = 4; i < 8; i++)
 		zeroes += p[i] == 0;
-	return zeroes <= 1 && be16(p + 2) != 0 && be32(p + 12) != 0 && be32(p + 12) <= 65565;
+	return zeroes == 0 && p[2] && p[3] && be32(p + 12) != 0 && be32(p + 12) <= 65565;
 }
 
 /* RFC 5389 and 3489. nDPI: a type and an exact length, 20 bits. Enough with the magic cookie, or attributes of known
@@ -349,6 +379,47 @@ static int syslog_line(const uint8_t *p, size_t len)
 	return at > 1 && at < len && p[at] == '>' && pri <= 191;
 }
 
+/* RFC 6733 section 3. nDPI: version, flags and a code, its length left alone. */
+static int diameter(const uint8_t *p, size_t len)
+{
+	return len >= 20 && p[1] == 0 && be16(p + 2) == len && len % 4 == 0;
+}
+
+/* Stratum and its relatives. nDPI calls any JSON with a "method", a "blob" or a "worker" so: all of JSON-RPC, and every
+ * twentieth piece of what lies about on a disk. Enough: words that miners say to their pools. */
+static int mining(const uint8_t *p, size_t len)
+{
+	static const char *const words[] = { "\"mining.", "\"eth1.0\"", "\"eth_", "\"job_id\"", "\"nonce\"", "\"agent\"" };
+
+	return has_any(p, len, words, LEN(words));
+}
+
+/* RFC 9112 section 3: METHOD target HTTP/1.1. nDPI takes a word that is a method, in any case, and a space: "Get over
+ * it". Enough: capitals, and a target of one of the four forms with the version behind it, or cut off before that. */
+static int http(const uint8_t *p, size_t len)
+{
+	size_t at = 0, target, end;
+
+	if (dpi_opening(p, len) == NDPI_PROTOCOL_HTTP)
+		return 1;
+	while (at < len && at < 16 && ((p[at] >= 'A' && p[at] <= 'Z') || p[at] == '_' || p[at] == '-'))
+		at++;
+	if (at < 3 || at + 1 >= len || p[at] != ' ')
+		return 0;
+	target = ++at;
+	while (at < len && p[at] > ' ' && p[at] != 0x7f)
+		at++;
+	if (at == target)
+		return 0;
+	if (at == len) /* cut off within the target */
+		return p[target] == '/' || (len - target >= 7 && memcmp(p + target, "http://", 7) == 0);
+	for (end = at; end < len && p[end] != '\r' && p[end] != '\n';)
+		end++;
+	if (end == at) /* HTTP/0.9 */
+		return p[target] == '/';
+	return len - at < 9 ? p[target] == '/' : memmem(p + at, end - at, " HTTP/", 6) != NULL;
+}
+
 /* DDM, which carries DRDA: length, 0xd0, format, correlator, length of the object. nDPI does not ask whether the
  * lengths fit the payload. */
 static int drda(const uint8_t *p, size_t len)
@@ -382,7 +453,9 @@ enum dpi_evidence dpi_evidence(unsigned *id, int udp, const uint8_t *p, size_t l
 		{ NDPI_PROTOCOL_SFLOW, sflow },       { NDPI_PROTOCOL_QQ, qq },
 		{ NDPI_PROTOCOL_STUN, stun },         { NDPI_PROTOCOL_AMQP, amqp },
 		{ NDPI_PROTOCOL_AFP, afp },           { NDPI_PROTOCOL_SYSLOG, syslog_line },
-		{ NDPI_PROTOCOL_DRDA, drda },
+		{ NDPI_PROTOCOL_DRDA, drda },         { NDPI_PROTOCOL_DIAMETER, diameter },
+		{ NDPI_PROTOCOL_MINING, mining },     { NDPI_PROTOCOL_HTTP, http },
+		{ NDPI_PROTOCOL_IMO, imo },
 	};
 
 	if (*id == NDPI_PROTOCOL_CASSANDRA && dpi_is_s7comm(p, len)) {

@@ -69,6 +69,15 @@ static void holds_for_messages_of_the_protocol(void **state)
 	look(NDPI_PROTOCOL_BITTORRENT, 0, 1, B(1, 0, 1, 0)); /* over TCP nDPI's word is enough */
 	look(NDPI_PROTOCOL_MONGODB, 0, 0, B(6, 0, 0, 0, 7, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 0));
 	look(NDPI_PROTOCOL_MONGODB, 0, 1, B(18, 0, 0, 0, 7, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 0));
+	look(NDPI_PROTOCOL_HTTP, 0, 1, T("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"));
+	look(NDPI_PROTOCOL_HTTP, 0, 1, T("CONNECT a.example:443 HTTP/1.1\r\n\r\n"));
+	look(NDPI_PROTOCOL_HTTP, 0, 0, T("OPTIONS \"SIMPLE_IPC='$(x)\" || exit\n"));
+	look(NDPI_PROTOCOL_HTTP, 0, 0, T("get /a HTTP/1.1\r\n\r\n"));
+	look(NDPI_PROTOCOL_DIAMETER, 0, 1, B(1, 0, 0, 20, 0x80, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+	look(NDPI_PROTOCOL_DIAMETER, 0, 0, B(1, 0, 0, 24, 0x80, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+	look(NDPI_PROTOCOL_IMO, 1, 0, B(9, 2, 0, 0, 0, 0, 0, 0, 0, 0));
+	look(NDPI_PROTOCOL_MQTT, 0, 0, B(0x30, 6, 0, 3, 'a', 0xc3, 'b', 1)); /* a topic is UTF-8 */
+	look(NDPI_PROTOCOL_MQTT, 0, 1, B(0x30, 6, 0, 3, 'a', 0xc3, 0xa4, 1));
 	look(NDPI_PROTOCOL_SSH, 0, 1, T("SSH-2.0-x\r\n")); /* taken at nDPI's word */
 }
 

@@ -96,6 +96,8 @@ static void names_protocols(void **state)
 		{ TEXT("HTTP/1.1 404 Not Found\r\nServer: x\r\n\r\n"), "HTTP" },
 		{ TEXT("EHLO a.example\r\nMAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"), "SMTP" },
 		{ TEXT("INVITE sip:bob@b.example SIP/2.0\r\nVia: SIP/2.0/UDP a.example\r\n\r\n"), "SIP" },
+		{ TEXT("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"cpuminer/2.5\"]}\n"), "Mining" },
+		{ TEXT("GET /a"), "HTTP" }, /* cut off */
 		{ TEXT("<34>Oct 11 22:14:15 host su: 'su root' failed for x\n"), "Syslog" },
 		{ BYTES(0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0, 3, 'w', 'w', 'w', 7, 'e', 'x', 'a', 'm', 'p', 'l',
 			'e', 3, 'o', 'r', 'g', 0, 0, 1, 0, 1), "DNS" },
@@ -150,6 +152,8 @@ static void passes_honest_data(void **state)
 		"{\"id\":17,\"name\":\"pump 3\",\"values\":[1.5,2.25,-3],\"ok\":true}",
 		"2024-11-22T17:20:00Z", "17", "a", "", "C1.b-21/4", "SGVsbG8sIFdvcmxkISBUaGlzIGlzIGJhc2U2NC4=",
 		"550e8400-e29b-41d4-a716-446655440000", "temperature=21.5;humidity=40", "select", "PASS",
+		"{\"jsonrpc\":\"2.0\",\"method\":\"valve.open\",\"params\":[7],\"id\":3}", "Get over it, put it there.",
+		"GET well soon", "{\"worker\": \"anna\", \"shift\": 2}",
 		"<note><to>Bob</to><body>Get milk</body></note>", "3.14159265358979",
 	};
 
