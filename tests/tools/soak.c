@@ -5,6 +5,8 @@
  *   soak --launch A.launch --socket A.sock --to b --count 1000000        sends one-way messages
  *   soak --launch A.launch --socket A.sock --to b --count 10000 --reply  asks, one request at a time; measures latency
  *   soak --launch B.launch --socket B.sock --receive --count 1000000     checks them (and answers requests)
+ *   soak ... --receive --senders 3 --count 1000000                       as many from each of three, each in its order
+ *   soak ... --receive --to b --count 10000 --reply                      both at once
  *
  * Each line of output is a JSON object: "up", "down" and "progress" events with "t", seconds of CLOCK_MONOTONIC, which
  * all processes of a machine share; the last line is the "summary". Exit status 0: all was right; 1: it was not; 2: it
@@ -32,11 +34,18 @@
 #define BODY_MAX (WEFT_PAYLOAD_MAX - ITEM_OVERHEAD)
 #define LATENCIES_MAX 1000000u
 
+/* What came from one sender. */
+struct sender {
+	uint64_t last; /* its newest number; 0: none yet */
+	uint8_t complete;
+};
+
 struct soak {
 	/* options */
 	const char *launch, *socket, *to, *last_path;
 	uint64_t count, first, duration_ns, idle_ns, progress_ns, connect_ns, rate;
 	uint32_t size; /* bytes of body; UINT32_MAX: mixed */
+	uint32_t senders;
 	int receive, reply, allow_gap, busy;
 
 	struct weft *w;
@@ -51,6 +60,9 @@ struct soak {
 	uint32_t n_latencies;
 	/* receiver */
 	uint64_t received, received_bytes, missing, doubled, reordered, changed, answered;
+	struct sender from[WEFT_PORTS_MAX + 1]; /* by port number */
+	uint32_t complete;  /* senders of which all has come */
+	uint64_t last_base; /* the number before the first that counts */
 	uint64_t last, first_seen, longest_pause_ns, pause_end_ns, received_ns;
 	volatile uint64_t *last_kept; /* --last: in a file that outlives us */
 	uint8_t item[WEFT_PAYLOAD_MAX], scratch[WEFT_PAYLOAD_MAX];
@@ -238,19 +250,20 @@ static void say_summary(struct soak *s, int ok)
 	int any = 0;
 
 	weft_counters(s->w, &c);
-	printf("{\"event\":\"summary\",\"role\":\"%s\",\"ok\":%s,\"t\":%.6f,\"seconds\":%.3f", s->receive ? "receiver" : "sender",
-	       ok ? "true" : "false", seconds(weft_now(s->w)), took);
+	printf("{\"event\":\"summary\",\"role\":\"%s\",\"ok\":%s,\"t\":%.6f,\"seconds\":%.3f,\"changed\":%" PRIu64,
+	       !s->to ? "receiver" : s->receive ? "both" : "sender", ok ? "true" : "false", seconds(weft_now(s->w)), took,
+	       s->changed);
 	if (s->receive) {
-		printf(",\"received\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"answered\":%" PRIu64 ",\"first\":%" PRIu64
-		       ",\"last\":%" PRIu64 ",\"missing\":%" PRIu64 ",\"doubled\":%" PRIu64 ",\"reordered\":%" PRIu64
-		       ",\"changed\":%" PRIu64 ",\"longest_pause_ms\":%.1f,\"pause_ended\":%.6f",
-		       s->received, s->received_bytes, s->answered, s->first_seen, s->last, s->missing, s->doubled,
-		       s->reordered, s->changed, (double)s->longest_pause_ns / 1e6, seconds(s->pause_end_ns));
-	} else {
+		printf(",\"received\":%" PRIu64 ",\"received_bytes\":%" PRIu64 ",\"answered\":%" PRIu64 ",\"first\":%" PRIu64
+		       ",\"last\":%" PRIu64 ",\"complete\":%u,\"missing\":%" PRIu64 ",\"doubled\":%" PRIu64
+		       ",\"reordered\":%" PRIu64 ",\"longest_pause_ms\":%.1f,\"pause_ended\":%.6f",
+		       s->received, s->received_bytes, s->answered, s->first_seen, s->last, s->complete, s->missing,
+		       s->doubled, s->reordered, (double)s->longest_pause_ns / 1e6, seconds(s->pause_end_ns));
+	}
+	if (s->to) {
 		printf(",\"sent\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"replies\":%" PRIu64 ",\"timeouts\":%" PRIu64
-		       ",\"refused\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"changed\":%" PRIu64 ",\"in_flight\":%u,\"refusals\":{",
-		       s->sent, s->sent_bytes, s->replies, s->timeouts, s->refused, s->lost, s->changed,
-		       weft_in_flight(s->w));
+		       ",\"refused\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"in_flight\":%u,\"refusals\":{",
+		       s->sent, s->sent_bytes, s->replies, s->timeouts, s->refused, s->lost, weft_in_flight(s->w));
 		for (uint32_t v = 0; v < WEFT_VERDICT_MAX; v++) {
 			if (s->by_verdict[v])
 				printf("%s\"%s\":%" PRIu64, any++ ? "," : "", weft_verdict_name(v), s->by_verdict[v]);
@@ -265,11 +278,30 @@ static void say_summary(struct soak *s, int ok)
 
 /* --- receiver ------------------------------------------------------------------------------------------------------- */
 
-static void keep_last(struct soak *s, uint64_t seq)
+/* Takes the next number of one sender: what is missing before it is counted, and so is a number that may not come. */
+static void number_came(struct soak *s, uint16_t port, uint64_t seq)
 {
-	s->last = seq;
+	struct sender *f = &s->from[port];
+	uint64_t last = f->last ? f->last : s->last_base;
+
+	if (!s->first_seen)
+		s->first_seen = seq;
+	if (seq == last) {
+		s->doubled++;
+		return;
+	}
+	if (seq < last) {
+		s->reordered++; /* or a double of an older one: both are wrong */
+		return;
+	}
+	s->missing += seq - last - 1u;
+	f->last = s->last = seq;
 	if (s->last_kept)
 		*s->last_kept = seq;
+	if (!f->complete && s->count != UINT64_MAX && seq >= s->first + s->count - 1u) {
+		f->complete = 1;
+		s->complete++;
+	}
 }
 
 static void on_item(struct weft *w, const struct weft_message *m, void *arg)
@@ -288,18 +320,7 @@ static void on_item(struct weft *w, const struct weft_message *m, void *arg)
 	}
 	s->received++;
 	s->received_bytes += m->len;
-	if (!s->first_seen)
-		s->first_seen = seq;
-	if (seq == s->last) {
-		s->doubled++;
-		return;
-	}
-	if (seq < s->last) {
-		s->reordered++; /* or a double of an older one: both are wrong */
-		return;
-	}
-	s->missing += seq - s->last - 1u;
-	keep_last(s, seq);
+	number_came(s, m->port, seq);
 }
 
 static void on_ping(struct weft *w, const struct weft_message *m, void *arg)
@@ -313,7 +334,7 @@ static void on_ping(struct weft *w, const struct weft_message *m, void *arg)
 		s->changed++;
 		return;
 	}
-	keep_last(s, seq);
+	number_came(s, m->port, seq);
 	err = weft_reply(w, m->port, m->id, m->subject, 0, m->payload, m->len);
 	if (!err)
 		s->answered++;
@@ -435,16 +456,16 @@ static int finished(const struct soak *s, uint64_t now, int all_sent)
 {
 	if (told_to_stop || (s->duration_ns && now - s->start_ns >= s->duration_ns))
 		return 1;
-	if (!s->receive)
-		return all_sent && !s->waiting && weft_in_flight(s->w) == 0;
-	if (s->count != UINT64_MAX && s->last >= s->first + s->count - 1u)
+	if (s->receive && s->received_ns && now - s->received_ns >= s->idle_ns)
 		return 1;
-	return s->received_ns && now - s->received_ns >= s->idle_ns;
+	if (s->to && (!all_sent || s->waiting || weft_in_flight(s->w) > 0))
+		return 0;
+	return !s->receive || s->complete >= s->senders;
 }
 
 static int run(struct soak *s)
 {
-	int all_sent = 0, ok;
+	int all_sent = 0, ok = 1;
 	uint64_t now, grace;
 
 	s->start_ns = weft_now(s->w);
@@ -454,9 +475,9 @@ static int run(struct soak *s)
 		uint64_t before = s->sent;
 		int n;
 
-		if (!s->receive && !all_sent)
+		if (s->to && !all_sent)
 			all_sent = send_some(s);
-		n = weft_step(s->w, s->sent != before ? 0 : step_time(s, !s->receive));
+		n = weft_step(s->w, s->sent != before ? 0 : step_time(s, s->to && !all_sent));
 		if (n < 0) {
 			fprintf(stderr, "soak: %s\n", strerror(-n));
 			break;
@@ -477,9 +498,9 @@ static int run(struct soak *s)
 	if (s->receive)
 		ok = !s->doubled && !s->reordered && !s->changed && (s->received || s->answered) &&
 		     (s->allow_gap || !s->missing) &&
-		     (s->count == UINT64_MAX || s->allow_gap || s->last == s->first + s->count - 1u);
-	else
-		ok = !s->changed && s->sent && !weft_in_flight(s->w) && !s->waiting &&
+		     (s->count == UINT64_MAX || s->allow_gap || s->complete == s->senders);
+	if (s->to)
+		ok = ok && !s->changed && s->sent && !weft_in_flight(s->w) && !s->waiting &&
 		     (s->count == UINT64_MAX || s->duration_ns || s->sent == s->count) &&
 		     (s->allow_gap || (!s->refused && !s->lost && !s->timeouts)) &&
 		     (!s->reply || s->allow_gap || s->replies == s->sent);
@@ -490,13 +511,14 @@ static int run(struct soak *s)
 /* --- start ---------------------------------------------------------------------------------------------------------- */
 
 enum { OPT_LAUNCH = 256, OPT_SOCKET, OPT_TO, OPT_COUNT, OPT_FIRST, OPT_DURATION, OPT_SIZES, OPT_RECEIVE, OPT_REPLY,
-       OPT_ALLOW_GAP, OPT_BUSY, OPT_IDLE, OPT_PROGRESS, OPT_RATE, OPT_LAST, OPT_CONNECT };
+       OPT_ALLOW_GAP, OPT_BUSY, OPT_IDLE, OPT_PROGRESS, OPT_RATE, OPT_LAST, OPT_CONNECT, OPT_SENDERS };
 
 static const struct argp_option options[] = {
 	{"launch", OPT_LAUNCH, "FILE", 0, "launch file of this endpoint (0600)", 0},
 	{"socket", OPT_SOCKET, "PATH", 0, "its port's socket", 0},
 	{"to", OPT_TO, "NAME", 0, "send to this unikernel", 0},
-	{"receive", OPT_RECEIVE, NULL, 0, "receive, check and answer instead", 0},
+	{"receive", OPT_RECEIVE, NULL, 0, "receive, check and answer (instead, or with --to as well)", 0},
+	{"senders", OPT_SENDERS, "N", 0, "receiver: --count is complete when it came from each of N senders, default 1", 0},
 	{"count", OPT_COUNT, "N", 0, "this many messages; default: no end", 0},
 	{"first", OPT_FIRST, "N", 0, "number of the first one, default 1", 0},
 	{"duration", OPT_DURATION, "SECONDS", 0, "stop after so long", 0},
@@ -553,6 +575,7 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 	case OPT_RATE: s->rate = number(st, arg, 1000000000u); break;
 	case OPT_SIZES: s->size = strcmp(arg, "mixed") ? (uint32_t)number(st, arg, BODY_MAX) : UINT32_MAX; break;
 	case OPT_RECEIVE: s->receive = 1; break;
+	case OPT_SENDERS: s->senders = (uint32_t)number(st, arg, WEFT_PORTS_MAX); break;
 	case OPT_REPLY: s->reply = 1; break;
 	case OPT_ALLOW_GAP: s->allow_gap = 1; break;
 	case OPT_BUSY: s->busy = 1; break;
@@ -563,6 +586,8 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 			argp_error(st, "numbers start at 1");
 		if (!s->progress_ns)
 			argp_error(st, "--progress must not be 0");
+		if (!s->senders || (s->last_path && s->senders > 1))
+			argp_error(st, "--senders is at least 1, and 1 with --last");
 		break;
 	default: return ARGP_ERR_UNKNOWN;
 	}
@@ -586,7 +611,7 @@ static int map_last(struct soak *s)
 	}
 	s->last_kept = p;
 	if (*s->last_kept)
-		s->last = *s->last_kept;
+		s->last_base = *s->last_kept;
 	return 0;
 }
 
@@ -607,14 +632,16 @@ int main(int argc, char **argv)
 	s->count = UINT64_MAX;
 	s->first = 1;
 	s->size = UINT32_MAX;
+	s->senders = 1;
 	s->idle_ns = 30u * SECOND;
 	s->progress_ns = SECOND;
 	s->connect_ns = 10u * SECOND;
 	argp_err_exit_status = 2;
 	argp_parse(&argp, argc, argv, 0, NULL, s);
-	s->last = s->first - 1u;
+	s->last_base = s->first - 1u;
 	if (s->last_path && map_last(s))
 		return 2;
+	s->last = s->last_base;
 	s->latency_ns = calloc(s->reply ? LATENCIES_MAX : 1u, sizeof(*s->latency_ns));
 	if (!s->latency_ns)
 		return 2;
