@@ -1,4 +1,5 @@
-# Weft. `make help` lists the targets. Everything is built below $(BUILD).
+# SPDX-License-Identifier: BSD-2-Clause
+# Weft. `make help` lists the targets. Everything is built below $(BUILD), and nothing is written outside it.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
@@ -12,10 +13,13 @@ endif
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1)	$(2)')
 
-JOBS := $(shell nproc 2>/dev/null || echo 2)
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
-MAKEFLAGS += -j$(JOBS)
+# One job per processor unless -j says otherwise.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
 endif
+MAKEFLAGS += --no-print-directory
+# Every output is made under another name and then renamed, so that a build that was killed leaves nothing half-made.
+put = mv -f $@.part $@
 
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -29,12 +33,14 @@ PKGS := libndpi libsodium libprotobuf-c jansson yaml-0.1 cmocka
 $(BUILD)/config.mk: .ci/packages .ci/setup
 	@mkdir -p $(@D)
 	@.ci/setup
+	@pkg-config --exists --print-errors libdpdk $(PKGS)
 	@{ echo "DPDK_CFLAGS := $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')"; \
 	   echo "DPDK_LIBS := $$(pkg-config --libs libdpdk)"; \
 	   echo "LIB_CFLAGS := $$(pkg-config --cflags $(PKGS) | sed 's/-I/-isystem /g')"; \
 	   echo "GUEST_LIBS := $$(pkg-config --libs libsodium)"; \
 	   echo "HOST_LIBS := $$(pkg-config --libs libndpi libsodium libprotobuf-c jansson yaml-0.1) -lIPSec_MB -lm -lpthread"; \
-	   echo "CMOCKA_LIBS := $$(pkg-config --libs cmocka)"; } > $@
+	   echo "CMOCKA_LIBS := $$(pkg-config --libs cmocka)"; } > $@.part
+	@$(put)
 
 # --- flags ------------------------------------------------------------------------------------------------------------
 WARN := -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -43,30 +49,50 @@ OPT ?= -O2 -g
 SAN ?=
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 FORTIFY := $(if $(SAN),,-D_FORTIFY_SOURCE=2)
-CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
-CFLAGS += -std=gnu11 $(OPT) $(WARN) -fno-common -fstack-protector-strong $(FORTIFY) $(SAN_FLAGS) -MMD -MP
-LDFLAGS += $(SAN_FLAGS)
+override CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
+override CFLAGS += -std=gnu11 $(OPT) $(WARN) -fno-common -fstack-protector-strong $(FORTIFY) $(SAN_FLAGS)
+override LDFLAGS += -Wl,-z,relro,-z,now $(SAN_FLAGS)
+# compile: $(call compile,COMPILER AND FLAGS) makes $@ of $< and notes the headers that it needed.
+compile = $(Q)$(1) -MMD -MP -MF $@.d -MT $@ -c $< -o $@.part && mv -f $@.d $(@:.o=.d) && $(put)
+# Objects are remade when the flags that made them were others.
+FLAGS := $(BUILD)/flags
+$(FLAGS): FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(UK_CFLAGS)' | cmp -s - $@ || \
+		{ echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(UK_CFLAGS)' > $@.part; $(put); }
+FORCE:
 
 # --- generated code and descriptor sets -------------------------------------------------------------------------------
 GEN := $(BUILD)/gen
 DESC_C := $(GEN)/google/protobuf/descriptor.pb-c.c
 DEMO_PROTO := $(wildcard schemas/demo/*.proto)
+# Test schemas that tests hold against protobuf-c. (The others use what protobuf-c cannot.)
+TEST_PROTO := tests/schemas/strict.proto
 DEMO_PB_C := $(patsubst %.proto,$(GEN)/%.pb-c.c,$(DEMO_PROTO))
 DEMO_SET := $(BUILD)/schemas/demo.binpb
-$(DESC_C):
-	@mkdir -p $(GEN)
-	$(call say,PROTOC,$@)
-	$(Q)protoc --c_out=$(GEN) -I/usr/include google/protobuf/descriptor.proto
-$(DESC_C:.c=.h): $(DESC_C)
-$(GEN)/%.pb-c.c: %.proto
-	@mkdir -p $(GEN)
-	$(call say,PROTOC,$@)
-	$(Q)protoc --c_out=$(GEN) -I. $<
-$(GEN)/%.pb-c.h: $(GEN)/%.pb-c.c ;
-$(DEMO_SET): $(DEMO_PROTO)
+# Whatever is compiled waits for all generated headers; what it really includes it names itself, in its .d file.
+GEN_H := $(DESC_C:.c=.h) $(DEMO_PB_C:.c=.h) $(patsubst %.proto,$(GEN)/%.pb-c.h,$(TEST_PROTO))
+# generate: $(call generate,INCLUDE FOLDER,FILE) makes FILE's .pb-c.c and .pb-c.h below $(GEN).
+define generate
+	@mkdir -p $(GEN)/$(basename $(2)).part $(GEN)/$(dir $(2))
+	$(call say,PROTOC,$(2))
+	$(Q)protoc --c_out=$(GEN)/$(basename $(2)).part -I$(1) $(2)
+	@mv -f $(addprefix $(GEN)/$(basename $(2)).part/$(basename $(2)).pb-c,.c .h) $(GEN)/$(dir $(2))
+	@rm -rf $(GEN)/$(basename $(2)).part
+endef
+$(DESC_C) $(DESC_C:.c=.h) &: $(BUILD)/config.mk
+	$(call generate,/usr/include,google/protobuf/descriptor.proto)
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: %.proto $(BUILD)/config.mk
+	$(call generate,.,$<)
+# descriptor_set: $(call descriptor_set,OPTIONS) makes $@ of the .proto files among the prerequisites.
+define descriptor_set
 	@mkdir -p $(@D)
 	$(call say,PROTOC,$@)
-	$(Q)protoc --descriptor_set_out=$@ --include_imports --include_source_info -I. $(DEMO_PROTO)
+	$(Q)protoc --descriptor_set_out=$@.part --include_imports $(1) $(filter %.proto,$^)
+	@$(put)
+endef
+$(DEMO_SET): $(DEMO_PROTO) $(BUILD)/config.mk
+	$(call descriptor_set,--include_source_info -I.)
 
 # --- objects ----------------------------------------------------------------------------------------------------------
 OBJ := $(BUILD)/obj
@@ -82,41 +108,40 @@ POL_SRCS := $(wildcard policy/*.c)
 DPI_SRCS := $(wildcard dpi/*.c)
 LIB_SRCS := $(FABRIC_SRCS) $(POL_SRCS) $(DPI_SRCS) $(SCH_SRCS) $(GUEST_SRCS)
 
-$(OBJ)/%.o: %.c $(BUILD)/config.mk
+$(OBJ)/%.o: %.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(XCFLAGS) -c $< -o $@
+	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(XCFLAGS))
 $(call obj,$(DPDK_SRCS)): XCFLAGS = $(DPDK_CFLAGS)
-$(call obj,$(SCH_SRCS) $(wildcard tests/policy/*.c)): | $(DESC_C)
 # Generated code is not ours to lint.
-$(OBJ)/gen/%.o: $(GEN)/%.c
+$(OBJ)/gen/%.o: $(GEN)/%.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(OPT) $(SAN_FLAGS) -MMD -MP -c $< -o $@
+	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(OPT) $(SAN_FLAGS))
 GEN_OBJS := $(OBJ)/gen/google/protobuf/descriptor.pb-c.o
 DEMO_GEN_OBJS := $(patsubst $(GEN)/%.c,$(OBJ)/gen/%.o,$(DEMO_PB_C))
 
 LIB := $(BUILD)/libweft.a
 GUEST_LIB := $(BUILD)/libweft-guest.a
 $(LIB): $(call obj,$(LIB_SRCS)) $(GEN_OBJS)
-	@rm -f $@
+	@rm -f $@.part
 	$(call say,AR,$@)
-	$(Q)ar rcsP $@ $^
+	$(Q)ar rcsP $@.part $^ && $(put)
 $(GUEST_LIB): $(call obj,$(GUEST_SRCS))
-	@rm -f $@
+	@rm -f $@.part
 	$(call say,AR,$@)
-	$(Q)ar rcsP $@ $^
+	$(Q)ar rcsP $@.part $^ && $(put)
 
 WEFTD := $(BUILD)/bin/weftd
 WEFT := $(BUILD)/bin/weft
 $(WEFTD): $(call obj,$(DPDK_SRCS)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ $(DPDK_LIBS) $(HOST_LIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(DPDK_LIBS) $(HOST_LIBS) -o $@.part && $(put)
 $(WEFT): $(call obj,$(CLI_SRCS)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)
 
 # --- unikernel: images of the services ---------------------------------------------------------------------------------
 # A service NAME is unikernel/demo/NAME.c or tests/unikernel/service_NAME.c, with what lies in a folder NAME beside it. A
@@ -125,7 +150,7 @@ $(WEFT): $(call obj,$(CLI_SRCS)) $(LIB)
 UK := $(BUILD)/uk
 UK_CFLAGS := -std=gnu11 -O2 -g $(WARN) -fno-common -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
 	-fno-pic -fno-pie -fno-omit-frame-pointer -fstack-clash-protection -fcf-protection=none \
-	-fno-asynchronous-unwind-tables -MMD -MP
+	-fno-asynchronous-unwind-tables
 UK_LIBS := -l:libsodium.a -l:libprotobuf-c.a
 UK_KERNEL_SRCS := $(filter-out unikernel/main.c unikernel/process_main.c,$(wildcard unikernel/*.c)) \
 	$(wildcard unikernel/*.S)
@@ -137,23 +162,23 @@ SERVICES := $(basename $(wildcard unikernel/demo/*.c tests/unikernel/service_*.c
 GUEST_TESTS := $(basename $(wildcard tests/unikernel/guest_*.c))
 IMAGES := $(foreach s,$(SERVICES) $(GUEST_TESTS),$(BUILD)/images/$(notdir $(s)).elf)
 
-$(UK)/%.o: %.c $(BUILD)/config.mk | $(DEMO_PB_C)
+$(UK)/%.o: %.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
 	@mkdir -p $(@D)
-	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(UK_CFLAGS) $(XCFLAGS) -c $< -o $@
-$(UK)/%.o: %.S $(BUILD)/config.mk
+	$(call say,CC,$< (unikernel))
+	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(UK_CFLAGS) $(XCFLAGS))
+$(UK)/%.o: %.S $(BUILD)/config.mk $(FLAGS)
 	@mkdir -p $(@D)
-	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS) -MMD -MP -c $< -o $@
-$(UK)/gen/%.o: $(GEN)/%.c
+	$(call say,CC,$< (unikernel))
+	$(call compile,$(CC) $(CPPFLAGS))
+$(UK)/gen/%.o: $(GEN)/%.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
 	@mkdir -p $(@D)
-	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(filter-out $(WARN),$(UK_CFLAGS)) -c $< -o $@
+	$(call say,CC,$< (unikernel))
+	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(filter-out $(WARN),$(UK_CFLAGS)))
 # Runs as an interrupt handler, which saves no vector registers; and the string functions must not call themselves.
 $(UK)/unikernel/apic.o: XCFLAGS = -mgeneral-regs-only
 $(UK)/unikernel/mem.o: XCFLAGS = -fno-builtin -U_FORTIFY_SOURCE
 UK_LINK = $(CC) -nostdlib -static -Wl,-T,unikernel/image.ld -Wl,-z,max-page-size=4096 -Wl,--build-id=none \
-	-Wl,--no-warn-rwx-segments -Wl,--gc-sections $(filter %.o,$^) -Wl,--start-group $(UK_LIBS) -Wl,--end-group -o $@
+	-Wl,--no-warn-rwx-segments -Wl,--gc-sections $(filter %.o,$^) -Wl,--start-group $(UK_LIBS) -Wl,--end-group -o $@.part && $(put)
 define uk_image
 $(BUILD)/images/$(notdir $(1)).elf: $(call uk_obj,$(call service_srcs,$(1)) $(2) $(UK_KERNEL_SRCS) $(UK_GUEST_SRCS)) \
 	$$(UK_DEMO_OBJS) unikernel/image.ld
@@ -179,10 +204,16 @@ $(BUILD)/services/$(notdir $(1)): $(call obj,$(call service_srcs,$(1)) unikernel
 	$$(DEMO_GEN_OBJS) $$(GUEST_LIB)
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(HOST_LIBS) -o $$@
+	$$(Q)$$(CC) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(HOST_LIBS) -o $$@.part && $$(put)
 endef
 $(foreach s,$(SERVICES),$(eval $(call process_service,$(s))))
-$(foreach s,$(SERVICES),$(call obj,$(call service_srcs,$(s)))): | $(DEMO_PB_C)
+
+# --- services outside this tree --------------------------------------------------------------------------------------
+.PHONY: service
+service: ## services in a folder of your own: make service DIR=FOLDER; docs/services.md
+ifneq ($(filter service,$(MAKECMDGOALS)),)
+include unikernel/service.mk
+endif
 
 # --- demo -------------------------------------------------------------------------------------------------------------
 DEMO_IMAGES := $(foreach s,valve hub meter camera,$(BUILD)/images/$(s).elf)
@@ -198,20 +229,18 @@ UNITS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRCS))
 # Tests and fuzzers run from the top of the tree and find what was built for them through this.
 $(OBJ)/tests/%.o: XCFLAGS += -DBUILD_DIR='"$(BUILD)"'
 ROAD_SET := $(BUILD)/tests/road.binpb
-$(ROAD_SET): tests/fabric/road.proto
-	@mkdir -p $(@D)
-	$(call say,PROTOC,$@)
-	$(Q)protoc --descriptor_set_out=$@ --include_imports -Itests/fabric $<
+$(ROAD_SET): tests/fabric/road.proto $(BUILD)/config.mk
+	$(call descriptor_set,-Itests/fabric)
 $(BUILD)/tests/%: $(OBJ)/tests/%.o $(LIB) $(DEMO_GEN_OBJS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ $(CMOCKA_LIBS) $(HOST_LIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(CMOCKA_LIBS) $(HOST_LIBS) -o $@.part && $(put)
 # Programs that tests and people run: tests/tools/NAME.c becomes $(BUILD)/tests/NAME.
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 $(TOOLS): $(BUILD)/tests/%: $(OBJ)/tests/tools/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)
 
 # --- fuzzers: clang's libFuzzer with ASan and UBSan; the library is built again with coverage -----------------------------
 FUZZ := $(BUILD)/fuzz
@@ -220,36 +249,33 @@ FUZZ_FLAGS := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-s
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(FUZZ_SRCS))
 FUZZ_LIB := $(FUZZ)/libweft.a
-$(FUZZ)/obj/gen/%.o: $(GEN)/%.c
+$(FUZZ)/obj/gen/%.o: $(GEN)/%.c $(BUILD)/config.mk | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CC,$< (fuzz))
-	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
-$(FUZZ)/obj/%.o: %.c $(BUILD)/config.mk | $(DESC_C)
+	$(call compile,$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link)
+$(FUZZ)/obj/%.o: %.c $(BUILD)/config.mk | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CC,$< (fuzz))
-	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(WARN) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+	$(call compile,$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(WARN) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link)
 $(FUZZ_LIB): $(patsubst %.c,$(FUZZ)/obj/%.o,$(LIB_SRCS)) $(FUZZ)/obj/gen/google/protobuf/descriptor.pb-c.o
-	@rm -f $@
+	@rm -f $@.part
 	$(call say,AR,$@)
-	$(Q)ar rcsP $@ $^
+	$(Q)ar rcsP $@.part $^ && $(put)
 # The validator's fuzzer holds its answers against code that protobuf-c generates.
-$(FUZZ)/obj/tests/fuzz/fuzz_validate.o: | $(GEN)/tests/schemas/strict.pb-c.h
 $(FUZZ)/fuzz_validate: $(FUZZ)/obj/gen/tests/schemas/strict.pb-c.o
 $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 	$(call say,LD,$@)
-	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS) -o $@
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS) -o $@.part && $(put)
 
 # --- bench: the fabric's speed, measured -----------------------------------------------------------------------------
 BENCH_SET := $(BUILD)/bench/bench.binpb
 BENCH_BINS := $(BUILD)/bench/load $(BUILD)/bench/micro
-$(BENCH_SET): bench/bench.proto
-	@mkdir -p $(@D)
-	$(call say,PROTOC,$@)
-	$(Q)protoc --descriptor_set_out=$@ --include_imports -Ibench $<
+$(BENCH_SET): bench/bench.proto $(BUILD)/config.mk
+	$(call descriptor_set,-Ibench)
 $(BENCH_BINS): $(BUILD)/bench/%: $(call obj,bench/messages.c) $(OBJ)/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)
 .PHONY: bench
 bench: $(WEFTD) $(WEFT) $(BENCH_SET) $(BENCH_BINS) ## messages per second and ns per stage; build/bench/results.json
 	bench/run.py --build $(BUILD)
