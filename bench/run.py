@@ -77,6 +77,10 @@ class Fabric:
             with s.makefile("rb") as f:
                 return json.loads(f.readline())
 
+    def cpu_ns(self):
+        """Time that the fabric's poll loop was really on its core: the rest of the wall's time others had."""
+        return int(pathlib.Path("/proc/%d/schedstat" % self.process.pid).read_text().split()[0])
+
     def launch_file(self, name, port):
         """What an instance gets at its start; the key's own file stays where it is."""
         path = self.run_dir / (name + ".launch")
@@ -141,7 +145,9 @@ def ports_of(stats):
 def measure(fabric, load, kind, size, count):
     """One run: its rate, and for each stage the nanoseconds per message; checked against the fabric's counters."""
     before = fabric.ask("stats")
+    wall, cpu = time.monotonic_ns(), fabric.cpu_ns()
     result = load.run(kind, size, count)
+    wall, cpu = time.monotonic_ns() - wall, fabric.cpu_ns() - cpu
     after = fabric.ask("stats")
     what = "%s, %d bytes: " % (kind, size)
     expect(result["refused"] == 0, what + "%d messages were refused" % result["refused"])
@@ -172,7 +178,7 @@ def measure(fabric, load, kind, size, count):
     # More time inside the stages than there was is a clock that does not agree; a part in twenty is the edges.
     expect(total <= elapsed * 1.05, what + "stages claim %.0f ns of each %.0f" % (total, elapsed))
     return {"rate": 1e9 / elapsed, "stages": stage_ns, "sum": total, "busy": total / elapsed,
-            "burst": messages["take"] / bursts}
+            "burst": messages["take"] / bursts, "core": min(cpu / wall, 1.0)}
 
 
 def summary(name, unit, values, **params):
@@ -212,6 +218,7 @@ def whole_road(build, core, load_core, repetitions):
         results.append(summary("road_rate", "messages/s", [r["rate"] for r in rows], **p))
         results.append(summary("road_stages_sum", "ns", [r["sum"] for r in rows], **p))
         results.append(summary("road_core_busy", "ratio", [r["busy"] for r in rows], **p))
+        results.append(summary("road_core_had", "ratio", [r["core"] for r in rows], **p))
         results.append(summary("road_burst", "messages", [r["burst"] for r in rows], **p))
         for stage in STAGES:
             results.append(summary("stage_" + stage, "ns", [r["stages"][stage] for r in rows], **p))
@@ -256,6 +263,11 @@ def table(results, settings, about):
                   "".join("%9.0f" % by["stage_" + s, kind, size]["value"] for s in STAGES) +
                   "%9.0f" % by["road_stages_sum", kind, size]["value"])
     print("\nbusy: how much of the fabric's core the stages took; where it is low, the two ends on the other core were the limit.")
+    had = min(r["min"] for r in results if r["name"] == "road_core_had")
+    if had < 0.95:
+        print("The fabric's core was shared: in the worst run the fabric had %.0f%% of it. Rates are lower, and stages longer, by"
+              % (100 * had))
+        print("what others took; the maxima of rates and the minima of times say more than the medians.")
     print("\nBy themselves, ns: median (min to max)\n")
     for r in results:
         if r["name"].startswith("micro_"):
