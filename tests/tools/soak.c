@@ -37,6 +37,8 @@
 /* What came from one sender. */
 struct sender {
 	uint64_t last; /* its newest number; 0: none yet */
+	uint64_t owed_seq, owed_subject; /* a request that could not be answered at once: it asks one at a time */
+	uint32_t owed_id; /* 0: none */
 	uint8_t complete;
 };
 
@@ -62,18 +64,21 @@ struct soak {
 	uint64_t received, received_bytes, missing, doubled, reordered, changed, answered;
 	struct sender from[WEFT_PORTS_MAX + 1]; /* by port number */
 	uint32_t complete;  /* senders of which all has come */
+	uint32_t owed;      /* senders with an owed answer */
 	uint64_t last_base; /* the number before the first that counts */
 	uint64_t last, first_seen, longest_pause_ns, pause_end_ns, received_ns;
 	volatile uint64_t *last_kept; /* --last: in a file that outlives us */
 	uint8_t item[WEFT_PAYLOAD_MAX], scratch[WEFT_PAYLOAD_MAX];
 };
 
-static volatile sig_atomic_t told_to_stop;
+static volatile sig_atomic_t told_to_stop, told_to_send = 1;
 
 static void on_signal(int sig)
 {
-	(void)sig;
-	told_to_stop = 1;
+	if (sig == SIGUSR1)
+		told_to_send = 1;
+	else
+		told_to_stop = 1;
 }
 
 /* --- items ---------------------------------------------------------------------------------------------------------- */
@@ -336,8 +341,33 @@ static void on_ping(struct weft *w, const struct weft_message *m, void *arg)
 	}
 	number_came(s, m->port, seq);
 	err = weft_reply(w, m->port, m->id, m->subject, 0, m->payload, m->len);
-	if (!err)
+	if (!err) {
 		s->answered++;
+	} else if (err == -EAGAIN) {
+		s->owed += !s->from[m->port].owed_id;
+		s->from[m->port].owed_id = m->id;
+		s->from[m->port].owed_seq = seq;
+		s->from[m->port].owed_subject = m->subject;
+	}
+}
+
+/* Answers for which there was no credit or no room. */
+static void answer_owed(struct soak *s)
+{
+	for (uint32_t i = 1; i <= WEFT_PORTS_MAX && s->owed; i++) {
+		struct sender *f = &s->from[i];
+		int err;
+
+		if (!f->owed_id)
+			continue;
+		err = weft_reply(s->w, (uint16_t)i, f->owed_id, f->owed_subject, 0, s->item,
+				 item_make(s, s->item, f->owed_seq));
+		if (err == -EAGAIN)
+			continue;
+		s->answered += !err;
+		f->owed_id = 0;
+		s->owed--;
+	}
 }
 
 /* --- sender --------------------------------------------------------------------------------------------------------- */
@@ -460,12 +490,12 @@ static int finished(const struct soak *s, uint64_t now, int all_sent)
 		return 1;
 	if (s->to && (!all_sent || s->waiting || weft_in_flight(s->w) > 0))
 		return 0;
-	return !s->receive || s->complete >= s->senders;
+	return !s->receive || (s->complete >= s->senders && !s->owed);
 }
 
 static int run(struct soak *s)
 {
-	int all_sent = 0, ok = 1;
+	int all_sent = 0, held = !told_to_send, ok = 1;
 	uint64_t now, grace;
 
 	s->start_ns = weft_now(s->w);
@@ -475,8 +505,14 @@ static int run(struct soak *s)
 		uint64_t before = s->sent;
 		int n;
 
-		if (s->to && !all_sent)
+		if (held && told_to_send) {
+			held = 0;
+			s->start_ns = weft_now(s->w);
+		}
+		if (s->to && !all_sent && !held)
 			all_sent = send_some(s);
+		if (s->owed)
+			answer_owed(s);
 		n = weft_step(s->w, s->sent != before ? 0 : step_time(s, s->to && !all_sent));
 		if (n < 0) {
 			fprintf(stderr, "soak: %s\n", strerror(-n));
@@ -492,9 +528,12 @@ static int run(struct soak *s)
 	}
 	/* What is on its way gets its outcome; answers leave. */
 	grace = weft_now(s->w) + (s->receive ? SECOND / 5u : 10u * SECOND);
-	while ((s->receive || s->waiting || weft_in_flight(s->w) > 0) && weft_now(s->w) < grace)
+	while ((s->receive || s->waiting || weft_in_flight(s->w) > 0) && weft_now(s->w) < grace) {
+		if (s->owed)
+			answer_owed(s);
 		if (weft_step(s->w, SECOND / 20u) < 0)
 			break;
+	}
 	if (s->receive)
 		ok = !s->doubled && !s->reordered && !s->changed && (s->received || s->answered) &&
 		     (s->allow_gap || !s->missing) &&
@@ -511,7 +550,8 @@ static int run(struct soak *s)
 /* --- start ---------------------------------------------------------------------------------------------------------- */
 
 enum { OPT_LAUNCH = 256, OPT_SOCKET, OPT_TO, OPT_COUNT, OPT_FIRST, OPT_DURATION, OPT_SIZES, OPT_RECEIVE, OPT_REPLY,
-       OPT_ALLOW_GAP, OPT_BUSY, OPT_IDLE, OPT_PROGRESS, OPT_RATE, OPT_LAST, OPT_CONNECT, OPT_SENDERS };
+       OPT_ALLOW_GAP, OPT_BUSY, OPT_IDLE, OPT_PROGRESS, OPT_RATE, OPT_LAST, OPT_CONNECT, OPT_SENDERS,
+       OPT_HOLD };
 
 static const struct argp_option options[] = {
 	{"launch", OPT_LAUNCH, "FILE", 0, "launch file of this endpoint (0600)", 0},
@@ -527,6 +567,7 @@ static const struct argp_option options[] = {
 	{"reply", OPT_REPLY, NULL, 0, "send requests, one at a time, and measure how long each takes", 0},
 	{"allow-gap", OPT_ALLOW_GAP, NULL, 0,
 	 "refused, lost and missing messages are counted but not an error; doubles and reordering are", 0},
+	{"hold", OPT_HOLD, NULL, 0, "send nothing before SIGUSR1 comes", 0},
 	{"idle", OPT_IDLE, "SECONDS", 0, "receiver: stop when nothing came for so long, default 30", 0},
 	{"last", OPT_LAST, "FILE", 0, "receiver: keep the last number in FILE; one that is there already goes on", 0},
 	{"progress", OPT_PROGRESS, "MS", 0, "time between progress lines, default 1000", 0},
@@ -576,6 +617,7 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 	case OPT_SIZES: s->size = strcmp(arg, "mixed") ? (uint32_t)number(st, arg, BODY_MAX) : UINT32_MAX; break;
 	case OPT_RECEIVE: s->receive = 1; break;
 	case OPT_SENDERS: s->senders = (uint32_t)number(st, arg, WEFT_PORTS_MAX); break;
+	case OPT_HOLD: told_to_send = 0; break;
 	case OPT_REPLY: s->reply = 1; break;
 	case OPT_ALLOW_GAP: s->allow_gap = 1; break;
 	case OPT_BUSY: s->busy = 1; break;
@@ -647,6 +689,7 @@ int main(int argc, char **argv)
 		return 2;
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGUSR1, &sa, NULL);
 	if (weft_launch_read(&launch, s->launch, why, sizeof(why))) {
 		fprintf(stderr, "soak: %s\n", why);
 		return 2;
