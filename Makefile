@@ -280,6 +280,22 @@ $(BENCH_BINS): $(BUILD)/bench/%: $(call obj,bench/messages.c) $(OBJ)/bench/%.o $
 bench: $(WEFTD) $(WEFT) $(BENCH_SET) $(BENCH_BINS) ## messages per second and ns per stage; build/bench/results.json
 	bench/run.py --build $(BUILD)
 
+# --- lint -------------------------------------------------------------------------------------------------------------
+# How sources are compiled, for the checks that compile them once more.
+LINT_FLAGS := $(BUILD)/lint/flags
+$(LINT_FLAGS): $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
+	@mkdir -p $(@D)
+	@printf '%s\n' 'all $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 -O2 $(WARN) -fno-common -DBUILD_DIR=BUILD' \
+		'dpdk $(DPDK_CFLAGS)' > $@.part
+	@$(put)
+LINTS := $(wildcard tests/lint/test_*.py)
+lint: $(LINT_FLAGS) ## who includes whom, heads, sizes, words; each header alone; gcc and clang
+	@BUILD=$(BUILD) tests/run $(LINTS)
+tidy: $(LINT_FLAGS) ## clang-tidy over our sources (slow; not part of test)
+	@BUILD=$(BUILD) tests/lint/tidy
+format: ## list the files that .clang-format would lay out differently
+	@tests/lint/format
+
 .PHONY: help all check test fuzz fuzz-smoke docs clean
 .SECONDARY:
 all: $(WEFTD) $(WEFT) $(GUEST_LIB) $(DEMO_SET) $(TOOLS) ## build everything that runs

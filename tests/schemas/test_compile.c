@@ -163,13 +163,25 @@ static void m_extendee(fds_t *s) { field_of(s, "Inner", "a")->extendee = STR(".s
 static void m_oneof_index(fds_t *s) { field_of(s, "All", "number")->oneof_index = 1; }
 static void m_oneof_negative(fds_t *s) { field_of(s, "All", "number")->oneof_index = -1; }
 static void m_oneof_repeated(fds_t *s) { field_of(s, "All", "number")->label = LABEL(REPEATED); }
-static void m_oneof_empty(fds_t *s) { field_of(s, "Maybe", "maybe")->has_oneof_index = 0, field_of(s, "Maybe", "maybe")->has_proto3_optional = 0; }
+static void m_oneof_empty(fds_t *s)
+{
+	field_of(s, "Maybe", "maybe")->has_oneof_index = 0;
+	field_of(s, "Maybe", "maybe")->has_proto3_optional = 0;
+}
 static void m_optional_shared(fds_t *s) { field_of(s, "Maybe", "name")->oneof_index = 0; }
 static void m_optional_alone(fds_t *s) { field_of(s, "Maybe", "maybe")->has_oneof_index = 0; }
 static void m_ext_gone(fds_t *s) { file_of(s, "old.proto")->extension[0]->extendee = STR(".old.Gone"); }
 static void m_ext_range(fds_t *s) { file_of(s, "old.proto")->extension[0]->number = 300; }
 static void m_ext_required(fds_t *s) { file_of(s, "old.proto")->extension[0]->label = LABEL(REQUIRED); }
-static void m_ext_range3(fds_t *s) { file_of(s, "old.proto")->syntax = STR("proto3"); msg_of(s, "Req")->n_field = 0; msg_of(s, "Holder")->n_field = 0; msg_of(s, "Holder")->n_oneof_decl = 0; file_of(s, "old.proto")->enum_type[0]->value[0]->number = 0; file_of(s, "old.proto")->n_extension = 0; }
+static void m_ext_range3(fds_t *s)
+{
+	file_of(s, "old.proto")->syntax = STR("proto3");
+	msg_of(s, "Req")->n_field = 0;
+	msg_of(s, "Holder")->n_field = 0;
+	msg_of(s, "Holder")->n_oneof_decl = 0;
+	file_of(s, "old.proto")->enum_type[0]->value[0]->number = 0;
+	file_of(s, "old.proto")->n_extension = 0;
+}
 static void m_set_field(fds_t *s) { file_of(s, "old.proto")->extension[1]->label = LABEL(REPEATED); }
 static void m_map_elsewhere(fds_t *s) { field_of(s, "Inner", "next")->type_name = STR(".strict.All.LabelsEntry"); }
 static void m_map_singular(fds_t *s) { field_of(s, "All", "labels")->label = LABEL(OPTIONAL); }
@@ -183,7 +195,10 @@ static void m_enum_number(fds_t *s) { file_of(s, "strict.proto")->enum_type[0]->
 static void m_enum_value(fds_t *s) { file_of(s, "strict.proto")->enum_type[0]->value[1]->name = STR("GREEN"); }
 static void m_enum_unnamed(fds_t *s) { file_of(s, "strict.proto")->enum_type[0]->value[1]->name = NULL; }
 static void m_method_type(fds_t *s) { file_of(s, "strict.proto")->service[0]->method[0]->input_type = STR(".strict.Color"); }
-static void m_method_entry(fds_t *s) { file_of(s, "strict.proto")->service[0]->method[0]->input_type = STR(".strict.All.LabelsEntry"); }
+static void m_method_entry(fds_t *s)
+{
+	file_of(s, "strict.proto")->service[0]->method[0]->input_type = STR(".strict.All.LabelsEntry");
+}
 static void m_method_name(fds_t *s) { file_of(s, "strict.proto")->service[0]->method[0]->name = NULL; }
 static void m_method_twice(fds_t *s)
 {
