@@ -289,20 +289,48 @@ $(LINT_FLAGS): $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
 		'dpdk $(DPDK_CFLAGS)' > $@.part
 	@$(put)
 LINTS := $(wildcard tests/lint/test_*.py)
-lint: $(LINT_FLAGS) ## who includes whom, heads, sizes, words; each header alone; gcc and clang
-	@BUILD=$(BUILD) tests/run $(LINTS)
-tidy: $(LINT_FLAGS) ## clang-tidy over our sources (slow; not part of test)
-	@BUILD=$(BUILD) tests/lint/tidy
+
+# --- what a person asks for -------------------------------------------------------------------------------------------
+# Scripts that print TAP, one after another: each measures or boots something and wants the machine for itself.
+SYSTEM_TESTS := $(wildcard tests/system/test_*.py tests/unikernel/test_*.py)
+TEST_DATA := $(DEMO_SET) $(ROAD_SET)
+SYSTEM_NEEDS := $(WEFTD) $(WEFT) $(TOOLS) $(IMAGES) $(SERVICE_BINS) $(TEST_DATA)
+SMOKE_SECONDS ?= 5
+# Tests find what was built through this, and leave no byte code in the tree.
+export BUILD
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help all check test system lint tidy format asan ubsan tsan fuzz fuzz-smoke docs install clean
+.SECONDARY:
+all: $(WEFTD) $(WEFT) $(GUEST_LIB) $(DEMO_SET) $(TOOLS) $(IMAGES) $(SERVICE_BINS) ## build everything that runs
+test: $(UNITS) $(SYSTEM_NEEDS) $(LINT_FLAGS) $(FUZZERS) ## everything that a submission must pass
+	@tests/run --timeout 600 $(UNITS) $(LINTS) $(SYSTEM_TESTS) \
+		'tests/fuzz/run --seconds $(SMOKE_SECONDS) $(FUZZERS)'
+check: $(UNITS) $(TOOLS) $(TEST_DATA) ## unit tests, without root, in under a minute
+	@tests/run $(UNITS)
+system: $(SYSTEM_NEEDS) ## tests of the whole: weftd, guests under QEMU, processes, the command line
+	@tests/run --timeout 600 $(SYSTEM_TESTS)
+lint: $(LINT_FLAGS) ## who includes whom, heads, sizes, words; headers alone; clang for every source
+	@tests/run $(LINTS)
+tidy: $(LINT_FLAGS) ## clang-tidy over the sources (slow; not part of test)
+	@tests/lint/tidy
 format: ## list the files that .clang-format would lay out differently
 	@tests/lint/format
-
-.PHONY: help all check test fuzz fuzz-smoke docs clean
-.SECONDARY:
-all: $(WEFTD) $(WEFT) $(GUEST_LIB) $(DEMO_SET) $(TOOLS) ## build everything that runs
-check: $(UNITS) $(TOOLS) $(DEMO_SET) $(ROAD_SET) ## unit tests, without root, in under a minute
-	tests/run $(UNITS)
+# The unit tests and the fabric, built again with a sanitizer in a folder of their own.
+SANITIZED := asan ubsan tsan
+asan: SAN_NAME := address
+ubsan: SAN_NAME := undefined
+tsan: SAN_NAME := thread
+asan: ## unit tests and a soak under AddressSanitizer (memory)
+ubsan: ## unit tests and a soak under UndefinedBehaviorSanitizer
+tsan: ## unit tests and a soak under ThreadSanitizer (data races)
+$(SANITIZED):
+	+@$(MAKE) BUILD=$(BUILD)/$@ SAN=$(SAN_NAME) OPT='-O1 -g' sanitized
+.PHONY: sanitized
+sanitized: $(UNITS) $(WEFTD) $(WEFT) $(TOOLS) $(TEST_DATA)
+	@$(SAN_ENV) tests/run --timeout 600 $(UNITS) $(SAN_SYSTEM)
 fuzz-smoke: $(FUZZERS) ## each fuzzer for some seconds
-	tests/fuzz/run --seconds 5 $(FUZZERS)
+	@tests/run 'tests/fuzz/run --seconds $(SMOKE_SECONDS) $(FUZZERS)'
 fuzz: $(FUZZERS) ## each fuzzer for ten million executions
 	tests/fuzz/run --runs 10000000 $(FUZZERS)
 docs: $(BUILD)/tests/verdict_doc ## remake the pages that come from the sources
@@ -310,4 +338,4 @@ docs: $(BUILD)/tests/verdict_doc ## remake the pages that come from the sources
 clean: ## remove everything built
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*san' -prune -o -name '*.d' -print 2>/dev/null)
