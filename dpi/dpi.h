@@ -21,6 +21,8 @@ void dpi_close(struct dpi *d);
 
 /* 1 when nDPI knows a protocol of this name (case is ignored). For policy checks. Any thread, no dpi needed. */
 int dpi_protocol_known(const char *name);
+/* The at most three names of protocols that are most like this one, "SSH, SMTP", or "": what a person may have meant. */
+void dpi_name_near(const char *name, char *out, size_t cap);
 
 enum dpi_answer { DPI_CLEAN = 0, DPI_FORBIDDEN, DPI_RISK, DPI_FAILED };
 

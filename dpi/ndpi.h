@@ -45,8 +45,6 @@ void dpi_ipv4_put(uint8_t out[20], uint8_t l4, uint32_t src, uint32_t dst, size_
 
 /* names.c: the id of a protocol by name, ignoring case, or -1. */
 int dpi_name_find(const char *name);
-/* Writes up to three names that look like `name`, "a, b, c", or "" when nothing does. */
-void dpi_name_near(const char *name, char *out, size_t cap);
 /* nDPI's set-up is not reentrant: every module is made and ended under one lock. */
 struct ndpi_detection_module_struct *dpi_module_make(void);
 void dpi_module_free(struct ndpi_detection_module_struct *m);

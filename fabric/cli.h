@@ -39,9 +39,10 @@ int cli_fail(const char *command, const char *fmt, ...) __attribute__((format(pr
 const json_t *cli_port(const json_t *stats, const char *name);
 json_int_t cli_int(const json_t *o, const char *key); /* 0 where there is none */
 
-/* The table that `up` and `ps` print: every unikernel, its state, its process. Returns how many are not up; process
- * endpoints that nobody started yet are not counted when lenient. stats may be NULL: weftd does not run. */
-uint32_t cli_table_print(const struct fab_config *c, const json_t *stats, int lenient);
+/* The table that `up` and `ps` print: every unikernel, its state, its process. Returns how many are not up. Process
+ * endpoints that nobody started yet are counted in *absent instead, unless that is NULL. stats may be NULL: weftd does
+ * not run. */
+uint32_t cli_table_print(const struct fab_config *c, const json_t *stats, uint32_t *absent);
 /* The same as JSON, a new object. */
 json_t *cli_table_json(const struct fab_config *c, const json_t *stats);
 

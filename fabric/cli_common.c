@@ -115,7 +115,7 @@ static const char *age_text(double s, char out[32])
 	return out;
 }
 
-uint32_t cli_table_print(const struct fab_config *c, const json_t *stats, int lenient)
+uint32_t cli_table_print(const struct fab_config *c, const json_t *stats, uint32_t *absent)
 {
 	int width = 9;
 	uint32_t not_up = 0;
@@ -133,7 +133,10 @@ uint32_t cli_table_print(const struct fab_config *c, const json_t *stats, int le
 		       "  %9" JSON_INTEGER_FORMAT "\n",
 		       width, r.name, i + 1, r.kind, r.state, pid, age_text(r.age_s, age), r.delivered, r.refused,
 		       r.received);
-		not_up += !r.up && !(lenient && r.absent);
+		if (absent && r.absent)
+			++*absent;
+		else
+			not_up += !r.up;
 	}
 	return not_up;
 }

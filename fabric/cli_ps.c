@@ -55,7 +55,7 @@ static int ps(const struct fab_config *c, int json)
 			       json_real_value(json_object_get(stats, "uptime_s")));
 		else
 			printf("fabric %s: weftd does not run\n", c->name);
-		status = cli_table_print(c, stats, 0) || !stats ? CLI_NO : CLI_YES;
+		status = cli_table_print(c, stats, NULL) || !stats ? CLI_NO : CLI_YES;
 	}
 	json_decref(stats);
 	return status;

@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fabric/check.h"
 #include "fabric/cli.h"
 #include "fabric/client.h"
 #include "fabric/config.h"
@@ -61,6 +63,7 @@ static int check(const struct fab_config *c)
 	struct sch_err se = { .file = "" };
 	struct pol_set *policy = NULL;
 	struct pol_err pe = { .file = "" };
+	char err[512];
 	int status = CLI_YES;
 	if (sch_set_load(&schemas, c->schemas, &se) != 0)
 		return cli_fail(COMMAND, "%s: %s%s%s", se.file[0] ? se.file : c->schemas, se.where,
@@ -73,18 +76,16 @@ static int check(const struct fab_config *c)
 	for (uint32_t i = 0; i < c->n; i++) {
 		u[i].name = c->u[i].name;
 		u[i].policy_path = c->u[i].policy;
-		if (c->u[i].image && access(c->u[i].image, R_OK) < 0)
-			status = cli_fail(COMMAND, "%s:%u: image %s: %s", c->path, c->u[i].line, c->u[i].image,
-					  strerror(errno));
+		if (c->u[i].image && fab_check_image(c->u[i].image, err, sizeof err) < 0)
+			status = cli_fail(COMMAND, "%s:%u: image %s: %s", c->path, c->u[i].line, c->u[i].image, err);
 	}
-	if (pol_compile(&policy, u, c->n, schemas, 1, &pe) != 0) {
+	if (pol_compile(&policy, u, c->n, schemas, 1, &pe) != 0 || fab_check_carries(policy, &pe) != 0) {
 		if (pe.line)
 			status = cli_fail(COMMAND, "%s:%u: %s", pe.file, pe.line, pe.text);
 		else
 			status = cli_fail(COMMAND, "%s: %s", pe.file, pe.text);
-	} else {
-		pol_set_free(policy);
 	}
+	pol_set_free(policy);
 	free(u);
 	sch_set_free(schemas);
 	return status;
@@ -119,6 +120,26 @@ static int same_fabric(const struct fab_config *c, const json_t *stats)
 		return cli_fail(COMMAND,
 				"the running weftd serves other unikernels than %s lists: `weft down`, then `weft up`", c->path);
 	return CLI_YES;
+}
+
+static void stale_one(const char *path, double started)
+{
+	struct stat st;
+	if (stat(path, &st) == 0 && (double)st.st_mtim.tv_sec + (double)st.st_mtim.tv_nsec * 1e-9 > started)
+		cli_fail(COMMAND, "%s has changed since weftd started and read it: `weft down`, then `weft up` use it", path);
+}
+
+/* weftd reads its files once. Who has changed one must not take "all up" for "in force". */
+static void stale(const struct fab_config *c, const json_t *stats)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	double started = (double)now.tv_sec + (double)now.tv_nsec * 1e-9 -
+			 json_number_value(json_object_get(stats, "uptime_s"));
+	stale_one(c->path, started);
+	stale_one(c->schemas, started);
+	for (uint32_t i = 0; i < c->n; i++)
+		stale_one(c->u[i].policy, started);
 }
 
 /* weftd beside this very program, else in PATH. */
@@ -274,12 +295,15 @@ static int up(const struct options *o, const struct fab_config *c)
 				break;
 			nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 		} while (fab_now_ns() < deadline);
-		if (stats)
+		if (stats) {
 			status = same_fabric(c, stats);
-		else if (why != -ENOENT && why != -ECONNREFUSED)
+			if (!status)
+				stale(c, stats);
+		} else if (why != -ENOENT && why != -ECONNREFUSED) {
 			status = cli_fail(COMMAND, "%s", err);
-		else if (!(stats = weftd_start(c)))
+		} else if (!(stats = weftd_start(c))) {
 			status = CLI_ERROR;
+		}
 	}
 	if (!status) {
 		s.tsc_khz = fab_tsc_khz();
@@ -290,10 +314,15 @@ static int up(const struct options *o, const struct fab_config *c)
 	json_decref(stats);
 	if (status != CLI_ERROR) {
 		stats = fab_client_ask(c, "{\"cmd\":\"stats\"}", CLI_ASK_NS, NULL, err, sizeof err);
-		if (cli_table_print(c, stats, 1) && !status)
+		uint32_t absent = 0;
+		if (cli_table_print(c, stats, &absent) && !status)
 			status = CLI_NO;
 		json_decref(stats);
-		printf("%s\n", status ? "not all are up" : "all up");
+		if (status || !absent)
+			printf("%s\n", status ? "not all are up" : "all up");
+		else
+			printf("all guests are up; %u process endpoint%s not joined yet\n", absent,
+			       absent == 1 ? " has" : "s have");
 	}
 	close(lock);
 	return status;

@@ -219,14 +219,16 @@ char *fab_decision_text(const json_t *o, char *out, size_t cap)
 		ADD(" to %s", to);
 	if (passed)
 		ADD(": passed");
+	else if (!strncmp(verdict, "schema_", 7))
+		ADD(": refused (%s at byte %lld)", verdict, (long long)json_integer_value(json_object_get(o, "offset")));
 	else
 		ADD(": refused (%s)", verdict);
 	if (detail[0])
 		ADD(": %s", detail);
 	const char *file = text_of(rule, "file", NULL);
 	if (file)
-		ADD(" [%s:%lld %s]", file, (long long)json_integer_value(json_object_get(rule, "line")),
-		    text_of(rule, "text", ""));
+		ADD(" [rule %lld, %s:%lld: %s]", (long long)json_integer_value(json_object_get(rule, "id")), file,
+		    (long long)json_integer_value(json_object_get(rule, "line")), text_of(rule, "text", ""));
 	json_int_t count = json_integer_value(json_object_get(o, "count"));
 	if (count > 1)
 		ADD(" x%lld", (long long)count);

@@ -88,6 +88,9 @@ static void admit_by_policy(struct fab *f, struct fab_burst *b, struct fab_msg *
 	m->rule = d.rule;
 	if (d.answer != POL_ALLOW) {
 		fab_refuse(m, (enum weft_verdict)verdict_of[d.answer]);
+		if (d.answer == POL_TOO_LARGE)
+			snprintf(m->detail, sizeof(m->detail), "%u bytes, the rule allows %u",
+				 m->len - WEFT_MESSAGE_HDR_LEN, d.entry->max_bytes);
 		return;
 	}
 	assert(d.entry != NULL && m->pair != NULL);
@@ -129,6 +132,8 @@ void stage_admit(struct fab *f, struct fab_burst *b)
 			continue;
 		if (m->len - WEFT_MESSAGE_HDR_LEN > f->config->message_max) {
 			fab_refuse(m, WEFT_V_TOO_LARGE);
+			snprintf(m->detail, sizeof(m->detail), "%u bytes, the fabric allows %u",
+				 m->len - WEFT_MESSAGE_HDR_LEN, f->config->message_max);
 			continue;
 		}
 		if (m->hdr.kind != WEFT_KIND_REPLY)

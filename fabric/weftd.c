@@ -24,6 +24,7 @@
 #include <rte_version.h>
 #include <sodium.h>
 
+#include "check.h"
 #include "control.h"
 #include "keys.h"
 #include "rundir.h"
@@ -151,18 +152,14 @@ static int open_inspector(struct dpi **d, const struct pol_set *policy, char *er
 	const char *const **names = calloc(n + 1u, sizeof(names[0]));
 	uint32_t *n_names = calloc(n + 1u, sizeof(n_names[0]));
 	struct dpi_err de = {""};
+	struct pol_err pe = {.file = ""};
 	int r = -ENOMEM;
 
 	if (names == NULL || n_names == NULL)
 		goto out;
-	for (uint32_t i = 0; i < pol_carried_count(policy); i++) {
-		const struct pol_carried *c = pol_carried_get(policy, i);
-		const struct pol_rule_info *rule = pol_rule(policy, c->rule);
-
-		if (dpi_protocol_known(c->name))
-			continue;
-		r = -EINVAL;
-		snprintf(err, cap, "%s:%u: carries: nDPI knows no protocol %s", rule->file, rule->line, c->name);
+	r = fab_check_carries(policy, &pe);
+	if (r != 0) {
+		snprintf(err, cap, "%s:%u: %s", pe.file, pe.line, pe.text);
 		goto out;
 	}
 	for (uint32_t i = 0; i < n; i++)
@@ -224,9 +221,12 @@ static int run(struct fab *f, const struct options *o, int huge, char *err, size
 		snprintf(err, cap, "eventfd or epoll: %s", strerror(-r));
 		return r;
 	}
-	snprintf(settings, sizeof(settings), "%s, nDPI %s, AES-GCM by %s, memory %s, poll %s, core %s%d", rte_version(),
-		 dpi_version(), fab_aead_backend(), huge ? "hugepages" : "without hugepages",
-		 f->config->busy ? "busy" : "sleep", o->core >= 0 ? "" : "any ", o->core >= 0 ? o->core : sched_getcpu());
+	char core[24] = "any core";
+
+	if (o->core >= 0)
+		snprintf(core, sizeof(core), "core %d", o->core);
+	snprintf(settings, sizeof(settings), "%s, nDPI %s, AES-GCM by %s, %s, poll %s, %s", rte_version(), dpi_version(),
+		 fab_aead_backend(), huge ? "hugepages" : "no hugepages", f->config->busy ? "busy" : "sleep", core);
 	fprintf(stderr, "weftd: %s: %u ports; %s\n", f->config->name, f->n_ports, settings);
 
 	struct fab_control_view view = {

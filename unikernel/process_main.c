@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 	err = weft_launch_read(&launch, args.launch, err_text, sizeof(err_text));
 	if (err) {
 		sodium_memzero(&launch, sizeof(launch));
-		fprintf(stderr, "%s: %s\n", args.launch, err_text);
+		fprintf(stderr, "%s\n", err_text);
 		return 2;
 	}
 	err = weft_port_linux_open(&the_port, args.socket, NULL, CONNECT_TIMEOUT_NS);
@@ -119,11 +119,14 @@ int main(int argc, char **argv)
 		fprintf(stderr, "the endpoint does not open: %s\n", strerror(-err));
 		return 2;
 	}
+	const char *what = "service_start()";
 	err = service_start(w);
-	if (!err)
+	if (!err) {
+		what = "weft_run()";
 		err = weft_run(w);
+	}
 	weft_close(w);
 	if (err)
-		fprintf(stderr, "ended: %s\n", strerror(-err));
+		fprintf(stderr, "%s ended with %d: %s\n", what, err, strerror(-err));
 	return err ? 1 : 0;
 }

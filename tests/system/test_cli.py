@@ -201,7 +201,7 @@ def up():
     p = weft("up", YAML, status=0)
     check("made a key for hub" in p.stdout, p.stdout)
     check(re.search(r"accelerator: (KVM|TCG) \(.+\)", p.stdout), p.stdout)
-    check("all up" in p.stdout, p.stdout)
+    check("all guests are up; 2 process endpoints" in p.stdout, p.stdout)
     check(re.search(r"meter is a process endpoint.*--launch \S+ --socket \S+", p.stdout), p.stdout)
     check(os.stat(RUN).st_mode & 0o777 == 0o700, "mode of the run directory")
     check(not os.path.exists(os.path.join(RUN, "hub.launch")), "the guest's launch module lies around")

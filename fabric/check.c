@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fabric/check.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dpi/dpi.h"
+
+int fab_check_carries(const struct pol_set *policy, struct pol_err *err)
+{
+	char near[128];
+	for (uint32_t i = 0; i < pol_carried_count(policy); i++) {
+		const struct pol_carried *c = pol_carried_get(policy, i);
+		if (dpi_protocol_known(c->name))
+			continue;
+		dpi_name_near(c->name, near, sizeof near);
+		snprintf(err->file, sizeof err->file, "%s", pol_rule(policy, c->rule)->file);
+		err->line = c->line;
+		err->column = 0;
+		snprintf(err->text, sizeof err->text, "\"carries\": nDPI knows no protocol \"%s\"%s%s%s", c->name,
+			 near[0] ? "; did you mean " : "", near, near[0] ? "?" : "; it knows HTTP, TLS, SSH, DNS and some 300 more");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int fab_check_image(const char *path, char *err, size_t cap)
+{
+	unsigned char head[EI_NIDENT + 4];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
+	int e = errno;
+	if (fd >= 0)
+		close(fd);
+	if (n < 0) {
+		snprintf(err, cap, "%s", strerror(e));
+		return -e;
+	}
+	/* e_machine follows e_type, two bytes each, least first. */
+	if ((size_t)n < sizeof head || memcmp(head, ELFMAG, SELFMAG) || head[EI_CLASS] != ELFCLASS64 ||
+	    head[EI_NIDENT + 2] != EM_X86_64 || head[EI_NIDENT + 3] != 0) {
+		snprintf(err, cap, "not a unikernel's image (x86-64 ELF); `make service` and `make images` build some");
+		return -ENOEXEC;
+	}
+	return 0;
+}
