@@ -88,6 +88,24 @@ static void verdicts(const json_t *stats)
 	}
 }
 
+/* What was no record at all: who tried what with whom. */
+static void foreign(const json_t *decisions)
+{
+	const json_t *list = json_object_get(decisions, "foreign");
+	json_int_t other = cli_int(decisions, "foreign_other");
+	if (json_array_size(list) == 0)
+		return;
+	printf("\nFRAMES THAT ARE NO RECORDS\n");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *f = json_array_get(list, i);
+		const char *to = json_string_value(json_object_get(f, "to")), *what = text_of(f, "protocol");
+		printf("%12" JSON_INTEGER_FORMAT "  %s tried %s%s%s\n", cli_int(f, "count"), text_of(f, "from"),
+		       what[0] ? what : "several things", to ? " to " : "", to ? to : "");
+	}
+	if (other)
+		printf("%12" JSON_INTEGER_FORMAT "  others, of more kinds than are told apart\n", other);
+}
+
 static void stages(const json_t *stats)
 {
 	const json_t *list = json_object_get(stats, "stages");
@@ -110,6 +128,7 @@ static void people(const json_t *stats)
 	       text_of(stats, "settings"));
 	ports(stats);
 	verdicts(stats);
+	foreign(d);
 	stages(stats);
 	printf("\ndecisions: %" JSON_INTEGER_FORMAT " written, log of %" JSON_INTEGER_FORMAT
 	       " bytes, %" JSON_INTEGER_FORMAT " failed writes\n",

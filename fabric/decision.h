@@ -17,8 +17,8 @@
  *  36  4  message_id    the sender's number, 0 where it is not known
  *  40  4  len           bytes of payload, or of the frame where it is no record
  *  44  4  offset        where in the payload the offence begins; 0 otherwise
- *  48  4  count         1; more: this many of one sender and verdict were merged into one record; then dst, rule
- *                      and subject are 0 where they differ, message_id is 0, and the detail is the first one's
+ *  48  4  count         1; more: this many of one sender and verdict were merged into one record; then dst, rule,
+ *                      subject and detail are 0 where they differ, and message_id is 0
  *  52  2  src           port number
  *  54  2  dst           port number; 0: the fabric itself or not known
  *  56  2  verdict       enum weft_verdict

@@ -24,13 +24,15 @@ static void merge(struct fab_port *p, const struct fab_decision *d)
 		p->merged_kinds++;
 		return;
 	}
-	/* What differs is left out rather than told wrongly; the detail is the first one's. */
+	/* What differs is left out rather than told wrongly. */
 	if (into->dst != d->dst)
 		into->dst = 0;
 	if (into->rule != d->rule)
 		into->rule = 0;
 	if (into->subject != d->subject)
 		into->subject = 0;
+	if (memcmp(into->detail, d->detail, sizeof(into->detail)) != 0)
+		memset(into->detail, 0, sizeof(into->detail));
 	into->message_id = 0;
 	if (__builtin_add_overflow(into->count, d->count, &into->count))
 		into->count = UINT32_MAX;

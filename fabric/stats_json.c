@@ -85,17 +85,39 @@ static json_t *stages_json(const struct fab_control_view *view)
 	return a;
 }
 
+static const char *port_name(const struct fab_control_view *view, uint16_t port)
+{
+	return port >= 1 && port <= view->config->n ? view->config->u[port - 1].name : NULL;
+}
+
+static json_t *foreign_json(const struct fab_control_view *view, const struct fab_writer *w)
+{
+	json_t *a = json_array();
+	for (uint32_t i = 0; a && i < w->n_foreign; i++) {
+		const struct fab_foreign *f = &w->foreign[i];
+		json_t *o = json_pack("{s:s?, s:s?, s:s%, s:I}", "from", port_name(view, f->src), "to",
+				      port_name(view, f->dst), "protocol", f->name, strnlen(f->name, sizeof f->name),
+				      "count", count(&f->count));
+		if (json_array_append_new(a, o) < 0) {
+			json_decref(a);
+			return NULL;
+		}
+	}
+	return a;
+}
+
 json_t *fab_stats_json(const struct fab_control_view *view, const struct fab_writer *w, double uptime_s)
 {
 	char boot[24];
 	snprintf(boot, sizeof boot, "%016" PRIx64, view->boot);
-	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:{s:I, s:o, s:I, s:I, s:s?}}",
+	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:{s:I, s:o, s:o, s:I, s:I, s:I, s:s?}}",
 			 "fabric", view->config->name, "config", view->config->path, "boot", boot,
 			 "pid", (json_int_t)getpid(), "uptime_s", uptime_s,
 			 "settings", view->settings ? view->settings : "", "tsc_hz", (json_int_t)view->tsc_hz,
 			 "policy_epoch", (json_int_t)(view->policy ? pol_epoch(view->policy) : 0),
 			 "ports", ports_json(view), "stages", stages_json(view),
 			 "decisions", "written", (json_int_t)w->written, "by_verdict", verdicts_json(w->tally),
+			 "foreign", foreign_json(view, w), "foreign_other", (json_int_t)w->foreign_other,
 			 "log_bytes", (json_int_t)fab_log_bytes(w->log), "log_errors", (json_int_t)w->log_errors,
 			 "log_error", w->error ? strerror(w->error) : NULL);
 }

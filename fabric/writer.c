@@ -62,6 +62,27 @@ static int render(struct fab_writer *w)
 	return 0;
 }
 
+/* "web tried SSH to db", how often. A guest chooses what it sends, so the table is bounded. */
+static void count_foreign(struct fab_writer *w, const struct fab_decision *d)
+{
+	for (uint32_t i = 0; i < w->n_foreign; i++) {
+		struct fab_foreign *f = &w->foreign[i];
+		if (f->src == d->src && f->dst == d->dst && !memcmp(f->name, d->detail, sizeof f->name)) {
+			f->count += d->count;
+			return;
+		}
+	}
+	if (w->n_foreign == FAB_FOREIGN_KINDS_MAX) {
+		w->foreign_other += d->count;
+		return;
+	}
+	struct fab_foreign *f = &w->foreign[w->n_foreign++];
+	f->src = d->src;
+	f->dst = d->dst;
+	f->count = d->count;
+	memcpy(f->name, d->detail, sizeof f->name);
+}
+
 /* Writes what is rendered and counts what was written. */
 static int write_out(struct fab_writer *w, fab_writer_sink *sink, void *arg)
 {
@@ -72,6 +93,8 @@ static int write_out(struct fab_writer *w, fab_writer_sink *sink, void *arg)
 		const struct fab_decision *d = &w->batch[w->done];
 		w->written++;
 		w->tally[d->verdict < WEFT_VERDICT_MAX ? d->verdict : WEFT_V_UNDECIDED] += d->count;
+		if (d->verdict == WEFT_V_FRAME_FOREIGN)
+			count_foreign(w, d);
 		size_t from = w->done ? w->end[w->done - 1] : 0;
 		if (sink)
 			sink(arg, w->text + from, w->end[w->done] - from);

@@ -14,12 +14,23 @@
 
 #define FAB_WRITER_BATCH 64u        /* decisions in one write */
 #define FAB_WRITER_RETRY_NS 200000000ull
+#define FAB_FOREIGN_KINDS_MAX 64u   /* (from, to, protocol) of foreign frames that are counted apart */
+
+/* Frames that were no records: who tried what with whom. */
+struct fab_foreign {
+	uint16_t src, dst; /* port numbers; dst 0: no unikernel's address */
+	uint64_t count;
+	char name[FAB_DETAIL_MAX];
+};
 
 struct fab_writer {
 	const struct fab_control_view *view;
 	struct fab_log *log;            /* owned */
 	uint64_t written;               /* records in the log since the start */
 	uint64_t tally[WEFT_VERDICT_MAX]; /* messages by verdict, each record's count included */
+	uint32_t n_foreign;
+	struct fab_foreign foreign[FAB_FOREIGN_KINDS_MAX];
+	uint64_t foreign_other;         /* of which no more kinds could be told apart */
 	uint64_t log_errors;            /* failed attempts to write */
 	int error;                      /* why the log cannot be written now, an errno; 0: it can */
 	uint64_t retry_ns;              /* monotonic: no attempt before this */

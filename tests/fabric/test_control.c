@@ -26,6 +26,7 @@
 #include "fabric/config.h"
 #include "fabric/control.h"
 #include "fabric/files.h"
+#include "fabric/writer.h"
 #include "guest-lib/verdict.h"
 
 #define RING 256u
@@ -237,6 +238,36 @@ static void stats(void **state)
 	assert_true(num(p, "log_bytes") > 300);
 	json_decref(o);
 	assert_int_equal(lines_in("decisions.jsonl", 1), 3);
+}
+
+/* "camera tried SSH to hub", counted; a guest that invents kinds without end gets no more than the table holds. */
+static void foreign_frames_are_counted_by_name(void **state)
+{
+	(void)state;
+	json_t *o, *d, *list, *f;
+	uint64_t all = 0;
+	for (uint32_t i = 0; i < FAB_FOREIGN_KINDS_MAX + 10; i++) {
+		struct fab_decision k = { .id = next_id++, .count = 2, .src = 3, .dst = i == 0 ? 2 : 0,
+					  .verdict = WEFT_V_FRAME_FOREIGN };
+		snprintf(k.detail, sizeof k.detail, i == 0 ? "SSH" : "EtherType %u", i);
+		fab_decision_ring_put(ring, &k);
+		all += k.count;
+	}
+	wake();
+	wait_written(FAB_FOREIGN_KINDS_MAX + 10);
+	o = ask("{\"cmd\":\"stats\"}");
+	d = json_object_get(o, "decisions");
+	list = json_object_get(d, "foreign");
+	assert_int_equal(json_array_size(list), FAB_FOREIGN_KINDS_MAX);
+	f = json_array_get(list, 0);
+	assert_string_equal(json_string_value(json_object_get(f, "from")), "camera");
+	assert_string_equal(json_string_value(json_object_get(f, "to")), "hub");
+	assert_string_equal(json_string_value(json_object_get(f, "protocol")), "SSH");
+	assert_int_equal(num(f, "count"), 2);
+	assert_true(json_is_null(json_object_get(json_array_get(list, 1), "to")));
+	assert_int_equal(num(d, "foreign_other"), 20);
+	assert_int_equal(num(json_object_get(d, "by_verdict"), "frame_foreign"), all);
+	json_decref(o);
 }
 
 static void wrong_requests(void **state)
@@ -515,6 +546,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(ping),
 		T(stats),
+		T(foreign_frames_are_counted_by_name),
 		T(wrong_requests),
 		T(several_requests_at_once),
 		T(too_many_clients),
