@@ -5,7 +5,10 @@
  * that may move memory, rings or descriptors is handled, the worker lets go of the port; afterwards it gets it back
  * as it then is. So the library may unmap what it likes, whenever a front-end asks for it.
  *
- * Per port: no connection -> connected -> running <-> paused -> gone (the device stopped or the socket closed). */
+ * Per port: no connection -> connected -> running <-> paused -> gone (the device stopped or the socket closed).
+ *
+ * Trust: none in the front-end. What it hands over is checked by frontend.c; what the library would take without a
+ * check, or answer by a crash, is refused before the library sees it. */
 #include "vhost.h"
 
 #include <errno.h>
@@ -16,9 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <rte_version.h>
 #include <rte_vhost.h>
+
+#include "frontend.h"
 
 #define RX 0u /* the guest's receive queue */
 #define TX 1u
@@ -47,7 +54,17 @@ enum request {
 	SET_VRING_ENABLE = 18,
 };
 
-/* How a message starts, and the payloads that name a ring. */
+#define REGIONS_MAX 8u /* the library's; also the descriptors that come with one message */
+/* A whole message is written at once, and a front-end that waits for its answer has room for it. */
+#define RECEIVE_MS 50u
+#define SEND_MS 1u
+
+/* A message as the library shows it to its callbacks, with the payloads that we look at and the descriptors that came
+ * along (unused ones are -1). Its vhost_user.h says that this layout is kept for such callbacks; still, look there
+ * before another version of it is allowed here. */
+#if RTE_VERSION < RTE_VERSION_NUM(22, 11, 0, 0) || RTE_VERSION >= RTE_VERSION_NUM(23, 0, 0, 0)
+#error "this DPDK's struct vhu_msg_context was not compared with struct message"
+#endif
 struct message {
 	uint32_t request, flags, size;
 	union {
@@ -55,8 +72,18 @@ struct message {
 		struct {
 			uint32_t index, num;
 		} state;
+		struct {
+			uint32_t n, zero;
+			struct {
+				uint64_t gpa, bytes, user, offset;
+			} region[REGIONS_MAX];
+		} memory;
+		uint8_t space[632]; /* of its longest payload, a crypto session */
 	} payload;
+	int fd[REGIONS_MAX];
+	int n_fds;
 } __attribute__((packed));
+_Static_assert(sizeof(struct message) == 12 + 632 + 4 * REGIONS_MAX + 4, "struct vhu_msg_context of DPDK 22.11");
 
 struct link {
 	struct fab_port *port;
@@ -64,6 +91,7 @@ struct link {
 	int vid;                 /* -1: no connection */
 	uint8_t ready[RINGS];    /* as the library last said */
 	uint8_t started;         /* new_device was called, destroy_device was not */
+	uint8_t has_memory;      /* the library has a memory table: asking it for one that it lacks is fatal */
 };
 
 /* The library's callbacks carry no context, hence the one mutable global of this file. Written before the sockets
@@ -83,15 +111,27 @@ static struct link *link_of(int vid)
 	return NULL;
 }
 
-static int fill_ring(int vid, uint16_t which, struct fab_ring *r, int *kick, int *call, int event_idx)
+/* Descriptors that a front-end gave us are written to by the worker: an eventfd does nothing unexpected then, and one
+ * that blocks would stop everybody. */
+static int notify_fd_ok(int fd)
+{
+	int flags;
+
+	if (fd < 0)
+		return 1; /* none: the front-end polls */
+	if (!fab_eventfd_ok(fd))
+		return 0;
+	flags = fcntl(fd, F_GETFL);
+	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+static int fill_ring(int vid, uint16_t which, const struct fab_mem *mem, struct fab_ring *r, int *kick, int *call,
+		     int event_idx)
 {
 	struct rte_vhost_vring v;
 	uint16_t avail, used;
 
 	if (rte_vhost_get_vhost_vring(vid, which, &v) != 0 || rte_vhost_get_vring_base(vid, which, &avail, &used) != 0)
-		return -1;
-	if (v.desc == NULL || v.avail == NULL || v.used == NULL || v.size == 0 || v.size > FAB_RING_SIZE_MAX ||
-	    (v.size & (v.size - 1u)) != 0)
 		return -1;
 	memset(r, 0, sizeof(*r));
 	r->desc = (struct virtq_desc *)(void *)v.desc;
@@ -103,12 +143,7 @@ static int fill_ring(int vid, uint16_t which, struct fab_ring *r, int *kick, int
 	r->event_idx = (uint8_t)event_idx;
 	*kick = v.kickfd;
 	*call = v.callfd;
-	/* A front-end could hand over blocking descriptors and stop the worker with them. */
-	if (*kick >= 0)
-		fcntl(*kick, F_SETFL, fcntl(*kick, F_GETFL) | O_NONBLOCK);
-	if (*call >= 0)
-		fcntl(*call, F_SETFL, fcntl(*call, F_GETFL) | O_NONBLOCK);
-	return 0;
+	return fab_ring_ok(r, mem) && notify_fd_ok(v.kickfd) && notify_fd_ok(v.callfd) ? 0 : -1;
 }
 
 static int fill_attach(int vid, struct fab_attach *a)
@@ -131,8 +166,8 @@ static int fill_attach(int vid, struct fab_attach *a)
 			.size = mem->regions[i].size,
 			.hva = (uint8_t *)(uintptr_t)mem->regions[i].host_user_addr,
 		};
-	if (fill_ring(vid, RX, &a->rx, &a->rx_kick_fd, &a->rx_call_fd, event_idx) != 0 ||
-	    fill_ring(vid, TX, &a->tx, &a->tx_kick_fd, &a->tx_call_fd, event_idx) != 0)
+	if (fill_ring(vid, RX, &a->mem, &a->rx, &a->rx_kick_fd, &a->rx_call_fd, event_idx) != 0 ||
+	    fill_ring(vid, TX, &a->mem, &a->tx, &a->tx_kick_fd, &a->tx_call_fd, event_idx) != 0)
 		goto out;
 	r = 0;
 out:
@@ -145,9 +180,14 @@ static void resume(struct link *l)
 {
 	struct fab_port *p = l->port;
 
-	if (atomic_load(&g.closing) || !l->started || !l->ready[RX] || !l->ready[TX] ||
+	if (atomic_load(&g.closing) || !l->started || !l->has_memory || !l->ready[RX] || !l->ready[TX] ||
 	    atomic_load(&p->want) == FAB_WANT_RUN)
 		return;
+	if (atomic_load_explicit(&p->blocked_us, memory_order_relaxed)) {
+		fprintf(stderr, "weftd: port %s: its front-end stopped the fabric with a descriptor that blocks; it gets no "
+				"device again\n", p->id.name);
+		return;
+	}
 	if (fill_attach(l->vid, &p->attach) != 0) {
 		fprintf(stderr, "weftd: port %s: the device is not one that we can serve\n", p->id.name);
 		return;
@@ -170,14 +210,46 @@ static void let_go(struct link *l, enum fab_port_want how)
 	}
 }
 
+/* The library closes a message's descriptors only where it handled the message itself. */
+static enum rte_vhost_msg_result refuse(struct message *m)
+{
+	for (uint32_t i = 0; i < REGIONS_MAX; i++) {
+		if (m->fd[i] >= 0)
+			close(m->fd[i]);
+		m->fd[i] = -1;
+	}
+	m->n_fds = 0;
+	return RTE_VHOST_MSG_RESULT_ERR;
+}
+
+/* The library maps whatever it is given. What is checked here stays true: seals cannot be taken off. */
+static int memory_ok(const struct message *m)
+{
+	uint32_t n = m->payload.memory.n;
+	uint64_t total = 0;
+
+	if (n == 0 || n > REGIONS_MAX || m->n_fds != (int)n || m->size < 8u + n * sizeof(m->payload.memory.region[0]))
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t bytes = m->payload.memory.region[i].bytes, end;
+
+		if (bytes == 0 || __builtin_add_overflow(bytes, m->payload.memory.region[i].offset, &end) ||
+		    end > FAB_REGION_BYTES_MAX || !fab_memory_ok(m->fd[i], end))
+			return 0;
+		total += end;
+	}
+	return total <= FAB_REGION_BYTES_MAX;
+}
+
 static enum rte_vhost_msg_result before_message(int vid, void *msg)
 {
-	const struct message *m = msg;
+	struct message *m = msg;
 	struct link *l = link_of(vid);
+	const char *name = l != NULL ? l->port->id.name : "?";
 	uint32_t ring = UINT32_MAX;
 
 	if (l == NULL || atomic_load(&g.closing))
-		return RTE_VHOST_MSG_RESULT_ERR;
+		return refuse(m);
 	switch (m->request) {
 	case GET_FEATURES:
 	case GET_PROTOCOL_FEATURES:
@@ -185,16 +257,21 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	case SET_FEATURES:
 		if ((m->payload.u64 & ~FEATURES) != 0) {
-			fprintf(stderr, "weftd: port %s: features %#llx were not offered\n", l->port->id.name,
+			fprintf(stderr, "weftd: port %s: features %#llx were not offered\n", name,
 				(unsigned long long)(m->payload.u64 & ~FEATURES));
-			return RTE_VHOST_MSG_RESULT_ERR;
+			return refuse(m);
 		}
 		break;
 	case SET_PROTOCOL_FEATURES:
 		if ((m->payload.u64 & ~PROTOCOL_FEATURES) != 0)
-			return RTE_VHOST_MSG_RESULT_ERR;
+			return refuse(m);
 		break;
 	case SET_MEM_TABLE:
+		if (!memory_ok(m)) {
+			fprintf(stderr, "weftd: port %s: guest memory must be at most 64 GiB of memfd, as long as it says and "
+					"sealed against shrinking (QEMU: memory-backend-memfd)\n", name);
+			return refuse(m);
+		}
 		break;
 	case SET_VRING_KICK:
 	case SET_VRING_CALL:
@@ -209,25 +286,30 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg)
 		ring = m->payload.state.index;
 		break;
 	default:
-		fprintf(stderr, "weftd: port %s: vhost-user request %u is not on the list; refused\n",
-			l->port->id.name, m->request);
-		return RTE_VHOST_MSG_RESULT_ERR;
+		fprintf(stderr, "weftd: port %s: vhost-user request %u is not on the list; refused\n", name, m->request);
+		return refuse(m);
 	}
 	if (ring != UINT32_MAX && ring >= RINGS) {
-		fprintf(stderr, "weftd: port %s: ring %u does not exist; refused\n", l->port->id.name, ring);
-		return RTE_VHOST_MSG_RESULT_ERR;
+		fprintf(stderr, "weftd: port %s: ring %u does not exist; refused\n", name, ring);
+		return refuse(m);
 	}
 	let_go(l, FAB_WANT_PAUSE);
+	if (m->request == SET_MEM_TABLE)
+		l->has_memory = 0; /* until the library says that it took the new one: where that fails, it has none */
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
+/* Not called where the library failed. */
 static enum rte_vhost_msg_result after_message(int vid, void *msg)
 {
+	const struct message *m = msg;
 	struct link *l = link_of(vid);
 
-	(void)msg;
-	if (l != NULL)
-		resume(l);
+	if (l == NULL)
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	if (m->request == SET_MEM_TABLE)
+		l->has_memory = 1;
+	resume(l);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
@@ -252,10 +334,15 @@ static int on_connect(int vid)
 				l->port->id.name);
 			return -1;
 		}
+		if (rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0)
+			return -1;
+		/* The library reads and writes this socket on its one thread for all ports. */
+		if (fab_socket_hurry(l->path, RECEIVE_MS, SEND_MS) == 0)
+			return -1;
 		l->vid = vid;
-		l->started = 0;
+		l->started = l->has_memory = 0;
 		l->ready[RX] = l->ready[TX] = 0;
-		return rte_vhost_extern_callback_register(vid, &message_ops, NULL);
+		return 0;
 	}
 	return -1;
 }
@@ -268,7 +355,7 @@ static void on_disconnect(int vid)
 		return;
 	fab_worker_port(g.w, l->port, FAB_WANT_OFF);
 	l->vid = -1;
-	l->started = 0;
+	l->started = l->has_memory = 0;
 }
 
 static int on_start(int vid)
@@ -354,18 +441,19 @@ int fab_vhost_start(struct fab_worker *w, char *err, size_t err_cap)
 	struct fab *f = w->f;
 
 	g.w = w;
-	g.n = f->n_ports;
-	g.link = calloc(g.n, sizeof(g.link[0]));
+	g.link = calloc(f->n_ports, sizeof(g.link[0]));
 	if (g.link == NULL) {
 		snprintf(err, err_cap, "no memory");
 		return -ENOMEM;
 	}
+	g.n = f->n_ports;
 	for (uint32_t i = 0; i < g.n; i++) {
 		struct link *l = &g.link[i];
 
 		l->port = &f->port[i + 1];
 		l->vid = -1;
-		if (fab_path_socket(f->config, l->port->id.name, l->path, sizeof(l->path)) != 0) {
+		if (fab_path_socket(f->config, l->port->id.name, l->path, sizeof(l->path)) != 0 ||
+		    strlen(l->path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) { /* the library would cut it */
 			snprintf(err, err_cap, "the socket path of %s is too long", l->port->id.name);
 			return -ENAMETOOLONG;
 		}
