@@ -219,6 +219,7 @@ void fab_port_start(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	p->tx_call_fd = p->attach.tx_call_fd;
 	p->mrg_rxbuf = p->attach.mrg_rxbuf;
 	p->rx_dirty = p->tx_dirty = 0;
+	p->said_dead = 0;
 	p->running = 1;
 	p->c->attaches++;
 	if (p->live.s.suite != 0)
@@ -264,6 +265,30 @@ void fab_port_gone(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	p->c->state = FAB_PORT_DETACHED;
 }
 
+static void report_rx(struct fab *f, struct fab_port *p, enum weft_verdict v, uint32_t count, const char *what,
+		      uint64_t now_ns)
+{
+	struct fab_decision d = {.policy_epoch = pol_epoch(f->policy), .count = count, .src = p->number, .verdict = v};
+
+	if (count == 0)
+		return;
+	memcpy(d.detail, what, strlen(what));
+	p->c->verdict[v] += count;
+	fab_report(f, p, &d, now_ns);
+}
+
+/* What a guest did to its own receive ring, where no message of its could be refused for it. */
+static void report_rx_ring(struct fab *f, struct fab_port *p, uint64_t now_ns)
+{
+	report_rx(f, p, WEFT_V_RING_CHAIN, p->rx_bad_chain, "in the receive ring", now_ns);
+	report_rx(f, p, WEFT_V_RING_ADDRESS, p->rx_bad_address, "in the receive ring", now_ns);
+	p->rx_bad_chain = p->rx_bad_address = 0;
+	if (p->rx.broken && !(p->said_dead & FAB_SAID_RX)) {
+		p->said_dead |= FAB_SAID_RX;
+		report_rx(f, p, WEFT_V_RING_CHAIN, 1, "the receive ring is broken: no longer served", now_ns);
+	}
+}
+
 int fab_tick(struct fab *f, uint64_t now_ns)
 {
 	int again = 0;
@@ -271,6 +296,7 @@ int fab_tick(struct fab *f, uint64_t now_ns)
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
 		struct fab_port *p = &f->port[i];
 
+		report_rx_ring(f, p, now_ns);
 		if (p->merged_kinds > 0 && now_ns >= p->merge_flush_ns)
 			fab_report_flush(f, p, now_ns);
 		if (p->waiting != NULL)
@@ -279,4 +305,21 @@ int fab_tick(struct fab *f, uint64_t now_ns)
 		again |= p->merged_kinds > 0 || p->waiting != NULL || (p->credits_due > 0 && p->running);
 	}
 	return again;
+}
+
+uint32_t fab_end(struct fab *f, uint64_t now_ns)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = 1; i <= f->n_ports; i++)
+		fab_port_gone(f, &f->port[i], now_ns);
+	/* With nobody left who could be told, no queue has to wait for room among its sender's notices. */
+	for (uint32_t i = 1; i <= f->n_ports; i++)
+		fab_doomed_tick(f, &f->port[i], now_ns);
+	for (uint32_t i = 1; i <= f->n_ports; i++) {
+		report_rx_ring(f, &f->port[i], now_ns);
+		fab_report_flush(f, &f->port[i], now_ns);
+		left += f->port[i].merged_kinds;
+	}
+	return left;
 }

@@ -81,6 +81,9 @@ struct fab_merge {
 	struct fab_decision d;     /* count 0: none */
 };
 
+#define FAB_SAID_TX 1u
+#define FAB_SAID_RX 2u
+
 enum fab_port_want { FAB_WANT_OFF, FAB_WANT_RUN, FAB_WANT_PAUSE };
 
 /* What the vhost thread hands over when a device can run. */
@@ -95,13 +98,15 @@ struct fab_port {
 	/* Shared with the vhost thread: it writes attach, then want; the worker answers in state. */
 	_Atomic int want;          /* enum fab_port_want */
 	_Atomic int state;         /* likewise: what the worker made of it */
+	_Atomic int blocked_us;    /* set by the worker: the front-end made a notification block; it gets no device again */
 	struct fab_attach attach;  /* valid while want is RUN and state is not yet */
 
 	/* The worker's own from here. */
 	uint16_t number;           /* 1 and up */
 	uint8_t running;           /* the rings below may be used */
 	uint8_t rx_dirty, tx_dirty; /* used entries to publish */
-	uint8_t said_dead;         /* a dead ring was reported */
+	uint8_t said_dead;         /* FAB_SAID_*: dead rings that were reported */
+	uint32_t rx_bad_chain, rx_bad_address; /* receive chains that were no use, to be reported */
 	uint8_t mrg_rxbuf;
 	struct fab_mem mem;
 	struct fab_ring rx, tx;
@@ -213,7 +218,10 @@ void fab_port_gone(struct fab *f, struct fab_port *p, uint64_t now_ns);
 
 /* One turn for a port: a burst from its transmit ring through all stages. Returns how many chains were taken. */
 uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns);
-/* Writes what waits for the port into its receive ring, as far as there is room. Returns records written. */
+/* 1 when fab_port_serve() would take a chain now: there is room for the decision and the notice that it may cause. */
+int fab_port_may_take(const struct fab *f, const struct fab_port *p);
+/* Writes what waits for the port into its receive ring, as far as there is room. Returns how much was done: records
+ * written, broken chains given back. */
 uint32_t fab_port_pump(struct fab *f, struct fab_port *p, uint64_t now_ns);
 /* 1 when something waits for room in the port's receive ring. */
 int fab_port_waits(const struct fab_port *p);
@@ -222,5 +230,7 @@ unsigned fab_port_publish(struct fab_port *p);
 /* Periodic work, every FAB_TICK_NS or later: merged decisions, credit that waited, messages for who is gone. Returns 1
  * when it must be called again soon, 0 when nothing is pending and the worker may sleep for long. */
 int fab_tick(struct fab *f, uint64_t now_ns);
+/* All ports are gone for good. Returns how many merged decisions still wait for room in the ring: call again. */
+uint32_t fab_end(struct fab *f, uint64_t now_ns);
 
 #endif

@@ -45,7 +45,10 @@ static int reserve(struct fab_port *p, uint32_t need, struct out *o)
 			return -1;
 		}
 		if (st != FAB_CHAIN_OK || (!p->mrg_rxbuf && c.len < need)) {
-			p->c->verdict[st == FAB_CHAIN_ADDRESS ? WEFT_V_RING_ADDRESS : WEFT_V_RING_CHAIN]++;
+			if (st == FAB_CHAIN_ADDRESS)
+				p->rx_bad_address++;
+			else
+				p->rx_bad_chain++;
 			o->chain[o->n_chains++].head = c.head;
 			give_back_empty(p, o);
 			return -1;
@@ -363,6 +366,9 @@ static void flush_doomed(struct fab *f, struct fab_port *p, struct fab_pair *pai
 		if (tell)
 			fab_notice_put(from, &n);
 		fab_report(f, from, &d, now_ns);
+		/* Nobody will answer it; its slot must not refuse others until its time is over. */
+		if (i->kind == WEFT_KIND_REQUEST)
+			fab_request_forget(pair, i->id);
 		pop_waiting(f, p, pair);
 		pair->doomed--;
 	}
@@ -452,6 +458,7 @@ uint32_t fab_port_pump(struct fab *f, struct fab_port *p, uint64_t now_ns)
 
 	(void)now_ns;
 	while (sent < 4 * FAB_BURST_MAX && fab_port_waits(p)) {
+		uint16_t at = p->rx.next_avail;
 		int ok;
 
 		if (p->resp_waits) {
@@ -472,7 +479,8 @@ uint32_t fab_port_pump(struct fab *f, struct fab_port *p, uint64_t now_ns)
 		} else {
 			ok = out_waiting(f, p);
 		}
-		if (!ok)
+		/* Useless chains were given back: there may be better ones behind them. */
+		if (!ok && p->rx.next_avail == at)
 			break;
 		sent++;
 	}

@@ -170,8 +170,9 @@ int fab_ring_publish(struct fab_ring *r)
 void fab_ring_want_kick(struct fab_ring *r, int want)
 {
 	if (r->event_idx) {
-		/* An event index that was just passed is not crossed again for 65,535 chains. */
-		uint16_t at = want ? r->next_avail : (uint16_t)(r->next_avail - 1u);
+		/* Wanted: for anything beyond what we have seen, also while some of that is not taken. Not wanted: an
+		 * event index that was just passed is not crossed again for 65,535 chains. */
+		uint16_t at = want ? r->seen_avail : (uint16_t)(r->next_avail - 1u);
 
 		__atomic_store_n(avail_event(r), at, __ATOMIC_RELAXED);
 	} else {

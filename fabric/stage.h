@@ -41,6 +41,9 @@ void fab_credit_tick(struct fab *f, struct fab_port *p); /* credit that was held
 void fab_doom_waiting(struct fab *f, struct fab_port *p, uint64_t now_ns); /* the instance they are for is gone */
 void fab_doomed_tick(struct fab *f, struct fab_port *p, uint64_t now_ns);  /* tells their senders, as far as possible */
 
+/* stage_route.c: a request that nobody will answer any more leaves the table of its pair. */
+void fab_request_forget(struct fab_pair *pair, uint32_t id);
+
 /* session and port changes that several files need */
 void fab_session_clear(struct fab_session *s);
 /* Refuses everything that waits for p with RECEIVER_GONE and forgets p's own open requests and notices. */

@@ -86,6 +86,13 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 	}
 }
 
+/* What the fabric owes a port goes before new messages: the answer to its handshake, the names of its peers, verdicts.
+ * And messages keep their order. */
+static int must_queue(const struct fab_port *to)
+{
+	return to->waiting != NULL || to->resp_waits || to->welcome_waits || to->notice_n > 0;
+}
+
 void stage_deliver(struct fab *f, struct fab_burst *b)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
@@ -98,7 +105,7 @@ void stage_deliver(struct fab *f, struct fab_burst *b)
 		m->hdr.peer = m->src;
 		weft_message_hdr_put(m->data, &m->hdr);
 		to = &f->port[m->dst];
-		if (to->waiting != NULL || !fab_out_message(f, to, m->data, m->len)) {
+		if (must_queue(to) || !fab_out_message(f, to, m->data, m->len)) {
 			fab_pair_enqueue(f, m->pair, m);
 			continue;
 		}

@@ -11,6 +11,14 @@ static struct fab_request *slot_of(struct fab_pair *pair, uint32_t id)
 	return &pair->open[id & (WEFT_OPEN_REQUESTS_MAX - 1u)];
 }
 
+void fab_request_forget(struct fab_pair *pair, uint32_t id)
+{
+	struct fab_request *r = slot_of(pair, id);
+
+	if (r->id == id)
+		r->id = 0;
+}
+
 /* Credit: from here until it is disposed of, the message counts against its pair's window. */
 static int charge(const struct fab *f, struct fab_pair *pair, struct fab_msg *m)
 {

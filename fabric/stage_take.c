@@ -23,6 +23,11 @@ static uint32_t room(const struct fab *f, const struct fab_port *p)
 	return n;
 }
 
+int fab_port_may_take(const struct fab *f, const struct fab_port *p)
+{
+	return room(f, p) > 0;
+}
+
 static void say_forged(const struct fab *f, struct fab_msg *m, const uint8_t *head)
 {
 	uint8_t own[6];
@@ -115,14 +120,19 @@ void stage_take(struct fab *f, struct fab_burst *b)
 		if (FAB_ARENA_BYTES - b->arena_used - planned < WEFT_FRAME_MAX + 64u)
 			break;
 		st = fab_ring_take(&p->tx, 0, c);
-		if (st == FAB_CHAIN_NONE)
-			break;
-		m = next_msg(b);
-		if (st == FAB_CHAIN_DEAD) {
+		if (p->tx.broken) {
+			/* Whoever looked first, it is said once. */
+			if (p->said_dead & FAB_SAID_TX)
+				break;
+			p->said_dead |= FAB_SAID_TX;
+			m = next_msg(b);
 			snprintf(m->detail, sizeof(m->detail), "the transmit ring is broken: no longer served");
 			fab_refuse(m, WEFT_V_RING_CHAIN);
 			break;
 		}
+		if (st == FAB_CHAIN_NONE)
+			break;
+		m = next_msg(b);
 		fab_ring_use(&p->tx, c->head, 0);
 		p->tx_dirty = 1;
 		p->c->frames_taken++;

@@ -71,9 +71,12 @@ static int parse(int key, char *arg, struct argp_state *st)
 
 static void on_signal(int sig)
 {
+	int saved = errno;
+
 	(void)sig;
 	atomic_store(&signalled->stop, 1);
 	fab_worker_wake(signalled);
+	errno = saved; /* of whatever was interrupted */
 }
 
 /* The first mount of a hugetlbfs that this user may write to, with free pages: then DPDK can use it. */

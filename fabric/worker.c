@@ -4,9 +4,9 @@
 #include "worker.h"
 #include "stage.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -29,21 +29,46 @@ static uint64_t realtime_offset(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec - now();
 }
 
-static void signal_fd(int fd)
+/* Adds one to an eventfd. 0, or -1 and errno. */
+static int signal_fd(int fd)
 {
 	uint64_t one = 1;
 
 	/* EAGAIN means that the counter is full: the other side has been told often enough. */
-	if (fd >= 0 && write(fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
-		assert(errno == EAGAIN || errno == EINTR || errno == EBADF || errno == EINVAL);
+	return fd < 0 || write(fd, &one, sizeof(one)) == (ssize_t)sizeof(one) || errno == EAGAIN ? 0 : -1;
 }
 
-static void drain_fd(int fd)
-{
-	uint64_t n;
+/* --- the guard ---------------------------------------------------------------------------------------------------- */
 
-	if (fd >= 0 && read(fd, &n, sizeof(n)) < 0)
-		return; /* nothing was there */
+/* A guest's call descriptor is shared with its front-end, who can fill it and make it block again at any time. A write
+ * that blocks is ended by the next signal of this timer; after that the port gets no more notifications. */
+
+static void on_guard(int sig)
+{
+	(void)sig; /* it only has to interrupt */
+}
+
+static int guard_start(timer_t *timer)
+{
+	const struct itimerspec every = {.it_interval.tv_nsec = FAB_GUARD_NS, .it_value.tv_nsec = FAB_GUARD_NS};
+	struct sigaction sa = {.sa_handler = on_guard}; /* without SA_RESTART */
+	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN};
+
+	ev._sigev_un._tid = gettid();
+	sigemptyset(&sa.sa_mask);
+	return sigaction(SIGRTMIN, &sa, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &ev, timer) == 0 &&
+			       timer_settime(*timer, 0, &every, NULL) == 0
+		       ? 0
+		       : -1;
+}
+
+static void call_guest(struct fab_port *p, int fd)
+{
+	if (signal_fd(fd) == 0)
+		return;
+	p->rx_call_fd = p->tx_call_fd = -1;
+	if (errno == EINTR)
+		atomic_store_explicit(&p->blocked_us, 1, memory_order_relaxed);
 }
 
 int fab_worker_make(struct fab_worker *w, struct fab *f, int busy)
@@ -82,9 +107,10 @@ void fab_worker_close(struct fab_worker *w)
 
 void fab_worker_wake(struct fab_worker *w)
 {
-	signal_fd(w->wake_fd);
+	(void)signal_fd(w->wake_fd);
 }
 
+/* Each write to a guest's eventfd is an edge, whatever its counter says; so it is never read, which could block. */
 static void watch(struct fab_worker *w, int fd, int op)
 {
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.fd = fd};
@@ -102,12 +128,13 @@ static void stop_port(struct fab_worker *w, struct fab_port *p)
 	}
 }
 
-static void take_changes(struct fab_worker *w, uint64_t now_ns)
+/* 1 when there were any. */
+static int take_changes(struct fab_worker *w, uint64_t now_ns)
 {
 	struct fab *f = w->f;
 
 	if (!atomic_exchange_explicit(&w->changed, 0, memory_order_acquire))
-		return;
+		return 0;
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
 		struct fab_port *p = &f->port[i];
 		int want = atomic_load_explicit(&p->want, memory_order_acquire);
@@ -128,6 +155,7 @@ static void take_changes(struct fab_worker *w, uint64_t now_ns)
 		}
 		atomic_store_explicit(&p->state, want, memory_order_release);
 	}
+	return 1;
 }
 
 void fab_worker_port(struct fab_worker *w, struct fab_port *p, enum fab_port_want want)
@@ -151,9 +179,9 @@ static void notify(struct fab_port *p)
 		return;
 	to = fab_port_publish(p);
 	if (to & 1u)
-		signal_fd(p->rx_call_fd);
+		call_guest(p, p->rx_call_fd);
 	if (to & 2u)
-		signal_fd(p->tx_call_fd);
+		call_guest(p, p->tx_call_fd);
 }
 
 /* One turn over all ports. Returns what was done. */
@@ -180,7 +208,7 @@ static uint32_t turn(struct fab *f, uint64_t now_ns)
 	return work;
 }
 
-/* Asks for notifications and looks again. 1 when something came meanwhile. */
+/* Asks for notifications and looks again. 1 when something came meanwhile that can be worked on. */
 static int arm(struct fab *f, int want)
 {
 	int came = 0;
@@ -191,13 +219,13 @@ static int arm(struct fab *f, int want)
 		if (!p->running)
 			continue;
 		fab_ring_want_kick(&p->tx, want);
-		if (want && fab_ring_pending(&p->tx) > 0)
+		if (want && fab_ring_pending(&p->tx) > 0 && fab_port_may_take(f, p))
 			came = 1;
 		if (fab_port_waits(p)) {
-			uint16_t had = fab_ring_pending(&p->rx);
+			uint16_t saw = p->rx.seen_avail; /* what was there did not suffice */
 
 			fab_ring_want_kick(&p->rx, want);
-			if (want && fab_ring_pending(&p->rx) != had)
+			if (want && fab_ring_pending(&p->rx) > 0 && p->rx.seen_avail != saw)
 				came = 1;
 		}
 	}
@@ -207,49 +235,72 @@ static int arm(struct fab *f, int want)
 static void sleep_until_kicked(struct fab_worker *w, int timeout_ms)
 {
 	struct epoll_event ev[16];
+	uint64_t count;
 
 	if (!arm(w->f, 1) && !atomic_load_explicit(&w->changed, memory_order_acquire)) {
 		int n = epoll_wait(w->epoll_fd, ev, 16, timeout_ms);
 
+		/* Ours is level-triggered and does not block. */
 		for (int i = 0; i < n; i++)
-			drain_fd(ev[i].data.fd);
+			if (ev[i].data.fd == w->wake_fd && read(w->wake_fd, &count, sizeof(count)) < 0)
+				break;
 	}
 	arm(w->f, 0);
+}
+
+/* Nobody tells us when the decisions' writer has made room. */
+static int sleep_ms(const struct fab *f, int pending)
+{
+	if (fab_decision_ring_room(f->ring) == 0)
+		return 1;
+	return pending ? (int)(FAB_TICK_NS / 1000000u) : FAB_SLEEP_MAX_MS;
+}
+
+/* Everyone goes; what waited in queues and what was merged is written down, as long as the writer makes room. */
+static void end(struct fab_worker *w)
+{
+	const struct timespec moment = {.tv_nsec = 1000000};
+	struct fab *f = w->f;
+
+	for (uint32_t i = 1; i <= f->n_ports; i++)
+		stop_port(w, &f->port[i]);
+	for (unsigned i = 0; i < 1000 && fab_end(f, now()) != 0; i++) {
+		(void)signal_fd(w->control_fd);
+		nanosleep(&moment, NULL);
+	}
 }
 
 void fab_worker_run(struct fab_worker *w)
 {
 	struct fab *f = w->f;
 	uint64_t last_work = now(), next_tick = 0;
-	int pending = 1;
+	timer_t guard;
+	int pending = 1, guarded = guard_start(&guard) == 0;
 
 	f->realtime_offset_ns = realtime_offset();
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) { /* forever: the poll loop */
 		uint64_t t = now();
 		uint64_t decided = f->decision_id;
 
-		take_changes(w, t);
+		pending |= take_changes(w, t);
 		if (turn(f, t) > 0) {
 			last_work = t;
 			pending = 1;
 		}
+		/* A tick may make work for the next turn, so there is one before we sleep. */
 		if (t >= next_tick) {
 			f->realtime_offset_ns = realtime_offset();
 			if (pending)
 				pending = fab_tick(f, t);
 			next_tick = t + FAB_TICK_NS;
+		} else if (!w->busy && t - last_work > FAB_SPIN_NS) {
+			sleep_until_kicked(w, sleep_ms(f, pending));
 		}
 		if (f->decision_id != decided)
-			signal_fd(w->control_fd);
-		if (!w->busy && t - last_work > FAB_SPIN_NS)
-			sleep_until_kicked(w, pending ? (int)(FAB_TICK_NS / 1000000u) : FAB_SLEEP_MAX_MS);
+			(void)signal_fd(w->control_fd);
 	}
-	for (uint32_t i = 1; i <= f->n_ports; i++) {
-		struct fab_port *p = &f->port[i];
-
-		stop_port(w, p);
-		fab_report_flush(f, p, now());
-		fab_port_gone(f, p, now());
-	}
+	end(w);
+	if (guarded)
+		timer_delete(guard);
 	atomic_store_explicit(&w->ended, 1, memory_order_release);
 }

@@ -10,6 +10,7 @@
 
 #define FAB_SPIN_NS 50000ull         /* idle this long before sleeping */
 #define FAB_SLEEP_MAX_MS 1000        /* a lost wake-up costs at most this */
+#define FAB_GUARD_NS 200000000       /* a front-end that blocks us costs the others at most this, once */
 
 struct fab_worker {
 	struct fab *f;
