@@ -4,8 +4,9 @@
  *
  * States: down (no socket; every RETRY_NS one attempt) -> up (socket, rings lent) -> down when the socket ends or the
  * device breaks the ring format. Each connection gets a memfd of its own, so that a weftd which still holds the one
- * before can no longer touch anything that is in use. What was queued when the connection ended is lost; the endpoint
- * learns that from the fabric's RESET.
+ * before can no longer touch anything that is in use. What was received before the connection ended is still handed out:
+ * its senders were told that it was delivered. What was queued for sending is lost; the endpoint learns that from the
+ * fabric's RESET.
  *
  * The memfd: receive ring, transmit ring, receive buffers (RX_BUF_LEN each), transmit area. The transmit area is used
  * in a circle: each frame takes one contiguous piece; pieces return in the order in which they were taken. */
@@ -69,6 +70,7 @@ struct linux_port {
 	struct virtq_slot *slots[VHOST_RINGS];
 	uint16_t ring_size;
 	uint8_t busy;
+	uint8_t rx_rest;             /* down: the receive ring may still hold frames */
 	uint8_t rx_drop;             /* the frame being gathered is too long */
 	uint16_t rx_left;            /* buffers of it that are still to come */
 	uint32_t rx_len;             /* bytes of it so far */
@@ -121,9 +123,17 @@ static void port_down(struct linux_port *p)
 	if (p->sock >= 0)
 		close(p->sock);
 	p->sock = -1;
+	p->rx_rest = p->map != NULL;
 	p->pending_len = 0;
 	p->starved_len = 0;
 	p->retry_ns = clock_now() + RETRY_NS;
+}
+
+/* The device broke the rings' format: what they hold is worth nothing. */
+static void port_broken(struct linux_port *p)
+{
+	port_down(p);
+	p->rx_rest = 0;
 }
 
 static void ring_kick(struct linux_port *p, unsigned which)
@@ -222,6 +232,7 @@ static int port_connect(struct linux_port *p)
 	fd = vhost_connect(p->path);
 	if (fd < 0)
 		return fd;
+	p->rx_rest = 0;
 	err = memory_make(p);
 	if (!err)
 		err = vhost_features(fd, FEATURES_WANTED, FEATURES_NEEDED, &features, &acks, deadline);
@@ -294,7 +305,7 @@ static void tx_reclaim(struct linux_port *p)
 	for (uint32_t i = 0; i < p->ring_size; i++) {
 		got = virtq_get(&p->q[TX], &cookie, &len);
 		if (got < 0)
-			port_down(p);
+			port_broken(p);
 		if (got <= 0)
 			break;
 		p->piece[cookie].done = 1;
@@ -402,20 +413,20 @@ static const uint8_t *port_recv(void *ctx, size_t *len)
 	uint32_t index, n;
 
 	/* Bounded by what can be in the ring: a device that feeds it while we read waits for the next call. */
-	for (uint32_t i = 0; i < p->ring_size && p->sock >= 0; i++) {
+	for (uint32_t i = 0; i < p->ring_size && (p->sock >= 0 || p->rx_rest); i++) {
 		int got = virtq_get(&p->q[RX], &index, &n);
 		struct virtq_buf b;
 
 		if (!got)
 			break;
 		if (got < 0 || rx_gather(p, index, n)) {
-			port_down(p);
+			port_broken(p);
 			break;
 		}
 		b.va = p->rx_area + (size_t)index * RX_BUF_LEN;
 		b.len = RX_BUF_LEN;
 		if (virtq_add(&p->q[RX], &b, 0, 1, index)) {
-			port_down(p);
+			port_broken(p);
 			break;
 		}
 		if (p->rx_left || p->rx_drop)
@@ -457,6 +468,8 @@ static struct timespec until(uint64_t now, uint64_t deadline_ns)
 
 static void wait_down(struct linux_port *p, uint64_t deadline_ns)
 {
+	if (p->rx_rest && virtq_used_waiting(&p->q[RX]))
+		return;
 	/* Bounded by the deadline. */
 	for (;;) {
 		uint64_t now = clock_now();

@@ -32,7 +32,7 @@
 #define PROTOCOL_MQ 1u
 #define PROTOCOL_ACK 8u
 
-enum mode { ECHO, DEAF, CLOSES, BAD_ID, BAD_LEN, NO_BUFFERS, SHORT_FIRST, TALKS, REFUSES };
+enum mode { ECHO, DEAF, CLOSES, LAST_WORDS, BAD_ID, BAD_LEN, NO_BUFFERS, SHORT_FIRST, TALKS, REFUSES };
 
 struct device {
 	/* set before the thread starts */
@@ -165,7 +165,7 @@ static void call(struct device *d, int which)
 {
 	uint64_t one = 1;
 
-	if (fab_ring_publish(&d->ring[which]) && write(d->call[which], &one, 8) != 8)
+	if (fab_ring_publish(&d->ring[which]) && d->mode != LAST_WORDS && write(d->call[which], &one, 8) != 8)
 		d->stop = 1;
 }
 
@@ -233,7 +233,12 @@ static void serve(struct device *d)
 				      {d->enabled == 2 ? d->kick[0] : -1, POLLIN, 0}};
 		uint64_t n;
 
-		if (d->enabled == 2) {
+		if (d->enabled == 2 && d->mode == LAST_WORDS && fab_ring_pending(&d->ring[1]) >= 3u) {
+			poll(NULL, 0, 50); /* by now the driver sleeps */
+			device_turn(d);
+			break;
+		}
+		if (d->enabled == 2 && d->mode != LAST_WORDS) {
 			device_turn(d);
 			fab_ring_want_kick(&d->ring[0], 1);
 			fab_ring_want_kick(&d->ring[1], 1);
@@ -462,6 +467,34 @@ static void a_device_that_comes_back(void **state)
 	device_free(d);
 }
 
+/* What the device put into the ring just before its end counts: somebody was told that it was delivered. */
+static void frames_before_the_end_are_handed_out(void **state)
+{
+	struct device *d = device_make(LAST_WORDS);
+	struct weft_port *p;
+	const uint8_t *f;
+	size_t len;
+
+	(void)state;
+	device_start(d);
+	assert_int_equal(weft_port_linux_open(&p, d->path, NULL, SECOND), 0);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_true(put(p, 3000, i));
+	p->flush(p->ctx);
+	assert_int_equal(p->wait(p->ctx, p->now_ns(p->ctx) + 5u * SECOND), 0);
+	assert_null(p->send_buffer(p->ctx, 100)); /* it is down */
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(p->wait(p->ctx, p->now_ns(p->ctx) + SECOND), 0);
+		f = p->recv(p->ctx, &len);
+		assert_non_null(f);
+		check_frame(f, len, 3000, i);
+	}
+	assert_null(p->recv(p->ctx, &len));
+	assert_int_equal(d->connections, 1);
+	p->close(p->ctx);
+	device_free(d);
+}
+
 /* A device that breaks the rings costs a reconnection, never memory safety. */
 static void devices_that_break_the_rules(void **state)
 {
@@ -579,7 +612,7 @@ int main(void)
 		cmocka_unit_test(frames_there_and_back),       cmocka_unit_test(a_deaf_device_fills_the_ring),
 		cmocka_unit_test(a_device_that_comes_back),    cmocka_unit_test(devices_that_break_the_rules),
 		cmocka_unit_test(open_fails_as_it_should),     cmocka_unit_test(time_and_entropy),
-		cmocka_unit_test(launch_files),
+		cmocka_unit_test(launch_files),                cmocka_unit_test(frames_before_the_end_are_handed_out),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -147,6 +147,8 @@ class Fabric:
     def __enter__(self):
         if (self.folder / "fabric.yaml").exists():
             self.weft("down")  # what a killed run left
+        for pid in self.left():
+            os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         lines = ["fabric: test", f"schemas: {BUILD / 'schemas' / 'demo.binpb'}", "run_dir: run"]
@@ -171,7 +173,8 @@ class Fabric:
     def __exit__(self, kind, *_):
         self.close()
         if kind is None:
-            expect(not self.left(), f"still there after weft down: {self.left()}")
+            left = self.left()
+            expect(not left, f"still there after weft down: {left}")
 
     def close(self):
         for p in self.started:
@@ -183,8 +186,8 @@ class Fabric:
             note(f"weft down: status {status}\n{out}")
 
     def left(self):
-        """Processes that name the folder."""
-        found = []
+        """Processes that name the folder: {pid: command line}."""
+        found = {}
         for p in pathlib.Path("/proc").iterdir():
             try:
                 text = (p / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace") \
@@ -192,7 +195,7 @@ class Fabric:
             except OSError:
                 continue
             if str(self.folder) + "/" in text and alive(int(p.name)):
-                found.append(text)
+                found[int(p.name)] = text
         return found
 
     def weft(self, *args, seconds=60):

@@ -26,12 +26,11 @@
 
 #include "guest-lib/port_linux.h"
 #include "guest-lib/weft.h"
+#include "tests/tools/soak_item.h"
 
 #define SECOND 1000000000ull
 #define ITEM "weft.soak.Item"
 #define PING "weft.soak.Echo/Ping"
-#define ITEM_OVERHEAD 24u /* at most: tag and varint, tag and fixed64, tag and length */
-#define BODY_MAX (WEFT_PAYLOAD_MAX - ITEM_OVERHEAD)
 #define LATENCIES_MAX 1000000u
 
 /* What came from one sender. */
@@ -83,58 +82,9 @@ static void on_signal(int sig)
 
 /* --- items ---------------------------------------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15ull;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return x ^ (x >> 31);
-}
-
-/* Mostly small, some of a packet's size, some of pages, one in a hundred near the limit. */
 static uint32_t body_size(const struct soak *s, uint64_t seq)
 {
-	uint64_t r = mix(seq ^ 0x5bd1e995u);
-	uint32_t kind = (uint32_t)(r % 100u), part = (uint32_t)(r >> 32);
-
-	if (s->size != UINT32_MAX)
-		return s->size;
-	if (kind < 50)
-		return part % 257u;
-	if (kind < 85)
-		return 256u + part % 1245u;
-	if (kind < 99)
-		return 1500u + part % 6693u;
-	return BODY_MAX - part % 1025u;
-}
-
-static void body_fill(uint8_t *out, uint32_t len, uint64_t seq)
-{
-	uint64_t x = mix(seq) | 1u;
-
-	for (uint32_t i = 0; i < len; i += 8) {
-		uint64_t v;
-
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		v = x * 0x2545f4914f6cdd1dull;
-		memcpy(out + i, &v, len - i < 8u ? len - i : 8u);
-	}
-}
-
-static uint64_t body_check(uint64_t seq, const uint8_t *body, uint32_t len)
-{
-	uint64_t h = mix(seq ^ ((uint64_t)len << 32));
-
-	for (uint32_t i = 0; i < len; i += 8) {
-		uint64_t v = 0;
-
-		memcpy(&v, body + i, len - i < 8u ? len - i : 8u);
-		h = (h ^ v) * 0x9fb21c651e98df25ull;
-		h ^= h >> 32;
-	}
-	return h;
+	return s->size != UINT32_MAX ? s->size : soak_body_len(seq);
 }
 
 static size_t varint_put(uint8_t *out, uint64_t v)
@@ -174,9 +124,9 @@ static size_t item_make(const struct soak *s, uint8_t *out, uint64_t seq)
 	if (len) {
 		*body++ = 0x1a;
 		body += varint_put(body, len);
-		body_fill(body, len, seq);
+		soak_body_fill(body, len, seq);
 	}
-	check = body_check(seq, body, len);
+	check = soak_check(seq, body, len);
 	memcpy(out + n, &check, sizeof(check));
 	return (size_t)(body - out) + len;
 }
@@ -203,10 +153,10 @@ static int item_read(struct soak *s, const uint8_t *in, size_t len, uint64_t *se
 			return -1;
 		in += 1u + n;
 	}
-	body_fill(s->scratch, (uint32_t)body_len, *seq);
+	soak_body_fill(s->scratch, (uint32_t)body_len, *seq);
 	if (memcmp(s->scratch, in, body_len) != 0)
 		return -1;
-	return check == body_check(*seq, in, (uint32_t)body_len) ? 0 : -1;
+	return check == soak_check(*seq, in, (uint32_t)body_len) ? 0 : -1;
 }
 
 /* --- output --------------------------------------------------------------------------------------------------------- */
@@ -614,7 +564,7 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 	case OPT_CONNECT: s->connect_ns = time_ns(st, arg); break;
 	case OPT_PROGRESS: s->progress_ns = number(st, arg, 86400000u) * 1000000u; break;
 	case OPT_RATE: s->rate = number(st, arg, 1000000000u); break;
-	case OPT_SIZES: s->size = strcmp(arg, "mixed") ? (uint32_t)number(st, arg, BODY_MAX) : UINT32_MAX; break;
+	case OPT_SIZES: s->size = strcmp(arg, "mixed") ? (uint32_t)number(st, arg, SOAK_BODY_MAX) : UINT32_MAX; break;
 	case OPT_RECEIVE: s->receive = 1; break;
 	case OPT_SENDERS: s->senders = (uint32_t)number(st, arg, WEFT_PORTS_MAX); break;
 	case OPT_HOLD: told_to_send = 0; break;

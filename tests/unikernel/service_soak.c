@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "schemas/demo/soak.pb-c.h"
+#include "tests/tools/soak_item.h"
 #include "unikernel/service.h"
 
-#define BODY_MAX (WEFT_PAYLOAD_MAX - 24u)
 #define TYPE "weft.soak.Item"
 #define RETRY_NS 500000ull
 #define REPORT_EVERY 1000u
@@ -22,44 +22,8 @@ static struct {
 	uint64_t received, bytes, doubled, missing, reordered, changed; /* receiver */
 	uint64_t newest;
 	uint32_t window;                      /* the sender's credit when nothing is in flight */
-	uint8_t body[BODY_MAX], packed[WEFT_PAYLOAD_MAX];
+	uint8_t body[SOAK_BODY_MAX], packed[WEFT_PAYLOAD_MAX];
 } soak;
-
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15ull;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return x ^ (x >> 31);
-}
-
-/* Mostly small, some pages, one in a hundred as large as may be. */
-static uint32_t body_len(uint64_t seq)
-{
-	uint64_t r = mix(seq ^ 0xa5a5u);
-	uint32_t kind = (uint32_t)(r % 100u), part = (uint32_t)(r >> 32);
-
-	if (kind < 60)
-		return part % 257u;
-	if (kind < 90)
-		return 256u + part % 1245u;
-	if (kind < 99)
-		return 1500u + part % 6693u;
-	return BODY_MAX - part % 64u;
-}
-
-/* Fills body and returns what ties number and bytes together. */
-static uint64_t body_make(uint64_t seq, uint32_t len)
-{
-	uint64_t x = mix(seq), check = mix(seq ^ len);
-
-	for (uint32_t i = 0; i < len; i += 8) {
-		x = mix(x);
-		check = (check ^ x) * 0x9fb21c651e98df25ull;
-		memcpy(soak.body + i, &x, len - i < 8u ? len - i : 8u);
-	}
-	return check;
-}
 
 static void send_report(struct weft *w)
 {
@@ -79,9 +43,10 @@ static void push(struct weft *w, void *arg)
 	(void)arg;
 	while (soak.next <= soak.last) { /* ends when the window is full */
 		item.seq = soak.next;
-		item.body.len = body_len(soak.next);
+		item.body.len = soak_body_len(soak.next);
 		item.body.data = soak.body;
-		item.check = body_make(soak.next, (uint32_t)item.body.len);
+		soak_body_fill(soak.body, (uint32_t)item.body.len, soak.next);
+		item.check = soak_check(soak.next, soak.body, (uint32_t)item.body.len);
 		n = weft__soak__item__pack(&item, soak.packed);
 		err = weft_send(w, soak.to, TYPE, soak.packed, n, NULL);
 		if (err)
@@ -138,8 +103,10 @@ static void on_item(struct weft *w, const struct weft_message *m, void *arg)
 	(void)arg;
 	soak.received++;
 	soak.bytes += m->len;
-	len = item ? body_len(item->seq) : 0;
-	if (!item || item->body.len != len || item->check != body_make(item->seq, len) ||
+	len = item ? soak_body_len(item->seq) : 0;
+	if (item)
+		soak_body_fill(soak.body, len, item->seq);
+	if (!item || item->body.len != len || item->check != soak_check(item->seq, soak.body, len) ||
 	    memcmp(soak.body, item->body.data, len) != 0) {
 		soak.changed++;
 	} else if (item->seq == soak.newest) {
