@@ -265,7 +265,7 @@ void fab_port_gone(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	p->c->state = FAB_PORT_DETACHED;
 }
 
-static void report_rx(struct fab *f, struct fab_port *p, enum weft_verdict v, uint32_t count, const char *what,
+static void report_rx(struct fab *f, struct fab_port *p, uint16_t v, uint32_t count, const char *what,
 		      uint64_t now_ns)
 {
 	struct fab_decision d = {.policy_epoch = pol_epoch(f->policy), .count = count, .src = p->number, .verdict = v};
