@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -436,6 +437,35 @@ static int open_socket(struct link *l, char *err, size_t err_cap)
 	return r != 0 ? -EIO : 0;
 }
 
+/* The library's thread polls the sockets that it knew when its poll began, for up to a second: a front-end that comes
+ * in that time waits. Only a new connection makes it look again, so it gets one, to a socket of our own. */
+static int wake_library(const struct fab_config *c)
+{
+	static const struct rte_vhost_device_ops none;
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd, r = -1;
+	mode_t old;
+
+	if (fab_path_socket(c, ".wake", a.sun_path, sizeof(a.sun_path)) != 0)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	unlink(a.sun_path);
+	old = umask(0077);
+	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 1) == 0 &&
+	    rte_vhost_driver_register(a.sun_path, RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT) == 0) {
+		r = rte_vhost_driver_callback_register(a.sun_path, &none);
+		if (r == 0)
+			r = rte_vhost_driver_start(a.sun_path);
+		rte_vhost_driver_unregister(a.sun_path);
+	}
+	umask(old);
+	unlink(a.sun_path);
+	close(fd);
+	return r;
+}
+
 int fab_vhost_start(struct fab_worker *w, char *err, size_t err_cap)
 {
 	struct fab *f = w->f;
@@ -465,6 +495,8 @@ int fab_vhost_start(struct fab_worker *w, char *err, size_t err_cap)
 		if (r != 0)
 			return r;
 	}
+	if (wake_library(f->config) != 0)
+		fprintf(stderr, "weftd: the vhost library was not woken; the first connections may take a second\n");
 	return 0;
 }
 

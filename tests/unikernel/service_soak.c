@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Numbered, checked messages of mixed sizes from one guest to another; tests/tools/soak.c is the same between processes.
- * Configuration: role send or receive; to (the other one), count, first (sender). The receiver says when to begin, by an
- * item without a number, until the first one comes. Each line of output begins with "soak: ". */
+ * Configuration: role send or receive; to (the other one), count, first (sender). A receiver with a `to` says when to
+ * begin, by an item without a number, until the first one comes. Each line of output begins with "soak: ". */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +69,7 @@ static void push(struct weft *w, void *arg)
 static void on_state(struct weft *w, int up, void *arg)
 {
 	(void)arg;
-	if (up && !soak.window)
+	if (up && soak.to && !soak.window)
 		soak.window = weft_credit_left(w, soak.to);
 	svc_log("soak: session %s", up ? "up" : "down");
 }
@@ -167,12 +167,15 @@ int service_start(struct weft *w)
 	weft_on_state(w, on_state, NULL);
 	weft_on_refusal(w, on_refusal, NULL);
 	soak.to = weft_config(w, "to");
-	if (!role || !soak.to)
+	if (!role)
 		return -EINVAL;
 	if (strcmp(role, "receive") == 0) {
-		weft_timer(w, GO_NS, go, NULL);
+		if (soak.to)
+			weft_timer(w, GO_NS, go, NULL);
 		return weft_handle(w, TYPE, on_item, NULL);
 	}
+	if (!soak.to)
+		return -EINVAL;
 	soak.next = number(weft_config(w, "first"), 1);
 	soak.last = soak.next + number(weft_config(w, "count"), 1000) - 1;
 	return weft_handle(w, TYPE, on_go, NULL);
