@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Content names against nDPI's, and a look at the head of an image. */
 #include "fabric/check.h"
 
 #include <elf.h>
@@ -21,8 +22,9 @@ int fab_check_carries(const struct pol_set *policy, struct pol_err *err)
 		snprintf(err->file, sizeof err->file, "%s", pol_rule(policy, c->rule)->file);
 		err->line = c->line;
 		err->column = 0;
-		snprintf(err->text, sizeof err->text, "\"carries\": nDPI knows no protocol \"%s\"%s%s%s", c->name,
-			 near[0] ? "; did you mean " : "", near, near[0] ? "?" : "; it knows HTTP, TLS, SSH, DNS and some 300 more");
+		snprintf(err->text, sizeof err->text, "\"carries\": nDPI knows no protocol \"%s\"; %s%s%s", c->name,
+			 near[0] ? "did you mean " : "it knows HTTP, TLS, SSH, DNS and some 300 more", near,
+			 near[0] ? "?" : "");
 		return -EINVAL;
 	}
 	return 0;

@@ -35,6 +35,10 @@ struct fab_config *cli_config_load(const char *command, const char *argument);
 /* Prints "weft COMMAND: ..." on stderr and returns CLI_ERROR. */
 int cli_fail(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* weftd's answer to "stats", a new object, or NULL and *why (-ENOENT and -ECONNREFUSED: none runs) and err. A weftd that is
+ * just dying resets the connection; a moment later nobody listens, and that is the answer then. */
+json_t *cli_stats_ask(const struct fab_config *c, int *why, char *err, size_t err_cap);
+
 /* The member of stats' "ports" with this name, or NULL (stats may be NULL). */
 const json_t *cli_port(const json_t *stats, const char *name);
 json_int_t cli_int(const json_t *o, const char *key); /* 0 where there is none */
@@ -70,6 +74,9 @@ int cli_guest_run(const struct cli_guest_start *s, struct cli_guest *g, const js
 /* Waits until all n are up or dead, or the deadline; then removes the launch modules of those started here, because
  * they hold secrets and QEMU has read them. Returns how many are up. */
 uint32_t cli_guest_wait(const struct cli_guest_start *s, struct cli_guest *g, uint32_t n, uint64_t deadline_ns);
+
+/* What ps and stats say of stats' decisions.log_error. */
+#define CLI_LOG_ERROR "the decision log cannot be written: %s; traffic stops when the memory for it is full\n"
 
 /* $WEFT_QEMU or qemu-system-x86_64. */
 const char *cli_qemu(void);

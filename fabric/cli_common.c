@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the commands share: finding fabric.yaml, saying what is wrong, the table of unikernels. */
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fabric/cli.h"
+#include "fabric/client.h"
 #include "fabric/config.h"
 #include "fabric/proc.h"
 
@@ -37,6 +40,19 @@ struct fab_config *cli_config_load(const char *command, const char *argument)
 	else
 		cli_fail(command, "%s: %s", e.file[0] ? e.file : path, e.text);
 	return NULL;
+}
+
+json_t *cli_stats_ask(const struct fab_config *c, int *why, char *err, size_t err_cap)
+{
+	uint64_t deadline = fab_now_ns() + CLI_ASK_NS;
+	json_t *stats;
+	do {
+		stats = fab_client_ask(c, "{\"cmd\":\"stats\"}", CLI_ASK_NS, why, err, err_cap);
+		if (stats || (*why != -ECONNRESET && *why != -EPIPE))
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	} while (fab_now_ns() < deadline);
+	return stats;
 }
 
 const json_t *cli_port(const json_t *stats, const char *name)
@@ -122,15 +138,15 @@ uint32_t cli_table_print(const struct fab_config *c, const json_t *stats, uint32
 	for (uint32_t i = 0; i < c->n; i++)
 		if ((int)strlen(c->u[i].name) > width)
 			width = (int)strlen(c->u[i].name);
-	printf("%-*s  PORT  KIND     STATE     %8s  %8s  %9s  %9s  %9s\n", width, "UNIKERNEL", "PID", "AGE", "PASSED",
+	printf("%-*s PORT  KIND     STATE    %7s  %7s  %8s  %8s  %8s\n", width, "UNIKERNEL", "PID", "AGE", "PASSED",
 	       "REFUSED", "RECEIVED");
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct row r = row_of(c, stats, i);
 		char pid[16] = "-", age[32];
 		if (r.pid)
 			snprintf(pid, sizeof pid, "%d", (int)r.pid);
-		printf("%-*s  %4u  %-7s  %-8s  %8s  %8s  %9" JSON_INTEGER_FORMAT "  %9" JSON_INTEGER_FORMAT
-		       "  %9" JSON_INTEGER_FORMAT "\n",
+		printf("%-*s %4u  %-7s  %-8s %7s  %7s  %8" JSON_INTEGER_FORMAT "  %8" JSON_INTEGER_FORMAT
+		       "  %8" JSON_INTEGER_FORMAT "\n",
 		       width, r.name, i + 1, r.kind, r.state, pid, age_text(r.age_s, age), r.delivered, r.refused,
 		       r.received);
 		if (absent && r.absent)

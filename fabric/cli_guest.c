@@ -78,7 +78,9 @@ int cli_guest_run(const struct cli_guest_start *s, struct cli_guest *g, const js
 	}
 	free(q);
 	if (ret) {
-		cli_fail(s->command, "%s: %s", name, err[0] ? err : strerror(-ret));
+		int no_qemu = ret == -ENOENT && !strncmp(err, "cannot start ", 13);
+		cli_fail(s->command, "%s: %s%s", name, err[0] ? err : strerror(-ret),
+			 no_qemu ? "; install QEMU (Debian's qemu-system-x86) or name one in $WEFT_QEMU" : "");
 		return -1;
 	}
 	ret = fab_proc_record(pid_path, pid);

@@ -36,7 +36,7 @@ static int ps(const struct fab_config *c, int json)
 {
 	char err[512];
 	int why = 0, status = CLI_NO;
-	json_t *stats = fab_client_ask(c, "{\"cmd\":\"stats\"}", CLI_ASK_NS, &why, err, sizeof err);
+	json_t *stats = cli_stats_ask(c, &why, err, sizeof err);
 	if (!stats && why != -ENOENT && why != -ECONNREFUSED)
 		return cli_fail(COMMAND, "%s", err);
 	if (json) {
@@ -56,6 +56,10 @@ static int ps(const struct fab_config *c, int json)
 		else
 			printf("fabric %s: weftd does not run\n", c->name);
 		status = cli_table_print(c, stats, NULL) || !stats ? CLI_NO : CLI_YES;
+		const json_t *log = json_object_get(stats, "decisions");
+		const char *error = json_string_value(json_object_get(log, "log_error"));
+		if (error)
+			printf(CLI_LOG_ERROR, error);
 	}
 	json_decref(stats);
 	return status;

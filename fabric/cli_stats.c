@@ -135,7 +135,7 @@ static void people(const json_t *stats)
 	       cli_int(d, "written"), cli_int(d, "log_bytes"), cli_int(d, "log_errors"));
 	const char *error = json_string_value(json_object_get(d, "log_error"));
 	if (error)
-		printf("the decision log cannot be written: %s; traffic is held back until it can\n", error);
+		printf(CLI_LOG_ERROR, error);
 }
 
 int cli_stats(int argc, char **argv)
@@ -150,8 +150,8 @@ int cli_stats(int argc, char **argv)
 	struct fab_config *c = cli_config_load(COMMAND, o.file);
 	if (!c)
 		return CLI_ERROR;
-	int status = CLI_YES;
-	json_t *stats = fab_client_ask(c, "{\"cmd\":\"stats\"}", CLI_ASK_NS, NULL, err, sizeof err);
+	int status = CLI_YES, why = 0;
+	json_t *stats = cli_stats_ask(c, &why, err, sizeof err);
 	if (!stats) {
 		status = cli_fail(COMMAND, "%s", err);
 	} else if (o.json) {

@@ -287,14 +287,7 @@ static int up(const struct options *o, const struct fab_config *c)
 	json_t *stats = NULL;
 	if (!status) {
 		fflush(stdout);
-		/* A weftd that is just dying resets the connection; a moment later nobody listens. */
-		uint64_t deadline = fab_now_ns() + CLI_ASK_NS;
-		do {
-			stats = fab_client_ask(c, "{\"cmd\":\"stats\"}", CLI_ASK_NS, &why, err, sizeof err);
-			if (stats || (why != -ECONNRESET && why != -EPIPE))
-				break;
-			nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
-		} while (fab_now_ns() < deadline);
+		stats = cli_stats_ask(c, &why, err, sizeof err);
 		if (stats) {
 			status = same_fabric(c, stats);
 			if (!status)

@@ -90,9 +90,9 @@ int fab_rundir_lock(const struct fab_config *c, enum fab_rundir_lock which, char
 		int code = -errno;
 		close(fd);
 		if (code == -EWOULDBLOCK)
-			return fail(err, err_cap, code, "%s: %s", path,
+			return fail(err, err_cap, code, "%s: %s", c->run_dir,
 				    which == FAB_LOCK_DAEMON ? "another weftd runs with this run_dir"
-							     : "another weft command is at work here");
+							     : "another weft command that starts or stops things is at work");
 		return fail(err, err_cap, code, "%s: cannot lock: %s", path, strerror(-code));
 	}
 	return fd;

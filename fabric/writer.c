@@ -33,7 +33,7 @@ static void failed(struct fab_writer *w, int code, uint64_t now_ns)
 	w->log_errors++;
 	w->retry_ns = now_ns + FAB_WRITER_RETRY_NS;
 	if (w->error != code || now_ns - w->said_ns >= SAY_EVERY_NS) {
-		fprintf(stderr, "weftd: the decision log cannot be written: %s; traffic is held back until it can\n",
+		fprintf(stderr, "weftd: the decision log cannot be written: %s; traffic stops when the memory for it is full\n",
 			strerror(code));
 		w->said_ns = now_ns;
 	}

@@ -202,6 +202,17 @@ static void a_refusal(void **state)
 	json_decref(o);
 }
 
+static void a_field_that_is_wrong(void **state)
+{
+	(void)state;
+	struct fab_decision d = { .id = 1, .subject = 0xfeed, .offset = 12, .count = 1, .src = 3, .dst = 2,
+				  .verdict = WEFT_V_SCHEMA_UTF8, .kind = WEFT_KIND_REQUEST, .detail = "note" };
+	json_t *o = rendered(&d, NULL);
+	assert_string_equal(sentence,
+			    "camera tried request 0x000000000000feed to hub: refused (schema_utf8 at byte 12): note");
+	json_decref(o);
+}
+
 static void a_record_that_did_not_open(void **state)
 {
 	(void)state;
@@ -379,6 +390,9 @@ static void names_from_the_policy(void **state)
 	o = rendered(&d, p);
 	assert_non_null(strstr(sentence, "camera tried demo.Reading to hub: refused (send_denied) ["));
 	assert_non_null(strstr(sentence, "camera.yaml:"));
+	char number[32];
+	snprintf(number, sizeof number, "[rule %u, ", no.rule);
+	assert_non_null(strstr(sentence, number));
 	json_decref(o);
 	d.rule = 0xffffffff; /* a rule that this set does not have */
 	o = rendered(&d, p);
@@ -396,7 +410,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ring_sizes),		     cmocka_unit_test(ring_fills_and_empties),
 		cmocka_unit_test(ring_refuses_to_overflow), cmocka_unit_test(ring_between_threads),
-		cmocka_unit_test(a_refusal),		     cmocka_unit_test(a_record_that_did_not_open),
+		cmocka_unit_test(a_refusal),		     cmocka_unit_test(a_field_that_is_wrong),
+		cmocka_unit_test(a_record_that_did_not_open),
 		cmocka_unit_test(a_foreign_frame),	     cmocka_unit_test(any_bytes),
 		cmocka_unit_test(clean_text),		     cmocka_unit_test(a_sentence_from_anything),
 		cmocka_unit_test(names_from_the_policy),

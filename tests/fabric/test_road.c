@@ -263,6 +263,7 @@ static void policy_decides(void **state)
 	refused(r, ALICE, WEFT_V_PEER_UNKNOWN, 1);
 	road_send(alice, WEFT_KIND_ONEWAY, BOB, "road.Other", 0, 0, "\x08\x01\x08\x01\x08\x01\x08\x01\x08", 9);
 	refused(r, ALICE, WEFT_V_TOO_LARGE, 1);
+	assert_string_equal(r->last.detail, "9 bytes, the rule allows 8");
 	for (unsigned i = 0; i < 2; i++) { /* no time passes: the bucket holds two */
 		road_send(alice, WEFT_KIND_ONEWAY, BOB, "road.Other", 0, 0, one, 2);
 		road_serve(r, ALICE);
