@@ -105,6 +105,7 @@ struct fab_port {
 	uint16_t number;           /* 1 and up */
 	uint8_t running;           /* the rings below may be used */
 	uint8_t rx_dirty, tx_dirty; /* used entries to publish */
+	uint8_t calls_due;         /* published, and the guest is to be notified: 1 rx, 2 tx */
 	uint8_t said_dead;         /* FAB_SAID_*: dead rings that were reported */
 	uint32_t rx_bad_chain, rx_bad_address; /* receive chains that were no use, to be reported */
 	uint8_t mrg_rxbuf;

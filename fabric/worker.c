@@ -171,17 +171,20 @@ void fab_worker_port(struct fab_worker *w, struct fab_port *p, enum fab_port_wan
 		sched_yield();
 }
 
+static void publish(struct fab_port *p)
+{
+	if (p->rx_dirty || p->tx_dirty)
+		p->calls_due |= (uint8_t)fab_port_publish(p);
+}
+
 static void notify(struct fab_port *p)
 {
-	unsigned to;
-
-	if (!p->rx_dirty && !p->tx_dirty)
-		return;
-	to = fab_port_publish(p);
-	if (to & 1u)
+	publish(p);
+	if (p->calls_due & 1u)
 		call_guest(p, p->rx_call_fd);
-	if (to & 2u)
+	if (p->calls_due & 2u)
 		call_guest(p, p->tx_call_fd);
+	p->calls_due = 0;
 }
 
 /* One turn over all ports. Returns what was done. */
@@ -196,6 +199,11 @@ static uint32_t turn(struct fab *f, uint64_t now_ns)
 			continue;
 		work += fab_port_serve(f, p, now_ns);
 	}
+	/* A receiver sees its messages before their senders are told that they were delivered: were this process killed
+	 * in between, a message could be lost that its sender counts as delivered. */
+	for (uint32_t i = 1; i <= f->n_ports; i++)
+		if (f->port[i].running)
+			publish(&f->port[i]);
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
 		struct fab_port *p = &f->port[i];
 

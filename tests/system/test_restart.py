@@ -44,7 +44,8 @@ def coming_up(f):
         yield
     finally:
         t.join()
-    expect(result and result[0][0] == 0, f"weft up: {result}")
+    # Status 1: somebody had come back only half when it looked; the test itself looks on.
+    expect(result and result[0][0] in (0, 1) and "weftd started" in result[0][1], f"weft up: {result}")
 
 
 def kill_weftd_often(f, to, pause):
