@@ -58,7 +58,7 @@ static void ports(const json_t *stats)
 		int n = (int)strlen(text_of(json_array_get(list, i), "name"));
 		width = n > width ? n : width;
 	}
-	printf("\n%-*s  %-8s %10s %10s %10s %12s %8s %10s %8s\n", width, "UNIKERNEL", "STATE", "SENT", "REFUSED",
+	printf("\n%-*s  %-8s %10s %10s %10s %12s %8s %10s %8s\n", width, "UNIKERNEL", "STATE", "PASSED", "REFUSED",
 	       "RECEIVED", "BYTES", "CONTROL", "HANDSHAKES", "QUEUED");
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *p = json_array_get(list, i);
