@@ -375,7 +375,7 @@ int uk_net_chain(const struct virtq_desc *d, uint16_t n_desc)
 {
 	struct virtq *q = &net.tx;
 	struct virtq_buf b[64];
-	uint16_t place[64], at = q->free_head;
+	uint16_t place[64], at;
 
 	if (n_desc == 0 || n_desc > 64)
 		return -EINVAL;
