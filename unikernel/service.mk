@@ -25,7 +25,10 @@ endif
 
 OWN_BUILD := $(OWN)/build
 OWN_GEN := $(OWN_BUILD)/gen
-OWN_PB_C := $(patsubst %.proto,$(OWN_GEN)/%.pb-c.c,$(OWN_PROTO))
+# protobuf's own messages that are imported (Timestamp and so on): protobuf-c has no library of them.
+OWN_GOOGLE := $(sort $(shell sed -nE 's,^ *import [a-z ]*"(google/protobuf/[a-z_]+\.proto)".*,\1,p' \
+	$(addprefix $(OWN)/,$(OWN_PROTO))))
+OWN_PB_C := $(patsubst %.proto,$(OWN_GEN)/%.pb-c.c,$(OWN_PROTO) $(OWN_GOOGLE))
 OWN_SET := $(OWN_BUILD)/schemas.binpb
 OWN_CPPFLAGS = -I$(OWN) -I$(OWN_GEN) $(CPPFLAGS) $(LIB_CFLAGS)
 # Warnings about somebody else's code are no errors; OWN_WARN takes other habits.
@@ -37,6 +40,10 @@ $(OWN_GEN)/%.pb-c.c $(OWN_GEN)/%.pb-c.h: $(OWN)/%.proto $(BUILD)/config.mk
 	@mkdir -p $(OWN_GEN)
 	$(call say,PROTOC,$<)
 	$(Q)protoc --c_out=$(OWN_GEN) -I$(OWN) $<
+$(OWN_GEN)/google/%.pb-c.c $(OWN_GEN)/google/%.pb-c.h: /usr/include/google/%.proto
+	@mkdir -p $(OWN_GEN)
+	$(call say,PROTOC,$<)
+	$(Q)protoc --c_out=$(OWN_GEN) -I/usr/include $<
 $(OWN_BUILD)/uk/%.o: $(OWN)/%.c $(BUILD)/config.mk $(FLAGS) | $(OWN_PB_C)
 	@mkdir -p $(@D)
 	$(call say,CC,$< (unikernel))

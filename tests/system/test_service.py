@@ -76,7 +76,8 @@ def a_change_is_noticed():
     make(DIR)
     expect(made.stat().st_mtime_ns == before, "the image is made again for nothing")
     proto = DIR / "bank.proto"
-    proto.write_text(proto.read_text() + "message Later { uint32 n = 1; }\n")
+    text = proto.read_text().replace("package bank;", 'package bank;\nimport "google/protobuf/timestamp.proto";')
+    proto.write_text(text + "message Later { google.protobuf.Timestamp at = 1; }\n")
     make(DIR)
     expect(made.stat().st_mtime_ns != before, "the image is not made again for a new .proto")
     expect(b"Later" in (DIR / "build" / "schemas.binpb").read_bytes(), "the schema set is the old one")
