@@ -27,13 +27,17 @@ GPA, USER = 0x100000, 0x7f0000000000
 
 
 class FrontEnd:
-    """Speaks vhost-user as it pleases. `seal`: the memory is what weftd asks for."""
+    """Speaks vhost-user as it pleases. `seal`: the memory is what weftd asks for. `only`: waits until weftd has seen the
+    end of the connection before, so that what is refused is not merely a second front-end."""
 
-    def __init__(self, f, name="m", seal=True, size=SIZE):
+    def __init__(self, f, name="m", seal=True, size=SIZE, only=True):
         self.fabric = f
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(5)
-        self.sock.connect(str(f.run / f"{name}.sock"))
+        self.path = str(f.run / f"{name}.sock")
+        self.sock = None
+        if only:
+            wait_for("a free port", self.connect_and_own, 5, 0.002)
+        else:
+            self.connect()
         self.mem = os.memfd_create("front-end", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.mem, size)
         if seal:
@@ -41,6 +45,17 @@ class FrontEnd:
         self.map = mmap.mmap(self.mem, size)
         self.kick = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(2)]
         self.call = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(2)]
+
+    def connect(self):
+        if self.sock:
+            self.sock.close()
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(5)
+        self.sock.connect(self.path)
+
+    def connect_and_own(self):
+        self.connect()
+        return self.ask(SET_OWNER) == 0
 
     def __enter__(self):
         return self
@@ -68,7 +83,6 @@ class FrontEnd:
             return None
 
     def features(self, more=EVENT_IDX | MRG_RXBUF):
-        self.ask(SET_OWNER)
         self.ask(SET_PROTOCOL_FEATURES, struct.pack("<Q", REPLY_ACK))
         return self.ask(SET_FEATURES, struct.pack("<Q", VERSION_1 | PROTOCOL_FEATURES | more))
 
@@ -266,6 +280,8 @@ def test_a_notification_that_blocks():
         for _ in range(2):
             with FrontEnd(f) as m:
                 m.attach()
+                # weftd makes the descriptors its own as it attaches, after its last answer.
+                wait_for("the attachment", lambda: f.port("m").get("attaches", 0) > 0, 5)
                 for fd in m.call:
                     fill(fd)
                 m.frame(8)
