@@ -79,11 +79,11 @@ static struct timeval after_ms(unsigned ms)
 	return (struct timeval){.tv_sec = ms / 1000u, .tv_usec = (suseconds_t)(ms % 1000u) * 1000};
 }
 
-unsigned fab_socket_hurry(const char *path, unsigned receive_ms, unsigned send_ms)
+/* Calls fn for each descriptor of this process; returns the sum of its answers. */
+static unsigned each_fd(unsigned (*fn)(int fd, void *arg), void *arg)
 {
-	const struct timeval receive = after_ms(receive_ms), send = after_ms(send_ms);
 	DIR *d = opendir("/proc/self/fd");
-	unsigned found = 0;
+	unsigned sum = 0;
 
 	if (d == NULL)
 		return 0;
@@ -91,12 +91,63 @@ unsigned fab_socket_hurry(const char *path, unsigned receive_ms, unsigned send_m
 	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
 		int fd = e->d_name[0] == '.' ? -1 : (int)strtol(e->d_name, NULL, 10);
 
-		if (fd < 0 || !is_ours(fd, path))
-			continue;
-		if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &receive, sizeof(receive)) == 0 &&
-		    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send, sizeof(send)) == 0)
-			found++;
+		if (fd >= 0 && fd != dirfd(d))
+			sum += fn(fd, arg);
 	}
 	closedir(d);
-	return found;
+	return sum;
+}
+
+struct hurry {
+	const char *path;
+	struct timeval receive, send;
+};
+
+static unsigned hurry(int fd, void *arg)
+{
+	const struct hurry *h = arg;
+
+	if (!is_ours(fd, h->path))
+		return 0;
+	fab_fd_keep(fd);
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &h->receive, sizeof(h->receive)) == 0 &&
+	       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &h->send, sizeof(h->send)) == 0;
+}
+
+unsigned fab_socket_hurry(const char *path, unsigned receive_ms, unsigned send_ms)
+{
+	struct hurry h = {.path = path, .receive = after_ms(receive_ms), .send = after_ms(send_ms)};
+
+	return each_fd(hurry, &h);
+}
+
+void fab_fd_keep(int fd)
+{
+	if (fd >= 0)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+static unsigned keep(int fd, void *arg)
+{
+	(void)arg;
+	fab_fd_keep(fd);
+	return 1;
+}
+
+void fab_fds_keep_all(void)
+{
+	(void)each_fd(keep, NULL);
+}
+
+static unsigned sweep(int fd, void *arg)
+{
+	int flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : -1;
+
+	(void)arg;
+	return flags >= 0 && !(flags & FD_CLOEXEC) && close(fd) == 0;
+}
+
+unsigned fab_fds_sweep(void)
+{
+	return each_fd(sweep, NULL);
 }

@@ -249,6 +249,8 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg)
 	const char *name = l != NULL ? l->port->id.name : "?";
 	uint32_t ring = UINT32_MAX;
 
+	for (uint32_t i = 0; i < REGIONS_MAX; i++)
+		fab_fd_keep(m->fd[i]);
 	if (l == NULL || atomic_load(&g.closing))
 		return refuse(m);
 	switch (m->request) {
@@ -357,6 +359,7 @@ static void on_disconnect(int vid)
 	fab_worker_port(g.w, l->port, FAB_WANT_OFF);
 	l->vid = -1;
 	l->started = l->has_memory = 0;
+	fab_fds_sweep();
 }
 
 static int on_start(int vid)
@@ -497,6 +500,7 @@ int fab_vhost_start(struct fab_worker *w, char *err, size_t err_cap)
 	}
 	if (wake_library(f->config) != 0)
 		fprintf(stderr, "weftd: the vhost library was not woken; the first connections may take a second\n");
+	fab_fds_keep_all();
 	return 0;
 }
 

@@ -160,6 +160,26 @@ static void sockets(void **state)
 	unlink(un.sun_path);
 }
 
+static void what_nobody_owns_is_closed(void **state)
+{
+	int mine = open("/dev/null", O_RDONLY | O_CLOEXEC), started, kept, strays[2];
+
+	(void)state;
+	started = open("/dev/null", O_RDONLY);
+	fab_fds_keep_all();
+	assert_int_equal(fab_fds_sweep(), 0);
+	kept = open("/dev/null", O_RDONLY);
+	strays[0] = open("/dev/null", O_RDONLY);
+	strays[1] = dup(mine); /* a copy is without the mark */
+	assert_true(mine >= 0 && started >= 0 && kept >= 0 && strays[0] >= 0 && strays[1] >= 0);
+	fab_fd_keep(kept);
+	fab_fd_keep(-1);
+	assert_int_equal(fab_fds_sweep(), 2);
+	assert_int_equal(fcntl(strays[0], F_GETFD), -1);
+	assert_int_equal(fcntl(strays[1], F_GETFD), -1);
+	assert_int_equal(close(mine) | close(started) | close(kept), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +187,7 @@ int main(void)
 		cmocka_unit_test(descriptors),
 		cmocka_unit_test(rings),
 		cmocka_unit_test(sockets),
+		cmocka_unit_test(what_nobody_owns_is_closed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
