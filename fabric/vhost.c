@@ -23,10 +23,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <rte_log.h>
 #include <rte_version.h>
 #include <rte_vhost.h>
 
 #include "frontend.h"
+#include "lines.h"
 
 #define RX 0u /* the guest's receive queue */
 #define TX 1u
@@ -101,6 +103,8 @@ static struct {
 	struct fab_worker *w;
 	struct link *link;
 	uint32_t n;
+	FILE *log;            /* for what front-ends cause; the library's thread has it to the end of the process */
+	struct fab_lines lines;
 	_Atomic int closing;
 } g;
 
@@ -185,12 +189,12 @@ static void resume(struct link *l)
 	    atomic_load(&p->want) == FAB_WANT_RUN)
 		return;
 	if (atomic_load_explicit(&p->blocked_us, memory_order_relaxed)) {
-		fprintf(stderr, "weftd: port %s: its front-end stopped the fabric with a descriptor that blocks; it gets no "
+		fprintf(g.log, "weftd: port %s: its front-end stopped the fabric with a descriptor that blocks; it gets no "
 				"device again\n", p->id.name);
 		return;
 	}
 	if (fill_attach(l->vid, &p->attach) != 0) {
-		fprintf(stderr, "weftd: port %s: the device is not one that we can serve\n", p->id.name);
+		fprintf(g.log, "weftd: port %s: the device is not one that we can serve\n", p->id.name);
 		return;
 	}
 	fab_worker_port(g.w, p, FAB_WANT_RUN);
@@ -260,7 +264,7 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	case SET_FEATURES:
 		if ((m->payload.u64 & ~FEATURES) != 0) {
-			fprintf(stderr, "weftd: port %s: features %#llx were not offered\n", name,
+			fprintf(g.log, "weftd: port %s: features %#llx were not offered\n", name,
 				(unsigned long long)(m->payload.u64 & ~FEATURES));
 			return refuse(m);
 		}
@@ -271,7 +275,7 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg)
 		break;
 	case SET_MEM_TABLE:
 		if (!memory_ok(m)) {
-			fprintf(stderr, "weftd: port %s: guest memory must be at most 64 GiB of memfd, as long as it says and "
+			fprintf(g.log, "weftd: port %s: guest memory must be at most 64 GiB of memfd, as long as it says and "
 					"sealed against shrinking (QEMU: memory-backend-memfd)\n", name);
 			return refuse(m);
 		}
@@ -289,11 +293,11 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg)
 		ring = m->payload.state.index;
 		break;
 	default:
-		fprintf(stderr, "weftd: port %s: vhost-user request %u is not on the list; refused\n", name, m->request);
+		fprintf(g.log, "weftd: port %s: vhost-user request %u is not on the list; refused\n", name, m->request);
 		return refuse(m);
 	}
 	if (ring != UINT32_MAX && ring >= RINGS) {
-		fprintf(stderr, "weftd: port %s: ring %u does not exist; refused\n", name, ring);
+		fprintf(g.log, "weftd: port %s: ring %u does not exist; refused\n", name, ring);
 		return refuse(m);
 	}
 	let_go(l, FAB_WANT_PAUSE);
@@ -333,7 +337,7 @@ static int on_connect(int vid)
 		if (strcmp(l->path, name) != 0)
 			continue;
 		if (l->vid >= 0) {
-			fprintf(stderr, "weftd: port %s: already connected; a second front-end is refused\n",
+			fprintf(g.log, "weftd: port %s: already connected; a second front-end is refused\n",
 				l->port->id.name);
 			return -1;
 		}
@@ -474,8 +478,9 @@ int fab_vhost_start(struct fab_worker *w, char *err, size_t err_cap)
 	struct fab *f = w->f;
 
 	g.w = w;
+	g.log = fab_lines_open(&g.lines);
 	g.link = calloc(f->n_ports, sizeof(g.link[0]));
-	if (g.link == NULL) {
+	if (g.link == NULL || g.log == NULL || rte_openlog_stream(g.log) != 0) {
 		snprintf(err, err_cap, "no memory");
 		return -ENOMEM;
 	}
@@ -499,7 +504,7 @@ int fab_vhost_start(struct fab_worker *w, char *err, size_t err_cap)
 			return r;
 	}
 	if (wake_library(f->config) != 0)
-		fprintf(stderr, "weftd: the vhost library was not woken; the first connections may take a second\n");
+		fprintf(g.log, "weftd: the vhost library was not woken; the first connections may take a second\n");
 	fab_fds_keep_all();
 	return 0;
 }

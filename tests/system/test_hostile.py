@@ -113,6 +113,17 @@ def test_memory_tables():
                 time.sleep(0.05)
 
 
+def test_who_fills_the_log():
+    """Thousands of complaints make some lines; the disk is not the front-end's to fill."""
+    with traffic("log") as f, FrontEnd(f) as m:
+        before = len(f.log())
+        for _ in range(3000):
+            expect(m.ask(99, b"") == 1, "request 99 was not refused")
+        size = len(f.log()) - before
+        note(f"{size} bytes of log")
+        expect(0 < size < 50000, f"{size} bytes of log")
+
+
 def test_a_second_front_end():
     """A port that is in use takes no other; the first one does not notice."""
     with traffic("second") as f, FrontEnd(f) as m:
