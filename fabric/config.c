@@ -250,9 +250,9 @@ static int read_unikernels(const struct reader *r, const struct pol_node *list)
 	if (list->n == 0)
 		return pol_err_set(r->err, EINVAL, r->yaml.file, list->line, list->column,
 				   "\"unikernels\" is an empty list; a fabric has at least one");
-	if (list->n > WEFT_PORTS_MAX)
+	if (list->n > FAB_UNIKERNELS_MAX)
 		return pol_err_set(r->err, E2BIG, r->yaml.file, list->line, list->column,
-				   "%u unikernels; a fabric has at most %u", list->n, WEFT_PORTS_MAX);
+				   "%u unikernels; a fabric has at most %u", list->n, FAB_UNIKERNELS_MAX);
 	c->u = calloc(list->n, sizeof *c->u);
 	if (c->u == NULL)
 		return pol_err_memory(r->err, r->yaml.file);

@@ -212,6 +212,19 @@ static void keep_secrets_in(void)
 		fprintf(stderr, "weftd: core files could not be switched off: %s\n", strerror(errno));
 }
 
+/* A port needs about seven descriptors, and the usual soft limit is 1,024. */
+static void allow_descriptors(uint32_t ports)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) != 0)
+		return;
+	l.rlim_cur = l.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur < 64u + 8u * (rlim_t)ports)
+		fprintf(stderr, "weftd: %llu descriptors may be too few for %u ports (ulimit -Hn)\n",
+			(unsigned long long)l.rlim_cur, ports);
+}
+
 static int run(struct fab *f, const struct options *o, int huge, char *err, size_t cap)
 {
 	struct fab_worker w;
@@ -302,6 +315,7 @@ int main(int argc, char **argv)
 	r = fab_rundir_make(config, err, sizeof(err));
 	if (r != 0)
 		goto out;
+	allow_descriptors(config->n);
 	r = start_eal(o.core, huge);
 	if (r != 0) {
 		snprintf(err, sizeof(err), "DPDK's environment does not start: %s", rte_strerror(rte_errno));

@@ -201,21 +201,21 @@ static void test_socket_paths_fit(void **state)
 static void test_number_of_unikernels(void **state)
 {
 	(void)state;
-	size_t cap = 64 + (WEFT_PORTS_MAX + 2) * 40, used;
+	size_t cap = 64 + (FAB_UNIKERNELS_MAX + 2) * 40, used;
 	char *text = malloc(cap);
 	struct pol_err err;
 	struct fab_config *c = NULL;
 	assert_non_null(text);
 	used = (size_t)snprintf(text, cap, HEAD "unikernels:\n");
-	for (uint32_t i = 0; i < WEFT_PORTS_MAX; i++)
+	for (uint32_t i = 0; i < FAB_UNIKERNELS_MAX; i++)
 		used += (size_t)snprintf(text + used, cap - used, "  - {name: u%u, policy: p}\n", i);
 	assert_int_equal(fab_config_parse(&c, "f", text, used, &err), 0);
-	assert_int_equal(c->n, WEFT_PORTS_MAX);
-	assert_string_equal(c->u[WEFT_PORTS_MAX - 1].name, "u4095");
+	assert_int_equal(c->n, FAB_UNIKERNELS_MAX);
+	assert_string_equal(c->u[FAB_UNIKERNELS_MAX - 1].name, "u499");
 	fab_config_free(c);
 	used += (size_t)snprintf(text + used, cap - used, "  - {name: more, policy: p}\n");
 	assert_int_equal(fab_config_parse(&c, "f", text, used, &err), -E2BIG);
-	assert_string_equal(err.text, "4097 unikernels; a fabric has at most 4096");
+	assert_string_equal(err.text, "501 unikernels; a fabric has at most 500");
 	free(text);
 }
 

@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(c->decisions_per_s >= 1 && c->decisions_per_s <= FAB_DECISIONS_MAX);
 	CHECK(c->log_file_bytes >= FAB_LOG_FILE_MIN && c->log_file_bytes <= FAB_LOG_FILE_MAX);
 	CHECK(c->log_files >= 1 && c->log_files <= FAB_LOG_FILES_MAX);
-	CHECK(c->n >= 1 && c->n <= WEFT_PORTS_MAX);
+	CHECK(c->n >= 1 && c->n <= FAB_UNIKERNELS_MAX);
 	CHECK(fab_path_control(c, path, sizeof path) == 0);
 	for (uint32_t i = 0; i < c->n; i++)
 		check_unikernel(c, i);
