@@ -221,10 +221,10 @@ void fab_port_start(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	p->rx_dirty = p->tx_dirty = p->calls_due = 0;
 	p->said_dead = 0;
 	p->running = 1;
-	p->c->attaches++;
+	fab_count_add(&p->c->attaches, 1);
 	if (p->live.s.suite != 0)
 		return; /* it was paused only */
-	p->c->state = FAB_PORT_ATTACHED;
+	fab_count_set(&p->c->state, FAB_PORT_ATTACHED);
 	/* The guest may have run for long under a fabric that is no more: tell it that we know nothing. */
 	p->reset_session = 0;
 	p->reset_waits = 1;
@@ -262,7 +262,7 @@ void fab_port_gone(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	fab_session_clear(&p->pending);
 	p->resp_waits = 0;
 	p->reset_waits = 0;
-	p->c->state = FAB_PORT_DETACHED;
+	fab_count_set(&p->c->state, FAB_PORT_DETACHED);
 }
 
 static void report_rx(struct fab *f, struct fab_port *p, uint16_t v, uint32_t count, const char *what,
@@ -273,7 +273,7 @@ static void report_rx(struct fab *f, struct fab_port *p, uint16_t v, uint32_t co
 	if (count == 0)
 		return;
 	memcpy(d.detail, what, strlen(what));
-	p->c->verdict[v] += count;
+	fab_count_add(&p->c->verdict[v], count);
 	fab_report(f, p, &d, now_ns);
 }
 

@@ -142,7 +142,7 @@ static int out_plain_frame(struct fab_port *p, const uint8_t *record, uint32_t r
 	fab_segs_write(o.seg, o.n_segs, at, record, record_len);
 	pad(&o, frame_len);
 	commit(p, &o, VIRTIO_HDR_LEN + padded(frame_len));
-	p->c->control_delivered++;
+	fab_count_add(&p->c->control_delivered, 1);
 	return 1;
 }
 
@@ -157,7 +157,7 @@ static int out_arp(struct fab_port *p, const uint8_t frame[WEFT_FRAME_MIN])
 	fab_segs_write(o.seg, o.n_segs, 0, (const uint8_t *)&vh, VIRTIO_HDR_LEN);
 	fab_segs_write(o.seg, o.n_segs, VIRTIO_HDR_LEN, frame, WEFT_FRAME_MIN);
 	commit(p, &o, VIRTIO_HDR_LEN + WEFT_FRAME_MIN);
-	p->c->control_delivered++;
+	fab_count_add(&p->c->control_delivered, 1);
 	return 1;
 }
 
@@ -171,7 +171,7 @@ static int out_control(struct fab *f, struct fab_port *p, const struct weft_mess
 		memmove(plain + WEFT_MESSAGE_HDR_LEN, payload, len);
 	if (!fab_out_message(f, p, plain, WEFT_MESSAGE_HDR_LEN + len))
 		return 0;
-	p->c->control_delivered++;
+	fab_count_add(&p->c->control_delivered, 1);
 	return 1;
 }
 
@@ -318,7 +318,7 @@ void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg
 	i->id = m->hdr.id;
 	i->kind = m->hdr.kind;
 	memcpy(fab_item_data(i), m->data, m->len);
-	to->c->queued_bytes += m->len;
+	fab_count_add(&to->c->queued_bytes, m->len);
 	if (!pair->queued) {
 		pair->queued = 1;
 		pair->next = NULL;
@@ -331,7 +331,7 @@ static void pop_waiting(struct fab *f, struct fab_port *p, struct fab_pair *pair
 {
 	struct fab_item *i = fab_queue_front(&pair->queue);
 
-	p->c->queued_bytes -= i->len;
+	fab_count_sub(&p->c->queued_bytes, i->len);
 	fab_pair_dispose(f, pair, i->cost);
 	fab_queue_pop(&pair->queue);
 }
@@ -361,8 +361,8 @@ static void flush_doomed(struct fab *f, struct fab_port *p, struct fab_pair *pai
 					 .kind = (uint8_t)i->kind};
 
 		/* It was counted as passed; the count moves, so that each message has one verdict. */
-		from->c->verdict[WEFT_V_PASSED]--;
-		from->c->verdict[WEFT_V_RECEIVER_GONE]++;
+		fab_count_sub(&from->c->verdict[WEFT_V_PASSED], 1);
+		fab_count_add(&from->c->verdict[WEFT_V_RECEIVER_GONE], 1);
 		if (tell)
 			fab_notice_put(from, &n);
 		fab_report(f, from, &d, now_ns);
@@ -436,8 +436,8 @@ static int out_waiting(struct fab *f, struct fab_port *p)
 	assert(i != NULL);
 	if (!fab_out_message(f, p, fab_item_data(i), i->len))
 		return 0;
-	p->c->messages_delivered++;
-	p->c->bytes_delivered += i->len - WEFT_MESSAGE_HDR_LEN;
+	fab_count_add(&p->c->messages_delivered, 1);
+	fab_count_add(&p->c->bytes_delivered, i->len - WEFT_MESSAGE_HDR_LEN);
 	pop_waiting(f, p, pair);
 	rotate_waiting(p);
 	return 1;

@@ -36,7 +36,7 @@ static void merge(struct fab_port *p, const struct fab_decision *d)
 	into->message_id = 0;
 	if (__builtin_add_overflow(into->count, d->count, &into->count))
 		into->count = UINT32_MAX;
-	p->c->decisions_merged += d->count;
+	fab_count_add(&p->c->decisions_merged, d->count);
 }
 
 void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision *d, uint64_t now_ns)

@@ -70,7 +70,7 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 			continue;
 		if (!m->done)
 			m->verdict = WEFT_V_PASSED;
-		p->c->verdict[m->verdict]++;
+		fab_count_add(&p->c->verdict[m->verdict], 1);
 		settle_request(m);
 		if (m->verdict == WEFT_V_PASSED) {
 			if (m->log)
@@ -109,8 +109,8 @@ void stage_deliver(struct fab *f, struct fab_burst *b)
 			fab_pair_enqueue(f, m->pair, m);
 			continue;
 		}
-		to->c->messages_delivered++;
-		to->c->bytes_delivered += m->len - WEFT_MESSAGE_HDR_LEN;
+		fab_count_add(&to->c->messages_delivered, 1);
+		fab_count_add(&to->c->bytes_delivered, m->len - WEFT_MESSAGE_HDR_LEN);
 		fab_pair_dispose(f, m->pair, weft_cost(m->len - WEFT_MESSAGE_HDR_LEN));
 	}
 }

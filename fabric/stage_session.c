@@ -113,8 +113,8 @@ static void promote(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	p->epoch_seen = p->live.s.epoch;
 	sodium_memzero(&p->pending, sizeof(p->pending));
 	p->reset_waits = 0;
-	p->c->handshakes++;
-	p->c->state = FAB_PORT_UP;
+	fab_count_add(&p->c->handshakes, 1);
+	fab_count_set(&p->c->state, FAB_PORT_UP);
 }
 
 static struct fab_session *find(struct fab_port *p, uint32_t number)

@@ -135,8 +135,8 @@ void stage_take(struct fab *f, struct fab_burst *b)
 		m = next_msg(b);
 		fab_ring_use(&p->tx, c->head, 0);
 		p->tx_dirty = 1;
-		p->c->frames_taken++;
-		p->c->bytes_taken += c->len;
+		fab_count_add(&p->c->frames_taken, 1);
+		fab_count_add(&p->c->bytes_taken, c->len);
 		if (st == FAB_CHAIN_OK) {
 			classify(f, b, m, c);
 			planned += (m->record_len + 63u) & ~63u;

@@ -79,9 +79,9 @@ uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns)
 		if (b->n == 0)
 			return 0; /* take found nothing */
 		t1 = cycles();
-		f->stage[i].bursts++;
-		f->stage[i].messages += b->n;
-		f->stage[i].cycles += t1 - t0;
+		fab_count_add(&f->stage[i].bursts, 1);
+		fab_count_add(&f->stage[i].messages, b->n);
+		fab_count_add(&f->stage[i].cycles, t1 - t0);
 		t0 = t1;
 	}
 	return b->n;

@@ -1,12 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Counters of the data path. One writer (the worker thread); anyone may read them at any time: each is a naturally
- * aligned 64-bit word, so a reader sees a value that was true at some moment. */
+/* Counters of the data path. One writer (the worker thread); anyone may read them at any time with a relaxed atomic load:
+ * each is a naturally aligned 64-bit word that is written whole, so a reader sees a value that was true at some moment. */
 #ifndef FAB_STATS_H
 #define FAB_STATS_H
 
 #include <stdint.h>
 
 #include "guest-lib/verdict.h"
+
+/* What the one writer does to a counter: a plain load, add and store of the word, without a lock or a fence. */
+static inline void fab_count_set(uint64_t *word, uint64_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+static inline void fab_count_add(uint64_t *word, uint64_t n)
+{
+	fab_count_set(word, *word + n);
+}
+
+static inline void fab_count_sub(uint64_t *word, uint64_t n)
+{
+	fab_count_set(word, *word - n);
+}
 
 enum fab_stage_id {
 	FAB_STAGE_TAKE,
