@@ -22,7 +22,9 @@
 #define BOB 2u
 #define CAROL 3u
 #define ROAD_GUESTS 3u
+#ifndef ROAD_RING
 #define ROAD_RING 64u
+#endif
 #define ROAD_RX_BUF 2048u
 #define ROAD_TX_BUF 65536u
 #define ROAD_BASE 0x40000000ull /* where guests see their memory */
