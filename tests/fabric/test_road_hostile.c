@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The road under guests that mean harm or fail at the wrong moment: what one of them does stays with it, everything is
+ * recorded, and what the fabric promised to the others holds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "road_check.h"
+
+#define ITEM "road.Item"
+#define ACT "road.Valve/Act"
+static const uint8_t one[] = {0x08, 0x01}; /* seq: 1 */
+
+static int make(void **state)
+{
+	struct road *r = road_make(BUILD_DIR "/tests/road.binpb");
+
+	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
+		road_shake(r, i);
+	r->decisions = 0;
+	*state = r;
+	return 0;
+}
+
+static int unmake(void **state)
+{
+	struct road *r = *state;
+
+	road_check(r->f, ROAD_NOT_DRAINED, 1);
+	road_free(r);
+	return 0;
+}
+
+static uint64_t verdicts(const struct road *r, unsigned who, enum weft_verdict v)
+{
+	return r->f->port_counters[who].verdict[v];
+}
+
+/* Fills bob's ring and his queue with messages of 60,000 bytes; bob does not read. */
+static void congest(struct road *r, unsigned n)
+{
+	static uint8_t msg[60000];
+	size_t data = sizeof(msg) - 2 - 4;
+
+	memcpy(msg, one, 2);
+	msg[2] = 0x22;
+	msg[3] = (uint8_t)(data | 0x80);
+	msg[4] = (uint8_t)((data >> 7) | 0x80);
+	msg[5] = (uint8_t)(data >> 14);
+	for (unsigned i = 0; i < n; i++) {
+		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, msg, sizeof(msg));
+		road_turn(r, BOB);
+	}
+	assert_true(r->f->port_counters[BOB].queued_bytes > 0);
+}
+
+/* A request that waited for a receiver which then went away must not keep its slot until its time is over. */
+static void a_doomed_request_frees_its_slot(void **state)
+{
+	struct road *r = *state;
+	struct road_guest *alice = &r->g[ALICE], *bob = &r->g[BOB];
+	uint32_t id;
+
+	congest(r, 3);
+	id = road_send(alice, WEFT_KIND_REQUEST, BOB, ACT, 0, WEFT_TIMEOUT_MS_MAX, one, 2);
+	road_turn(r, BOB);
+	fab_port_gone(r->f, &r->f->port[BOB], r->now_ns);
+	road_turn(r, BOB);
+	assert_true(verdicts(r, ALICE, WEFT_V_RECEIVER_GONE) >= 2);
+	bob->s.suite = 0;
+	bob->message.n = 0;
+	bob->id.epoch++;
+	road_attach(r, BOB);
+	road_shake(r, BOB);
+	alice->next_id = id + WEFT_OPEN_REQUESTS_MAX; /* the same slot */
+	road_send(alice, WEFT_KIND_REQUEST, BOB, ACT, 0, 1000, one, 2);
+	road_turn(r, 0);
+	assert_int_equal(verdicts(r, ALICE, WEFT_V_REQUEST_LIMIT), 0);
+	assert_int_equal(bob->message.n, 1);
+}
+
+/* A new instance that shakes hands on a device that never went away gets nothing that was for the one before it. */
+static void a_new_instance_on_the_same_device(void **state)
+{
+	struct road *r = *state;
+	struct road_guest *bob = &r->g[BOB];
+	uint64_t passed;
+	uint32_t last;
+
+	congest(r, 4);
+	passed = verdicts(r, ALICE, WEFT_V_PASSED);
+	bob->id.epoch++;
+	road_send_init(bob);
+	road_turn(r, BOB); /* RESP waits for room */
+	road_receive(bob); /* what was sealed for the old instance goes; then RESP comes */
+	road_turn(r, 0);
+	last = bob->message.n;
+	road_confirm(bob);
+	road_turn(r, 0);
+	assert_true(bob->welcome.hdr.arg & WEFT_WELCOME_FRESH);
+	assert_int_equal(bob->message.n, last);
+	assert_int_equal(verdicts(r, ALICE, WEFT_V_PASSED) + verdicts(r, ALICE, WEFT_V_RECEIVER_GONE), passed);
+	assert_int_equal(verdicts(r, ALICE, WEFT_V_PASSED), last);
+}
+
+/* Between a confirmation and its WELCOME another guest's message comes: it waits. */
+static void nothing_overtakes_a_welcome(void **state)
+{
+	struct road *r = *state;
+	struct road_guest *alice = &r->g[ALICE], *bob = &r->g[BOB];
+
+	road_send_init(bob);
+	road_turn(r, 0);
+	bob->welcome.n = 0;
+	road_confirm(bob);
+	road_serve(r, BOB);
+	assert_int_equal(r->f->port[BOB].welcome_waits, 1);
+	road_send(alice, WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, 2);
+	road_serve(r, ALICE);
+	assert_true(r->f->port_counters[BOB].queued_bytes > 0);
+	assert_int_equal(fab_port_pump(r->f, &r->f->port[BOB], r->now_ns), 2);
+	assert_int_equal(r->f->port_counters[BOB].queued_bytes, 0);
+	road_turn(r, 0);
+	assert_int_equal(bob->welcome.n, 1);
+	assert_int_equal(bob->message.n, 1);
+}
+
+/* Chains in a receive ring that are no use are given back, counted and recorded, and good ones behind them are used. */
+static void useless_receive_chains(void **state)
+{
+	struct road *r = *state;
+	struct road_guest *bob = &r->g[BOB];
+	uint16_t next = r->f->port[BOB].rx.next_avail;
+
+	for (uint16_t i = 0; i < 3; i++) {
+		struct virtq_desc *d = &bob->rx.desc[bob->rx.avail->ring[(uint16_t)(next + i) % ROAD_RING]];
+
+		if (i < 2)
+			d->addr = 0x10;
+		else
+			d->flags = 0; /* not for the device to write */
+	}
+	road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, 2);
+	road_serve(r, ALICE);
+	fab_port_pump(r->f, &r->f->port[BOB], r->now_ns);
+	assert_int_equal(r->f->port_counters[BOB].messages_delivered, 1); /* in one go */
+	assert_int_equal(r->f->port[BOB].rx.next_avail, (uint16_t)(next + 4));
+	fab_tick(r->f, r->now_ns);
+	assert_int_equal(verdicts(r, BOB, WEFT_V_RING_ADDRESS), 2);
+	assert_int_equal(verdicts(r, BOB, WEFT_V_RING_CHAIN), 1);
+	fab_port_publish(&r->f->port[BOB]);
+	for (struct fab_decision d; fab_decision_ring_take(r->ring, &d, 1) == 1;) {
+		assert_int_equal(d.src, BOB);
+		assert_string_equal(d.detail, "in the receive ring");
+		r->decisions += d.count;
+	}
+	assert_int_equal(r->decisions, 3);
+}
+
+/* Whoever finds a ring broken first, it is recorded once. */
+static void a_broken_ring_is_always_recorded(void **state)
+{
+	struct road *r = *state;
+	struct fab_port *carol = &r->f->port[CAROL];
+
+	r->g[CAROL].tx.avail->idx = (uint16_t)(r->g[CAROL].tx.avail->idx + 1000);
+	r->g[CAROL].rx.avail->idx = (uint16_t)(r->g[CAROL].rx.avail->idx + 1000);
+	assert_int_equal(fab_ring_pending(&carol->tx), 0); /* as the worker does before it sleeps */
+	assert_int_equal(fab_ring_pending(&carol->rx), 0);
+	road_turn(r, 0);
+	road_turn(r, 0);
+	assert_int_equal(r->decisions, 2);
+	assert_int_equal(verdicts(r, CAROL, WEFT_V_RING_CHAIN), 2);
+}
+
+/* A guest that does not read its verdicts is not served, but only as long as that; nobody spins for it. */
+static void notices_hold_up_their_guest_alone(void **state)
+{
+	struct road *r = *state;
+	struct fab_port *carol = &r->f->port[CAROL];
+	unsigned before = r->g[CAROL].verdict.n;
+	uint64_t sent = 0, refused = 0;
+
+	while (fab_port_may_take(r->f, carol) && sent < 1000) {
+		road_send(&r->g[CAROL], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, 2);
+		sent++;
+		road_turn(r, CAROL);
+	}
+	assert_true(sent < 1000);
+	road_send(&r->g[CAROL], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, 2);
+	road_turn(r, CAROL);
+	assert_true(fab_ring_pending(&carol->tx) == 1 && !fab_port_may_take(r->f, carol));
+	road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, 2);
+	road_turn(r, CAROL);
+	assert_int_equal(r->g[BOB].message.n, 1);
+	for (unsigned i = 0; i < 8; i++)
+		road_turn(r, 0);
+	refused = verdicts(r, CAROL, WEFT_V_SEND_DENIED);
+	assert_int_equal(refused, sent + 1);
+	assert_int_equal(r->g[CAROL].verdict.n - before, sent + 1);
+}
+
+/* At the end, what waits is refused and what was merged is written, in whatever order the ports are. */
+static void the_end_loses_nothing(void **state)
+{
+	struct road *r = *state;
+	struct fab_decision d;
+	uint64_t refusals;
+	unsigned turns = 0;
+
+	r->f->report_ns = 1000000000; /* one record a second: the rest is merged */
+	for (unsigned i = 0; i < 20; i++) {
+		road_send(&r->g[CAROL], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, 2);
+		road_serve(r, CAROL);
+	}
+	congest(r, 4);
+	while (fab_end(r->f, r->now_ns) != 0)
+		assert_true(++turns < 10);
+	while (fab_decision_ring_take(r->ring, &d, 1) == 1)
+		r->decisions += d.verdict == WEFT_V_PASSED ? 0 : d.count;
+	refusals = check_refusals(r->f);
+	assert_true(verdicts(r, ALICE, WEFT_V_RECEIVER_GONE) > 0);
+	assert_int_equal(refusals, r->decisions);
+	assert_int_equal(check_merged(r->f), 0);
+	for (uint32_t i = 0; i < r->f->n_pairs; i++)
+		assert_int_equal(r->f->pair[i].accepted_total, r->f->pair[i].disposed_total);
+}
+
+/* Credit that wraps at 2^32 is credit all the same. */
+static void totals_wrap(void **state)
+{
+	struct road *r = *state;
+	struct fab_pair *q = fab_pair_find(r->f, ALICE, BOB);
+	uint32_t start = 0u - 3u * weft_cost(2);
+
+	q->accepted_total = q->disposed_total = q->told_total = start;
+	for (unsigned i = 0; i < 10; i++) {
+		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, 2);
+		road_turn(r, 0);
+	}
+	assert_int_equal(r->g[BOB].message.n, 10);
+	assert_int_equal(r->g[ALICE].disposed, start + 10u * weft_cost(2));
+	assert_int_equal(q->told_total, q->accepted_total);
+}
+
+#define ROAD_TEST(fn) cmocka_unit_test_setup_teardown(fn, make, unmake)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROAD_TEST(a_doomed_request_frees_its_slot),
+		ROAD_TEST(a_new_instance_on_the_same_device),
+		ROAD_TEST(nothing_overtakes_a_welcome),
+		ROAD_TEST(useless_receive_chains),
+		ROAD_TEST(a_broken_ring_is_always_recorded),
+		ROAD_TEST(notices_hold_up_their_guest_alone),
+		ROAD_TEST(the_end_loses_nothing),
+		ROAD_TEST(totals_wrap),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("road_hostile", tests, NULL, NULL);
+}
