@@ -387,7 +387,8 @@ static uint32_t road_send(struct road_guest *g, uint8_t kind, uint16_t to, const
 				     .arg = arg};
 
 	weft_message_hdr_put(plain, &h);
-	memcpy(plain + WEFT_MESSAGE_HDR_LEN, payload, len);
+	if (len)
+		memcpy(plain + WEFT_MESSAGE_HDR_LEN, payload, len);
 	road_send_plain(g, plain, WEFT_MESSAGE_HDR_LEN + len);
 	return h.id;
 }

@@ -37,7 +37,7 @@ enum mode { ECHO, DEAF, CLOSES, LAST_WORDS, BAD_ID, BAD_LEN, NO_BUFFERS, SHORT_F
 struct device {
 	/* set before the thread starts */
 	char dir[64], path[96];
-	enum mode mode;
+	_Atomic enum mode mode; /* a test may change it while the device runs */
 	uint64_t features, protocol;
 	uint32_t close_after;  /* CLOSES: frames */
 	/* the thread's */
