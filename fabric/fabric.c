@@ -166,6 +166,7 @@ int fab_make(struct fab **out, const struct fab_config *config, const struct sch
 		p->number = (uint16_t)i;
 		p->c = &f->port_counters[i];
 		p->waiting_tail = &p->waiting;
+		p->burst_max = FAB_BURST_MAX;
 		p->rx_kick_fd = p->tx_kick_fd = p->rx_call_fd = p->tx_call_fd = -1;
 		p->next_local = randombytes_random();
 		if (i > 0) {

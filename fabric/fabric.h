@@ -22,6 +22,7 @@
 #include "stats.h"
 
 #define FAB_BURST_MAX 32u
+#define FAB_TURN_CYCLES 1000000u /* a port whose bursts take longer (some 0.4 ms) gets smaller ones: others wait for it */
 #define FAB_NOTICES_MAX 128u  /* verdicts waiting for room in their sender's receive ring */
 #define FAB_ARP_MAX 4u        /* ARP answers waiting; more are dropped: ARP asks again */
 #define FAB_ARENA_BYTES (1u << 20) /* one burst's plaintext */
@@ -106,6 +107,7 @@ struct fab_port {
 	uint8_t running;           /* the rings below may be used */
 	uint8_t rx_dirty, tx_dirty; /* used entries to publish */
 	uint8_t calls_due;         /* published, and the guest is to be notified: 1 rx, 2 tx */
+	uint8_t burst_max;         /* messages in its next burst, 1 to FAB_BURST_MAX */
 	uint8_t said_dead;         /* FAB_SAID_*: dead rings that were reported */
 	uint32_t rx_bad_chain, rx_bad_address; /* receive chains that were no use, to be reported */
 	uint8_t mrg_rxbuf;

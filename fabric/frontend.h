@@ -10,7 +10,9 @@
 
 #include "ring.h"
 
-#define FAB_REGION_BYTES_MAX (UINT64_C(64) << 30) /* all memory of one front-end together */
+/* All memory of one front-end together, counted from the start of each region's file, as it is mapped: twice the
+ * largest guest. */
+#define FAB_REGION_BYTES_MAX (UINT64_C(128) << 30)
 
 /* 1 when fd is memory of at least `bytes` bytes whose file can never become shorter (a memfd, or a file on hugetlbfs
  * or tmpfs, with F_SEAL_SHRINK): then no access to those bytes can end in SIGBUS because of its owner. */

@@ -12,7 +12,7 @@
 /* As many messages as there is room for what each may cause: a decision, a notice to its sender. */
 static uint32_t room(const struct fab *f, const struct fab_port *p)
 {
-	uint32_t n = FAB_BURST_MAX;
+	uint32_t n = p->burst_max;
 	uint32_t ring = fab_decision_ring_room(f->ring);
 	uint32_t notices = FAB_NOTICES_MAX - p->notice_n;
 

@@ -275,7 +275,7 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg)
 		break;
 	case SET_MEM_TABLE:
 		if (!memory_ok(m)) {
-			fprintf(g.log, "weftd: port %s: guest memory must be at most 64 GiB of memfd, as long as it says and "
+			fprintf(g.log, "weftd: port %s: guest memory must be at most 128 GiB of memfd, as long as it says and "
 					"sealed against shrinking (QEMU: memory-backend-memfd)\n", name);
 			return refuse(m);
 		}
