@@ -348,4 +348,4 @@ docs: $(BUILD)/tests/verdict_doc ## remake the pages that come from the sources
 clean: ## remove everything built
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*san' -prune -o -name '*.d' -print 2>/dev/null)
+-include $(shell find $(BUILD) -mindepth 1 -name '*san' -prune -o -name '*.d' -print 2>/dev/null)
