@@ -37,7 +37,6 @@ $(BUILD)/config.mk: .ci/packages .ci/setup
 	@{ echo "DPDK_CFLAGS := $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')"; \
 	   echo "DPDK_LIBS := $$(pkg-config --libs libdpdk)"; \
 	   echo "LIB_CFLAGS := $$(pkg-config --cflags $(PKGS) | sed 's/-I/-isystem /g')"; \
-	   echo "GUEST_LIBS := $$(pkg-config --libs libsodium)"; \
 	   echo "HOST_LIBS := $$(pkg-config --libs libndpi libsodium libprotobuf-c jansson yaml-0.1) -lIPSec_MB -lm -lpthread"; \
 	   echo "CMOCKA_LIBS := $$(pkg-config --libs cmocka)"; } > $@.part
 	@$(put)
@@ -343,6 +342,21 @@ fuzz-smoke: $(FUZZERS) ## each fuzzer for some seconds
 	@tests/run 'tests/fuzz/run --seconds $(SMOKE_SECONDS) $(FUZZERS)'
 fuzz: $(FUZZERS) ## each fuzzer for ten million executions
 	tests/fuzz/run --runs 10000000 $(FUZZERS)
+# Where `make install` puts things; DESTDIR stands before them all when a package is made.
+PREFIX ?= /usr/local
+DESTDIR ?=
+# weft.h and what it needs; port_linux.h for process endpoints.
+PUBLIC_HEADERS := $(addprefix guest-lib/,weft.h launch.h session.h noise.h wire.h port.h verdict.h port_linux.h)
+VERSION := 0.1
+install: $(WEFT) $(WEFTD) $(GUEST_LIB) ## weft, weftd, libweft-guest, its headers, documents; PREFIX, DESTDIR
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include/weft lib/pkgconfig share/doc/weft)
+	install -m 755 $(WEFT) $(WEFTD) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/weft
+	install -m 644 $(GUEST_LIB) $(DESTDIR)$(PREFIX)/lib
+	printf '%s\n' 'Name: weft-guest' 'Description: Weft message library for Linux processes' 'Version: $(VERSION)' \
+		'Requires: libsodium' 'Cflags: -I$(PREFIX)/include/weft' 'Libs: -L$(PREFIX)/lib -lweft-guest' \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/weft-guest.pc
+	install -m 644 README.md $(wildcard docs/*) $(DESTDIR)$(PREFIX)/share/doc/weft
 docs: $(BUILD)/tests/verdict_doc ## remake the pages that come from the sources
 	$< > docs/verdicts.md
 clean: ## remove everything built

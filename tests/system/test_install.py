@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What `make install` puts down is complete: the commands run from there, a program builds against the installed headers
+and library alone, and nothing lands anywhere else. Prints TAP."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
+DEST = BUILD / "run" / "tests" / "install"
+PREFIX = "/opt/weft"
+PROGRAM = """
+#include <port_linux.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <weft.h>
+
+int main(void)
+{
+	static struct weft_launch launch;
+	struct weft *w = NULL;
+	char err[200];
+
+	if (sodium_init() < 0 || weft_launch_read(&launch, "/dev/null", err, sizeof(err)) == 0)
+		return 1;
+	printf("%s %s\\n", weft_verdict_name(WEFT_V_PASSED), weft_open(&w, &launch, NULL) ? "refused" : "opened");
+	return w != NULL;
+}
+"""
+
+
+class Failed(Exception):
+    """The test failed; the text says how."""
+
+
+def run(*args, **more):
+    p = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False, **more)
+    if p.returncode:
+        raise Failed(f"{' '.join(map(str, args))}: exit status {p.returncode}\n{p.stdout}{p.stderr}")
+    return p.stdout
+
+
+def test_files():
+    """Everything is below PREFIX, readable by all, and only commands can be started."""
+    shutil.rmtree(DEST, ignore_errors=True)
+    run("make", "install", f"BUILD={os.path.relpath(BUILD, ROOT)}", f"DESTDIR={DEST}", f"PREFIX={PREFIX}", cwd=ROOT)
+    files = {str(p.relative_to(DEST)): p.stat().st_mode & 0o777 for p in DEST.rglob("*") if p.is_file()}
+    top = PREFIX.lstrip("/") + "/"
+    for need in ("bin/weft", "bin/weftd", "include/weft/weft.h", "lib/libweft-guest.a", "lib/pkgconfig/weft-guest.pc",
+                 "share/doc/weft/README.md"):
+        if top + need not in files:
+            raise Failed(f"{need} is missing")
+    for path, mode in files.items():
+        if not path.startswith(top):
+            raise Failed(f"{path} is outside of {PREFIX}")
+        if mode != (0o755 if path.startswith(top + "bin/") else 0o644):
+            raise Failed(f"{path} has mode {mode:o}")
+
+
+def test_commands():
+    """weft runs from there."""
+    out = run(DEST / PREFIX.lstrip("/") / "bin" / "weft", "--help")
+    if "schema" not in out:
+        raise Failed(out)
+
+
+def test_program():
+    """A program outside the tree, with pkg-config's word for it."""
+    (DEST / "program.c").write_text(PROGRAM)
+    env = {**os.environ, "PKG_CONFIG_PATH": str(DEST / PREFIX.lstrip("/") / "lib" / "pkgconfig")}
+    flags = run("pkg-config", "--cflags", "--libs", "weft-guest", env=env).replace(PREFIX, str(DEST) + PREFIX).split()
+    run(os.environ.get("CC", "gcc"), "-Wall", "-Wextra", "-Werror", "program.c", *flags, "-o", "program", cwd=DEST)
+    out = run(DEST / "program")
+    if out != "passed refused\n":
+        raise Failed(out)
+
+
+def main():
+    tests = [test_files, test_commands, test_program]
+    print(f"1..{len(tests)}", flush=True)
+    bad = 0
+    for i, test in enumerate(tests, 1):
+        try:
+            test()
+            print(f"ok {i} - {test.__name__[5:].replace('_', ' ')}", flush=True)
+        except (Failed, OSError, subprocess.TimeoutExpired) as e:
+            bad += 1
+            print(f"not ok {i} - {test.__name__[5:].replace('_', ' ')}", flush=True)
+            for line in str(e).splitlines():
+                print("# " + line)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
