@@ -156,8 +156,8 @@ int fab_make(struct fab **out, const struct fab_config *config, const struct sch
 	f->burst = calloc(1, sizeof(*f->burst));
 	f->arena = map(FAB_ARENA_BYTES);
 	f->frame = calloc(1, WEFT_FRAME_MAX);
-	if (f->port == NULL || f->port_counters == NULL || f->buckets == NULL || f->burst == NULL ||
-	    f->arena == NULL || f->frame == NULL)
+	if (f->port == NULL || f->port_counters == NULL || f->buckets == NULL || f->burst == NULL || f->arena == NULL ||
+	    f->frame == NULL)
 		goto out;
 	memset(f->port, 0, (f->n_ports + 1u) * sizeof(f->port[0]));
 	for (uint32_t i = 0; i <= f->n_ports; i++) {
@@ -266,8 +266,7 @@ void fab_port_gone(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	fab_count_set(&p->c->state, FAB_PORT_DETACHED);
 }
 
-static void report_rx(struct fab *f, struct fab_port *p, uint16_t v, uint32_t count, const char *what,
-		      uint64_t now_ns)
+static void report_rx(struct fab *f, struct fab_port *p, uint16_t v, uint32_t count, const char *what, uint64_t now_ns)
 {
 	struct fab_decision d = {.policy_epoch = pol_epoch(f->policy), .count = count, .src = p->number, .verdict = v};
 

@@ -56,7 +56,8 @@ int fab_ring_ok(const struct fab_ring *r, const struct fab_mem *mem)
 		return 0;
 	return inside(mem, r->desc, n * sizeof(struct virtq_desc), 16) &&
 	       inside(mem, r->avail, sizeof(struct virtq_avail) + (n + 1u) * sizeof(uint16_t), 2) &&
-	       inside(mem, r->used, sizeof(struct virtq_used) + n * sizeof(struct virtq_used_elem) + sizeof(uint16_t), 4);
+	       inside(mem, r->used, sizeof(struct virtq_used) + n * sizeof(struct virtq_used_elem) + sizeof(uint16_t),
+		      4);
 }
 
 static int is_ours(int fd, const char *path)

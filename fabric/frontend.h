@@ -33,8 +33,8 @@ unsigned fab_socket_hurry(const char *path, unsigned receive_ms, unsigned send_m
 /* Descriptors come from a front-end without close-on-exec, and the vhost library forgets those of a message that it
  * refuses before it shows it to us. So close-on-exec is our mark: everything of ours has it, and what a front-end sends
  * gets it when we know of it. What lacks it at the end of a connection belongs to nobody. */
-void fab_fds_keep_all(void);     /* marks all that are open now, for the end of the start */
-void fab_fd_keep(int fd);        /* marks one; -1: none */
-unsigned fab_fds_sweep(void);    /* closes those without the mark, standard streams excepted; returns how many */
+void fab_fds_keep_all(void);  /* marks all that are open now, for the end of the start */
+void fab_fd_keep(int fd);     /* marks one; -1: none */
+unsigned fab_fds_sweep(void); /* closes those without the mark, standard streams excepted; returns how many */
 
 #endif

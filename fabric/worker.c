@@ -57,9 +57,9 @@ static int guard_start(timer_t *timer)
 	ev._sigev_un._tid = gettid();
 	sigemptyset(&sa.sa_mask);
 	return sigaction(SIGRTMIN, &sa, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &ev, timer) == 0 &&
-			       timer_settime(*timer, 0, &every, NULL) == 0
-		       ? 0
-		       : -1;
+		       timer_settime(*timer, 0, &every, NULL) == 0
+		   ? 0
+		   : -1;
 }
 
 static void call_guest(struct fab_port *p, int fd)

@@ -18,16 +18,16 @@
 /* No program needs all of it. */
 #pragma GCC diagnostic ignored "-Wunused-function"
 
-#define ALICE 1u
-#define BOB 2u
-#define CAROL 3u
+#define ALICE	    1u
+#define BOB	    2u
+#define CAROL	    3u
 #define ROAD_GUESTS 3u
 #ifndef ROAD_RING
 #define ROAD_RING 64u
 #endif
 #define ROAD_RX_BUF 2048u
 #define ROAD_TX_BUF 65536u
-#define ROAD_BASE 0x40000000ull /* where guests see their memory */
+#define ROAD_BASE   0x40000000ull /* where guests see their memory */
 
 static const char road_alice[] = "unikernel: alice\n"
 				 "send:\n"
@@ -55,12 +55,12 @@ static const char road_carol[] = "unikernel: carol\n";
 
 struct road_guest {
 	uint16_t port;
-	uint8_t *mem;          /* ROAD_BASE for the guest */
+	uint8_t *mem; /* ROAD_BASE for the guest */
 	size_t mem_size;
 	struct virtq rx, tx;
 	struct virtq_slot rx_slot[ROAD_RING], tx_slot[ROAD_RING];
 	uint8_t *rx_buf, *tx_buf;
-	uint8_t *tx_next;      /* the buffer for the next frame; a ring of four, so that bursts can be made */
+	uint8_t *tx_next; /* the buffer for the next frame; a ring of four, so that bursts can be made */
 	uint32_t tx_at;
 	struct weft_identity id;
 	struct weft_noise noise;
@@ -75,7 +75,7 @@ struct road_guest {
 		unsigned n;
 	} message, verdict, welcome;
 	unsigned credits, resets, foreign;
-	uint32_t disposed;     /* of the pair to bob or alice: the last CREDIT or WELCOME said */
+	uint32_t disposed; /* of the pair to bob or alice: the last CREDIT or WELCOME said */
 };
 
 struct road {
@@ -89,7 +89,7 @@ struct road {
 	struct road_guest g[ROAD_GUESTS + 1];
 	uint64_t now_ns;
 	struct fab_decision last; /* the newest decision */
-	uint64_t decisions;       /* their counts added up */
+	uint64_t decisions;	  /* their counts added up */
 };
 
 static void road_fatal(const char *what)
@@ -119,15 +119,16 @@ static void road_attach(struct road *r, unsigned who)
 	memset(&p->attach, 0, sizeof(p->attach));
 	p->attach.mem = (struct fab_mem){.n = 1, .region = {{ROAD_BASE, g->mem_size, g->mem}}};
 	p->attach.rx = (struct fab_ring){
-		.desc = g->rx.desc, .avail = g->rx.avail, .used = g->rx.used, .size = ROAD_RING, .event_idx = 1};
+	    .desc = g->rx.desc, .avail = g->rx.avail, .used = g->rx.used, .size = ROAD_RING, .event_idx = 1};
 	p->attach.tx = (struct fab_ring){
-		.desc = g->tx.desc, .avail = g->tx.avail, .used = g->tx.used, .size = ROAD_RING, .event_idx = 1};
+	    .desc = g->tx.desc, .avail = g->tx.avail, .used = g->tx.used, .size = ROAD_RING, .event_idx = 1};
 	p->attach.rx_kick_fd = p->attach.tx_kick_fd = p->attach.rx_call_fd = p->attach.tx_call_fd = -1;
 	p->attach.mrg_rxbuf = 1;
 	fab_port_start(r->f, p, r->now_ns);
 }
 
-/* With a schema set of the caller's, which goes over; it has package road's messages as far as the caller needs them. */
+/* With a schema set of the caller's, which goes over; it has package road's messages as far as the caller needs them.
+ */
 static struct road *road_make_with(struct sch_set *schemas)
 {
 	static const char *const names[] = {"alice", "bob", "carol"};
@@ -165,8 +166,7 @@ static struct road *road_make_with(struct sch_set *schemas)
 	if (dpi_open(&r->dpi, (const char *const *const *)names_of, n_names, n_sets, &de) != 0)
 		road_fatal(de.text);
 	r->ring = fab_decision_ring_make(1024);
-	if (r->ring == NULL ||
-	    fab_make(&r->f, &r->config, r->schemas, r->policy, r->dpi, r->ring, 0x1234) != 0)
+	if (r->ring == NULL || fab_make(&r->f, &r->config, r->schemas, r->policy, r->dpi, r->ring, 0x1234) != 0)
 		road_fatal("no memory");
 	crypto_box_keypair(fabric_public, fabric_secret);
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
@@ -379,12 +379,8 @@ static uint32_t road_send(struct road_guest *g, uint8_t kind, uint16_t to, const
 			  uint32_t arg, const void *payload, size_t len)
 {
 	static uint8_t plain[WEFT_RECORD_MAX];
-	struct weft_message_hdr h = {.kind = kind,
-				     .peer = to,
-				     .id = g->next_id++,
-				     .subject = weft_subject(subject),
-				     .ref = ref,
-				     .arg = arg};
+	struct weft_message_hdr h = {
+	    .kind = kind, .peer = to, .id = g->next_id++, .subject = weft_subject(subject), .ref = ref, .arg = arg};
 
 	weft_message_hdr_put(plain, &h);
 	if (len)

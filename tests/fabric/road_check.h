@@ -25,9 +25,11 @@ static void check_pair(const struct fab *f, struct fab_pair *q)
 	while (used < q->queue.used) {
 		const struct fab_item *i = (const struct fab_item *)(const void *)(q->queue.block + at);
 
-		must(i->span >= 64 && i->span % 64 == 0 && i->span <= q->queue.used - used, "a queue's spans do not add up");
+		must(i->span >= 64 && i->span % 64 == 0 && i->span <= q->queue.used - used,
+		     "a queue's spans do not add up");
 		if (!i->skip) {
-			must(i->cost == weft_cost(i->len - WEFT_MESSAGE_HDR_LEN) && i->len <= i->span - 64, "an item lies");
+			must(i->cost == weft_cost(i->len - WEFT_MESSAGE_HDR_LEN) && i->len <= i->span - 64,
+			     "an item lies");
 			cost += i->cost;
 			n++;
 		}
@@ -117,7 +119,8 @@ static void road_check(struct fab *f, uint64_t taken, int with_requests)
 		check_requests(&f->pair[i]);
 	for (uint32_t i = 1; i <= f->n_ports; i++)
 		must(f->port_counters[i].verdict[WEFT_V_UNDECIDED] == 0, "a message got no verdict");
-	must(taken == ROAD_NOT_DRAINED || check_refusals(f) == taken + check_merged(f), "refusals and decisions differ");
+	must(taken == ROAD_NOT_DRAINED || check_refusals(f) == taken + check_merged(f),
+	     "refusals and decisions differ");
 }
 
 #endif

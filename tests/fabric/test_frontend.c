@@ -183,11 +183,11 @@ static void what_nobody_owns_is_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(memory),
-		cmocka_unit_test(descriptors),
-		cmocka_unit_test(rings),
-		cmocka_unit_test(sockets),
-		cmocka_unit_test(what_nobody_owns_is_closed),
+	    cmocka_unit_test(memory),
+	    cmocka_unit_test(descriptors),
+	    cmocka_unit_test(rings),
+	    cmocka_unit_test(sockets),
+	    cmocka_unit_test(what_nobody_owns_is_closed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -11,7 +11,7 @@
 #include "road_check.h"
 
 #define ITEM "road.Item"
-#define ACT "road.Valve/Act"
+#define ACT  "road.Valve/Act"
 static const uint8_t one[] = {0x08, 0x01}; /* seq: 1 */
 
 static int make(void **state)
@@ -229,7 +229,8 @@ static void the_end_loses_nothing(void **state)
 		assert_int_equal(r->f->pair[i].accepted_total, r->f->pair[i].disposed_total);
 }
 
-/* Messages that are dear to inspect come in smaller bursts, so that a turn of the others does not wait long for them. */
+/* Messages that are dear to inspect come in smaller bursts, so that a turn of the others does not wait long for them.
+ */
 static void dear_messages_come_in_small_bursts(void **state)
 {
 #ifndef __x86_64__
@@ -260,7 +261,8 @@ static void dear_messages_come_in_small_bursts(void **state)
 		road_turn(r, 0);
 	}
 	assert_int_equal(r->g[BOB].message.n, 24);
-	/* Whatever this machine's speed: a burst beyond the limit shrinks the next one, cheap ones let it grow again. */
+	/* Whatever this machine's speed: a burst beyond the limit shrinks the next one, cheap ones let it grow again.
+	 */
 	p->burst_max = FAB_BURST_MAX;
 	r->f->stage[FAB_STAGE_INSPECT].cycles = 0;
 	for (unsigned i = 0; i < 4; i++)
@@ -300,15 +302,15 @@ static void totals_wrap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ROAD_TEST(a_doomed_request_frees_its_slot),
-		ROAD_TEST(a_new_instance_on_the_same_device),
-		ROAD_TEST(nothing_overtakes_a_welcome),
-		ROAD_TEST(useless_receive_chains),
-		ROAD_TEST(a_broken_ring_is_always_recorded),
-		ROAD_TEST(notices_hold_up_their_guest_alone),
-		ROAD_TEST(the_end_loses_nothing),
-		ROAD_TEST(dear_messages_come_in_small_bursts),
-		ROAD_TEST(totals_wrap),
+	    ROAD_TEST(a_doomed_request_frees_its_slot),
+	    ROAD_TEST(a_new_instance_on_the_same_device),
+	    ROAD_TEST(nothing_overtakes_a_welcome),
+	    ROAD_TEST(useless_receive_chains),
+	    ROAD_TEST(a_broken_ring_is_always_recorded),
+	    ROAD_TEST(notices_hold_up_their_guest_alone),
+	    ROAD_TEST(the_end_loses_nothing),
+	    ROAD_TEST(dear_messages_come_in_small_bursts),
+	    ROAD_TEST(totals_wrap),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -296,12 +296,12 @@ static void the_end_is_written_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORKER_TEST(a_kick_wakes),
-		WORKER_TEST(buffers_that_did_not_suffice),
-		WORKER_TEST(it_sleeps_when_nothing_can_be_done),
-		WORKER_TEST(a_descriptor_that_blocks),
-		WORKER_TEST(ports_are_handed_over),
-		WORKER_TEST(the_end_is_written_down),
+	    WORKER_TEST(a_kick_wakes),
+	    WORKER_TEST(buffers_that_did_not_suffice),
+	    WORKER_TEST(it_sleeps_when_nothing_can_be_done),
+	    WORKER_TEST(a_descriptor_that_blocks),
+	    WORKER_TEST(ports_are_handed_over),
+	    WORKER_TEST(the_end_is_written_down),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -14,12 +14,12 @@
 #define ROAD_RING 128u /* more chains than one frame may take */
 #include "tests/fabric/road_check.h"
 
-#define STEPS_MAX 200u
-#define SENT_MAX 1024u
-#define KEPT_MAX 8u
-#define KEPT_BYTES 512u
+#define STEPS_MAX    200u
+#define SENT_MAX     1024u
+#define KEPT_MAX     8u
+#define KEPT_BYTES   512u
 #define SESSIONS_MAX 32u
-#define DECISIONS 64u
+#define DECISIONS    64u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -41,8 +41,15 @@ struct guest {
 	uint32_t before_n;
 	uint8_t attached, deaf, spoilt, has_noise;
 	uint32_t last_seq[ROAD_GUESTS + 1];
-	struct { uint16_t port; uint32_t id; uint64_t subject; } asked; /* the last request that came */
-	struct { uint8_t bytes[KEPT_BYTES]; uint32_t len; } kept[KEPT_MAX];
+	struct {
+		uint16_t port;
+		uint32_t id;
+		uint64_t subject;
+	} asked; /* the last request that came */
+	struct {
+		uint8_t bytes[KEPT_BYTES];
+		uint32_t len;
+	} kept[KEPT_MAX];
 	uint32_t kept_n;
 };
 
@@ -53,14 +60,15 @@ struct world {
 	struct sent sent[SENT_MAX];
 	uint32_t n_sent;
 	uint64_t now_ns;
-	uint64_t refusals;  /* in decisions that were taken out of the ring */
+	uint64_t refusals; /* in decisions that were taken out of the ring */
 	uint8_t writer_stalls;
 };
 
 static struct world *w;
 static uint64_t random_state;
 
-/* --- input and randomness: the same input does the same ------------------------------------------------------------ */
+/* --- input and randomness: the same input does the same ------------------------------------------------------------
+ */
 
 static uint8_t draw(struct input *in)
 {
@@ -101,9 +109,10 @@ static void random_buf(void *const out, const size_t n)
 }
 
 static struct randombytes_implementation random_source = {
-	.implementation_name = random_name, .random = random_word, .buf = random_buf};
+    .implementation_name = random_name, .random = random_word, .buf = random_buf};
 
-/* --- the schema set ------------------------------------------------------------------------------------------------ */
+/* --- the schema set ------------------------------------------------------------------------------------------------
+ */
 
 static struct sch_set *schemas(void)
 {
@@ -122,13 +131,13 @@ static struct sch_set *schemas(void)
 	struct sch_err err;
 	uint8_t packed[1024];
 
-	seq.name = (char *)(uintptr_t)"seq";
+	seq.name = (char *)(uintptr_t) "seq";
 	seq.has_number = seq.has_label = seq.has_type = 1;
 	seq.number = 1;
 	seq.label = GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_OPTIONAL;
 	seq.type = GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_UINT32;
 	bytes = seq;
-	bytes.name = (char *)(uintptr_t)"data";
+	bytes.name = (char *)(uintptr_t) "data";
 	bytes.number = 4;
 	bytes.type = GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_BYTES;
 	for (unsigned i = 0; i < 3; i++) {
@@ -137,15 +146,15 @@ static struct sch_set *schemas(void)
 		message[i].n_field = 2;
 		message[i].field = fields;
 	}
-	act.name = (char *)(uintptr_t)"Act";
-	act.input_type = (char *)(uintptr_t)".road.Item";
-	act.output_type = (char *)(uintptr_t)".road.Other";
-	valve.name = (char *)(uintptr_t)"Valve";
+	act.name = (char *)(uintptr_t) "Act";
+	act.input_type = (char *)(uintptr_t) ".road.Item";
+	act.output_type = (char *)(uintptr_t) ".road.Other";
+	valve.name = (char *)(uintptr_t) "Valve";
 	valve.n_method = 1;
 	valve.method = methods;
-	file.name = (char *)(uintptr_t)"road.proto";
-	file.package = (char *)(uintptr_t)"road";
-	file.syntax = (char *)(uintptr_t)"proto3";
+	file.name = (char *)(uintptr_t) "road.proto";
+	file.package = (char *)(uintptr_t) "road";
+	file.syntax = (char *)(uintptr_t) "proto3";
 	file.n_message_type = 3;
 	file.message_type = messages;
 	file.n_service = 1;
@@ -159,7 +168,8 @@ static struct sch_set *schemas(void)
 	return set;
 }
 
-/* --- what guests receive -------------------------------------------------------------------------------------------- */
+/* --- what guests receive --------------------------------------------------------------------------------------------
+ */
 
 static uint32_t seq_of(const uint8_t *payload, size_t len)
 {
@@ -287,7 +297,8 @@ static void receive(struct guest *me)
 	virtq_publish(&g->rx);
 }
 
-/* --- what guests send ------------------------------------------------------------------------------------------------ */
+/* --- what guests send ------------------------------------------------------------------------------------------------
+ */
 
 static void send_frame(struct guest *me, const uint8_t *frame, size_t len)
 {
@@ -349,13 +360,16 @@ static void send_plain(struct guest *me, const uint8_t *plain, size_t len, uint3
 
 static void send_message(struct guest *me, struct input *in)
 {
-	static const char *const subject[] = {"road.Item", "road.Valve/Act", "road.Other", "road.Unlisted", "road.None"};
+	static const char *const subject[] = {"road.Item", "road.Valve/Act", "road.Other", "road.Unlisted",
+					      "road.None"};
 	static const uint32_t sizes[] = {8, 64, 300, 1400, 2100, 9000, 30000, 61000};
 	static uint8_t plain[WEFT_MESSAGE_HDR_LEN + WEFT_PAYLOAD_MAX];
 	uint8_t how = draw(in), what = draw(in), *p = plain + WEFT_MESSAGE_HDR_LEN;
 	uint32_t seq = w->n_sent, at = 0, len = sizes[what & 7u], flip = how & 0x40u ? 1u + draw16(in) : 0;
-	struct weft_message_hdr h = {.kind = (uint8_t)(1u + (how & 3u) % 3u), .peer = (uint16_t)(1u + (how >> 2 & 3u) % 3u),
-				     .id = me->g.next_id, .subject = weft_subject(subject[(what >> 3) % 5u])};
+	struct weft_message_hdr h = {.kind = (uint8_t)(1u + (how & 3u) % 3u),
+				     .peer = (uint16_t)(1u + (how >> 2 & 3u) % 3u),
+				     .id = me->g.next_id,
+				     .subject = weft_subject(subject[(what >> 3) % 5u])};
 	struct sent *s = &w->sent[seq];
 
 	if (seq >= SENT_MAX)
@@ -372,7 +386,7 @@ static void send_message(struct guest *me, struct input *in)
 	}
 	me->g.next_id += 1u + (h.id == 0);
 	p[at++] = 0x08;
-	for (uint32_t v = seq; ; v >>= 7) {
+	for (uint32_t v = seq;; v >>= 7) {
 		p[at++] = (uint8_t)((v & 0x7f) | (v > 0x7f ? 0x80 : 0));
 		if (v <= 0x7f)
 			break;
@@ -393,7 +407,8 @@ static void send_message(struct guest *me, struct input *in)
 		p[at + i] = (uint8_t)(seq + at + i);
 	len += at;
 	weft_message_hdr_put(plain, &h);
-	*s = (struct sent){.src = (uint8_t)me->g.port, .dst = (uint8_t)h.peer, .kind = h.kind, .forged = flip != 0, .len = len};
+	*s = (struct sent){
+	    .src = (uint8_t)me->g.port, .dst = (uint8_t)h.peer, .kind = h.kind, .forged = flip != 0, .len = len};
 	w->n_sent++;
 	send_plain(me, plain, WEFT_MESSAGE_HDR_LEN + len, flip);
 }
@@ -529,8 +544,8 @@ static void spoil(struct guest *me, struct input *in)
 			int chained = how & 0x10u && i + 1u < ROAD_RING;
 
 			q->desc[i].len = 1u + v % 600u;
-			q->desc[i].flags = (uint16_t)((q == &me->g.rx ? VIRTQ_DESC_F_WRITE : 0u) |
-						      (chained ? VIRTQ_DESC_F_NEXT : 0u));
+			q->desc[i].flags =
+			    (uint16_t)((q == &me->g.rx ? VIRTQ_DESC_F_WRITE : 0u) | (chained ? VIRTQ_DESC_F_NEXT : 0u));
 			q->desc[i].next = (uint16_t)((i + 1u) % ROAD_RING);
 			q->avail->ring[i] = (uint16_t)(how & 0x10u ? at % ROAD_RING : i);
 		}
@@ -538,7 +553,8 @@ static void spoil(struct guest *me, struct input *in)
 	}
 }
 
-/* --- the fabric's side ----------------------------------------------------------------------------------------------- */
+/* --- the fabric's side -----------------------------------------------------------------------------------------------
+ */
 
 static void attach(struct guest *me)
 {
@@ -600,7 +616,8 @@ static void take_decisions(void)
 	if (w->writer_stalls)
 		return;
 	while (fab_decision_ring_take(w->road->ring, &d, 1) == 1) {
-		must(d.count > 0 && d.id != 0 && (last_id == 0 || d.id == last_id + 1 || d.id == 1), "a decision's number");
+		must(d.count > 0 && d.id != 0 && (last_id == 0 || d.id == last_id + 1 || d.id == 1),
+		     "a decision's number");
 		last_id = d.id;
 		must(d.src >= 1 && d.src <= ROAD_GUESTS && d.dst <= ROAD_GUESTS, "a decision's ports");
 		if (d.verdict != WEFT_V_PASSED)
@@ -717,7 +734,8 @@ static void step(struct input *in)
 	}
 }
 
-/* --- one input ------------------------------------------------------------------------------------------------------- */
+/* --- one input -------------------------------------------------------------------------------------------------------
+ */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -809,7 +827,8 @@ static void finish(void)
 	check(1);
 	/* More steps than any queue has messages; only a port without a session may still have some. */
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
-		must(w->f->port_counters[i].queued_bytes == 0 || w->f->port[i].live.s.suite == 0 || !w->f->port[i].running,
+		must(w->f->port_counters[i].queued_bytes == 0 || w->f->port[i].live.s.suite == 0 ||
+			 !w->f->port[i].running,
 		     "messages wait for a guest that reads");
 	for (unsigned n = 0; fab_end(w->f, w->now_ns) != 0; n++) {
 		must(n < 16, "the end does not come");
