@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define RESET_EVERY_NS 100000000ull
+#define EPOCH_AHEAD_NS 10000000000ull /* how far a boot epoch may lie ahead of our clock */
 
 #define VIRTIO_HDR_LEN ((uint32_t)sizeof(struct virtq_net_hdr))
 #define RECORD_AT (VIRTIO_HDR_LEN + WEFT_FRAME_HDR_LEN)
@@ -49,7 +50,7 @@ static uint32_t next_local(struct fab_port *p)
 	return p->next_local;
 }
 
-static void handshake(struct fab_burst *b, struct fab_msg *m, const struct fab_chain *c)
+static void handshake(const struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct fab_chain *c)
 {
 	struct fab_port *p = b->port;
 	struct fab_session *s = &p->pending;
@@ -76,11 +77,14 @@ static void handshake(struct fab_burst *b, struct fab_msg *m, const struct fab_c
 		snprintf(m->detail, sizeof(m->detail), "not the key of %s", p->id.name);
 		return;
 	}
-	if (s->s.epoch < p->epoch_seen) {
+	/* An epoch is when the instance was launched. One from the future would lock out its successors. */
+	if (s->s.epoch < p->epoch_seen || s->s.epoch > b->now_ns + f->realtime_offset_ns + EPOCH_AHEAD_NS) {
+		const char *why = s->s.epoch < p->epoch_seen ? "boot epoch went back" : "boot epoch lies in the future";
+
 		fab_session_clear(s);
 		p->resp_waits = 0;
 		fab_refuse(m, WEFT_V_HANDSHAKE_REFUSED);
-		snprintf(m->detail, sizeof(m->detail), "boot epoch went back");
+		snprintf(m->detail, sizeof(m->detail), "%s", why);
 		return;
 	}
 	if (fab_aead_key_set(&s->tx, s->s.suite, s->s.send_key) != 0 ||
@@ -171,7 +175,7 @@ void stage_session(struct fab *f, struct fab_burst *b)
 		else if (m->rec.type == WEFT_REC_DATA)
 			open_record(f, b, m, &b->chain[i]);
 		else if (m->rec.type == WEFT_REC_INIT)
-			handshake(b, m, &b->chain[i]);
+			handshake(f, b, m, &b->chain[i]);
 		else
 			fab_refuse(m, WEFT_V_RECORD_MALFORMED);
 	}

@@ -386,6 +386,11 @@ static void handshakes_are_checked(void **state)
 	alice->id.epoch = 99; /* an older instance's */
 	road_send_init(alice);
 	refused(r, ALICE, WEFT_V_HANDSHAKE_REFUSED, 1);
+	assert_string_equal(r->last.detail, "boot epoch went back");
+	alice->id.epoch = r->now_ns + 20000000000ull; /* would lock its successors out */
+	road_send_init(alice);
+	refused(r, ALICE, WEFT_V_HANDSHAKE_REFUSED, 1);
+	assert_string_equal(r->last.detail, "boot epoch lies in the future");
 	alice->id.epoch = 100;
 	/* its session still stands */
 	road_send(alice, WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, 2);
