@@ -4,6 +4,7 @@
 #ifndef FAB_CLI_H
 #define FAB_CLI_H
 
+#include <argp.h>
 #include <jansson.h>
 #include <stdint.h>
 
@@ -31,6 +32,19 @@ int cli_schema(int argc, char **argv);
 /* Loads the fabric.yaml that a command means: the argument, else $WEFT_FABRIC, else "fabric.yaml". On failure prints
  * "weft COMMAND: FILE:LINE: text" and returns NULL. */
 struct fab_config *cli_config_load(const char *command, const char *argument);
+
+/* What is left to an argp parser whose command takes one [FILE] at most: the FILE goes to *file. */
+error_t cli_file_parse(int key, char *arg, struct argp_state *state, const char **file);
+
+/* A command whose arguments are --json and [FILE]. */
+struct cli_question {
+	const char *command;
+	const char *doc;      /* as in struct argp */
+	const char *json_doc; /* of the option */
+	int (*answer)(const struct fab_config *c, int json); /* returns the exit status */
+};
+/* Parses the arguments, loads the fabric.yaml that is meant, answers. Returns the exit status. */
+int cli_question_run(const struct cli_question *q, int argc, char **argv);
 
 /* Prints "weft COMMAND: ..." on stderr and returns CLI_ERROR. */
 int cli_fail(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the commands share: finding fabric.yaml, saying what is wrong, the table of unikernels. */
+/* What the commands share: arguments, finding fabric.yaml, saying what is wrong, the table of unikernels. */
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -40,6 +40,45 @@ struct fab_config *cli_config_load(const char *command, const char *argument)
 	else
 		cli_fail(command, "%s: %s", e.file[0] ? e.file : path, e.text);
 	return NULL;
+}
+
+error_t cli_file_parse(int key, char *arg, struct argp_state *state, const char **file)
+{
+	if (key != ARGP_KEY_ARG)
+		return ARGP_ERR_UNKNOWN;
+	if (state->arg_num > 0)
+		argp_error(state, "one FILE at most");
+	*file = arg;
+	return 0;
+}
+
+struct question_options {
+	const char *file;
+	int json;
+};
+
+static error_t question_parse(int key, char *arg, struct argp_state *state)
+{
+	struct question_options *o = state->input;
+	if (key != 'j')
+		return cli_file_parse(key, arg, state, &o->file);
+	o->json = 1;
+	return 0;
+}
+
+int cli_question_run(const struct cli_question *q, int argc, char **argv)
+{
+	const struct argp_option options[] = { { "json", 'j', NULL, 0, q->json_doc, 0 }, { 0 } };
+	const struct argp argp = { options, question_parse, "[FILE]", q->doc, NULL, NULL, NULL };
+	struct question_options o = { NULL, 0 };
+	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+		return CLI_ERROR;
+	struct fab_config *c = cli_config_load(q->command, o.file);
+	if (!c)
+		return CLI_ERROR;
+	int status = q->answer(c, o.json);
+	fab_config_free(c);
+	return status;
 }
 
 json_t *cli_stats_ask(const struct fab_config *c, int *why, char *err, size_t err_cap)

@@ -24,12 +24,7 @@
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	if (key != ARGP_KEY_ARG)
-		return ARGP_ERR_UNKNOWN;
-	if (state->arg_num > 0)
-		argp_error(state, "one FILE at most");
-	*(const char **)state->input = arg;
-	return 0;
+	return cli_file_parse(key, arg, state, state->input);
 }
 
 static int has_suffix(const char *name, const char *suffix)

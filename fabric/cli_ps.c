@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `weft ps`: what runs. */
-#include <argp.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -9,28 +8,6 @@
 #include "fabric/config.h"
 
 #define COMMAND "ps"
-
-struct options {
-	const char *file;
-	int json;
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct options *o = state->input;
-	switch (key) {
-	case 'j':
-		o->json = 1;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			argp_error(state, "one FILE at most");
-		o->file = arg;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
 
 static int ps(const struct fab_config *c, int json)
 {
@@ -67,18 +44,11 @@ static int ps(const struct fab_config *c, int json)
 
 int cli_ps(int argc, char **argv)
 {
-	static const struct argp_option options[] = { { "json", 'j', NULL, 0, "print JSON", 0 }, { 0 } };
-	static const struct argp argp = { options, parse, "[FILE]",
-					  "Show what runs: weftd, guests, process endpoints.\vExit status: 0 all up, 1 not "
-					  "all up, 2 error.",
-					  NULL, NULL, NULL };
-	struct options o = { NULL, 0 };
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
-		return CLI_ERROR;
-	struct fab_config *c = cli_config_load(COMMAND, o.file);
-	if (!c)
-		return CLI_ERROR;
-	int status = ps(c, o.json);
-	fab_config_free(c);
-	return status;
+	static const struct cli_question question = {
+		.command = COMMAND,
+		.doc = "Show what runs: weftd, guests, process endpoints.\vExit status: 0 all up, 1 not all up, 2 error.",
+		.json_doc = "print JSON",
+		.answer = ps,
+	};
+	return cli_question_run(&question, argc, argv);
 }

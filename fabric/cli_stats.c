@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `weft stats`: weftd's counters, for a person or as JSON. What the keys mean is docs/control.md's matter. */
-#include <argp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,28 +9,6 @@
 #include "guest-lib/verdict.h"
 
 #define COMMAND "stats"
-
-struct options {
-	const char *file;
-	int json;
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct options *o = state->input;
-	switch (key) {
-	case 'j':
-		o->json = 1;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			argp_error(state, "one FILE at most");
-		o->file = arg;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -138,29 +115,30 @@ static void people(const json_t *stats)
 		printf(CLI_LOG_ERROR, error);
 }
 
-int cli_stats(int argc, char **argv)
+static int stats_show(const struct fab_config *c, int json)
 {
-	static const struct argp_option options[] = { { "json", 'j', NULL, 0, "print weftd's answer as it is", 0 }, { 0 } };
-	static const struct argp argp = { options, parse, "[FILE]",
-					  "Show weftd's counters.\vExit status: 0 shown, 2 error.", NULL, NULL, NULL };
-	struct options o = { NULL, 0 };
 	char err[512];
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
-		return CLI_ERROR;
-	struct fab_config *c = cli_config_load(COMMAND, o.file);
-	if (!c)
-		return CLI_ERROR;
-	int status = CLI_YES, why = 0;
+	int why = 0;
 	json_t *stats = cli_stats_ask(c, &why, err, sizeof err);
-	if (!stats) {
-		status = cli_fail(COMMAND, "%s", err);
-	} else if (o.json) {
+	if (!stats)
+		return cli_fail(COMMAND, "%s", err);
+	if (json) {
 		json_dumpf(stats, stdout, JSON_COMPACT);
 		putchar('\n');
 	} else {
 		people(stats);
 	}
 	json_decref(stats);
-	fab_config_free(c);
-	return status;
+	return CLI_YES;
+}
+
+int cli_stats(int argc, char **argv)
+{
+	static const struct cli_question question = {
+		.command = COMMAND,
+		.doc = "Show weftd's counters.\vExit status: 0 shown, 2 error.",
+		.json_doc = "print weftd's answer as it is",
+		.answer = stats_show,
+	};
+	return cli_question_run(&question, argc, argv);
 }

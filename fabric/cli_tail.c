@@ -40,13 +40,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "-n is a number from 0 to %d, not \"%s\"", REPLAY_MAX, arg);
 		o->last = (int)n;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			argp_error(state, "one FILE at most");
-		o->file = arg;
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return cli_file_parse(key, arg, state, &o->file);
 	}
 }
 

@@ -46,13 +46,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (end == arg || *end || !(o->wait_s >= 0 && o->wait_s <= 3600))
 			argp_error(state, "--wait is a number of seconds from 0 to 3600, not \"%s\"", arg);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			argp_error(state, "one FILE at most");
-		o->file = arg;
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return cli_file_parse(key, arg, state, &o->file);
 	}
 }
 
