@@ -134,6 +134,8 @@ void weft_link_wipe(struct weft *w);
 void weft_peers_start(struct weft *w);
 struct weft_peer *weft_peer_by_name(const struct weft *w, const char *name); /* listed ones only; or NULL */
 struct weft_peer *weft_peer_by_port(const struct weft *w, uint16_t port);    /* listed ones only; or NULL */
+/* Whom a new message of len bytes of payload is for: 0 and *p, or weft_send()'s -EMSGSIZE, -EAGAIN (no session), -ENOENT. */
+int weft_peer_reach(const struct weft *w, const char *to, size_t len, struct weft_peer **p);
 /* The peer's name, "" where it is not known. */
 const char *weft_peer_name(const struct weft *w, uint16_t port);
 /* Takes one WELCOME record. 1 when it was the last of its kind: the peers are known. 0 more to come, -1 malformed. */

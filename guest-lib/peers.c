@@ -47,6 +47,16 @@ struct weft_peer *weft_peer_by_name(const struct weft *w, const char *name)
 	return NULL;
 }
 
+int weft_peer_reach(const struct weft *w, const char *to, size_t len, struct weft_peer **p)
+{
+	if (len > WEFT_PAYLOAD_MAX)
+		return -EMSGSIZE;
+	if (!w->link.up)
+		return -EAGAIN;
+	*p = weft_peer_by_name(w, to);
+	return *p ? 0 : -ENOENT;
+}
+
 const char *weft_peer_name(const struct weft *w, uint16_t port)
 {
 	uint16_t i = port <= WEFT_PORTS_MAX ? w->by_port[port] : 0;

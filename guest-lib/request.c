@@ -42,13 +42,9 @@ int weft_request(struct weft *w, const char *to, const char *method, const void 
 	struct weft_peer *p;
 	int err;
 
-	if (len > WEFT_PAYLOAD_MAX)
-		return -EMSGSIZE;
-	if (!w->link.up)
-		return -EAGAIN;
-	p = weft_peer_by_name(w, to);
-	if (!p)
-		return -ENOENT;
+	err = weft_peer_reach(w, to, len, &p);
+	if (err)
+		return err;
 	if (!weft_flight_next_id(w, 1))
 		return w->n_flights < WEFT_FLIGHTS_MAX ? -ENOSPC : -EAGAIN;
 	ms = ms < 1u ? 1u : ms > WEFT_TIMEOUT_MS_MAX ? WEFT_TIMEOUT_MS_MAX : ms;

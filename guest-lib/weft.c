@@ -125,13 +125,9 @@ int weft_send(struct weft *w, const char *to, const char *type, const void *payl
 	struct weft_peer *p;
 	int err;
 
-	if (len > WEFT_PAYLOAD_MAX)
-		return -EMSGSIZE;
-	if (!w->link.up)
-		return -EAGAIN;
-	p = weft_peer_by_name(w, to);
-	if (!p)
-		return -ENOENT;
+	err = weft_peer_reach(w, to, len, &p);
+	if (err)
+		return err;
 	h.subject = weft_subject(type);
 	err = weft_peer_send(w, p, &h, payload, len);
 	if (!err && id)
