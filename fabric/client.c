@@ -35,13 +35,11 @@ __attribute__((format(printf, 4, 5))) static int fail(char *err, size_t err_cap,
 
 int fab_client_open(struct fab_client *c, const struct fab_config *config, char *err, size_t err_cap)
 {
-	char path[PATH_MAX];
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	memset(c, 0, sizeof *c);
 	c->fd = -1;
-	if (fab_path_control(config, path, sizeof path) < 0 || strlen(path) >= sizeof a.sun_path)
+	if (fab_path_control(config, a.sun_path, sizeof a.sun_path) < 0)
 		return fail(err, err_cap, -ENAMETOOLONG, "%s: too long for a socket's path", config->run_dir);
-	memcpy(a.sun_path, path, strlen(path) + 1);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return fail(err, err_cap, -errno, "control socket: %s", strerror(errno));
@@ -49,8 +47,8 @@ int fab_client_open(struct fab_client *c, const struct fab_config *config, char 
 		int code = errno;
 		close(fd);
 		if (code == ENOENT || code == ECONNREFUSED)
-			return fail(err, err_cap, -code, "no weftd answers on %s; `weft up` starts it", path);
-		return fail(err, err_cap, -code, "%s: %s", path, strerror(code));
+			return fail(err, err_cap, -code, "no weftd answers on %s; `weft up` starts it", a.sun_path);
+		return fail(err, err_cap, -code, "%s: %s", a.sun_path, strerror(code));
 	}
 	struct ucred who;
 	socklen_t len = sizeof who;

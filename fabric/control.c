@@ -3,7 +3,6 @@
  * stats_json.c's matter, what a decision looks like decision_json.c's. */
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -57,7 +56,7 @@ struct fab_control {
 	int lock_fd, listen_fd, epoll_fd, finish_fd;
 	int finish;
 	uint64_t start_ns;
-	char path[PATH_MAX];
+	struct sockaddr_un address;
 	pthread_t thread;
 };
 
@@ -406,23 +405,22 @@ static void *control_main(void *arg)
 
 static int listen_open(struct fab_control *c, char *err, size_t err_cap)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int ret = fab_path_control(c->view.config, c->path, sizeof c->path);
-	size_t len = strlen(c->path);
-	if (ret < 0 || len >= sizeof a.sun_path)
-		return fail(err, err_cap, -ENAMETOOLONG, "%s: a socket's path has at most %zu bytes; use a shorter run_dir",
-			    c->path, sizeof a.sun_path - 1);
-	memcpy(a.sun_path, c->path, len + 1);
+	struct sockaddr_un *a = &c->address;
+	const char *path = a->sun_path;
+	a->sun_family = AF_UNIX;
+	if (fab_path_control(c->view.config, a->sun_path, sizeof a->sun_path) < 0)
+		return fail(err, err_cap, -ENAMETOOLONG, "%s: too long: a socket's path has at most %zu bytes; use a shorter run_dir",
+			    c->view.config->run_dir, sizeof a->sun_path - 1);
 	c->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->listen_fd < 0)
 		return fail(err, err_cap, -errno, "control socket: %s", strerror(errno));
 	/* We hold the run directory's lock: a socket that is there is nobody's. */
-	if (unlink(c->path) < 0 && errno != ENOENT)
-		return fail(err, err_cap, -errno, "%s: %s", c->path, strerror(errno));
+	if (unlink(path) < 0 && errno != ENOENT)
+		return fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
 	/* fchmod before bind sets the mode that the name is made with. */
-	if (fchmod(c->listen_fd, 0600) < 0 || bind(c->listen_fd, (struct sockaddr *)&a, sizeof a) < 0 ||
-	    chmod(c->path, 0600) < 0 || listen(c->listen_fd, (int)CLIENTS_MAX) < 0)
-		return fail(err, err_cap, -errno, "%s: %s", c->path, strerror(errno));
+	if (fchmod(c->listen_fd, 0600) < 0 || bind(c->listen_fd, (struct sockaddr *)a, sizeof *a) < 0 ||
+	    chmod(path, 0600) < 0 || listen(c->listen_fd, (int)CLIENTS_MAX) < 0)
+		return fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
 	return 0;
 }
 
@@ -433,7 +431,7 @@ static void release(struct fab_control *c)
 	if (c->writer.log)
 		fab_writer_close(&c->writer);
 	if (c->listen_fd >= 0) {
-		unlink(c->path);
+		unlink(c->address.sun_path);
 		close(c->listen_fd);
 	}
 	if (c->epoll_fd >= 0)
