@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 
 #include "fabric/client.h"
 #include "fabric/config.h"
+#include "fabric/fail.h"
 
 #define BUF_MIN 65536u
 
@@ -24,31 +24,22 @@ uint64_t fab_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-__attribute__((format(printf, 4, 5))) static int fail(char *err, size_t err_cap, int code, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(err, err_cap, fmt, ap);
-	va_end(ap);
-	return code;
-}
-
 int fab_client_open(struct fab_client *c, const struct fab_config *config, char *err, size_t err_cap)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	memset(c, 0, sizeof *c);
 	c->fd = -1;
 	if (fab_path_control(config, a.sun_path, sizeof a.sun_path) < 0)
-		return fail(err, err_cap, -ENAMETOOLONG, "%s: too long for a socket's path", config->run_dir);
+		return fab_fail(err, err_cap, -ENAMETOOLONG, "%s: too long for a socket's path", config->run_dir);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return fail(err, err_cap, -errno, "control socket: %s", strerror(errno));
+		return fab_fail(err, err_cap, -errno, "control socket: %s", strerror(errno));
 	if (connect(fd, (struct sockaddr *)&a, sizeof a) < 0) {
 		int code = errno;
 		close(fd);
 		if (code == ENOENT || code == ECONNREFUSED)
-			return fail(err, err_cap, -code, "no weftd answers on %s; `weft up` starts it", a.sun_path);
-		return fail(err, err_cap, -code, "%s: %s", a.sun_path, strerror(code));
+			return fab_fail(err, err_cap, -code, "no weftd answers on %s; `weft up` starts it", a.sun_path);
+		return fab_fail(err, err_cap, -code, "%s: %s", a.sun_path, strerror(code));
 	}
 	struct ucred who;
 	socklen_t len = sizeof who;
@@ -149,13 +140,13 @@ json_t *fab_client_ask(const struct fab_config *config, const char *request, uin
 	code = fab_client_send(&c, request);
 	char *line = code ? NULL : fab_client_line(&c, fab_now_ns() + timeout_ns, &code);
 	if (!line) {
-		fail(err, err_cap, code, "weftd (pid %d) does not answer: %s", (int)c.pid, strerror(-code));
+		fab_fail(err, err_cap, code, "weftd (pid %d) does not answer: %s", (int)c.pid, strerror(-code));
 		goto out;
 	}
 	o = json_loads(line, JSON_REJECT_DUPLICATES, &e);
 	const char *refused = json_string_value(json_object_get(o, "error"));
 	if (!o || refused) {
-		code = fail(err, err_cap, -EPROTO, "weftd answers: %s", refused ? refused : "not JSON");
+		code = fab_fail(err, err_cap, -EPROTO, "weftd answers: %s", refused ? refused : "not JSON");
 		json_decref(o);
 		o = NULL;
 	}

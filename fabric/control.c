@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +13,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "fabric/client.h"
 #include "fabric/control.h"
 #include "fabric/decision_json.h"
+#include "fabric/fail.h"
 #include "fabric/rundir.h"
 #include "fabric/stats_json.h"
 #include "fabric/writer.h"
@@ -59,22 +59,6 @@ struct fab_control {
 	struct sockaddr_un address;
 	pthread_t thread;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-__attribute__((format(printf, 4, 5))) static int fail(char *err, size_t err_cap, int code, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(err, err_cap, fmt, ap);
-	va_end(ap);
-	return code;
-}
 
 static int watch(struct fab_control *c, int op, int fd, uint32_t events, uint32_t what)
 {
@@ -285,7 +269,7 @@ static void request(struct fab_control *c, struct client *cl, const char *line, 
 	} else if (!strcmp(cmd, "ping")) {
 		cmd_ping(c, cl);
 	} else if (!strcmp(cmd, "stats")) {
-		reply_json(cl, fab_stats_json(&c->view, &c->writer, (double)(now_ns() - c->start_ns) / 1e9));
+		reply_json(cl, fab_stats_json(&c->view, &c->writer, (double)(fab_now_ns() - c->start_ns) / 1e9));
 	} else if (!strcmp(cmd, "tail")) {
 		cmd_tail(c, cl, o);
 	} else if (!strcmp(cmd, "stop")) {
@@ -349,7 +333,7 @@ static void client_event(struct fab_control *c, uint32_t i, uint32_t events)
 
 static void pump(struct fab_control *c, uint32_t *moved)
 {
-	*moved = fab_writer_pump(&c->writer, PUMP_ROUNDS, now_ns(), tail_put, c);
+	*moved = fab_writer_pump(&c->writer, PUMP_ROUNDS, fab_now_ns(), tail_put, c);
 	for (uint32_t i = 0; *moved && i < CLIENTS_MAX; i++)
 		if (c->client[i].tail)
 			client_flush(c, i);
@@ -364,13 +348,13 @@ static void drain_counter(int fd)
 /* The producer has stopped. */
 static void drain(struct fab_control *c)
 {
-	uint64_t deadline = now_ns() + FINISH_NS;
+	uint64_t deadline = fab_now_ns() + FINISH_NS;
 	uint32_t moved;
 	do {
 		pump(c, &moved);
 		if (c->writer.error)
 			usleep(10000);
-	} while ((moved || c->writer.error) && now_ns() < deadline);
+	} while ((moved || c->writer.error) && fab_now_ns() < deadline);
 	for (uint32_t i = 0; i < CLIENTS_MAX; i++)
 		client_flush(c, i);
 }
@@ -409,18 +393,19 @@ static int listen_open(struct fab_control *c, char *err, size_t err_cap)
 	const char *path = a->sun_path;
 	a->sun_family = AF_UNIX;
 	if (fab_path_control(c->view.config, a->sun_path, sizeof a->sun_path) < 0)
-		return fail(err, err_cap, -ENAMETOOLONG, "%s: too long: a socket's path has at most %zu bytes; use a shorter run_dir",
-			    c->view.config->run_dir, sizeof a->sun_path - 1);
+		return fab_fail(err, err_cap, -ENAMETOOLONG,
+				"%s: too long: a socket's path has at most %zu bytes; use a shorter run_dir",
+				c->view.config->run_dir, sizeof a->sun_path - 1);
 	c->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->listen_fd < 0)
-		return fail(err, err_cap, -errno, "control socket: %s", strerror(errno));
+		return fab_fail(err, err_cap, -errno, "control socket: %s", strerror(errno));
 	/* We hold the run directory's lock: a socket that is there is nobody's. */
 	if (unlink(path) < 0 && errno != ENOENT)
-		return fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
+		return fab_fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
 	/* fchmod before bind sets the mode that the name is made with. */
 	if (fchmod(c->listen_fd, 0600) < 0 || bind(c->listen_fd, (struct sockaddr *)a, sizeof *a) < 0 ||
 	    chmod(path, 0600) < 0 || listen(c->listen_fd, (int)CLIENTS_MAX) < 0)
-		return fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
+		return fab_fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
 	return 0;
 }
 
@@ -447,12 +432,12 @@ int fab_control_start(struct fab_control **out, const struct fab_control_view *v
 {
 	struct fab_control *c = calloc(1, sizeof *c);
 	if (!c)
-		return fail(err, err_cap, -ENOMEM, "no memory for the control thread");
+		return fab_fail(err, err_cap, -ENOMEM, "no memory for the control thread");
 	c->view = *view;
 	c->lock_fd = c->listen_fd = c->epoll_fd = c->finish_fd = -1;
 	for (uint32_t i = 0; i < CLIENTS_MAX; i++)
 		c->client[i].fd = -1;
-	c->start_ns = now_ns();
+	c->start_ns = fab_now_ns();
 	int ret = fab_rundir_make(view->config, err, err_cap);
 	if (ret)
 		goto fail;
@@ -468,7 +453,7 @@ int fab_control_start(struct fab_control **out, const struct fab_control_view *v
 	c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	c->finish_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->epoll_fd < 0 || c->finish_fd < 0) {
-		ret = fail(err, err_cap, -errno, "control thread: %s", strerror(errno));
+		ret = fab_fail(err, err_cap, -errno, "control thread: %s", strerror(errno));
 		goto fail;
 	}
 	ret = watch(c, EPOLL_CTL_ADD, c->listen_fd, EPOLLIN, EV_LISTEN);
@@ -477,7 +462,7 @@ int fab_control_start(struct fab_control **out, const struct fab_control_view *v
 	if (!ret && view->wake_fd >= 0)
 		ret = watch(c, EPOLL_CTL_ADD, view->wake_fd, EPOLLIN, EV_WAKE);
 	if (ret) {
-		fail(err, err_cap, ret, "control thread: %s", strerror(-ret));
+		fab_fail(err, err_cap, ret, "control thread: %s", strerror(-ret));
 		goto fail;
 	}
 	/* Signals are the main thread's. */
@@ -487,7 +472,7 @@ int fab_control_start(struct fab_control **out, const struct fab_control_view *v
 	ret = -pthread_create(&c->thread, NULL, control_main, c);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (ret) {
-		fail(err, err_cap, ret, "control thread: %s", strerror(-ret));
+		fab_fail(err, err_cap, ret, "control thread: %s", strerror(-ret));
 		goto fail;
 	}
 	pthread_setname_np(c->thread, "weft-control");

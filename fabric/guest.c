@@ -14,6 +14,7 @@
 #include <sodium.h>
 
 #include "fabric/config.h"
+#include "fabric/fail.h"
 #include "fabric/files.h"
 #include "fabric/guest.h"
 #include "fabric/keys.h"
@@ -21,15 +22,6 @@
 #include "guest-lib/wire.h"
 
 #define CONSOLE_SLACK (8u << 20) /* what the console may hold beyond the size of guest memory */
-
-__attribute__((format(printf, 4, 5))) static int fail(char *err, size_t err_cap, int code, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(err, err_cap, fmt, ap);
-	va_end(ap);
-	return code;
-}
 
 static int run_path(const struct fab_config *c, const char *name, const char *suffix, char *out, size_t cap)
 {
@@ -87,29 +79,29 @@ int fab_guest_launch_write(const struct fab_config *c, uint32_t index, uint32_t 
 	int ret;
 	if (fab_path_launch(c, u->name, path, sizeof path) < 0 ||
 	    fab_path_secret(c, u->name, key_path, sizeof key_path) < 0)
-		return fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", c->run_dir);
+		return fab_fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", c->run_dir);
 	ret = fab_key_secret_read(key_path, secret, err, err_cap);
 	if (ret)
 		goto out;
 	if (fab_path_public(c, "fabric", key_path, sizeof key_path) < 0) {
-		ret = fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", c->run_dir);
+		ret = fab_fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", c->run_dir);
 		goto out;
 	}
 	ret = fab_key_public_read(key_path, fabric, err, err_cap);
 	if (ret)
 		goto out;
 	if (getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed) {
-		ret = fail(err, err_cap, -EIO, "the kernel gives no random bytes: %s", strerror(errno));
+		ret = fab_fail(err, err_cap, -EIO, "the kernel gives no random bytes: %s", strerror(errno));
 		goto out;
 	}
 	ret = next_epoch(c, u->name, &epoch);
 	if (ret) {
-		fail(err, err_cap, ret, "%s: cannot store %s's epoch: %s", c->run_dir, u->name, strerror(-ret));
+		fab_fail(err, err_cap, ret, "%s: cannot store %s's epoch: %s", c->run_dir, u->name, strerror(-ret));
 		goto out;
 	}
 	f = fmemopen(text, sizeof text, "w");
 	if (!f) {
-		ret = fail(err, err_cap, -ENOMEM, "no memory for a launch module");
+		ret = fab_fail(err, err_cap, -ENOMEM, "no memory for a launch module");
 		goto out;
 	}
 	/* Unbuffered, so that no copy of the secret stays in stdio's memory. */
@@ -124,21 +116,23 @@ int fab_guest_launch_write(const struct fab_config *c, uint32_t index, uint32_t 
 	fprintf(f, "end\n");
 	long len = ftell(f);
 	if (ferror(f) || len <= 0 || (size_t)len >= sizeof text) {
-		ret = fail(err, err_cap, -EFBIG, "%s:%u: %s has more configuration than a launch module holds (%u bytes)",
-			   c->path, u->line, u->name, WEFT_LAUNCH_BYTES_MAX);
+		ret = fab_fail(err, err_cap, -EFBIG,
+			       "%s:%u: %s has more configuration than a launch module holds (%u bytes)", c->path,
+			       u->line, u->name, WEFT_LAUNCH_BYTES_MAX);
 		goto out;
 	}
 	/* The guest's own parser has the last word on what a guest will accept. */
 	const char *why = "?";
 	uint32_t bad = weft_launch_parse(&check, text, (size_t)len, &why);
 	if (bad) {
-		ret = fail(err, err_cap, -EINVAL, "%s:%u: %s's `set` makes a launch module that guests refuse (line %u: %s)",
-			   c->path, u->line, u->name, bad, why);
+		ret = fab_fail(err, err_cap, -EINVAL,
+			       "%s:%u: %s's `set` makes a launch module that guests refuse (line %u: %s)", c->path,
+			       u->line, u->name, bad, why);
 		goto out;
 	}
 	ret = fab_file_write(path, text, (size_t)len, 0600, 0);
 	if (ret)
-		fail(err, err_cap, ret, "%s: %s", path, strerror(-ret));
+		fab_fail(err, err_cap, ret, "%s: %s", path, strerror(-ret));
 out:
 	if (f)
 		fclose(f);
@@ -173,10 +167,11 @@ int fab_guest_command(struct fab_guest_command *q, const struct fab_config *c, u
 	memset(q, 0, sizeof *q);
 	if (fab_path_socket(c, u->name, sock, sizeof sock) < 0 || fab_path_launch(c, u->name, launch, sizeof launch) < 0 ||
 	    fab_guest_path_console(c, u->name, console, sizeof console) < 0)
-		return fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", c->run_dir);
+		return fab_fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", c->run_dir);
 	/* QEMU separates options by commas, and the modules of -initrd too. */
 	if (strchr(c->run_dir, ','))
-		return fail(err, err_cap, -EINVAL, "%s: QEMU cannot take a run_dir with a comma in its path", c->run_dir);
+		return fab_fail(err, err_cap, -EINVAL, "%s: QEMU cannot take a run_dir with a comma in its path",
+				c->run_dir);
 	uint64_t kib = u->memory_bytes / 1024;
 	weft_mac(mac, (uint16_t)(index + 1));
 	arg(q, "%s", qemu);
@@ -219,7 +214,8 @@ int fab_guest_command(struct fab_guest_command *q, const struct fab_config *c, u
 	arg(q, "-initrd");
 	arg(q, "%s", launch);
 	if (q->used >= sizeof q->text)
-		return fail(err, err_cap, -ENAMETOOLONG, "%s: the paths are too long for a command line", c->run_dir);
+		return fab_fail(err, err_cap, -ENAMETOOLONG, "%s: the paths are too long for a command line",
+				c->run_dir);
 	q->argv[q->n] = NULL;
 	return 0;
 }

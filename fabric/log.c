@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fabric/fail.h"
 #include "fabric/log.h"
 
 #define BLOCK 65536u
@@ -26,15 +26,6 @@ struct fab_log {
 	uint64_t cut;
 	char path[PATH_MAX - 16];
 };
-
-__attribute__((format(printf, 4, 5))) static int fail(char *err, size_t err_cap, int code, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(err, err_cap, fmt, ap);
-	va_end(ap);
-	return code;
-}
 
 /* PATH.k; k 0 is PATH itself. */
 static void name_of(const struct fab_log *l, uint32_t k, char out[PATH_MAX])
@@ -81,17 +72,17 @@ static int cut_partial_line(struct fab_log *l, char *err, size_t err_cap)
 		return 0;
 	int ret = read_at(l->fd, buf, len, l->size - len);
 	if (ret)
-		return fail(err, err_cap, ret, "%s: %s", l->path, strerror(-ret));
+		return fab_fail(err, err_cap, ret, "%s: %s", l->path, strerror(-ret));
 	const char *nl = memrchr(buf, '\n', len);
 	if (!nl && l->size > len)
-		return fail(err, err_cap, -EINVAL, "%s: its last line is longer than any line of ours; move it away",
-			    l->path);
+		return fab_fail(err, err_cap, -EINVAL,
+				"%s: its last line is longer than any line of ours; move it away", l->path);
 	uint64_t whole = nl ? l->size - len + (uint64_t)(nl - buf) + 1 : 0;
 	if (whole == l->size)
 		return 0;
 	if (ftruncate(l->fd, (off_t)whole) < 0)
-		return fail(err, err_cap, -errno, "%s: cannot remove an unfinished last line: %s", l->path,
-			    strerror(errno));
+		return fab_fail(err, err_cap, -errno, "%s: cannot remove an unfinished last line: %s", l->path,
+				strerror(errno));
 	l->cut = l->size - whole;
 	l->size = whole;
 	return 0;
@@ -101,13 +92,13 @@ int fab_log_open(struct fab_log **out, const char *path, uint64_t file_bytes, ui
 {
 	struct fab_log *l = calloc(1, sizeof *l);
 	if (!l)
-		return fail(err, err_cap, -ENOMEM, "no memory for the log");
+		return fab_fail(err, err_cap, -ENOMEM, "no memory for the log");
 	l->fd = -1;
 	l->files = files ? files : 1;
 	l->file_bytes = file_bytes;
 	int ret = 0, n = snprintf(l->path, sizeof l->path, "%s", path);
 	if (n < 0 || (size_t)n >= sizeof l->path) {
-		ret = fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", path);
+		ret = fab_fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", path);
 		goto out;
 	}
 	char name[PATH_MAX];
@@ -121,11 +112,11 @@ int fab_log_open(struct fab_log **out, const char *path, uint64_t file_bytes, ui
 	struct stat st;
 	l->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (l->fd < 0 || fstat(l->fd, &st) < 0) {
-		ret = fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
+		ret = fab_fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
 		goto out;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		ret = fail(err, err_cap, -EINVAL, "%s: not a regular file", path);
+		ret = fab_fail(err, err_cap, -EINVAL, "%s: not a regular file", path);
 		goto out;
 	}
 	l->size = (uint64_t)st.st_size;

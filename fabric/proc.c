@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,19 +16,11 @@
 #include <unistd.h>
 
 #include "fabric/client.h"
+#include "fabric/fail.h"
 #include "fabric/files.h"
 #include "fabric/proc.h"
 
 #define KILL_NS 2000000000ull /* how long a killed process may take to go */
-
-__attribute__((format(printf, 4, 5))) static int fail(char *err, size_t err_cap, int code, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(err, err_cap, fmt, ap);
-	va_end(ap);
-	return code;
-}
 
 /* Between fork and exec: only async-signal-safe calls. Never returns. */
 static void child(char *const argv[], int out_fd, uint64_t file_bytes_max, int report_fd)
@@ -60,16 +51,16 @@ int fab_proc_spawn(char *const argv[], const char *out_path, uint64_t file_bytes
 	int report[2], code = 0;
 	int n = snprintf(old, sizeof old, "%s.1", out_path);
 	if (n < 0 || (size_t)n >= sizeof old)
-		return fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", out_path);
+		return fab_fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", out_path);
 	if (rename(out_path, old) < 0 && errno != ENOENT)
-		return fail(err, err_cap, -errno, "%s: %s", out_path, strerror(errno));
+		return fab_fail(err, err_cap, -errno, "%s: %s", out_path, strerror(errno));
 	int out_fd = open(out_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (out_fd < 0)
-		return fail(err, err_cap, -errno, "%s: %s", out_path, strerror(errno));
+		return fab_fail(err, err_cap, -errno, "%s: %s", out_path, strerror(errno));
 	if (pipe2(report, O_CLOEXEC) < 0) {
 		code = errno;
 		close(out_fd);
-		return fail(err, err_cap, -code, "pipe: %s", strerror(code));
+		return fab_fail(err, err_cap, -code, "pipe: %s", strerror(code));
 	}
 	pid_t p = fork();
 	if (p == 0)
@@ -90,7 +81,7 @@ int fab_proc_spawn(char *const argv[], const char *out_path, uint64_t file_bytes
 	}
 	close(report[0]);
 	if (code)
-		return fail(err, err_cap, -code, "cannot start %s: %s", argv[0], strerror(code));
+		return fab_fail(err, err_cap, -code, "cannot start %s: %s", argv[0], strerror(code));
 	*pid = p;
 	return 0;
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -12,16 +11,8 @@
 #include <unistd.h>
 
 #include "fabric/config.h"
+#include "fabric/fail.h"
 #include "fabric/rundir.h"
-
-__attribute__((format(printf, 4, 5))) static int fail(char *err, size_t err_cap, int code, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(err, err_cap, fmt, ap);
-	va_end(ap);
-	return code;
-}
 
 static int make_parents(const char *path)
 {
@@ -45,18 +36,19 @@ static int make_private(const char *path, char *err, size_t err_cap)
 {
 	int ret = make_parents(path);
 	if (ret)
-		return fail(err, err_cap, ret, "%s: cannot make the directory: %s", path, strerror(-ret));
+		return fab_fail(err, err_cap, ret, "%s: cannot make the directory: %s", path, strerror(-ret));
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return fail(err, err_cap, -errno, "%s: cannot make the directory: %s", path, strerror(errno));
+		return fab_fail(err, err_cap, -errno, "%s: cannot make the directory: %s", path, strerror(errno));
 	struct stat st;
 	if (stat(path, &st) < 0)
-		return fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
+		return fab_fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
 	if (!S_ISDIR(st.st_mode))
-		return fail(err, err_cap, -ENOTDIR, "%s: not a directory", path);
+		return fab_fail(err, err_cap, -ENOTDIR, "%s: not a directory", path);
 	if (st.st_uid != geteuid())
-		return fail(err, err_cap, -EPERM, "%s: belongs to another user; use a run_dir of your own", path);
+		return fab_fail(err, err_cap, -EPERM, "%s: belongs to another user; use a run_dir of your own", path);
 	if (st.st_mode & 022)
-		return fail(err, err_cap, -EPERM, "%s: others may write in it; it needs mode 0700 (chmod 700)", path);
+		return fab_fail(err, err_cap, -EPERM, "%s: others may write in it; it needs mode 0700 (chmod 700)",
+				path);
 	return 0;
 }
 
@@ -73,7 +65,7 @@ int fab_rundir_make(const struct fab_config *c, char *err, size_t err_cap)
 	if (ret)
 		return ret;
 	if (keys_dir(c, keys) < 0)
-		return fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", c->run_dir);
+		return fab_fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", c->run_dir);
 	return make_private(keys, err, err_cap);
 }
 
@@ -82,18 +74,18 @@ int fab_rundir_lock(const struct fab_config *c, enum fab_rundir_lock which, char
 	char path[PATH_MAX];
 	int n = which == FAB_LOCK_DAEMON ? snprintf(path, sizeof path, "%s", c->run_dir) : keys_dir(c, path);
 	if (n < 0 || n >= (int)sizeof path)
-		return fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", c->run_dir);
+		return fab_fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long", c->run_dir);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
+		return fab_fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		int code = -errno;
 		close(fd);
 		if (code == -EWOULDBLOCK)
-			return fail(err, err_cap, code, "%s: %s", c->run_dir,
-				    which == FAB_LOCK_DAEMON ? "another weftd runs with this run_dir"
-							     : "another weft command that starts or stops things is at work");
-		return fail(err, err_cap, code, "%s: cannot lock: %s", path, strerror(-code));
+			return fab_fail(err, err_cap, code, "%s: %s", c->run_dir,
+					which == FAB_LOCK_DAEMON ? "another weftd runs with this run_dir"
+								 : "another weft command that starts or stops things is at work");
+		return fab_fail(err, err_cap, code, "%s: cannot lock: %s", path, strerror(-code));
 	}
 	return fd;
 }
