@@ -420,4 +420,28 @@ static void road_shake(struct road *r, unsigned who)
 	road_turn(r, 0);
 }
 
+/* A road on which every guest has its session and nothing was decided yet. */
+static struct road *road_make_ready(const char *set_path)
+{
+	struct road *r = road_make(set_path);
+
+	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
+		road_shake(r, i);
+	r->decisions = 0;
+	return r;
+}
+
+/* A road.Item of exactly len bytes: seq 1, the rest is data whose length takes three bytes. */
+static void road_large_item(uint8_t *msg, size_t len)
+{
+	const size_t head = 6, data = len - head;
+
+	assert(len > head && data >> 14 != 0 && data >> 21 == 0);
+	memcpy(msg, (const uint8_t[]){0x08, 0x01, 0x22}, 3);
+	msg[3] = (uint8_t)(data | 0x80);
+	msg[4] = (uint8_t)((data >> 7) | 0x80);
+	msg[5] = (uint8_t)(data >> 14);
+	memset(msg + head, 0xa5, data);
+}
+
 #endif

@@ -17,12 +17,7 @@ static uint8_t reached[WEFT_VERDICT_MAX];
 
 static int make(void **state)
 {
-	struct road *r = road_make(BUILD_DIR "/tests/road.binpb");
-
-	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
-		road_shake(r, i);
-	r->decisions = 0;
-	*state = r;
+	*state = road_make_ready(BUILD_DIR "/tests/road.binpb");
 	return 0;
 }
 
@@ -77,14 +72,8 @@ static void the_largest_message_arrives_in_pieces(void **state)
 {
 	static uint8_t big[WEFT_PAYLOAD_MAX];
 	struct road *r = *state;
-	size_t n = 2, data = WEFT_PAYLOAD_MAX - 2 - 4;
 
-	memcpy(big, one, 2);
-	big[n++] = 0x22; /* data */
-	big[n++] = (uint8_t)(data | 0x80);
-	big[n++] = (uint8_t)((data >> 7) | 0x80);
-	big[n++] = (uint8_t)(data >> 14);
-	memset(big + n, 0xa5, data);
+	road_large_item(big, sizeof(big));
 	road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, big, sizeof(big));
 	road_turn(r, 0);
 	assert_int_equal(r->g[BOB].message.len, sizeof(big));
@@ -464,13 +453,8 @@ static void a_receiver_that_goes_away(void **state)
 	struct road *r = *state;
 	struct road_guest *alice = &r->g[ALICE];
 	static uint8_t msg[60000];
-	size_t data = sizeof(msg) - 2 - 4;
 
-	memcpy(msg, one, 2);
-	msg[2] = 0x22;
-	msg[3] = (uint8_t)(data | 0x80);
-	msg[4] = (uint8_t)((data >> 7) | 0x80);
-	msg[5] = (uint8_t)(data >> 14);
+	road_large_item(msg, sizeof(msg));
 	for (unsigned i = 0; i < 4; i++) { /* the ring holds two of these, the rest waits */
 		road_send(alice, WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, msg, sizeof(msg));
 		road_turn(r, BOB);

@@ -16,12 +16,7 @@ static const uint8_t one[] = {0x08, 0x01}; /* seq: 1 */
 
 static int make(void **state)
 {
-	struct road *r = road_make(BUILD_DIR "/tests/road.binpb");
-
-	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
-		road_shake(r, i);
-	r->decisions = 0;
-	*state = r;
+	*state = road_make_ready(BUILD_DIR "/tests/road.binpb");
 	return 0;
 }
 
@@ -43,13 +38,8 @@ static uint64_t verdicts(const struct road *r, unsigned who, enum weft_verdict v
 static void congest(struct road *r, unsigned n)
 {
 	static uint8_t msg[60000];
-	size_t data = sizeof(msg) - 2 - 4;
 
-	memcpy(msg, one, 2);
-	msg[2] = 0x22;
-	msg[3] = (uint8_t)(data | 0x80);
-	msg[4] = (uint8_t)((data >> 7) | 0x80);
-	msg[5] = (uint8_t)(data >> 14);
+	road_large_item(msg, sizeof(msg));
 	for (unsigned i = 0; i < n; i++) {
 		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, msg, sizeof(msg));
 		road_turn(r, BOB);

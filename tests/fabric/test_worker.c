@@ -167,13 +167,8 @@ static void buffers_that_did_not_suffice(void **state)
 	struct road_guest *alice = &b->r->g[ALICE], *bob = &b->r->g[BOB];
 	static uint8_t msg[60000];
 	const uint16_t *event = (const void *)&bob->rx.used->ring[ROAD_RING];
-	size_t data = sizeof(msg) - 2 - 4;
 
-	memcpy(msg, one, 2);
-	msg[2] = 0x22;
-	msg[3] = (uint8_t)(data | 0x80);
-	msg[4] = (uint8_t)((data >> 7) | 0x80);
-	msg[5] = (uint8_t)(data >> 14);
+	road_large_item(msg, sizeof(msg));
 	for (unsigned i = 0; i < 3; i++) { /* two fill most of the ring */
 		road_send(alice, WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, msg, sizeof(msg));
 		kick(b, ALICE, &alice->tx);
