@@ -297,3 +297,14 @@ void uk_format_clean(char *text, size_t len)
 		}
 	}
 }
+
+size_t uk_vformat_line(char *out, size_t cap, const char *fmt, va_list ap)
+{
+	size_t n = uk_vformat(out, cap, fmt, ap);
+
+	if (n > cap - 1)
+		n = cap - 1;
+	uk_format_clean(out, n);
+	out[n] = '\n';
+	return n + 1;
+}

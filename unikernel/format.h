@@ -16,4 +16,8 @@ size_t uk_vformat(char *out, size_t cap, const char *fmt, va_list ap) __attribut
 /* Replaces each byte that is neither printable ASCII nor part of a UTF-8 character above U+009F by '?', in place. */
 void uk_format_clean(char *text, size_t len);
 
+/* One clean line: formats, cuts what does not fit, cleans, ends it with a newline and no zero. cap (at least 1) is the
+ * size of out with the newline. Returns the line's length. */
+size_t uk_vformat_line(char *out, size_t cap, const char *fmt, va_list ap) __attribute__((format(printf, 3, 0)));
+
 #endif

@@ -36,13 +36,9 @@ void service_exit(int status)
 
 void svc_vlog(const char *fmt, va_list ap)
 {
-	char line[SVC_LOG_MAX + 1];
-	size_t n = uk_vformat(line, SVC_LOG_MAX, fmt, ap);
+	char line[SVC_LOG_MAX];
+	size_t n = uk_vformat_line(line, sizeof(line), fmt, ap);
 
-	if (n > SVC_LOG_MAX - 1)
-		n = SVC_LOG_MAX - 1;
-	uk_format_clean(line, n);
-	line[n++] = '\n';
 	(void)!fwrite(line, 1, n, stdout);
 	(void)!fflush(stdout);
 }

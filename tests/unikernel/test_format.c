@@ -132,11 +132,41 @@ static void clean(void **state)
 	}
 }
 
+__attribute__((format(printf, 3, 4))) static size_t format_line(char *out, size_t cap, const char *fmt, ...)
+{
+	va_list ap;
+	size_t n;
+
+	va_start(ap, fmt);
+	n = uk_vformat_line(out, cap, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+static void line(void **state)
+{
+	char out[9];
+
+	(void)state;
+	memset(out, 'x', sizeof(out));
+	assert_int_equal(format_line(out, 8, "%s", ""), 1);
+	assert_memory_equal(out, "\n", 1);
+	assert_int_equal(format_line(out, 8, "%d\n%d", 12, 34), 6);
+	assert_memory_equal(out, "12?34\n", 6);
+	assert_int_equal(format_line(out, 8, "%s", "1234567"), 8);
+	assert_memory_equal(out, "1234567\nx", 9);
+	/* what is cut in two is cleaned too */
+	assert_int_equal(format_line(out, 8, "%s", "12345\xe2\x82\xac"), 8);
+	assert_memory_equal(out, "12345??\nx", 9);
+	assert_int_equal(format_line(out, 1, "%s", "anything"), 1);
+	assert_memory_equal(out, "\n", 1);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(integers), cmocka_unit_test(lengths), cmocka_unit_test(text),
-		cmocka_unit_test(limits),   cmocka_unit_test(unknown), cmocka_unit_test(clean),
+		cmocka_unit_test(limits),   cmocka_unit_test(unknown), cmocka_unit_test(clean), cmocka_unit_test(line),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
