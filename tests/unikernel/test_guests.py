@@ -5,32 +5,20 @@ Needs the images below $BUILD/images; uses no network, no root and no KVM."""
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
+from guests import BUILD, QEMU, Failed, expect, named_tests, run
+
 IMAGES = BUILD / "images"
-QEMU = shutil.which("qemu-system-x86_64")
 SECONDS = 20  # for one guest; a boot takes some hundredths of one
 ENDED, DIED = 1, 3  # exit status of QEMU with isa-debug-exit
 FRAME_MAX = 42 + 16 + 24 + 61440 + 16
 COMMAND = b"\x88\xb5"
-
-
-class Failed(Exception):
-    pass
-
-
-def expect(condition, text, output=""):
-    if not condition:
-        raise Failed(text + ("\n" + output if output else ""))
 
 
 def qemu_args(image, append="", launch=None, cpu="max", memory=16, extra=()):
@@ -468,24 +456,8 @@ def test_too_little_memory(folder):
 
 
 def main():
-    tests = [(name[5:].replace("_", " "), fn) for name, fn in globals().items() if name.startswith("test_")]
-    tests += [(f"dies: {name}", die_test(name, report)) for name, report in DEATHS.items()]
-    if not QEMU:
-        print("1..0 # SKIP qemu-system-x86_64 is not installed")
-        return 0
-    print(f"1..{len(tests)}")
-    bad = 0
-    for i, (name, fn) in enumerate(tests, 1):
-        with tempfile.TemporaryDirectory(prefix="weft-guest-") as folder:
-            try:
-                fn(pathlib.Path(folder))
-                print(f"ok {i} - {name}", flush=True)
-            except Failed as e:
-                bad += 1
-                print(f"not ok {i} - {name}")
-                for line in str(e).splitlines():
-                    print(f"# {line}", flush=True)
-    return 1 if bad else 0
+    deaths = [(f"dies: {name}", die_test(name, report)) for name, report in DEATHS.items()]
+    return run(named_tests(globals()) + deaths)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,15 @@
 changed; and what becomes of the traffic when weftd or the receiver is killed. Prints TAP. No root, no KVM needed."""
 import json
 import os
-import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
+from guests import BUILD, expect, named_tests, run
+
 WEFT = BUILD / "bin" / "weft"
 COUNT = 12000
 RESUME_S = 2.0
@@ -40,15 +37,6 @@ SOURCE = "unikernel: source\nsend:\n  - to: sink\n    message: weft.soak.Item\nr
     "    message: weft.soak.Item\n"
 REPORT = re.compile(r"^soak: received=(\d+) newest=(\d+) bytes=(\d+) doubled=(\d+) missing=(\d+) reordered=(\d+) "
                     r"changed=(\d+)$", re.M)
-
-
-class Failed(Exception):
-    pass
-
-
-def expect(condition, text, output=""):
-    if not condition:
-        raise Failed(text + ("\n" + output if output else ""))
 
 
 class Fabric:
@@ -176,25 +164,5 @@ def test_receiver_killed(folder):
         expect(not any(r[k] for k in ("doubled", "reordered", "changed")), f"{r}")
 
 
-def main():
-    tests = [(name[5:].replace("_", " "), fn) for name, fn in globals().items() if name.startswith("test_")]
-    if not shutil.which("qemu-system-x86_64"):
-        print("1..0 # SKIP qemu-system-x86_64 is not installed")
-        return 0
-    print(f"1..{len(tests)}")
-    bad = 0
-    for i, (name, fn) in enumerate(tests, 1):
-        with tempfile.TemporaryDirectory(prefix="weft-soak-") as folder:
-            try:
-                fn(pathlib.Path(folder))
-                print(f"ok {i} - {name}", flush=True)
-            except (Failed, subprocess.TimeoutExpired) as e:
-                bad += 1
-                print(f"not ok {i} - {name}")
-                for line in str(e).splitlines():
-                    print(f"# {line}", flush=True)
-    return 1 if bad else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(named_tests(globals())))
