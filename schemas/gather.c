@@ -107,7 +107,7 @@ static int symbol_order(const void *a, const void *b)
 
 const struct b_symbol *b_symbol_find(const struct build *b, const char *dotted, enum b_kind kind)
 {
-	if (!dotted || dotted[0] != '.')
+	if (!dotted || dotted[0] != '.' || b->symbols.n == 0) /* a set of services alone has no symbols */
 		return NULL;
 	struct b_symbol key = { .name = dotted + 1 };
 	const struct b_symbol *s =
