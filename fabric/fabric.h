@@ -225,7 +225,7 @@ uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns);
 int fab_port_may_take(const struct fab *f, const struct fab_port *p);
 /* Writes what waits for the port into its receive ring, as far as there is room. Returns how much was done: records
  * written, broken chains given back. */
-uint32_t fab_port_pump(struct fab *f, struct fab_port *p, uint64_t now_ns);
+uint32_t fab_port_pump(struct fab *f, struct fab_port *p);
 /* 1 when something waits for room in the port's receive ring. */
 int fab_port_waits(const struct fab_port *p);
 /* Publishes used entries of both rings; bit 0: interrupt for receive, bit 1: for transmit. */

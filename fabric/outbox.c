@@ -102,7 +102,7 @@ static void pad(const struct out *o, uint32_t frame_len)
 		fab_segs_write(o->seg, o->n_segs, VIRTIO_HDR_LEN + frame_len, zero, WEFT_FRAME_MIN - frame_len);
 }
 
-int fab_out_message(struct fab *f, struct fab_port *p, const uint8_t *plain, uint32_t len)
+int fab_out_message(struct fab_port *p, const uint8_t *plain, uint32_t len)
 {
 	uint32_t record_len = WEFT_RECORD_HDR_LEN + len + WEFT_TAG_LEN;
 	uint32_t frame_len = WEFT_FRAME_HDR_LEN + record_len;
@@ -112,7 +112,6 @@ int fab_out_message(struct fab *f, struct fab_port *p, const uint8_t *plain, uin
 	uint32_t at;
 	int r;
 
-	(void)f;
 	if (!p->running || s->suite == 0 || s->send_counter >= WEFT_SPENT_RECORDS)
 		return 0;
 	if (reserve(p, VIRTIO_HDR_LEN + padded(frame_len), &o) != 0)
@@ -169,7 +168,7 @@ static int out_control(struct fab *f, struct fab_port *p, const struct weft_mess
 	weft_message_hdr_put(plain, h);
 	if (len > 0)
 		memmove(plain + WEFT_MESSAGE_HDR_LEN, payload, len);
-	if (!fab_out_message(f, p, plain, WEFT_MESSAGE_HDR_LEN + len))
+	if (!fab_out_message(p, plain, WEFT_MESSAGE_HDR_LEN + len))
 		return 0;
 	fab_count_add(&p->c->control_delivered, 1);
 	return 1;
@@ -434,7 +433,7 @@ static int out_waiting(struct fab *f, struct fab_port *p)
 	pair = p->waiting;
 	i = fab_queue_front(&pair->queue);
 	assert(i != NULL);
-	if (!fab_out_message(f, p, fab_item_data(i), i->len))
+	if (!fab_out_message(p, fab_item_data(i), i->len))
 		return 0;
 	fab_count_add(&p->c->messages_delivered, 1);
 	fab_count_add(&p->c->bytes_delivered, i->len - WEFT_MESSAGE_HDR_LEN);
@@ -452,11 +451,10 @@ int fab_port_waits(const struct fab_port *p)
 	return p->live.s.suite != 0 && (p->welcome_waits || p->notice_n > 0 || p->credits_due > 0 || p->waiting != NULL);
 }
 
-uint32_t fab_port_pump(struct fab *f, struct fab_port *p, uint64_t now_ns)
+uint32_t fab_port_pump(struct fab *f, struct fab_port *p)
 {
 	uint32_t sent = 0;
 
-	(void)now_ns;
 	while (sent < 4 * FAB_BURST_MAX && fab_port_waits(p)) {
 		uint16_t at = p->rx.next_avail;
 		int ok;

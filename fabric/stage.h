@@ -33,7 +33,7 @@ void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision 
 void fab_report_flush(struct fab *f, struct fab_port *p, uint64_t now_ns); /* merged ones, as far as there is room */
 
 /* outbox.c: what goes into a port's receive ring. */
-int fab_out_message(struct fab *f, struct fab_port *p, const uint8_t *plain, uint32_t len); /* 1 sent, 0 no room */
+int fab_out_message(struct fab_port *p, const uint8_t *plain, uint32_t len); /* 1 sent, 0 no room */
 void fab_notice_put(struct fab_port *p, const struct fab_notice *n); /* asserts room */
 void fab_pair_dispose(struct fab *f, struct fab_pair *pair, uint32_t cost); /* its credit goes back */
 void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg *m);

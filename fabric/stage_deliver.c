@@ -105,7 +105,7 @@ void stage_deliver(struct fab *f, struct fab_burst *b)
 		m->hdr.peer = m->src;
 		weft_message_hdr_put(m->data, &m->hdr);
 		to = &f->port[m->dst];
-		if (must_queue(to) || !fab_out_message(f, to, m->data, m->len)) {
+		if (must_queue(to) || !fab_out_message(to, m->data, m->len)) {
 			fab_pair_enqueue(f, m->pair, m);
 			continue;
 		}

@@ -210,7 +210,7 @@ static uint32_t turn(struct fab *f, uint64_t now_ns)
 		if (!p->running)
 			continue;
 		if (fab_port_waits(p))
-			work += fab_port_pump(f, p, now_ns);
+			work += fab_port_pump(f, p);
 		notify(p);
 	}
 	return work;

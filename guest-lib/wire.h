@@ -52,7 +52,7 @@
 
 /* Limits. README.md repeats them from here. */
 #define WEFT_PAYLOAD_MAX 61440u      /* bytes of protobuf in one message: 60 KiB */
-#define WEFT_PORTS_MAX 4096u         /* unikernels on one fabric; port numbers are 1 to 4096 */
+#define WEFT_PORTS_MAX 4096u         /* port numbers are 1 to 4096; a fabric may take fewer */
 #define WEFT_NAME_MAX 32u            /* bytes of a unikernel's name: [a-z][a-z0-9-]* */
 #define WEFT_DETAIL_MAX 96u          /* bytes of text in a verdict */
 #define WEFT_TIMEOUT_MS_MAX 600000u  /* a request waits ten minutes at most */

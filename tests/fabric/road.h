@@ -319,7 +319,7 @@ static void road_turn(struct road *r, unsigned deaf)
 		r->now_ns += FAB_TICK_NS;
 		fab_tick(r->f, r->now_ns);
 		for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
-			fab_port_pump(r->f, &r->f->port[i], r->now_ns);
+			fab_port_pump(r->f, &r->f->port[i]);
 			if (r->f->port[i].running)
 				fab_port_publish(&r->f->port[i]);
 			while (virtq_get(&r->g[i].tx, &cookie, &len) == 1)

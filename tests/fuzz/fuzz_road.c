@@ -636,7 +636,7 @@ static void pump(unsigned who)
 	if (!w->f->port[who].running)
 		return;
 	if (fab_port_waits(&w->f->port[who]))
-		fab_port_pump(w->f, &w->f->port[who], w->now_ns);
+		fab_port_pump(w->f, &w->f->port[who]);
 	fab_port_publish(&w->f->port[who]);
 }
 
