@@ -21,6 +21,7 @@
 	X(FIELD_WIRE_COMPATIBLE_CARDINALITY)                                                                           \
 	X(FIELD_WIRE_COMPATIBLE_TYPE)                                                                                  \
 	X(FILE_SAME_PACKAGE)                                                                                           \
+	X(MESSAGE_SAME_MESSAGE_SET_WIRE_FORMAT)                                                                        \
 	X(MESSAGE_SAME_REQUIRED_FIELDS)                                                                                \
 	X(RESERVED_ENUM_NO_DELETE)                                                                                     \
 	X(RESERVED_MESSAGE_NO_DELETE)                                                                                  \
@@ -35,8 +36,7 @@
 	X(STRICT_FIELD_DELETED)    /* reserved or not: its number is an unknown field */                               \
 	X(STRICT_VALUE_DELETED)    /* an enum's number, reserved or not */                                             \
 	X(STRICT_TYPE_NARROWED)    /* a wire-compatible type that refuses or rereads some values */                    \
-	X(STRICT_RULE_TIGHTENED)   /* a rule that is new, or cannot be shown to accept all that was accepted */        \
-	X(STRICT_MESSAGE_SET)      /* message_set_wire_format came or went */
+	X(STRICT_RULE_TIGHTENED)   /* a rule that is new, or cannot be shown to accept all that was accepted */
 
 enum sch_compat_rule {
 	SCH_COMPAT_NONE = 0,
@@ -47,16 +47,22 @@ enum sch_compat_rule {
 	SCH_COMPAT_RULE_COUNT
 };
 
+/* Where something is defined. */
+struct sch_place {
+	const char *file; /* the .proto; NULL: it is not defined there */
+	uint32_t line;    /* from 1; 0: the set was made without --include_source_info */
+};
+
 /* One finding. The strings are printable, hostile names included, and live as long as the call of each. */
 struct sch_change {
 	enum sch_compat_rule rule;
-	uint8_t is_strict;  /* a STRICT finding, else WIRE */
-	uint8_t in_old;     /* file and line are of the old set, where what is meant was; else of the new one */
-	uint32_t line;      /* from 1; 0: that set was made without --include_source_info */
-	const char *file;   /* the .proto */
-	const char *name;   /* full name of the message, field, enum, method; of a file its own */
-	const char *text;   /* what changed */
-	const char *keep;   /* what would keep it compatible */
+	uint8_t is_strict;       /* a STRICT finding, else WIRE */
+	uint8_t in_old;          /* what is meant stands in the old set (it is gone), else in the new one */
+	struct sch_place old;    /* of a thing that is new: the message around it */
+	struct sch_place now;    /* of a thing that is gone: what was around it, where there is such a thing */
+	const char *name;        /* full name of the message, field, enum, method; of a file its own */
+	const char *text;        /* what changed */
+	const char *keep;        /* what would keep it compatible */
 };
 
 /* What was compared, and how it came out. */
@@ -69,8 +75,8 @@ struct sch_compat {
 };
 enum { SCH_COMPAT_OLD = 1, SCH_COMPAT_NEW = 2 };
 
-/* Compares two FileDescriptorSets, whose bytes are not trusted. Calls each (may be NULL) for every finding, in the order of
- * the old set's files, messages and numbers. Returns 0 and *sum, or -errno with err filled: a set does not compile, or
+/* Compares two FileDescriptorSets, whose bytes are not trusted. Calls each (may be NULL) for every finding: files, messages
+ * with their fields, enums, methods. Returns 0 and *sum, or -errno with err filled: a set does not compile, or
  * memory is short; some findings may have been given before that. Allocates; time n log n in the sizes of the sets. */
 int sch_compat_check(const void *old_fdset, size_t old_len, const void *new_fdset, size_t new_len,
 		     void (*each)(void *arg, const struct sch_change *c), void *arg, struct sch_compat *sum,
