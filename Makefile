@@ -9,6 +9,9 @@ BUILD ?= build
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
 # V=1 shows whole command lines.
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1)	$(2)')
@@ -74,7 +77,7 @@ TEST_PROTO := tests/schemas/strict.proto
 DEMO_PB_C := $(patsubst %.proto,$(GEN)/%.pb-c.c,$(DEMO_PROTO))
 DEMO_SET := $(BUILD)/schemas/demo.binpb
 # Whatever is compiled waits for all generated headers; what it really includes it names itself, in its .d file.
-GEN_H := $(DESC_C:.c=.h) $(DEMO_PB_C:.c=.h) $(patsubst %.proto,$(GEN)/%.pb-c.h,$(TEST_PROTO))
+GEN_H := $(DESC_C:.c=.h) $(DEMO_PB_C:.c=.h) $(patsubst %.proto,$(GEN)/%.pb-c.h,$(TEST_PROTO) bench/order/order.proto)
 # generate: $(call generate,INCLUDE FOLDER,FILE) makes FILE's .pb-c.c and .pb-c.h below $(GEN).
 define generate
 	@mkdir -p $(GEN)/$(basename $(2)).part $(GEN)/$(dir $(2))
@@ -279,6 +282,33 @@ $(BENCH_BINS): $(BUILD)/bench/%: $(call obj,bench/messages.c) $(OBJ)/bench/%.o $
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)
+# The validator against other parsers: protobuf-c's generated code and Google's, both as Debian has them.
+CXX_FLAGS := -std=gnu++17 -O2 -g -DNDEBUG -Wall -Wextra
+$(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto $(BUILD)/config.mk
+	@mkdir -p $(GEN)/$(basename $<).cpp $(GEN)/$(dir $<)
+	$(call say,PROTOC,$< (C++))
+	$(Q)protoc --cpp_out=$(GEN)/$(basename $<).cpp -I. $<
+	@mv -f $(addprefix $(GEN)/$(basename $<).cpp/$(basename $<).pb,.cc .h) $(GEN)/$(dir $<)
+	@rm -rf $(GEN)/$(basename $<).cpp
+$(OBJ)/gen/%.pb.o: $(GEN)/%.pb.cc $(FLAGS)
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(call compile,$(CXX) -I$(GEN) $(CXX_FLAGS))
+$(OBJ)/%.cc.o: %.cc $(BUILD)/config.mk $(FLAGS)
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(call compile,$(CXX) $(CPPFLAGS) $(CXX_FLAGS) -Werror $(XCFLAGS))
+BENCH_ORDER := $(BUILD)/bench/order
+BENCH_RULED := $(BUILD)/bench/ruled.binpb
+$(BENCH_RULED): bench/order/$(if $(wildcard schemas/buf/validate/validate.proto),ruled,order).proto $(BUILD)/config.mk
+	$(call descriptor_set,-I. -Ischemas)
+$(OBJ)/bench/order/order.o: XCFLAGS += -DBUILD_DIR='"$(BUILD)"'
+$(OBJ)/bench/order/peer.cc.o: | $(GEN)/bench/order/order.pb.h
+$(BENCH_ORDER): $(call obj,bench/order/order.c bench/order/pool.c $(SCH_SRCS)) $(GEN_OBJS) \
+	$(OBJ)/gen/bench/order/order.pb-c.o $(OBJ)/gen/bench/order/order.pb.o $(OBJ)/bench/order/peer.cc.o | $(BENCH_RULED)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
 .PHONY: bench
 bench: $(WEFTD) $(WEFT) $(BENCH_SET) $(BENCH_BINS) ## messages per second and ns per stage; build/bench/results.json
 	bench/run.py --build $(BUILD)
