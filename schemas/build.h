@@ -6,6 +6,7 @@
 
 #include <google/protobuf/descriptor.pb-c.h>
 
+#include "features.h"
 #include "set.h"
 
 typedef Google__Protobuf__FileDescriptorSet fd_set_t;
@@ -14,8 +15,14 @@ typedef Google__Protobuf__DescriptorProto fd_message_t;
 typedef Google__Protobuf__FieldDescriptorProto fd_field_t;
 typedef Google__Protobuf__EnumDescriptorProto fd_enum_t;
 
+struct b_file {
+	int edition;                /* B_PROTO2 ... */
+	struct b_features features; /* what its messages, enums and extensions start from */
+};
+
 struct b_message {
 	const fd_message_t *d;
+	struct b_features features; /* what stands in it starts from these */
 	char *name;       /* full name, owned */
 	uint32_t file;
 	uint32_t parent;  /* message that it is nested in, or SCH_NONE */
@@ -23,12 +30,17 @@ struct b_message {
 	uint32_t n_fields;
 	uint32_t n_slots;
 	uint8_t flags;    /* SCH_M_* */
+	uint64_t must[SCH_WORDS_MAX];  /* slots that a valid message has; by b_fields for proto2, by b_rules for rules */
+	uint32_t rules, n_rules;       /* its own rules in build.rules */
+	uint32_t n_counts;
+	char *error;      /* lenient: why its rules cannot be used, owned; NULL */
 };
 
 struct b_enum {
 	const fd_enum_t *d;
 	char *name; /* full name, owned */
 	uint32_t file;
+	uint8_t closed; /* it has no numbers but its own: proto2, or a feature */
 };
 
 struct b_field {
@@ -39,7 +51,13 @@ struct b_field {
 	uint32_t sub;
 	uint16_t slot, oneof;
 	uint8_t extension;
-	uint8_t flags;    /* SCH_F_* */
+	uint8_t closed;   /* of an enum's field: the enum is closed (proto2, or a feature) */
+	uint32_t flags;   /* SCH_F_* */
+	uint8_t type;     /* SCH_T_*, a delimited message being a SCH_T_GROUP */
+	uint8_t n_list;
+	uint8_t count;
+	uint32_t rules, n_rules; /* in build.rules */
+	uint64_t lo, span;       /* guard; b_fields sets that of the type, b_rules narrows it */
 };
 
 struct b_method {
@@ -64,14 +82,27 @@ struct b_list {
 struct build {
 	fd_set_t *set;
 	struct sch_err *err;
+	int lenient;
+	struct b_list files;    /* struct b_file, as set->file */
 	struct b_list messages, enums, fields, methods, symbols, services; /* services: char * */
+	struct b_list rules;    /* struct sch_rule */
+	struct b_list pool;     /* bytes; the first is 0 */
+	struct b_list patterns; /* struct sch_pattern *, given to the set by b_emit */
 };
 
+#define B_FILE(b, i) (&((struct b_file *)(b)->files.at)[i])
 #define B_MSG(b, i) (&((struct b_message *)(b)->messages.at)[i])
 #define B_ENUM_AT(b, i) (&((struct b_enum *)(b)->enums.at)[i])
 #define B_FIELD(b, i) (&((struct b_field *)(b)->fields.at)[i])
 #define B_METHOD(b, i) (&((struct b_method *)(b)->methods.at)[i])
 #define B_SYMBOL(b, i) (&((struct b_symbol *)(b)->symbols.at)[i])
+#define B_RULE(b, i) (&((struct sch_rule *)(b)->rules.at)[i])
+
+/* The index in the finished table of the i-th field: two that end it follow each message's fields. */
+static inline uint32_t b_field_index(const struct build *b, uint32_t i)
+{
+	return i + 2 * B_FIELD(b, i)->msg;
+}
 
 /* Makes room for one more of `size` bytes, zeroed, and returns it; NULL without memory. */
 void *b_list_add(struct b_list *l, size_t size);
@@ -82,7 +113,7 @@ int b_fail(struct build *b, int code, const char *file, const char *where, const
 int b_nomem(struct build *b);
 
 const char *b_file_name(const struct build *b, uint32_t file);
-int b_is_proto3(const struct build *b, uint32_t file);
+int b_edition(const struct build *b, uint32_t file); /* B_PROTO2 ... */
 /* Is it a name as the protobuf language defines one (letters, digits, _)? */
 int b_name_ok(const char *name);
 /* Finds ".pkg.Name"; NULL where the set has no such thing or it is of another kind. */
@@ -91,7 +122,9 @@ const struct b_symbol *b_symbol_find(const struct build *b, const char *dotted, 
 /* The passes, in order. Each returns 0, or -errno with err filled. */
 int b_gather(struct build *b);   /* files, names, symbols */
 int b_enums(struct build *b);    /* checks enums */
-int b_fields(struct build *b);   /* fields of messages and extensions: checks, slots, oneofs, maps */
+int b_fields(struct build *b);   /* fields of messages and extensions: checks, slots, oneofs, maps, guards of types */
+int b_rules(struct build *b);    /* buf.validate: options become rules, guards and must bits */
+int b_spread(struct build *b);   /* what a message has because of those that it holds: SCH_M_REQUIRES, errors */
 int b_methods(struct build *b);  /* services */
 int b_subjects(struct build *b); /* no two subjects may share a hash */
 int b_emit(struct build *b, struct sch_set **out);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "pattern.h"
 
 static int string_order(const void *a, const void *b)
 {
@@ -30,10 +31,15 @@ static int enum_check(struct build *b, const struct b_enum *e)
 	int alias = d->options && d->options->has_allow_alias && d->options->allow_alias;
 	int rc = 0;
 
+	for (size_t i = 0; i < d->n_value && !rc; i++)
+		rc = b_features_check(b, e->file, e->name, d->value[i]->options ? &d->value[i]->options->base : NULL,
+				      B_OF_VALUE);
+	if (rc)
+		return rc;
 	if (d->n_value == 0)
 		return b_fail(b, -EINVAL, file, e->name, "an enum needs a value");
-	if (b_is_proto3(b, e->file) && d->value[0]->number != 0)
-		return b_fail(b, -EINVAL, file, e->name, "the first value of a proto3 enum must be 0");
+	if (!e->closed && d->value[0]->number != 0)
+		return b_fail(b, -EINVAL, file, e->name, "the first value of an open enum must be 0");
 	char **names = calloc(d->n_value, sizeof *names);
 	int32_t *numbers = calloc(d->n_value, sizeof *numbers);
 
@@ -87,7 +93,7 @@ static int service_check(struct build *b, uint32_t file, const char *service,
 			 const Google__Protobuf__ServiceDescriptorProto *d)
 {
 	const char *where = b_file_name(b, file);
-	int rc = 0;
+	int rc = b_features_check(b, file, service, d->options ? &d->options->base : NULL, B_OF_SERVICE);
 
 	for (size_t i = 0; i < d->n_method && !rc; i++) {
 		const Google__Protobuf__MethodDescriptorProto *m = d->method[i];
@@ -98,7 +104,9 @@ static int service_check(struct build *b, uint32_t file, const char *service,
 		if (strlen(service) + 1 + strlen(m->name) > SCH_NAME_MAX)
 			return b_fail(b, -ENAMETOOLONG, where, service, "full names may have %u bytes at most",
 				      SCH_NAME_MAX);
-		rc = method_type(b, where, service, m->input_type, &one.input);
+		rc = b_features_check(b, file, service, m->options ? &m->options->base : NULL, B_OF_METHOD);
+		if (!rc)
+			rc = method_type(b, where, service, m->input_type, &one.input);
 		if (!rc)
 			rc = method_type(b, where, service, m->output_type, &one.output);
 		/* One request, one reply: a stream is no subject, so that no policy can name it. */
@@ -182,27 +190,38 @@ int b_subjects(struct build *b)
 
 static void build_free(struct build *b)
 {
-	for (uint32_t i = 0; i < b->messages.n; i++)
+	for (uint32_t i = 0; i < b->messages.n; i++) {
 		free(B_MSG(b, i)->name);
+		free(B_MSG(b, i)->error);
+	}
 	for (uint32_t i = 0; i < b->enums.n; i++)
 		free(B_ENUM_AT(b, i)->name);
 	for (uint32_t i = 0; i < b->methods.n; i++)
 		free(B_METHOD(b, i)->name);
 	for (uint32_t i = 0; i < b->services.n; i++)
 		free(((char **)b->services.at)[i]);
+	for (uint32_t i = 0; i < b->patterns.n; i++) /* the set's, once it is emitted */
+		sch_pattern_free(((struct sch_pattern **)b->patterns.at)[i]);
+	free(b->files.at);
 	free(b->messages.at);
 	free(b->enums.at);
 	free(b->fields.at);
 	free(b->methods.at);
 	free(b->symbols.at);
 	free(b->services.at);
+	free(b->rules.at);
+	free(b->pool.at);
+	free(b->patterns.at);
 	if (b->set)
 		google__protobuf__file_descriptor_set__free_unpacked(b->set, NULL);
 }
 
-int sch_set_compile(struct sch_set **set, const void *fdset, size_t len, struct sch_err *err)
+static int set_compile(struct sch_set **set, const void *fdset, size_t len, int lenient, struct sch_err *err)
 {
-	struct build b = { .err = err };
+	static int (*const passes[])(struct build *) = {
+		b_gather, b_enums, b_fields, b_spread, b_methods, b_subjects,
+	};
+	struct build b = { .err = err, .lenient = lenient };
 	const char *why = NULL;
 	int rc;
 
@@ -215,23 +234,25 @@ int sch_set_compile(struct sch_set **set, const void *fdset, size_t len, struct 
 	if (!b.set)
 		rc = b_fail(&b, -EINVAL, NULL, NULL,
 			    "not a FileDescriptorSet; make one with protoc --descriptor_set_out --include_imports");
-	if (!rc)
-		rc = b_gather(&b);
-	if (!rc)
-		rc = b_enums(&b);
-	if (!rc)
-		rc = b_fields(&b);
-	if (!rc)
-		rc = b_methods(&b);
-	if (!rc)
-		rc = b_subjects(&b);
+	for (size_t i = 0; i < sizeof passes / sizeof passes[0] && !rc; i++)
+		rc = passes[i](&b);
 	if (!rc)
 		rc = b_emit(&b, set);
 	build_free(&b);
 	return rc;
 }
 
-int sch_set_load(struct sch_set **set, const char *path, struct sch_err *err)
+int sch_set_compile(struct sch_set **set, const void *fdset, size_t len, struct sch_err *err)
+{
+	return set_compile(set, fdset, len, 0, err);
+}
+
+int sch_set_compile_lenient(struct sch_set **set, const void *fdset, size_t len, struct sch_err *err)
+{
+	return set_compile(set, fdset, len, 1, err);
+}
+
+static int set_load(struct sch_set **set, const char *path, int lenient, struct sch_err *err)
 {
 	struct build b = { .err = err };
 	uint8_t *data = NULL;
@@ -270,7 +291,7 @@ int sch_set_load(struct sch_set **set, const char *path, struct sch_err *err)
 			break;
 		len += (size_t)n;
 	}
-	rc = sch_set_compile(set, data, len, err);
+	rc = set_compile(set, data, len, lenient, err);
 	if (rc && !err->file[0])
 		snprintf(err->file, sizeof err->file, "%s", path);
 out:
@@ -278,4 +299,14 @@ out:
 	if (fd >= 0)
 		close(fd);
 	return rc;
+}
+
+int sch_set_load(struct sch_set **set, const char *path, struct sch_err *err)
+{
+	return set_load(set, path, 0, err);
+}
+
+int sch_set_load_lenient(struct sch_set **set, const char *path, struct sch_err *err)
+{
+	return set_load(set, path, 1, err);
 }

@@ -5,7 +5,8 @@
  * What C++ does and this repeats: unknown fields pass, and a known field with another wire type is unknown; varints
  * have up to ten bytes and lose what exceeds 64 bits, tags up to five bytes and lose what exceeds 32; lengths have up to
  * five and stay below 2 GiB; field number 0 and wire types 6 and 7 fail; a group ends with its own number; messages and
- * groups nest to 100, unknown groups included; strings of proto3 files are UTF-8; MessageSet items come in any order. */
+ * groups nest to 100, unknown groups included; strings are UTF-8 where their features say so, in proto3 always, in proto2
+ * never; a number that a closed enum does not have is an unknown field; MessageSet items come in any order. */
 #include <string.h>
 
 #include "bytes.h"
@@ -321,6 +322,8 @@ enum sch_reason sch_validate_conformant(const struct sch_set *set, uint32_t type
 
 	r->reason = SCH_OK;
 	r->offset = 0;
+	r->rule = 0;
+	r->for_key = 0;
 	r->n_spans = 0;
 	r->spans_cut = 0;
 	r->depth = 0;

@@ -86,34 +86,64 @@ static int field_place(struct build *b, struct b_field *f)
 static int field_label(struct build *b, struct b_field *f)
 {
 	const fd_field_t *d = f->d;
-	int proto3 = b_is_proto3(b, f->file);
+	int edition = b_edition(b, f->file);
 
 	if (!d->has_label || (int)d->label < 1 || (int)d->label > 3)
 		return field_fail(b, f, -EINVAL, "the field has no label");
 	if (d->label == LABEL_REPEATED) {
 		f->flags |= SCH_F_REPEATED;
-		if (is_numeric((int)d->type))
+		if (is_numeric(f->type))
 			f->flags |= SCH_F_PACKABLE;
 	}
 	if (d->label == LABEL_REQUIRED) {
-		if (proto3)
+		if (edition == B_PROTO3)
 			return field_fail(b, f, -EINVAL, "proto3 has no required fields");
+		if (edition != B_PROTO2)
+			return field_fail(b, f, -EINVAL,
+					  "an edition has no required label; write features.field_presence = LEGACY_REQUIRED");
 		if (f->extension)
 			return field_fail(b, f, -EINVAL, "an extension cannot be required");
 		f->flags |= SCH_F_REQUIRED;
 	}
-	if (d->has_proto3_optional && d->proto3_optional && (!proto3 || !d->has_oneof_index))
+	if (d->has_proto3_optional && d->proto3_optional && (edition != B_PROTO3 || !d->has_oneof_index))
 		return field_fail(b, f, -EINVAL, "proto3_optional needs proto3 and a oneof of its own");
 	return 0;
+}
+
+/* The guard that the type alone gives; b_emit gives that of enums. */
+static void type_guard(struct b_field *f)
+{
+	f->lo = 0;
+	f->span = UINT64_MAX;
+	switch (f->type) {
+	case SCH_T_INT32:
+	case SCH_T_SINT32:
+	case SCH_T_SFIXED32:
+	case SCH_T_ENUM:
+		f->lo = (uint64_t)(int64_t)INT32_MIN;
+		f->span = UINT32_MAX;
+		break;
+	case SCH_T_UINT32:
+	case SCH_T_FIXED32:
+		f->span = UINT32_MAX;
+		break;
+	case SCH_T_BOOL:
+		f->span = 1;
+		break;
+	default:
+		break;
+	}
 }
 
 static int field_type(struct build *b, struct b_field *f)
 {
 	const fd_field_t *d = f->d;
-	int type = (int)d->type, proto3 = b_is_proto3(b, f->file);
+	int type = (int)d->type, edition = b_edition(b, f->file);
 
 	if (!d->has_type || type < SCH_T_DOUBLE || type > SCH_T_SINT64)
 		return field_fail(b, f, -EINVAL, "the field has no type that protobuf knows");
+	f->type = (uint8_t)type;
+	type_guard(f);
 	if (type == SCH_T_MESSAGE || type == SCH_T_GROUP || type == SCH_T_ENUM) {
 		const struct b_symbol *s =
 			b_symbol_find(b, d->type_name, type == SCH_T_ENUM ? B_ENUM : B_MESSAGE);
@@ -126,28 +156,88 @@ static int field_type(struct build *b, struct b_field *f)
 	} else if (d->type_name && *d->type_name) {
 		return field_fail(b, f, -EINVAL, "a scalar field names a type");
 	}
-	if (type == SCH_T_GROUP && proto3)
+	if (type == SCH_T_GROUP && edition == B_PROTO3)
 		return field_fail(b, f, -EINVAL, "proto3 has no groups");
-	if (type == SCH_T_STRING && proto3)
-		f->flags |= SCH_F_UTF8;
+	if (type == SCH_T_GROUP && edition != B_PROTO2)
+		return field_fail(b, f, -EINVAL, "an edition has no groups; write features.message_encoding = DELIMITED");
 	return field_label(b, f);
+}
+
+static int is_map_entry(const struct build *b, uint32_t msg)
+{
+	return (B_MSG(b, msg)->flags & SCH_M_MAP_ENTRY) != 0;
+}
+
+/* What the field's own options say of features must be about a field of its kind. */
+static int features_fit(struct build *b, const struct b_field *f, const struct b_features *own)
+{
+	int is_message = f->type == SCH_T_MESSAGE || f->type == SCH_T_GROUP;
+	int is_map = is_message && is_map_entry(b, f->sub);
+
+	if (is_map_entry(b, f->msg))
+		return 0; /* copied from the map field by protoc, whatever they are about */
+	if (own->presence && (f->d->has_oneof_index || f->flags & SCH_F_REPEATED || f->extension))
+		return field_fail(b, f, -EINVAL, "a oneof's member, a repeated field and an extension have no field_presence");
+	if (own->presence == B_IMPLICIT && is_message)
+		return field_fail(b, f, -EINVAL, "a message cannot have implicit field_presence");
+	if (own->repeated && !(f->flags & SCH_F_REPEATED))
+		return field_fail(b, f, -EINVAL, "only a repeated field has a repeated_field_encoding");
+	if (own->repeated == B_PACKED && !(f->flags & SCH_F_PACKABLE))
+		return field_fail(b, f, -EINVAL, "only a repeated field of numbers can be PACKED");
+	if (own->utf8 && f->type != SCH_T_STRING && !is_map)
+		return field_fail(b, f, -EINVAL, "only a string has a utf8_validation");
+	if (own->messages && (!is_message || is_map))
+		return field_fail(b, f, -EINVAL, "only a message that is no map has a message_encoding");
+	return 0;
+}
+
+/* What the features around the field and its own make of it. */
+static int field_features(struct build *b, struct b_field *f, struct b_features all)
+{
+	struct b_features own = { 0 };
+	int is_message = f->type == SCH_T_MESSAGE || f->type == SCH_T_GROUP;
+	int rc = b_features_apply(b, f->file, B_MSG(b, f->msg)->name, f->d->options ? &f->d->options->base : NULL,
+				  B_OF_FIELD, &all, &own);
+
+	if (!rc)
+		rc = features_fit(b, f, &own);
+	if (rc)
+		return rc;
+	if (all.presence == B_REQUIRED)
+		f->flags |= SCH_F_REQUIRED;
+	if (f->type == SCH_T_STRING && all.utf8 == B_VERIFY)
+		f->flags |= SCH_F_UTF8;
+	if (f->type == SCH_T_ENUM && B_ENUM_AT(b, f->sub)->closed) {
+		f->flags |= SCH_F_CLOSED;
+		f->closed = 1;
+	}
+	if (all.presence == B_IMPLICIT && f->flags & SCH_F_CLOSED)
+		return field_fail(b, f, -EINVAL, "an enum that need not have 0 (proto2, CLOSED) needs field presence");
+	if (all.presence == B_IMPLICIT && f->d->default_value)
+		return field_fail(b, f, -EINVAL, "a field without presence cannot have a default");
+	/* a map's entry means its default where key or value are missing, proto2's too */
+	if (!is_message && !f->extension && !f->d->has_oneof_index && !(f->flags & SCH_F_REPEATED) &&
+	    (all.presence == B_IMPLICIT || is_map_entry(b, f->msg)))
+		f->flags |= SCH_F_IMPLICIT;
+	/* maps stay as they are, and so do the messages in them */
+	if (f->type == SCH_T_MESSAGE && all.messages == B_DELIMITED && !is_map_entry(b, f->sub) && !is_map_entry(b, f->msg))
+		f->type = SCH_T_GROUP;
+	return 0;
 }
 
 /* A map field is a repeated message whose type is a map entry nested in the same message; entries have no other use. */
 static int field_map(struct build *b, struct b_field *f)
 {
-	int type = (int)f->d->type;
-
-	if (type != SCH_T_MESSAGE && type != SCH_T_GROUP)
+	if (f->type != SCH_T_MESSAGE && f->type != SCH_T_GROUP)
 		return 0;
 	const struct b_message *sub = B_MSG(b, f->sub);
 
 	if (!(sub->flags & SCH_M_MAP_ENTRY))
 		return 0;
-	if (type == SCH_T_GROUP || f->extension || !(f->flags & SCH_F_REPEATED) || sub->parent != f->msg)
+	if (f->type == SCH_T_GROUP || f->extension || !(f->flags & SCH_F_REPEATED) || sub->parent != f->msg)
 		return field_fail(b, f, -EINVAL, "a map entry may only be the type of a map field beside it");
 	f->flags |= SCH_F_MAP;
-	B_MSG(b, f->msg)->flags |= SCH_M_MAPS;
+	B_MSG(b, f->msg)->flags |= SCH_M_KEYED;
 	return 0;
 }
 
@@ -158,13 +248,15 @@ static int entry_check(struct build *b, const struct b_message *m)
 	if (m->n_fields != 2 || m->d->n_field != 2 || m->d->n_oneof_decl || m->d->n_extension_range)
 		return b_fail(b, -EINVAL, file, m->name, "a map entry has exactly the fields key = 1 and value = 2");
 	struct b_field *key = B_FIELD(b, m->first), *value = key + 1;
-	int t = (int)key->d->type;
+	int t = key->type;
 
 	if (key->d->number != 1 || value->d->number != 2 || (key->flags | value->flags) & (SCH_F_REPEATED | SCH_F_REQUIRED))
 		return b_fail(b, -EINVAL, file, m->name, "a map entry has exactly the fields key = 1 and value = 2");
 	if (t == SCH_T_DOUBLE || t == SCH_T_FLOAT || t == SCH_T_BYTES || t == SCH_T_ENUM || t == SCH_T_MESSAGE ||
-	    t == SCH_T_GROUP || (int)value->d->type == SCH_T_GROUP)
+	    t == SCH_T_GROUP || value->type == SCH_T_GROUP)
 		return b_fail(b, -EINVAL, file, m->name, "a map's key is an integer, a bool or a string");
+	if (value->type == SCH_T_ENUM && B_ENUM_AT(b, value->sub)->d->value[0]->number != 0)
+		return b_fail(b, -EINVAL, file, m->name, "the first value of an enum in a map must be 0");
 	key->flags |= SCH_F_KEY;
 	return 0;
 }
@@ -190,8 +282,14 @@ static int ranges_check(struct build *b, const struct b_message *m)
 			rc = b_fail(b, -ERANGE, file, m->name, "a reserved or extension range is empty or below 1");
 		else if (i > 0 && r[i].start < r[i - 1].end)
 			rc = b_fail(b, -ERANGE, file, m->name, "reserved and extension ranges overlap");
-		else if (r[i].extension && b_is_proto3(b, m->file))
+		else if (r[i].extension && b_edition(b, m->file) == B_PROTO3)
 			rc = b_fail(b, -EINVAL, file, m->name, "proto3 has no extension ranges");
+	}
+	for (size_t i = 0; i < d->n_extension_range && !rc; i++) {
+		const ProtobufCMessage *options =
+			d->extension_range[i]->options ? &d->extension_range[i]->options->base : NULL;
+
+		rc = b_features_check(b, m->file, m->name, options, B_OF_RANGE);
 	}
 	for (uint32_t k = 0; k < m->n_fields && !rc; k++) {
 		const struct b_field *f = B_FIELD(b, m->first + k);
@@ -298,8 +396,10 @@ static int slots_give(struct build *b, struct b_message *m)
 			f->slot = next++;
 		if (f->d->has_oneof_index)
 			f->oneof = oneofs[f->d->oneof_index].slot;
-		if (f->flags & SCH_F_REQUIRED)
+		if (f->flags & SCH_F_REQUIRED) {
 			m->flags |= SCH_M_REQUIRED | SCH_M_REQUIRES;
+			m->must[f->slot / 64] |= 1ull << (f->slot % 64);
+		}
 	}
 	m->n_slots = next;
 out:
@@ -320,7 +420,7 @@ static int message_check(struct build *b, struct b_message *m)
 		for (uint32_t k = 0; k < m->n_fields; k++) {
 			const struct b_field *f = B_FIELD(b, m->first + k);
 
-			if ((int)f->d->type != SCH_T_MESSAGE || f->flags & SCH_F_REPEATED)
+			if (f->type != SCH_T_MESSAGE || f->flags & SCH_F_REPEATED)
 				return field_fail(b, f, -EINVAL, "extends a MessageSet, so it must be an optional message");
 		}
 	rc = names_check(b, m);
@@ -333,62 +433,38 @@ static int message_check(struct build *b, struct b_message *m)
 	return rc;
 }
 
-struct edge {
-	uint32_t sub, msg;
-};
-
-static int edge_order(const void *a, const void *b)
+/* Types, labels and features of a message's fields, extensions of it included. */
+static int message_fields(struct build *b, struct b_message *m)
 {
-	const struct edge *x = a, *y = b;
+	size_t n = m->d->n_oneof_decl;
+	struct b_features *oneofs = calloc(n ? n : 1, sizeof *oneofs);
+	int rc = 0;
 
-	return (x->sub > y->sub) - (x->sub < y->sub);
-}
-
-/* Marks messages that hold, however deep, a message with required fields. Linear: each message is visited once. */
-static int requires_spread(struct build *b)
-{
-	size_t n = 0, todo_n = 0;
-	struct edge *e = calloc(b->fields.n + 1, sizeof *e);
-	uint32_t *todo = calloc(b->messages.n + 1, sizeof *todo);
-
-	if (!e || !todo) {
-		free(e);
-		free(todo);
+	if (!oneofs)
 		return b_nomem(b);
+	for (size_t i = 0; i < n && !rc; i++) {
+		const Google__Protobuf__OneofDescriptorProto *d = m->d->oneof_decl[i];
+
+		oneofs[i] = m->features;
+		rc = b_features_apply(b, m->file, m->name, d->options ? &d->options->base : NULL, B_OF_ONEOF, &oneofs[i],
+				      NULL);
 	}
-	for (uint32_t i = 0; i < b->fields.n; i++) {
-		const struct b_field *f = B_FIELD(b, i);
+	for (uint32_t k = 0; k < m->n_fields && !rc; k++) {
+		struct b_field *f = B_FIELD(b, m->first + k);
+		const struct b_features *around = &m->features;
 
-		if (f->sub != SCH_NONE && (int)f->d->type != SCH_T_ENUM)
-			e[n++] = (struct edge){ f->sub, f->msg };
+		if (f->extension)
+			around = f->scope == SCH_NONE ? &B_FILE(b, f->file)->features : &B_MSG(b, f->scope)->features;
+		else if (f->d->has_oneof_index && f->d->oneof_index >= 0 && (size_t)f->d->oneof_index < n)
+			around = &oneofs[f->d->oneof_index];
+		rc = field_type(b, f);
+		if (!rc)
+			rc = field_features(b, f, *around);
+		if (!rc)
+			rc = field_map(b, f);
 	}
-	qsort(e, n, sizeof *e, edge_order);
-	for (uint32_t i = 0; i < b->messages.n; i++)
-		if (B_MSG(b, i)->flags & SCH_M_REQUIRES)
-			todo[todo_n++] = i;
-	for (size_t t = 0; t < todo_n; t++) {
-		size_t lo = 0, hi = n;
-
-		while (lo < hi) {
-			size_t mid = lo + (hi - lo) / 2;
-
-			if (e[mid].sub < todo[t])
-				lo = mid + 1;
-			else
-				hi = mid;
-		}
-		for (; lo < n && e[lo].sub == todo[t]; lo++) {
-			struct b_message *m = B_MSG(b, e[lo].msg);
-
-			if (!(m->flags & SCH_M_REQUIRES)) {
-				m->flags |= SCH_M_REQUIRES;
-				todo[todo_n++] = e[lo].msg;
-			}
-		}
-	}
-	free(e);
-	free(todo);
-	return 0;
+	free(oneofs);
+	return rc;
 }
 
 int b_fields(struct build *b)
@@ -406,11 +482,10 @@ int b_fields(struct build *b)
 
 		if (m->n_fields++ == 0)
 			m->first = i;
-		rc = field_type(b, B_FIELD(b, i));
-		if (!rc)
-			rc = field_map(b, B_FIELD(b, i));
 	}
 	for (uint32_t i = 0; i < b->messages.n && !rc; i++)
+		rc = message_fields(b, B_MSG(b, i));
+	for (uint32_t i = 0; i < b->messages.n && !rc; i++)
 		rc = message_check(b, B_MSG(b, i));
-	return rc ? rc : requires_spread(b);
+	return rc;
 }

@@ -59,11 +59,9 @@ const char *b_file_name(const struct build *b, uint32_t file)
 	return b->set->file[file]->name;
 }
 
-int b_is_proto3(const struct build *b, uint32_t file)
+int b_edition(const struct build *b, uint32_t file)
 {
-	const char *syntax = b->set->file[file]->syntax;
-
-	return syntax && strcmp(syntax, "proto3") == 0;
+	return B_FILE(b, file)->edition;
 }
 
 int b_name_ok(const char *name)
@@ -139,13 +137,25 @@ static int add_symbol(struct build *b, const char *name, size_t index, enum b_ki
 	return 0;
 }
 
+/* The features of what stands in message parent, or in the file where that is SCH_NONE. */
+static struct b_features features_around(const struct build *b, uint32_t file, uint32_t parent)
+{
+	return parent == SCH_NONE ? B_FILE(b, file)->features : B_MSG(b, parent)->features;
+}
+
 static int add_message(struct build *b, uint32_t file, uint32_t parent, const char *prefix, const fd_message_t *d)
 {
+	struct b_features features = features_around(b, file, parent);
 	char *name;
 	int rc = full_name(b, file, prefix, d->name, &name);
 
 	if (rc)
 		return rc;
+	rc = b_features_apply(b, file, name, d->options ? &d->options->base : NULL, B_OF_MESSAGE, &features, NULL);
+	if (rc) {
+		free(name);
+		return rc;
+	}
 	struct b_message *m = b_list_add(&b->messages, sizeof *m);
 
 	if (!m) {
@@ -153,6 +163,7 @@ static int add_message(struct build *b, uint32_t file, uint32_t parent, const ch
 		return b_nomem(b);
 	}
 	m->d = d;
+	m->features = features;
 	m->name = name;
 	m->file = file;
 	m->parent = parent;
@@ -163,20 +174,26 @@ static int add_message(struct build *b, uint32_t file, uint32_t parent, const ch
 	return 0;
 }
 
-static int add_enum(struct build *b, uint32_t file, const char *prefix, const fd_enum_t *d)
+static int add_enum(struct build *b, uint32_t file, uint32_t parent, const char *prefix, const fd_enum_t *d)
 {
+	struct b_features features = features_around(b, file, parent);
 	char *name;
 	int rc = full_name(b, file, prefix, d->name, &name);
 
 	if (rc)
 		return rc;
+	rc = b_features_apply(b, file, name, d->options ? &d->options->base : NULL, B_OF_ENUM, &features, NULL);
+	if (rc) {
+		free(name);
+		return rc;
+	}
 	struct b_enum *e = b_list_add(&b->enums, sizeof *e);
 
 	if (!e) {
 		free(name);
 		return b_nomem(b);
 	}
-	*e = (struct b_enum){ .d = d, .name = name, .file = file };
+	*e = (struct b_enum){ .d = d, .name = name, .file = file, .closed = features.enums == B_CLOSED };
 	return 0;
 }
 
@@ -204,15 +221,12 @@ static int file_check(struct build *b, uint32_t file, char *const *names, size_t
 
 	if (f->package && *f->package && !package_ok(f->package))
 		return b_fail(b, -EINVAL, f->name, NULL, "the package '%.60s' is not a name", f->package);
-	if (f->syntax && *f->syntax && strcmp(f->syntax, "proto2") != 0 && strcmp(f->syntax, "proto3") != 0)
-		return b_fail(b, -ENOTSUP, f->name, NULL,
-			      "syntax '%.40s' is not supported; write syntax = \"proto3\" or \"proto2\"", f->syntax);
 	for (size_t i = 0; i < f->n_dependency; i++)
 		if (!bsearch(&f->dependency[i], names, n_names, sizeof *names, string_order))
 			return b_fail(b, -ENOENT, f->name, NULL,
 				      "imports %.120s, which is not in the set; run protoc with --include_imports",
 				      f->dependency[i]);
-	return 0;
+	return b_features_file(b, file);
 }
 
 static int files_check(struct build *b)
@@ -273,7 +287,7 @@ static int message_gather(struct build *b, uint32_t i)
 	for (size_t k = 0; k < d->n_nested_type && !rc; k++)
 		rc = add_message(b, file, i, name, d->nested_type[k]);
 	for (size_t k = 0; k < d->n_enum_type && !rc; k++)
-		rc = add_enum(b, file, name, d->enum_type[k]);
+		rc = add_enum(b, file, i, name, d->enum_type[k]);
 	return rc;
 }
 
@@ -308,7 +322,7 @@ int b_gather(struct build *b)
 		for (size_t k = 0; k < f->n_message_type && !rc; k++)
 			rc = add_message(b, i, SCH_NONE, package, f->message_type[k]);
 		for (size_t k = 0; k < f->n_enum_type && !rc; k++)
-			rc = add_enum(b, i, package, f->enum_type[k]);
+			rc = add_enum(b, i, SCH_NONE, package, f->enum_type[k]);
 		if (!rc)
 			rc = add_fields(b, i, SCH_NONE, f->extension, f->n_extension, 1);
 		if (!rc)

@@ -230,6 +230,7 @@ int sch_presence_complete(struct sch_presence *p, struct sch_result *r)
 				r->path[depth - 1].field = field;
 				r->path[depth - 1].number = p->set->fields[field].number;
 				r->path[depth - 1].element = UINT32_MAX;
+				r->path[depth - 1].key = r->path[depth - 1].key_len = 0;
 			}
 			field = p->node[k].field;
 			k = p->node[k].parent;
