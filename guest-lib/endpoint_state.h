@@ -8,7 +8,7 @@
 #include "weft.h"
 
 #define WEFT_FLIGHTS_MAX 4096u /* messages whose outcome is open, all peers together; a power of two */
-#define WEFT_UNHANDLED_MAX 32u /* "no such method" answers that wait for credit */
+#define WEFT_FAILED_MAX 32u    /* answers without a payload ("no such method") that wait for credit */
 #define WEFT_NAME_SLOTS 512u   /* a power of two, twice WEFT_PEERS_MAX */
 #define WEFT_NONE 0xffffu
 #define WEFT_NEVER UINT64_MAX
@@ -104,15 +104,20 @@ struct weft {
 	struct {
 		uint64_t subject;
 		uint32_t id;
+		uint32_t status;
 		uint16_t port;
-	} unhandled[WEFT_UNHANDLED_MAX];
-	uint32_t n_unhandled;
+	} failed[WEFT_FAILED_MAX];
+	uint32_t n_failed;
+
+	struct weft_methods *methods; /* what generated code needs (method.c), one block; NULL before its first call */
+	size_t methods_kept;          /* bytes of its arena that a reply has which wait() handed out, until the next step */
 
 	struct weft_counters count;
 	uint8_t stepping;           /* inside weft_step() */
 	uint8_t stopped;
 	uint8_t plain[WEFT_MESSAGE_HDR_LEN + WEFT_PAYLOAD_MAX]; /* the message being handled */
-	char detail[WEFT_DETAIL_MAX + 1];                       /* the verdict text being handled */
+	uint32_t rule;                                          /* the verdict being handled: its rule, */
+	char detail[WEFT_DETAIL_MAX + 1];                       /* and its text */
 };
 
 /* --- link.c ------------------------------------------------------------------------------------------------------- */
@@ -163,9 +168,9 @@ int weft_request_refused(struct weft *w, uint32_t id, uint32_t verdict, const ch
 /* Ends what is due. Returns how many ended. */
 int weft_requests_expire(struct weft *w, uint64_t now_ns);
 void weft_requests_lose(struct weft *w);
-/* Remembers to answer "unhandled"; sends what can be sent. */
-void weft_unhandled_put(struct weft *w, uint16_t port, uint32_t id, uint64_t subject);
-void weft_unhandled_send(struct weft *w);
+/* Remembers to answer with this status, not 0; sends what can be sent. */
+void weft_failed_put(struct weft *w, uint16_t port, uint32_t id, uint64_t subject, uint32_t status);
+void weft_failed_send(struct weft *w);
 
 /* --- weft.c ------------------------------------------------------------------------------------------------------- */
 

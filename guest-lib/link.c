@@ -245,6 +245,7 @@ static void on_verdict(struct weft *w, const struct weft_message_hdr *h, const u
 		len = WEFT_DETAIL_MAX;
 	memcpy(w->detail, payload, len);
 	w->detail[len] = 0;
+	w->rule = h->arg;
 	w->count.refused++;
 	/* The fabric says that it opens no more under these keys: renew them now. */
 	if (h->ref == WEFT_V_SESSION_SPENT && w->link.init_due_ns == WEFT_NEVER)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Requests and replies of an endpoint: open requests by id, their timeouts, and "no such method" answers. Credit and
+/* Requests and replies of an endpoint: open requests by id, their timeouts, and answers that say no more than a status. Credit and
  * delivery are peers.c's. */
 #include "endpoint_state.h"
 
@@ -147,28 +147,29 @@ void weft_requests_lose(struct weft *w)
 			end(w, r, 0, WEFT_V_SESSION_LOST, 0, NULL, 0, "");
 		}
 	}
-	w->n_unhandled = 0; /* those who asked have lost their requests too, or will time out */
+	w->n_failed = 0; /* those who asked have lost their requests too, or will time out */
 }
 
-void weft_unhandled_put(struct weft *w, uint16_t port, uint32_t id, uint64_t subject)
+void weft_failed_put(struct weft *w, uint16_t port, uint32_t id, uint64_t subject, uint32_t status)
 {
-	if (w->n_unhandled == WEFT_UNHANDLED_MAX)
+	if (w->n_failed == WEFT_FAILED_MAX)
 		return; /* the requester's timeout tells it */
-	w->unhandled[w->n_unhandled].port = port;
-	w->unhandled[w->n_unhandled].id = id;
-	w->unhandled[w->n_unhandled].subject = subject;
-	w->n_unhandled++;
-	weft_unhandled_send(w);
+	w->failed[w->n_failed].port = port;
+	w->failed[w->n_failed].id = id;
+	w->failed[w->n_failed].subject = subject;
+	w->failed[w->n_failed].status = status;
+	w->n_failed++;
+	weft_failed_send(w);
 }
 
-void weft_unhandled_send(struct weft *w)
+void weft_failed_send(struct weft *w)
 {
 	uint32_t kept = 0;
 
-	for (uint32_t i = 0; i < w->n_unhandled; i++) {
-		if (weft_reply(w, w->unhandled[i].port, w->unhandled[i].id, w->unhandled[i].subject,
-			       WEFT_STATUS_UNHANDLED, NULL, 0) == -EAGAIN)
-			w->unhandled[kept++] = w->unhandled[i];
+	for (uint32_t i = 0; i < w->n_failed; i++) {
+		if (weft_reply(w, w->failed[i].port, w->failed[i].id, w->failed[i].subject, w->failed[i].status, NULL,
+			       0) == -EAGAIN)
+			w->failed[kept++] = w->failed[i];
 	}
-	w->n_unhandled = kept;
+	w->n_failed = kept;
 }

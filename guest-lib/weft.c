@@ -51,6 +51,7 @@ void weft_close(struct weft *w)
 	w->port->flush(w->port->ctx);
 	w->port->close(w->port->ctx);
 	weft_link_wipe(w);
+	free(w->methods);
 	sodium_memzero(w, sizeof(*w));
 	free(w);
 }
@@ -104,7 +105,7 @@ void weft_tell_message(struct weft *w, const struct weft_message_hdr *h, const u
 	}
 	w->count.unhandled++;
 	if (h->kind == WEFT_KIND_REQUEST)
-		weft_unhandled_put(w, h->peer, h->id, h->subject);
+		weft_failed_put(w, h->peer, h->id, h->subject, WEFT_STATUS_UNHANDLED);
 }
 
 void weft_tell_refusal(struct weft *w, const struct weft_refusal *r)
@@ -201,8 +202,8 @@ static int turn(struct weft *w)
 		n++;
 	}
 	weft_link_tend(w, now_ns);
-	if (w->n_unhandled && w->link.up)
-		weft_unhandled_send(w);
+	if (w->n_failed && w->link.up)
+		weft_failed_send(w);
 	w->port->flush(w->port->ctx);
 	return n;
 }
@@ -215,6 +216,7 @@ int weft_step(struct weft *w, uint64_t timeout_ns)
 	if (w->stepping)
 		return -EBUSY;
 	w->stepping = 1;
+	w->methods_kept = 0;
 	n = turn(w);
 	if (!n && !w->stopped) {
 		if (__builtin_add_overflow(weft_now(w), timeout_ns, &deadline))

@@ -66,7 +66,11 @@ int weft_handle(struct weft *w, const char *subject, weft_message_fn *fn, void *
 void weft_on_refusal(struct weft *w, weft_refusal_fn *fn, void *arg); /* at most one */
 void weft_on_state(struct weft *w, weft_state_fn *fn, void *arg);     /* session up (1) and down (0) */
 
-#define WEFT_STATUS_UNHANDLED 0xffffffffu
+/* Statuses of replies that guest-lib itself gives; services keep to others, generated code to 1 to INT_MAX. */
+#define WEFT_STATUS_UNHANDLED 0xffffffffu  /* nobody handles the method */
+#define WEFT_STATUS_UNREADABLE 0xfffffffeu /* generated code could not unpack the request, or the reply: its arena is full */
+#define WEFT_STATUS_FAILED 0xfffffffdu     /* a generated service's handler failed, or its reply is too large */
+#define WEFT_STATUS_NO_ROOM 0xfffffffcu    /* it was handled, but its reply found no credit or no room in the ring */
 
 /* Sends a one-way message. id (may be NULL) gets its number.
  * -EAGAIN: no session yet, no credit for this peer, or no room in the ring: step and try again;
@@ -115,6 +119,8 @@ struct weft_counters {
 	uint64_t bad_records; /* records that did not open or parse; frames that are not records */
 	uint64_t handshakes;  /* sessions made */
 	uint64_t late;        /* replies that came after their request had ended */
+	uint64_t unreadable;  /* messages that generated code could not unpack */
+	uint64_t no_room;     /* replies of generated code that found no room: answered with a status instead */
 };
 void weft_counters(const struct weft *w, struct weft_counters *c);
 

@@ -163,8 +163,8 @@ static void unhandled_requests_wait_for_credit(void **state)
 	assert_int_equal(f->n_taken, sent);
 	say_credit(f, HUB, 33u * weft_cost(0));
 	settle(f);
-	assert_int_equal(f->n_taken, sent + WEFT_UNHANDLED_MAX);
-	for (uint32_t i = 0; i < WEFT_UNHANDLED_MAX; i++)
+	assert_int_equal(f->n_taken, sent + WEFT_FAILED_MAX);
+	for (uint32_t i = 0; i < WEFT_FAILED_MAX; i++)
 		assert_int_equal(f->taken[sent + i].h.ref, i + 1u);
 	fabric_free(f);
 }
