@@ -1,46 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The schema compiler: what protoc writes is accepted and found again; each way in which a hostile descriptor set can
  * lie is refused, with a text that names it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <google/protobuf/descriptor.pb-c.h>
-
 #include "schemas/set.h"
-#include "tests/schemas/fdset.h"
-
-typedef Google__Protobuf__FileDescriptorSet fds_t;
-typedef Google__Protobuf__FileDescriptorProto file_t;
-typedef Google__Protobuf__DescriptorProto msg_t;
-typedef Google__Protobuf__FieldDescriptorProto field_t;
+#include "tests/schemas/change.h"
 
 static uint8_t *base;
 static size_t base_len;
-
-/* Everything that a mutated set points to is freed at once, whatever the mutation did to it. */
-struct arena {
-	uint8_t *at;
-	size_t used;
-};
-#define ARENA_BYTES (4u << 20)
-
-static void *arena_alloc(void *context, size_t size)
-{
-	struct arena *a = context;
-	void *p = a->at + a->used;
-
-	a->used += (size + 15) & ~(size_t)15;
-	assert_true(a->used <= ARENA_BYTES);
-	return p;
-}
-
-static void arena_free(void *context, void *p)
-{
-	(void)context;
-	(void)p;
-}
 
 static int start(void **state)
 {
@@ -55,41 +20,6 @@ static int stop(void **state)
 	free(base);
 	return 0;
 }
-
-static msg_t *msg_of(fds_t *s, const char *name)
-{
-	for (size_t i = 0; i < s->n_file; i++)
-		for (size_t k = 0; k < s->file[i]->n_message_type; k++)
-			if (strcmp(s->file[i]->message_type[k]->name, name) == 0)
-				return s->file[i]->message_type[k];
-	fail_msg("no message %s", name);
-	return NULL;
-}
-
-static field_t *field_of(fds_t *s, const char *msg, const char *name)
-{
-	msg_t *m = msg_of(s, msg);
-
-	for (size_t i = 0; i < m->n_field; i++)
-		if (strcmp(m->field[i]->name, name) == 0)
-			return m->field[i];
-	fail_msg("no field %s.%s", msg, name);
-	return NULL;
-}
-
-static file_t *file_of(fds_t *s, const char *name)
-{
-	for (size_t i = 0; i < s->n_file; i++)
-		if (strcmp(s->file[i]->name, name) == 0)
-			return s->file[i];
-	fail_msg("no file %s", name);
-	return NULL;
-}
-
-/* A string that outlives the function that names it. */
-#define STR(text) ({ static char kept_[] = text; kept_; })
-#define TYPE(t) GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_##t
-#define LABEL(l) GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_##l
 
 static char long_name[SCH_NAME_MAX + 2];
 static char text_name[] = "text", gone_name[] = "gone.proto";
@@ -117,6 +47,7 @@ static void m_no_import(fds_t *s)
 	s->file[0]->n_dependency = 1;
 }
 static void m_editions(fds_t *s) { s->file[0]->syntax = STR("editions"); s->file[0]->n_service = 0; }
+static void m_syntax(fds_t *s) { s->file[0]->syntax = STR("proto4"); }
 static void m_package(fds_t *s) { s->file[0]->package = STR("a..b"); }
 static void m_package_dot(fds_t *s) { s->file[0]->package = STR("a."); }
 static void m_message_name(fds_t *s) { msg_of(s, "All")->name = STR("A l"); }
@@ -188,6 +119,19 @@ static void m_map_singular(fds_t *s) { field_of(s, "All", "labels")->label = LAB
 static void m_map_key(fds_t *s) { msg_of(s, "All")->nested_type[0]->field[0]->type = TYPE(FLOAT); }
 static void m_map_number(fds_t *s) { msg_of(s, "All")->nested_type[0]->field[1]->number = 3; }
 static void m_map_one(fds_t *s) { msg_of(s, "All")->nested_type[0]->n_field = 1; }
+static void m_map_enum(fds_t *s)
+{
+	field_t *f = msg_of(s, "Holder")->nested_type[2]->field[1];
+
+	f->type = TYPE(ENUM);
+	f->type_name = STR(".old.Closed");
+}
+static void m_closed3(fds_t *s)
+{
+	field_of(s, "All", "color")->type_name = STR(".old.Closed");
+	file_of(s, "old.proto")->enum_type[0]->value[0]->number = 0;
+}
+static void m_default3(fds_t *s) { field_of(s, "Inner", "a")->default_value = STR("7"); }
 static void m_map_repeated(fds_t *s) { msg_of(s, "All")->nested_type[0]->field[1]->label = LABEL(REPEATED); }
 static void m_enum_empty(fds_t *s) { file_of(s, "strict.proto")->enum_type[0]->n_value = 0; }
 static void m_enum_first(fds_t *s) { file_of(s, "strict.proto")->enum_type[0]->value[0]->number = 7; }
@@ -245,7 +189,7 @@ static const struct lie {
 	const char *text; /* part of what the error must say */
 } lies[] = {
 	{ m_no_file_name, "no name" }, { m_file_twice, "twice" }, { m_no_import, "gone.proto, which is not in the set" },
-	{ m_editions, "syntax 'editions' is not supported" }, { m_package, "package" }, { m_package_dot, "package" },
+	{ m_editions, "names no edition" }, { m_syntax, "'proto4' is not supported" }, { m_package, "package" }, { m_package_dot, "package" },
 	{ m_message_name, "is not a name" }, { m_message_long, "511" }, { m_message_twice, "defined twice" },
 	{ m_enum_name_taken, "defined twice" }, { m_number_zero, "1 to 536870911" },
 	{ m_number_negative, "1 to 536870911" }, { m_number_none, "1 to 536870911" }, { m_number_big, "1 to 536870911" },
@@ -260,7 +204,8 @@ static const struct lie {
 	{ m_ext_gone, "not in the set" }, { m_ext_range, "no extension range" }, { m_ext_required, "cannot be required" },
 	{ m_ext_range3, "no extension ranges" }, { m_set_field, "MessageSet" }, { m_map_elsewhere, "map entry" },
 	{ m_map_singular, "map entry" }, { m_map_key, "map's key" }, { m_map_number, "key = 1" }, { m_map_one, "key = 1" },
-	{ m_map_repeated, "key = 1" }, { m_enum_empty, "needs a value" }, { m_enum_first, "must be 0" },
+	{ m_map_repeated, "key = 1" }, { m_map_enum, "in a map must be 0" }, { m_closed3, "needs field presence" },
+	{ m_default3, "cannot have a default" }, { m_enum_empty, "needs a value" }, { m_enum_first, "must be 0" },
 	{ m_enum_number, "allow_alias" }, { m_enum_value, "two values" }, { m_enum_unnamed, "needs a name" },
 	{ m_method_type, "no message" }, { m_method_entry, "no message" }, { m_method_name, "needs a name" },
 	{ m_method_twice, "defined twice" }, { m_service_name, "defined twice" },
@@ -270,23 +215,14 @@ static const struct lie {
 /* Compiles the base set after a change to it. */
 static int compile_changed(void (*tell)(fds_t *), struct sch_err *err)
 {
-	struct arena arena = { malloc(ARENA_BYTES), 0 };
-	ProtobufCAllocator allocator = { arena_alloc, arena_free, &arena };
 	struct sch_set *set = NULL;
+	struct arena arena;
+	fds_t *s = change_begin(&arena, base, base_len);
 
-	assert_non_null(arena.at);
-	fds_t *s = google__protobuf__file_descriptor_set__unpack(&allocator, base_len, base);
-
-	assert_non_null(s);
 	tell(s);
-	uint8_t *packed = malloc(ARENA_BYTES);
-	size_t len = google__protobuf__file_descriptor_set__pack(s, packed);
-	int rc = sch_set_compile(&set, packed, len, err);
+	int rc = change_compile(&arena, s, 0, &set, err);
 
-	assert_true((rc == 0) == (set != NULL));
 	sch_set_free(set);
-	free(packed);
-	free(arena.at);
 	return rc;
 }
 
