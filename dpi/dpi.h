@@ -19,6 +19,16 @@ int dpi_open(struct dpi **d, const char *const *const *names, const uint32_t *n_
 	     struct dpi_err *err);
 void dpi_close(struct dpi *d);
 
+/* Content sets by themselves, for an inspector that is at work: immutable, made and freed on any thread. As dpi_open takes
+ * them, with the same errors. */
+struct dpi_sets;
+int dpi_sets_make(struct dpi_sets **s, const char *const *const *names, const uint32_t *n_names, uint32_t n_sets,
+		  struct dpi_err *err);
+void dpi_sets_free(struct dpi_sets *s); /* may be NULL */
+/* From now on the inspector goes by s, which becomes its own. Returns those that it had: they are the caller's. Nothing else
+ * about it changes. The inspector's thread; no allocation. */
+struct dpi_sets *dpi_sets_swap(struct dpi *d, struct dpi_sets *s);
+
 /* 1 when nDPI knows a protocol of this name (case is ignored). For policy checks. Any thread, no dpi needed. */
 int dpi_protocol_known(const char *name);
 /* The at most three names of protocols that are most like this one, "SSH, SMTP", or "": what a person may have meant. */

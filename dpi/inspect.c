@@ -109,14 +109,15 @@ static int library_fits(struct dpi_err *err)
 	return 0;
 }
 
-static int sets_fill(struct dpi *d, const char *const *const *names, const uint32_t *n_names, struct dpi_err *err)
+static int sets_fill(struct dpi_sets *sets, const char *const *const *names, const uint32_t *n_names,
+		     struct dpi_err *err)
 {
-	for (uint32_t s = 0; s < d->n_sets; s++) {
+	for (uint32_t s = 0; s < sets->n; s++) {
 		for (uint32_t i = 0; i < n_names[s]; i++) {
 			const char *name = names[s][i];
 			int id = dpi_name_find(name);
 			if (id > 0) {
-				d->sets[s].allowed[(unsigned)id / 64] |= 1ull << ((unsigned)id % 64);
+				sets->at[s].allowed[(unsigned)id / 64] |= 1ull << ((unsigned)id % 64);
 				continue;
 			}
 			char near[120];
@@ -127,6 +128,40 @@ static int sets_fill(struct dpi *d, const char *const *const *names, const uint3
 		}
 	}
 	return 0;
+}
+
+int dpi_sets_make(struct dpi_sets **out, const char *const *const *names, const uint32_t *n_names, uint32_t n_sets,
+		  struct dpi_err *err)
+{
+	struct dpi_sets *s = calloc(1, sizeof(*s) + n_sets * sizeof(s->at[0]));
+	int rc = -ENOMEM;
+
+	*out = NULL;
+	err->text[0] = 0;
+	if (!s) {
+		snprintf(err->text, sizeof(err->text), "no memory for content sets");
+		return rc;
+	}
+	s->n = n_sets;
+	rc = sets_fill(s, names, n_names, err);
+	if (rc)
+		dpi_sets_free(s);
+	else
+		*out = s;
+	return rc;
+}
+
+void dpi_sets_free(struct dpi_sets *s)
+{
+	free(s);
+}
+
+struct dpi_sets *dpi_sets_swap(struct dpi *d, struct dpi_sets *s)
+{
+	struct dpi_sets *before = d->sets;
+
+	d->sets = s;
+	return before;
 }
 
 int dpi_open(struct dpi **out, const char *const *const *names, const uint32_t *n_names, uint32_t n_sets,
@@ -141,14 +176,12 @@ int dpi_open(struct dpi **out, const char *const *const *names, const uint32_t *
 	struct dpi *d = calloc(1, sizeof(*d));
 	if (!d)
 		goto fail;
-	d->n_sets = n_sets;
-	d->sets = calloc(n_sets ? n_sets : 1, sizeof(*d->sets));
 	d->flow = calloc(1, sizeof(*d->flow));
 	d->fresh = calloc(1, sizeof(*d->fresh));
 	d->module = dpi_module_make();
-	if (!d->sets || !d->flow || !d->fresh || !d->module || dpi_flows_make(&d->flows))
+	if (!d->flow || !d->fresh || !d->module || dpi_flows_make(&d->flows))
 		goto fail;
-	rc = sets_fill(d, names, n_names, err);
+	rc = dpi_sets_make(&d->sets, names, n_names, n_sets, err);
 	if (rc)
 		goto fail;
 
@@ -175,7 +208,7 @@ void dpi_close(struct dpi *d)
 	dpi_module_free(d->module);
 	free(d->fresh);
 	free(d->flow);
-	free(d->sets);
+	dpi_sets_free(d->sets);
 	free(d);
 }
 
@@ -272,7 +305,7 @@ static ndpi_protocol look(struct dpi *d, unsigned l4, unsigned dst_port, size_t 
 /* Names p in f and says whether the set is without it. */
 static int refuses(struct dpi *d, uint32_t set, ndpi_protocol p, struct dpi_finding *f)
 {
-	const struct dpi_set *s = &d->sets[set];
+	const struct dpi_set *s = &d->sets->at[set];
 
 	if (!p.master_protocol && !p.app_protocol)
 		return 0;
@@ -290,7 +323,7 @@ void dpi_inspect(struct dpi *d, uint32_t set, const uint8_t *bytes, size_t len, 
 
 	f->answer = DPI_FAILED;
 	f->name[0] = 0;
-	if (set >= d->n_sets)
+	if (set >= d->sets->n)
 		return;
 	if (len > DPI_FIELD_MAX) {
 		snprintf(f->name, sizeof(f->name), "longer than %u bytes", (unsigned)DPI_FIELD_MAX);

@@ -26,13 +26,17 @@ struct dpi_set {
 	uint64_t allowed[DPI_IDS_MAX / 64];
 };
 
+struct dpi_sets {
+	uint32_t n;
+	struct dpi_set at[];
+};
+
 struct dpi {
 	struct ndpi_detection_module_struct *module;
 	struct ndpi_flow_struct *flow;  /* one message's state, remade from `fresh` for every pass */
 	struct ndpi_flow_struct *fresh; /* all zero but for the dissectors that one payload cannot satisfy */
 	struct dpi_flows *flows;        /* frames: bounded state per port */
-	struct dpi_set *sets;
-	uint32_t n_sets;
+	struct dpi_sets *sets;
 	uint8_t packet[DPI_PACKET_MAX + 1]; /* private: headers made here, payload copied behind them */
 };
 

@@ -17,7 +17,8 @@
 
 #include "fabric/client.h"
 #include "fabric/control.h"
-#include "fabric/decision_json.h"
+#include "fabric/control_schema.h"
+#include "fabric/epochs.h"
 #include "fabric/fail.h"
 #include "fabric/rundir.h"
 #include "fabric/stats_json.h"
@@ -207,6 +208,24 @@ static void client_flush(struct fab_control *c, uint32_t i)
 		cl->events = events;
 }
 
+/* --- the writer --------------------------------------------------------------------------------------------------- */
+
+static void pump(struct fab_control *c, uint32_t *moved)
+{
+	*moved = fab_writer_pump(&c->writer, PUMP_ROUNDS, fab_now_ns(), tail_put, c);
+	for (uint32_t i = 0; *moved && i < CLIENTS_MAX; i++)
+		if (c->client[i].tail)
+			client_flush(c, i);
+	if (*moved && c->view.epochs)
+		fab_epochs_reclaim(c->view.epochs, c->writer.written);
+}
+
+static void pump_once(void *arg)
+{
+	uint32_t moved;
+	pump(arg, &moved);
+}
+
 /* --- requests ---------------------------------------------------------------------------------------------------- */
 
 static void cmd_ping(struct fab_control *c, struct client *cl)
@@ -265,17 +284,19 @@ static void request(struct fab_control *c, struct client *cl, const char *line, 
 	} else if (!o) {
 		reply_error(cl, "the request is not JSON; expected one object in one line");
 	} else if (!cmd) {
-		reply_error(cl, "the request has no \"cmd\"; known are stats, tail, ping, stop");
+		reply_error(cl, "the request has no \"cmd\"; known are stats, tail, ping, schema, stop");
 	} else if (!strcmp(cmd, "ping")) {
 		cmd_ping(c, cl);
 	} else if (!strcmp(cmd, "stats")) {
 		reply_json(cl, fab_stats_json(&c->view, &c->writer, (double)(fab_now_ns() - c->start_ns) / 1e9));
 	} else if (!strcmp(cmd, "tail")) {
 		cmd_tail(c, cl, o);
+	} else if (!strcmp(cmd, "schema")) {
+		reply_json(cl, fab_schema_change_json(&c->view, o, pump_once, c));
 	} else if (!strcmp(cmd, "stop")) {
 		cmd_stop(c, cl);
 	} else {
-		reply_error(cl, "unknown \"cmd\"; known are stats, tail, ping, stop");
+		reply_error(cl, "unknown \"cmd\"; known are stats, tail, ping, schema, stop");
 	}
 	json_decref(o);
 }
@@ -330,14 +351,6 @@ static void client_event(struct fab_control *c, uint32_t i, uint32_t events)
 }
 
 /* --- the thread -------------------------------------------------------------------------------------------------- */
-
-static void pump(struct fab_control *c, uint32_t *moved)
-{
-	*moved = fab_writer_pump(&c->writer, PUMP_ROUNDS, fab_now_ns(), tail_put, c);
-	for (uint32_t i = 0; *moved && i < CLIENTS_MAX; i++)
-		if (c->client[i].tail)
-			client_flush(c, i);
-}
 
 static void drain_counter(int fd)
 {

@@ -5,6 +5,7 @@
  *   {"cmd":"tail"}    -> one line per decision from now on, until the client closes; with "tail":N the last N of the
  *                        log (at most 1,000) come first. A reader that is too slow is told how many it missed.
  *   {"cmd":"ping"}    -> {"ok":true,"pid":..., "boot":...}
+ *   {"cmd":"schema","path":"/...","force":false} -> another schema set comes into force, or why not: control_schema.h
  *   {"cmd":"stop"}    -> {"ok":true}, then weftd ends in order
  * Errors: {"error":"..."}. Requests are at most 4 KiB; at most 16 clients.
  *
@@ -20,10 +21,14 @@
 #include "decision.h"
 #include "stats.h"
 
+struct fab;
+struct fab_epochs;
+
 /* What the control thread may see of the fabric. All pointers outlive it. */
 struct fab_control_view {
 	const struct fab_config *config;
-	const struct pol_set *policy;
+	struct fab_epochs *epochs;               /* the control thread's own; NULL: rules and subjects have no names */
+	struct fab *fab;                         /* for offering it an epoch; NULL: none can be changed */
 	const struct fab_port_counters *ports;   /* n + 1 entries, by port number; 0 is unused */
 	const struct fab_stage_counters *stages; /* FAB_STAGE_COUNT */
 	struct fab_decision_ring *ring;
@@ -31,7 +36,7 @@ struct fab_control_view {
 	uint64_t boot;                           /* this weftd's random boot number */
 	const char *settings;                    /* one line: hugepages or not, AEAD backend, DPDK and nDPI versions */
 	atomic_int *stop;                        /* set to 1 to end the fabric, then write stop_fd */
-	int stop_fd;                             /* eventfd that ends the worker's sleep; -1: none */
+	int stop_fd;                             /* eventfd that ends the worker's sleep, to stop or to take an epoch; -1: none */
 	int wake_fd;                             /* eventfd the worker signals after it put decisions and slept */
 };
 

@@ -11,13 +11,14 @@
 /* 128 bytes, host byte order, no pointers.
  *   0  8  id            1 and up, without gaps, over the fabric's life
  *   8  8  time_ns       CLOCK_REALTIME
- *  16  8  policy_epoch  of the policy set that decided
+ *  16  8  policy_epoch  the epoch, policies and schemas, that decided
  *  24  8  subject       0 where the message did not open
  *  32  4  rule          rule id, 0: none
  *  36  4  message_id    the sender's number, 0 where it is not known
  *  40  4  len           bytes of payload, or of the frame where it is no record
  *  44  4  offset        where in the payload the offence begins; 0 otherwise
- *  48  4  count         1; more: this many of one sender and verdict were merged into one record; then dst, rule,
+ *  48  4  count         0: no message, but a new epoch is in force, policy_epoch; all that follows is 0
+ *                      1; more: this many of one sender and verdict were merged into one record; then dst, rule,
  *                      subject and detail are 0 where they differ, and message_id is 0
  *  52  2  src           port number
  *  54  2  dst           port number; 0: the fabric itself or not known

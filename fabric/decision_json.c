@@ -10,6 +10,7 @@
 #include "fabric/config.h"
 #include "fabric/decision.h"
 #include "fabric/decision_json.h"
+#include "fabric/epoch.h"
 #include "guest-lib/verdict.h"
 #include "guest-lib/wire.h"
 
@@ -156,6 +157,17 @@ static uint16_t receiver(const struct fab_decision *d, const struct fab_config *
 	return 0;
 }
 
+/* Renders the object, which it takes, as one line. */
+static size_t line_take(char line[FAB_LOG_LINE_MAX], json_t *o)
+{
+	size_t n = o ? json_dumpb(o, line, FAB_LOG_LINE_MAX - 1, JSON_COMPACT) : 0;
+	json_decref(o);
+	if (!n || n > FAB_LOG_LINE_MAX - 1)
+		return 0;
+	line[n] = '\n';
+	return n + 1;
+}
+
 size_t fab_decision_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_config *c,
 			 const struct pol_set *policy, uint64_t boot)
 {
@@ -170,18 +182,32 @@ size_t fab_decision_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision 
 			      "len", (json_int_t)d->len, "offset", (json_int_t)d->offset, "count", (json_int_t)d->count,
 			      "detail", clean_string(d->detail, sizeof d->detail),
 			      "policy_epoch", (json_int_t)d->policy_epoch);
-	if (!o)
-		return 0;
-	if (d->verdict == WEFT_V_FRAME_FOREIGN && json_object_set_new(o, "frame", frame_object(d)) < 0) {
+	if (o && d->verdict == WEFT_V_FRAME_FOREIGN && json_object_set_new(o, "frame", frame_object(d)) < 0) {
 		json_decref(o);
 		return 0;
 	}
-	size_t n = json_dumpb(o, line, FAB_LOG_LINE_MAX - 1, JSON_COMPACT);
-	json_decref(o);
-	if (!n || n > FAB_LOG_LINE_MAX - 1)
-		return 0;
-	line[n] = '\n';
-	return n + 1;
+	return line_take(line, o);
+}
+
+size_t fab_epoch_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_epoch *e, uint64_t boot)
+{
+	char boot_hex[24];
+	snprintf(boot_hex, sizeof boot_hex, "%016" PRIx64, boot);
+	json_t *o = json_pack("{s:I, s:s, s:o, s:s, s:I}", "id", (json_int_t)d->id, "boot", boot_hex, "time",
+			      time_string(d->time_ns), "event", "epoch", "policy_epoch", (json_int_t)d->policy_epoch);
+	if (o && e) {
+		json_t *more = json_pack("{s:{s:o, s:s, s:I, s:I}, s:b, s:I, s:I}", "schema", "path",
+					 clean_string(e->path ? e->path : "", SIZE_MAX), "digest", e->digest, "types",
+					 (json_int_t)sch_type_count(e->schemas), "methods",
+					 (json_int_t)sch_method_count(e->schemas), "forced", e->forced, "changes",
+					 (json_int_t)e->changes, "void_rules", (json_int_t)e->void_rules);
+		if (!more || json_object_update(o, more) < 0) {
+			json_decref(o);
+			o = NULL;
+		}
+		json_decref(more);
+	}
+	return line_take(line, o);
 }
 
 static const char *text_of(const json_t *o, const char *key, const char *absent)
@@ -190,8 +216,26 @@ static const char *text_of(const json_t *o, const char *key, const char *absent)
 	return s ? s : absent;
 }
 
+static char *epoch_text(const json_t *o, char *out, size_t cap)
+{
+	const json_t *schema = json_object_get(o, "schema");
+	json_int_t changes = json_integer_value(json_object_get(o, "changes"));
+	json_int_t voids = json_integer_value(json_object_get(o, "void_rules"));
+	char raw[1024], forced[128] = "";
+	if (json_is_true(json_object_get(o, "forced")))
+		snprintf(forced, sizeof forced,
+			 "; forced over %" JSON_INTEGER_FORMAT " incompatible changes and %" JSON_INTEGER_FORMAT " void rules",
+			 changes, voids);
+	int n = snprintf(raw, sizeof raw, "weftd: epoch %" JSON_INTEGER_FORMAT " is in force: schemas %.700s (%s)%s",
+			 json_integer_value(json_object_get(o, "policy_epoch")), text_of(schema, "path", "?"),
+			 text_of(schema, "digest", "?"), forced);
+	return fab_text_clean(out, cap, raw, n < 0 ? 0 : (size_t)n < sizeof raw ? (size_t)n : sizeof raw - 1);
+}
+
 char *fab_decision_text(const json_t *o, char *out, size_t cap)
 {
+	if (!strcmp(text_of(o, "event", ""), "epoch"))
+		return epoch_text(o, out, cap);
 	const char *from = text_of(o, "from", "?"), *to = text_of(o, "to", NULL);
 	const char *verdict = text_of(o, "verdict", "?"), *detail = text_of(o, "detail", "");
 	const json_t *frame = json_object_get(o, "frame"), *rule = json_object_get(o, "rule");

@@ -11,6 +11,7 @@
 
 struct fab_config;
 struct fab_decision;
+struct fab_epoch;
 struct pol_set;
 
 /* Renders a decision with its newline into line (FAB_LOG_LINE_MAX bytes; always enough). Names come from the
@@ -18,6 +19,10 @@ struct pol_set;
  * policy may be NULL. Returns the length, or 0 when there is no memory. */
 size_t fab_decision_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_config *c,
 			 const struct pol_set *policy, uint64_t boot);
+
+/* The same for a decision that says that an epoch came into force (its count is 0); e is that epoch, or NULL where nobody
+ * knows it. */
+size_t fab_epoch_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_epoch *e, uint64_t boot);
 
 /* One sentence without a newline: "camera tried SSH to db: refused (frame_foreign)". o is a parsed line; keys that are
  * missing or of another type are shown as "?". Always terminated. Returns out. */

@@ -108,7 +108,7 @@ static int make_pairs(struct fab *f)
 	struct fab_request *open;
 	uint8_t *queues;
 
-	pol_pairs(f->policy, count_pair, &l);
+	pol_pairs(f->now->policy, count_pair, &l);
 	while (slots < 2 * (l.n + 1))
 		slots *= 2;
 	f->pair_mask = slots - 1;
@@ -116,7 +116,7 @@ static int make_pairs(struct fab *f)
 	f->pair = calloc(l.n + 1u, sizeof(f->pair[0]));
 	if (f->pair_slot == NULL || f->pair == NULL)
 		return -ENOMEM;
-	pol_pairs(f->policy, add_pair, &l);
+	pol_pairs(f->now->policy, add_pair, &l);
 	if (f->n_pairs == 0)
 		return 0;
 	open = map(open_size(f));
@@ -133,8 +133,8 @@ static int make_pairs(struct fab *f)
 	return 0;
 }
 
-int fab_make(struct fab **out, const struct fab_config *config, const struct sch_set *schemas,
-	     const struct pol_set *policy, struct dpi *dpi, struct fab_decision_ring *ring, uint64_t boot)
+int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch *epoch, struct dpi *dpi,
+	     struct fab_decision_ring *ring, uint64_t boot)
 {
 	struct fab *f = calloc(1, sizeof(*f));
 	int r = -ENOMEM;
@@ -143,8 +143,9 @@ int fab_make(struct fab **out, const struct fab_config *config, const struct sch
 	if (f == NULL)
 		return r;
 	f->config = config;
-	f->schemas = schemas;
-	f->policy = policy;
+	f->now = epoch;
+	atomic_init(&f->offered, NULL);
+	atomic_init(&f->in_force, epoch);
 	f->dpi = dpi;
 	f->ring = ring;
 	f->boot = boot;
@@ -152,12 +153,10 @@ int fab_make(struct fab **out, const struct fab_config *config, const struct sch
 	f->report_ns = 1000000000ull / (config->decisions_per_s > 0 ? config->decisions_per_s : 1);
 	f->port = aligned_alloc(64, (f->n_ports + 1u) * sizeof(f->port[0]));
 	f->port_counters = calloc(f->n_ports + 1u, sizeof(f->port_counters[0]));
-	f->buckets = calloc(pol_bucket_count(policy) + 1u, sizeof(f->buckets[0]));
 	f->burst = calloc(1, sizeof(*f->burst));
-	f->arena = map(FAB_ARENA_BYTES);
+	f->arena = map(FAB_ARENA_BYTES + SCH_PAD);
 	f->frame = calloc(1, WEFT_FRAME_MAX);
-	if (f->port == NULL || f->port_counters == NULL || f->buckets == NULL || f->burst == NULL || f->arena == NULL ||
-	    f->frame == NULL)
+	if (f->port == NULL || f->port_counters == NULL || f->burst == NULL || f->arena == NULL || f->frame == NULL)
 		goto out;
 	memset(f->port, 0, (f->n_ports + 1u) * sizeof(f->port[0]));
 	for (uint32_t i = 0; i <= f->n_ports; i++) {
@@ -195,10 +194,9 @@ void fab_free(struct fab *f)
 		sodium_memzero(f->port, (f->n_ports + 1u) * sizeof(f->port[0]));
 	if (f->arena != NULL)
 		sodium_memzero(f->arena, FAB_ARENA_BYTES);
-	unmap(f->arena, FAB_ARENA_BYTES);
+	unmap(f->arena, FAB_ARENA_BYTES + SCH_PAD);
 	free(f->frame);
 	free(f->burst);
-	free(f->buckets);
 	free(f->port_counters);
 	free(f->port);
 	free(f->pair);
@@ -249,9 +247,9 @@ void fab_port_forget(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	p->welcome_waits = 0;
 	p->arp_n = 0;
 	for (struct fab_pair *q = p->pairs; q != NULL; q = q->next_of_src)
-		for (uint32_t i = 0; i < WEFT_OPEN_REQUESTS_MAX; i++)
+		for (uint32_t i = 0; q->open_n > 0 && i < WEFT_OPEN_REQUESTS_MAX; i++)
 			if (q->open[i].id != 0 && !q->open[i].answering)
-				q->open[i].id = 0;
+				fab_request_close(q, &q->open[i]);
 }
 
 void fab_port_gone(struct fab *f, struct fab_port *p, uint64_t now_ns)
@@ -268,7 +266,7 @@ void fab_port_gone(struct fab *f, struct fab_port *p, uint64_t now_ns)
 
 static void report_rx(struct fab *f, struct fab_port *p, uint16_t v, uint32_t count, const char *what, uint64_t now_ns)
 {
-	struct fab_decision d = {.policy_epoch = pol_epoch(f->policy), .count = count, .src = p->number, .verdict = v};
+	struct fab_decision d = {.policy_epoch = f->now->number, .count = count, .src = p->number, .verdict = v};
 
 	if (count == 0)
 		return;
@@ -302,7 +300,10 @@ int fab_tick(struct fab *f, uint64_t now_ns)
 		if (p->waiting != NULL)
 			fab_doomed_tick(f, p, now_ns);
 		fab_credit_tick(f, p);
-		again |= p->merged_kinds > 0 || p->waiting != NULL || (p->credits_due > 0 && p->running);
+		if (p->sweep != NULL)
+			fab_sweep_tick(f, p, now_ns);
+		again |= p->merged_kinds > 0 || p->waiting != NULL || p->sweep != NULL ||
+			 (p->credits_due > 0 && p->running);
 	}
 	return again;
 }

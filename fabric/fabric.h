@@ -12,6 +12,7 @@
 #include "config.h"
 #include "decision.h"
 #include "dpi/dpi.h"
+#include "epoch.h"
 #include "guest-lib/session.h"
 #include "guest-lib/verdict.h"
 #include "guest-lib/wire.h"
@@ -33,11 +34,13 @@
 #define FAB_HANDSHAKES_BURST 10u
 #define FAB_TICK_NS 10000000ull /* timers are looked at this often */
 #define FAB_MERGE_NS 1000000000ull /* merged decisions are written this often */
+#define FAB_SWEEP_SLOTS 4096u /* request slots of one port that are looked at in one tick after a change of epoch */
 
 /* A request that waits for its reply; slot `id & (WEFT_OPEN_REQUESTS_MAX - 1)` of the requester's pair. */
 struct fab_request {
 	uint64_t subject;     /* the method */
 	uint64_t deadline_ns; /* monotonic; later replies are refused and the slot is free */
+	uint64_t epoch;       /* of which the four numbers below are */
 	uint32_t id;          /* the requester's message id; 0: free */
 	uint32_t rule;        /* of the request: the reply is recorded under it */
 	uint32_t reply_type;  /* schema type */
@@ -59,6 +62,7 @@ struct fab_pair {
 	struct fab_pair *next;     /* in that list */
 	struct fab_pair *next_of_src; /* all pairs of one sender */
 	struct fab_request *open;  /* WEFT_OPEN_REQUESTS_MAX slots */
+	uint32_t open_n;           /* of which are not free */
 	struct fab_queue queue;    /* waiting for room in the receiver's ring */
 };
 
@@ -134,6 +138,8 @@ struct fab_port {
 	uint8_t arp[FAB_ARP_MAX][WEFT_FRAME_MIN];
 
 	struct fab_pair *pairs;    /* of which it is the sender */
+	struct fab_pair *sweep;    /* next whose open requests are held against a new epoch; NULL: none */
+	uint32_t sweep_slot;       /* next of its slots */
 	struct fab_pair *waiting, **waiting_tail; /* pairs with messages for it, round robin */
 
 	uint64_t report_full_ns;   /* decision budget */
@@ -162,6 +168,7 @@ struct fab_msg {
 	uint8_t l4;
 	struct fab_pair *pair;
 	struct fab_request *request; /* the slot that it opened or answers */
+	struct fab_pair *asked;    /* that slot's pair */
 	uint32_t type;             /* schema type of the payload */
 	uint32_t content;          /* content set */
 	uint32_t rule;
@@ -183,9 +190,9 @@ struct fab_burst {
 
 struct fab {
 	const struct fab_config *config;
-	const struct sch_set *schemas;
-	const struct pol_set *policy;
-	struct pol_bucket *buckets;
+	struct fab_epoch *now;     /* in force; changes only between two bursts (swap.c) */
+	_Atomic(struct fab_epoch *) offered;  /* laid down by the control thread for the worker to take; NULL: none */
+	_Atomic(struct fab_epoch *) in_force; /* now, as the control thread sees it */
 	struct dpi *dpi;
 	uint32_t n_ports;
 	struct fab_port *port;     /* n_ports + 1; 0 unused */
@@ -205,10 +212,11 @@ struct fab {
 	uint8_t *frame;            /* WEFT_FRAME_MAX scratch for control records */
 };
 
-/* Makes the state for a configuration: all memory of the data path is taken here. dpi and ring are borrowed.
- * Keys are set by the caller in port[i].id. Returns 0 or -ENOMEM. */
-int fab_make(struct fab **f, const struct fab_config *config, const struct sch_set *schemas,
-	     const struct pol_set *policy, struct dpi *dpi, struct fab_decision_ring *ring, uint64_t boot);
+/* Makes the state for a configuration: all memory of the data path is taken here. epoch is the first to be in force; it,
+ * dpi, which goes by the epoch's content sets, and ring are borrowed. Keys are set by the caller in port[i].id. Returns 0
+ * or -ENOMEM. */
+int fab_make(struct fab **f, const struct fab_config *config, struct fab_epoch *epoch, struct dpi *dpi,
+	     struct fab_decision_ring *ring, uint64_t boot);
 void fab_free(struct fab *f); /* wipes keys */
 
 /* The pair (src, dst), or NULL where policy lets nothing pass. A few ns; bounded. */
@@ -230,6 +238,20 @@ uint32_t fab_port_pump(struct fab *f, struct fab_port *p);
 int fab_port_waits(const struct fab_port *p);
 /* Publishes used entries of both rings; bit 0: interrupt for receive, bit 1: for transmit. */
 unsigned fab_port_publish(struct fab_port *p);
+/* --- from one epoch to the next (swap.c) --- */
+
+/* Control thread: lays e down for the worker, who takes it at its next turn; the caller wakes it. e followed the epoch that
+ * is in force (fab_epoch_follow), and none is laid down already. 0, or -ENOTSUP: e lets pass what no pair was made for. */
+int fab_epoch_offer(struct fab *f, struct fab_epoch *e);
+/* Control thread: takes it up again. 1; 0 when the worker was faster: it is in force in a moment. */
+int fab_epoch_withdraw(struct fab *f);
+/* Any thread: the epoch in force. Once it is another, the worker touches the one before no more, whose last_decision
+ * is set then. */
+struct fab_epoch *fab_epoch_in_force(const struct fab *f);
+/* Worker thread, between two bursts: puts in force what was laid down, once the ring has room to record it. 1 when it
+ * did; then fab_tick() has something to do. */
+int fab_epoch_take(struct fab *f, uint64_t now_ns);
+
 /* Periodic work, every FAB_TICK_NS or later: merged decisions, credit that waited, messages for who is gone. Returns 1
  * when it must be called again soon, 0 when nothing is pending and the worker may sleep for long. */
 int fab_tick(struct fab *f, uint64_t now_ns);

@@ -46,6 +46,47 @@ ssize_t fab_file_read(const char *path, char *buf, size_t cap, mode_t mode_refus
 	return (ssize_t)have;
 }
 
+int fab_file_load(const char *path, size_t max, uint8_t **bytes, size_t *len)
+{
+	struct stat st;
+	uint8_t *buf = NULL;
+	size_t have = 0;
+	/* O_NONBLOCK: a FIFO in the file's place must not hang us. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), ret = fd < 0 ? -errno : 0;
+	if (ret)
+		return ret;
+	if (fstat(fd, &st) < 0)
+		ret = -errno;
+	else if (!S_ISREG(st.st_mode))
+		ret = -EINVAL;
+	else if ((uint64_t)st.st_size > max)
+		ret = -EFBIG;
+	/* One byte more than the file has, so that its end is seen; one that grows meanwhile is cut off as too large. */
+	size_t cap = ret ? 0 : (size_t)st.st_size + 1;
+	if (!ret && !(buf = malloc(cap)))
+		ret = -ENOMEM;
+	while (!ret) {
+		ssize_t n = read(fd, buf + have, cap - have);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			ret = -errno;
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+		if (have == cap)
+			ret = -EFBIG;
+	}
+	close(fd);
+	if (ret) {
+		free(buf);
+		return ret;
+	}
+	*bytes = buf;
+	*len = have;
+	return 0;
+}
+
 int fab_file_write(const char *path, const char *buf, size_t len, mode_t mode, int exclusive)
 {
 	char tmp[PATH_MAX];

@@ -313,6 +313,7 @@ void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg
 	assert(i != NULL); /* the credit window is smaller than the queue */
 	i->cost = weft_cost(m->len - WEFT_MESSAGE_HDR_LEN);
 	i->rule = m->rule;
+	i->epoch = f->now->number;
 	i->subject = m->hdr.subject;
 	i->id = m->hdr.id;
 	i->kind = m->hdr.kind;
@@ -343,14 +344,16 @@ static void flush_doomed(struct fab *f, struct fab_port *p, struct fab_pair *pai
 
 	while (pair->doomed > 0 && (!tell || from->notice_n < FAB_NOTICES_MAX)) {
 		struct fab_item *i = fab_queue_front(&pair->queue);
+		/* Rule numbers mean nothing in another epoch. */
+		uint32_t rule = i->epoch == f->now->number ? i->rule : 0;
 		struct fab_notice n = {.subject = i->subject,
 				       .id = i->id,
-				       .rule = i->rule,
+				       .rule = rule,
 				       .peer = pair->dst,
 				       .verdict = WEFT_V_RECEIVER_GONE};
-		struct fab_decision d = {.policy_epoch = pol_epoch(f->policy),
+		struct fab_decision d = {.policy_epoch = f->now->number,
 					 .subject = i->subject,
-					 .rule = i->rule,
+					 .rule = rule,
 					 .message_id = i->id,
 					 .len = i->len - WEFT_MESSAGE_HDR_LEN,
 					 .count = 1,

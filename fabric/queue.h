@@ -17,7 +17,8 @@ struct fab_item {
 	uint32_t id;
 	uint16_t kind;
 	uint16_t skip;       /* 1: no message, the rest of the block up to its end */
-	uint64_t pad[4];
+	uint64_t epoch;      /* of which rule is */
+	uint64_t pad[3];
 };
 _Static_assert(sizeof(struct fab_item) == 64, "one cache line");
 

@@ -55,6 +55,11 @@ void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision 
 	emit(f, d, now_ns);
 }
 
+void fab_report_epoch(struct fab *f, uint64_t now_ns)
+{
+	emit(f, &(struct fab_decision){.policy_epoch = f->now->number}, now_ns);
+}
+
 void fab_report_flush(struct fab *f, struct fab_port *p, uint64_t now_ns)
 {
 	for (uint32_t v = 0; v < WEFT_VERDICT_MAX && p->merged_kinds > 0; v++) {

@@ -31,6 +31,7 @@ uint8_t *fab_burst_alloc(const struct fab *f, struct fab_burst *b, uint32_t len)
  * slot in the ring for `now`; without one it merges. */
 void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision *d, uint64_t now_ns);
 void fab_report_flush(struct fab *f, struct fab_port *p, uint64_t now_ns); /* merged ones, as far as there is room */
+void fab_report_epoch(struct fab *f, uint64_t now_ns); /* f->now came into force; asserts room in the ring */
 
 /* outbox.c: what goes into a port's receive ring. */
 int fab_out_message(struct fab_port *p, const uint8_t *plain, uint32_t len); /* 1 sent, 0 no room */
@@ -41,8 +42,18 @@ void fab_credit_tick(struct fab *f, struct fab_port *p); /* credit that was held
 void fab_doom_waiting(struct fab *f, struct fab_port *p, uint64_t now_ns); /* the instance they are for is gone */
 void fab_doomed_tick(struct fab *f, struct fab_port *p, uint64_t now_ns);  /* tells their senders, as far as possible */
 
-/* stage_route.c: a request that nobody will answer any more leaves the table of its pair. */
-void fab_request_forget(struct fab_pair *pair, uint32_t id);
+/* stage_route.c: what policy answers, as a verdict; not for POL_ALLOW. */
+uint16_t fab_verdict_of_answer(enum pol_answer answer);
+
+/* stage_route.c: open requests. */
+void fab_request_close(struct fab_pair *pair, struct fab_request *r); /* its slot is free again; it was not */
+void fab_request_forget(struct fab_pair *pair, uint32_t id); /* the one with this id, if it is still open: nobody will answer */
+/* Makes an open request one of the epoch in force: its reply will be judged by that. 1; 0 where that epoch does not let
+ * such a request pass. */
+int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct fab_request *r);
+
+/* swap.c: requests that the epoch in force does not know are ended, and who asked is told, as far as there is room. */
+void fab_sweep_tick(struct fab *f, struct fab_port *p, uint64_t now_ns);
 
 /* session and port changes that several files need */
 void fab_session_clear(struct fab_session *s);

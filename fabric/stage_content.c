@@ -26,12 +26,12 @@ void stage_validate(struct fab *f, struct fab_burst *b)
 			r->spans_cut = 0;
 			continue;
 		}
-		if (sch_validate(f->schemas, m->type, m->data + WEFT_MESSAGE_HDR_LEN, m->len - WEFT_MESSAGE_HDR_LEN,
+		if (sch_validate(f->now->schemas, m->type, m->data + WEFT_MESSAGE_HDR_LEN, m->len - WEFT_MESSAGE_HDR_LEN,
 				 r) == SCH_OK)
 			continue;
 		fab_refuse(m, (enum weft_verdict)verdict_of_reason[r->reason]);
 		m->offset = r->offset;
-		sch_path_render(f->schemas, r, m->detail, sizeof(m->detail));
+		sch_path_render(f->now->schemas, r, NULL, m->detail, sizeof(m->detail));
 	}
 }
 
@@ -75,7 +75,7 @@ static void inspect(struct fab *f, struct fab_msg *m, const struct sch_result *r
 			continue;
 		fab_refuse(m, (enum weft_verdict)verdict_of[found.answer]);
 		m->offset = sp->offset;
-		snprintf(m->detail, sizeof(m->detail), "%s in %s", found.name, sch_field_name(f->schemas, sp->field));
+		snprintf(m->detail, sizeof(m->detail), "%s in %s", found.name, sch_field_name(f->now->schemas, sp->field));
 		return;
 	}
 }

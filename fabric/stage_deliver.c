@@ -23,7 +23,7 @@ static void tell_sender(struct fab_port *p, const struct fab_msg *m)
 static void record(struct fab *f, struct fab_burst *b, const struct fab_msg *m)
 {
 	struct fab_decision d = {
-		.policy_epoch = pol_epoch(f->policy),
+		.policy_epoch = f->now->number,
 		.subject = m->opened ? m->hdr.subject : 0,
 		.rule = m->rule,
 		.message_id = m->opened ? m->hdr.id : 0,
@@ -53,9 +53,9 @@ static void settle_request(struct fab_msg *m)
 	if (m->hdr.kind == WEFT_KIND_REPLY) {
 		r->answering = 0;
 		if (m->verdict == WEFT_V_PASSED)
-			r->id = 0;
+			fab_request_close(m->asked, r);
 	} else if (m->verdict != WEFT_V_PASSED) {
-		r->id = 0;
+		fab_request_close(m->asked, r);
 	}
 }
 

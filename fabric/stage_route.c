@@ -11,12 +11,33 @@ static struct fab_request *slot_of(struct fab_pair *pair, uint32_t id)
 	return &pair->open[id & (WEFT_OPEN_REQUESTS_MAX - 1u)];
 }
 
+void fab_request_close(struct fab_pair *pair, struct fab_request *r)
+{
+	assert(r->id != 0 && pair->open_n > 0);
+	r->id = 0;
+	pair->open_n--;
+}
+
 void fab_request_forget(struct fab_pair *pair, uint32_t id)
 {
 	struct fab_request *r = slot_of(pair, id);
 
-	if (r->id == id)
-		r->id = 0;
+	if (id != 0 && r->id == id)
+		fab_request_close(pair, r);
+}
+
+int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct fab_request *r)
+{
+	const struct pol_entry *e = pol_entry_find(f->now->policy, pair->src, pair->dst, r->subject);
+
+	if (e == NULL || !e->is_method)
+		return 0;
+	r->epoch = f->now->number;
+	r->rule = e->send_rule;
+	r->reply_type = e->reply_type;
+	r->content = e->content;
+	r->log = e->log;
+	return 1;
 }
 
 /* Credit: from here until it is disposed of, the message counts against its pair's window. */
@@ -38,12 +59,13 @@ static void route_reply(struct fab *f, struct fab_burst *b, struct fab_msg *m)
 	struct fab_request *r = asked != NULL ? slot_of(asked, m->hdr.ref) : NULL;
 
 	if (r == NULL || r->id != m->hdr.ref || r->subject != m->hdr.subject || r->answering ||
-	    r->deadline_ns <= b->now_ns) {
+	    r->deadline_ns <= b->now_ns || (r->epoch != f->now->number && !fab_request_renew(f, asked, r))) {
 		fab_refuse(m, WEFT_V_REQUEST_UNKNOWN);
 		return;
 	}
 	r->answering = 1;
 	m->request = r;
+	m->asked = asked;
 	m->rule = r->rule;
 	m->type = r->reply_type;
 	m->content = r->content;
@@ -83,19 +105,26 @@ void stage_route(struct fab *f, struct fab_burst *b)
 	}
 }
 
-static void admit_by_policy(struct fab *f, struct fab_burst *b, struct fab_msg *m)
+uint16_t fab_verdict_of_answer(enum pol_answer answer)
 {
 	static const uint16_t verdict_of[] = {
 		[POL_SEND_DENIED] = WEFT_V_SEND_DENIED,	      [POL_RECEIVE_DENIED] = WEFT_V_RECEIVE_DENIED,
 		[POL_TOO_LARGE] = WEFT_V_TOO_LARGE,	      [POL_OVER_RATE] = WEFT_V_OVER_RATE,
 		[POL_SUBJECT_UNKNOWN] = WEFT_V_SUBJECT_UNKNOWN,
 	};
-	struct pol_decision d = pol_decide(f->policy, f->buckets, m->src, m->dst, m->hdr.subject,
+
+	assert(answer > POL_ALLOW && answer < sizeof(verdict_of) / sizeof(verdict_of[0]));
+	return verdict_of[answer];
+}
+
+static void admit_by_policy(struct fab *f, struct fab_burst *b, struct fab_msg *m)
+{
+	struct pol_decision d = pol_decide(f->now->policy, f->now->buckets, m->src, m->dst, m->hdr.subject,
 					   m->len - WEFT_MESSAGE_HDR_LEN, b->now_ns);
 
 	m->rule = d.rule;
 	if (d.answer != POL_ALLOW) {
-		fab_refuse(m, (enum weft_verdict)verdict_of[d.answer]);
+		fab_refuse(m, (enum weft_verdict)fab_verdict_of_answer(d.answer));
 		if (d.answer == POL_TOO_LARGE)
 			snprintf(m->detail, sizeof(m->detail), "%u bytes, the rule allows %u",
 				 m->len - WEFT_MESSAGE_HDR_LEN, d.entry->max_bytes);
@@ -118,9 +147,12 @@ static void admit_by_policy(struct fab *f, struct fab_burst *b, struct fab_msg *
 			fab_refuse(m, WEFT_V_REQUEST_LIMIT);
 			return;
 		}
+		if (r->id == 0)
+			m->pair->open_n++;
 		*r = (struct fab_request){
 			.subject = m->hdr.subject,
 			.deadline_ns = b->now_ns + (uint64_t)m->hdr.arg * 1000000u,
+			.epoch = f->now->number,
 			.id = m->hdr.id,
 			.rule = d.rule,
 			.reply_type = d.entry->reply_type,
@@ -128,6 +160,7 @@ static void admit_by_policy(struct fab *f, struct fab_burst *b, struct fab_msg *
 			.log = d.entry->log,
 		};
 		m->request = r;
+		m->asked = m->pair;
 	}
 }
 

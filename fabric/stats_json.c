@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fabric/decision_json.h"
+#include "fabric/epochs.h"
 #include "fabric/stats_json.h"
 #include "fabric/writer.h"
 
@@ -106,15 +108,27 @@ static json_t *foreign_json(const struct fab_control_view *view, const struct fa
 	return a;
 }
 
+static json_t *schema_json(const struct fab_epoch *e)
+{
+	char path[1024];
+	if (!e)
+		return json_null();
+	return json_pack("{s:s, s:s, s:I, s:I, s:b}", "path",
+			 fab_text_clean(path, sizeof path, e->path ? e->path : "", SIZE_MAX), "digest", e->digest, "types",
+			 (json_int_t)sch_type_count(e->schemas), "methods", (json_int_t)sch_method_count(e->schemas),
+			 "forced", e->forced);
+}
+
 json_t *fab_stats_json(const struct fab_control_view *view, const struct fab_writer *w, double uptime_s)
 {
 	char boot[24];
+	const struct fab_epoch *e = view->epochs ? fab_epochs_now(view->epochs) : NULL;
 	snprintf(boot, sizeof boot, "%016" PRIx64, view->boot);
-	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:{s:I, s:o, s:o, s:I, s:I, s:I, s:s?}}",
+	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:I, s:I, s:I, s:s?}}",
 			 "fabric", view->config->name, "config", view->config->path, "boot", boot,
 			 "pid", (json_int_t)getpid(), "uptime_s", uptime_s,
 			 "settings", view->settings ? view->settings : "", "tsc_hz", (json_int_t)view->tsc_hz,
-			 "policy_epoch", (json_int_t)(view->policy ? pol_epoch(view->policy) : 0),
+			 "policy_epoch", (json_int_t)(e ? e->number : 0), "schema", schema_json(e),
 			 "ports", ports_json(view), "stages", stages_json(view),
 			 "decisions", "written", (json_int_t)w->written, "by_verdict", verdicts_json(w->tally),
 			 "foreign", foreign_json(view, w), "foreign_other", (json_int_t)w->foreign_other,

@@ -24,8 +24,8 @@
 #include <rte_version.h>
 #include <sodium.h>
 
-#include "check.h"
 #include "control.h"
+#include "epochs.h"
 #include "keys.h"
 #include "rundir.h"
 #include "vhost.h"
@@ -148,58 +148,15 @@ static int load_keys(struct fab *f, char *err, size_t cap)
 	return r;
 }
 
-/* The content sets of the policies, and the inspector that knows them. */
-static int open_inspector(struct dpi **d, const struct pol_set *policy, char *err, size_t cap)
+static int load(const char *file, struct fab_config **config, struct fab_epochs **epochs, char *err, size_t cap)
 {
-	uint32_t n = pol_content_count(policy);
-	const char *const **names = calloc(n + 1u, sizeof(names[0]));
-	uint32_t *n_names = calloc(n + 1u, sizeof(n_names[0]));
-	struct dpi_err de = {""};
 	struct pol_err pe = {.file = ""};
-	int r = -ENOMEM;
-
-	if (names == NULL || n_names == NULL)
-		goto out;
-	r = fab_check_carries(policy, &pe);
-	if (r != 0) {
-		snprintf(err, cap, "%s:%u: %s", pe.file, pe.line, pe.text);
-		goto out;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		n_names[i] = pol_content(policy, i, &names[i]);
-	r = dpi_open(d, (const char *const *const *)names, n_names, n, &de);
-	if (r != 0)
-		snprintf(err, cap, "%s", de.text);
-out:
-	free(names);
-	free(n_names);
-	return r;
-}
-
-static int load(const char *file, struct fab_config **config, struct sch_set **schemas, struct pol_set **policy)
-{
-	struct pol_unikernel *u;
-	struct pol_err pe = {.file = ""};
-	struct sch_err se = {.file = ""};
 	int r = fab_config_load(config, file, &pe);
 
-	if (r == 0) {
-		r = sch_set_load(schemas, (*config)->schemas, &se);
-		if (r != 0) {
-			fprintf(stderr, "weftd: %s%s%s%s%s\n", se.file, se.file[0] ? ": " : "", se.where,
-				se.where[0] ? ": " : "", se.text);
-			return r;
-		}
-		u = calloc((*config)->n, sizeof(u[0]));
-		if (u == NULL)
-			return -ENOMEM;
-		for (uint32_t i = 0; i < (*config)->n; i++)
-			u[i] = (struct pol_unikernel){(*config)->u[i].name, (*config)->u[i].policy};
-		r = pol_compile(policy, u, (*config)->n, *schemas, 1, &pe);
-		free(u);
-	}
-	if (r != 0)
-		fprintf(stderr, "weftd: %s:%u: %s\n", pe.file, pe.line, pe.text);
+	if (r == 0)
+		r = fab_epochs_open(epochs, *config, err, cap);
+	else
+		snprintf(err, cap, "%s:%u: %s", pe.file, pe.line, pe.text);
 	return r;
 }
 
@@ -225,7 +182,7 @@ static void allow_descriptors(uint32_t ports)
 			(unsigned long long)l.rlim_cur, ports);
 }
 
-static int run(struct fab *f, const struct options *o, int huge, char *err, size_t cap)
+static int run(struct fab *f, struct fab_epochs *epochs, const struct options *o, int huge, char *err, size_t cap)
 {
 	struct fab_worker w;
 	struct fab_control *control = NULL;
@@ -247,7 +204,8 @@ static int run(struct fab *f, const struct options *o, int huge, char *err, size
 
 	struct fab_control_view view = {
 		.config = f->config,
-		.policy = f->policy,
+		.epochs = epochs,
+		.fab = f,
 		.ports = f->port_counters,
 		.stages = f->stage,
 		.ring = f->ring,
@@ -291,25 +249,24 @@ int main(int argc, char **argv)
 					 NULL, NULL, NULL};
 	struct options o = {.core = -1};
 	struct fab_config *config = NULL;
-	struct sch_set *schemas = NULL;
-	struct pol_set *policy = NULL;
+	struct fab_epochs *epochs = NULL;
 	struct dpi *dpi = NULL;
 	struct fab_decision_ring *ring = NULL;
 	struct fab *f = NULL;
-	char err[512] = "";
+	char err[1024] = "";
 	uint64_t boot = 0;
 	int huge = hugepages_usable(), r;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	keep_secrets_in();
-	r = load(o.file, &config, &schemas, &policy);
-	if (r != 0)
-		goto out;
 	r = -EIO;
 	if (sodium_init() < 0 || fab_aead_start() != 0) {
 		snprintf(err, sizeof(err), "libsodium does not start");
 		goto out;
 	}
+	r = load(o.file, &config, &epochs, err, sizeof(err));
+	if (r != 0)
+		goto out;
 	while (boot == 0)
 		randombytes_buf(&boot, sizeof(boot));
 	r = fab_rundir_make(config, err, sizeof(err));
@@ -321,15 +278,15 @@ int main(int argc, char **argv)
 		snprintf(err, sizeof(err), "DPDK's environment does not start: %s", rte_strerror(rte_errno));
 		goto out;
 	}
-	r = open_inspector(&dpi, policy, err, sizeof(err));
+	r = fab_epoch_inspector(fab_epochs_now(epochs), &dpi, err, sizeof(err));
 	if (r != 0)
 		goto out;
 	ring = fab_decision_ring_make(DECISION_RING);
-	r = ring == NULL ? -ENOMEM : fab_make(&f, config, schemas, policy, dpi, ring, boot);
+	r = ring == NULL ? -ENOMEM : fab_make(&f, config, fab_epochs_now(epochs), dpi, ring, boot);
 	if (r == 0)
 		r = load_keys(f, err, sizeof(err));
 	if (r == 0)
-		r = run(f, &o, huge, err, sizeof(err));
+		r = run(f, epochs, &o, huge, err, sizeof(err));
 out:
 	if (r != 0 && err[0] != '\0')
 		fprintf(stderr, "weftd: %s\n", err);
@@ -338,8 +295,7 @@ out:
 	fab_free(f);
 	fab_decision_ring_free(ring);
 	dpi_close(dpi);
-	pol_set_free(policy);
-	sch_set_free(schemas);
+	fab_epochs_close(epochs);
 	fab_config_free(config);
 	return r == 0 ? 0 : 2;
 }

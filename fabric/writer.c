@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fabric/decision_json.h"
+#include "fabric/epochs.h"
 #include "fabric/writer.h"
 
 #define SAY_EVERY_NS 10000000000ull
@@ -52,8 +53,12 @@ static int render(struct fab_writer *w)
 {
 	size_t at = w->rendered ? w->end[w->rendered - 1] : 0;
 	for (; w->rendered < w->n; w->rendered++) {
-		size_t len = fab_decision_line(w->text + at, &w->batch[w->rendered], w->view->config, w->view->policy,
-					       w->view->boot);
+		const struct fab_decision *d = &w->batch[w->rendered];
+		/* Rules and subjects have their names in the epoch that decided. */
+		const struct fab_epoch *e = w->view->epochs ? fab_epochs_find(w->view->epochs, d->policy_epoch) : NULL;
+		size_t len = d->count ? fab_decision_line(w->text + at, d, w->view->config, e ? e->policy : NULL,
+							  w->view->boot)
+				      : fab_epoch_line(w->text + at, d, e, w->view->boot);
 		if (!len)
 			return -ENOMEM;
 		at += len;

@@ -36,6 +36,8 @@ struct compiler {
 	struct pol_index entry_index;
 	uint32_t n_grants;
 	struct pol_contents contents;
+	void (*missing)(void *arg, const struct pol_err *e); /* NULL: an unknown subject is an error */
+	void *missing_arg;
 	const struct pol_file *file; /* the one being compiled */
 	uint32_t owner;		     /* its unikernel's index */
 };
@@ -246,6 +248,10 @@ static int rule_compile(struct compiler *c, enum pol_side side, const struct pol
 	for (const struct pol_node *s = pol_node_each(r->subjects); s != NULL; s = s->next) {
 		const struct pol_subject *subject = NULL;
 		int rc = subject_resolve(c, s, r->is_method, &subject);
+		if (rc < 0 && c->missing != NULL) {
+			c->missing(c->missing_arg, c->err);
+			continue;
+		}
 		for (const struct pol_node *p = pol_node_each(r->peers); rc == 0 && p != NULL; p = p->next) {
 			uint16_t peer = 0;
 			rc = peer_resolve(c, p, &peer);
@@ -314,9 +320,10 @@ static int entries_join(struct compiler *c)
 }
 
 static int compile(struct pol_set **out, const struct pol_unikernel *u, uint32_t n, const struct pol_text *texts,
-		   const struct sch_set *schemas, uint64_t epoch, struct pol_err *err)
+		   const struct sch_set *schemas, uint64_t epoch,
+		   void (*missing)(void *arg, const struct pol_err *e), void *arg, struct pol_err *err)
 {
-	struct compiler c = {.err = err, .u = u, .n = n};
+	struct compiler c = {.err = err, .u = u, .n = n, .missing = missing, .missing_arg = arg};
 	int rc;
 	*out = NULL;
 	if (n > POL_UNIKERNELS_MAX)
@@ -360,13 +367,20 @@ out:
 int pol_compile(struct pol_set **set, const struct pol_unikernel *u, uint32_t n, const struct sch_set *schemas,
 		uint64_t epoch, struct pol_err *err)
 {
-	return compile(set, u, n, NULL, schemas, epoch, err);
+	return compile(set, u, n, NULL, schemas, epoch, NULL, NULL, err);
 }
 
 int pol_compile_text(struct pol_set **set, const struct pol_unikernel *u, uint32_t n, const struct pol_text *texts,
 		     const struct sch_set *schemas, uint64_t epoch, struct pol_err *err)
 {
-	return compile(set, u, n, texts, schemas, epoch, err);
+	return compile(set, u, n, texts, schemas, epoch, NULL, NULL, err);
+}
+
+int pol_compile_lenient(struct pol_set **set, const struct pol_unikernel *u, uint32_t n, const struct pol_text *texts,
+			const struct sch_set *schemas, uint64_t epoch,
+			void (*missing)(void *arg, const struct pol_err *e), void *arg, struct pol_err *err)
+{
+	return compile(set, u, n, texts, schemas, epoch, missing, arg, err);
 }
 
 void pol_set_free(struct pol_set *set)

@@ -4,7 +4,8 @@
 
 #include "set.h"
 
-static const struct pol_entry *entry_find(const struct pol_set *set, uint16_t src, uint16_t dst, uint64_t subject)
+/* Also one of which only one side has a rule. */
+static const struct pol_entry *slot_find(const struct pol_set *set, uint16_t src, uint16_t dst, uint64_t subject)
 {
 	const struct pol_table *t = &set->table;
 	uint32_t i = pol_table_home(t, pol_entry_key(subject, src, dst));
@@ -76,12 +77,23 @@ static int rates_take(const struct pol_set *set, const struct pol_entry *e, stru
 	return 1;
 }
 
+/* A free slot's src is 0: port 0 is the fabric, which is no unikernel and never an entry. */
+static int both_sides(const struct pol_entry *e)
+{
+	return e != NULL && e->src != 0 && e->send_rule != 0 && e->receive_rule != 0;
+}
+
+const struct pol_entry *pol_entry_find(const struct pol_set *set, uint16_t src, uint16_t dst, uint64_t subject)
+{
+	const struct pol_entry *e = slot_find(set, src, dst, subject);
+	return both_sides(e) ? e : NULL;
+}
+
 struct pol_decision pol_decide(const struct pol_set *set, struct pol_bucket *buckets, uint16_t src, uint16_t dst,
 			       uint64_t subject, uint32_t payload_bytes, uint64_t now_ns)
 {
-	const struct pol_entry *e = entry_find(set, src, dst, subject);
-	/* A free slot's src is 0: port 0 is the fabric, which is no unikernel and never an entry. */
-	if (e == NULL || e->src == 0 || e->send_rule == 0 || e->receive_rule == 0)
+	const struct pol_entry *e = slot_find(set, src, dst, subject);
+	if (!both_sides(e))
 		return deny(set, e != NULL && e->src != 0 ? e : NULL, src, dst, subject);
 	struct pol_decision d = {.entry = e, .answer = POL_ALLOW, .rule = e->send_rule};
 	if (payload_bytes > e->max_bytes) {

@@ -74,6 +74,12 @@ struct pol_text {
 };
 int pol_compile_text(struct pol_set **set, const struct pol_unikernel *u, uint32_t n, const struct pol_text *texts,
 		     const struct sch_set *schemas, uint64_t epoch, struct pol_err *err);
+/* As pol_compile_text, but a rule may name a subject that the schemas do not have, or have as something else: it allows
+ * nothing for it, and missing is called with what pol_compile_text would have said. Every other mistake is one here too.
+ * For a schema set that is put in force over policies that need more. */
+int pol_compile_lenient(struct pol_set **set, const struct pol_unikernel *u, uint32_t n, const struct pol_text *texts,
+			const struct sch_set *schemas, uint64_t epoch,
+			void (*missing)(void *arg, const struct pol_err *e), void *arg, struct pol_err *err);
 void pol_set_free(struct pol_set *set);
 uint64_t pol_epoch(const struct pol_set *set);
 
@@ -97,6 +103,10 @@ struct pol_decision {
  * for every subject, known or not: at most POL_PROBE_MAX entries are looked at. now_ns is monotonic and below 2^62. */
 struct pol_decision pol_decide(const struct pol_set *set, struct pol_bucket *buckets, uint16_t src, uint16_t dst,
 			       uint64_t subject, uint32_t payload_bytes, uint64_t now_ns);
+
+/* The entry of a conversation, or NULL unless both sides have a rule for it. Takes nothing from the buckets. Cost as
+ * pol_decide's. */
+const struct pol_entry *pol_entry_find(const struct pol_set *set, uint16_t src, uint16_t dst, uint64_t subject);
 
 /* What stands behind a rule id. Texts live as long as the set. */
 struct pol_rule_info {

@@ -82,8 +82,9 @@ struct road {
 	struct fab *f;
 	struct fab_config config;
 	struct fab_unikernel_config u[ROAD_GUESTS];
-	struct sch_set *schemas;
+	struct sch_set *schemas; /* the epoch's */
 	struct pol_set *policy;
+	struct fab_epoch *epoch; /* the one in force, freed with the road */
 	struct dpi *dpi;
 	struct fab_decision_ring *ring;
 	struct road_guest g[ROAD_GUESTS + 1];
@@ -138,10 +139,8 @@ static struct road *road_make_with(struct sch_set *schemas)
 	struct pol_unikernel u[ROAD_GUESTS];
 	struct road *r = calloc(1, sizeof(*r));
 	struct pol_err pe = {.file = ""};
-	struct dpi_err de = {""};
 	uint8_t fabric_secret[32], fabric_public[32];
-	const char *const *names_of[4] = {NULL};
-	uint32_t n_names[4] = {0}, n_sets;
+	char err[256];
 
 	if (r == NULL || sodium_init() < 0 || fab_aead_start() != 0)
 		road_fatal("start");
@@ -158,15 +157,12 @@ static struct road *road_make_with(struct sch_set *schemas)
 	r->schemas = schemas;
 	if (pol_compile_text(&r->policy, u, ROAD_GUESTS, texts, r->schemas, 7, &pe) != 0)
 		road_fatal(pe.text);
-	n_sets = pol_content_count(r->policy);
-	if (n_sets > 4)
-		road_fatal("more content sets than the test has room for");
-	for (uint32_t i = 0; i < n_sets; i++)
-		n_names[i] = pol_content(r->policy, i, &names_of[i]);
-	if (dpi_open(&r->dpi, (const char *const *const *)names_of, n_names, n_sets, &de) != 0)
-		road_fatal(de.text);
+	if (fab_epoch_make(&r->epoch, r->schemas, r->policy) != 0)
+		road_fatal("no memory");
+	if (fab_epoch_inspector(r->epoch, &r->dpi, err, sizeof(err)) != 0)
+		road_fatal(err);
 	r->ring = fab_decision_ring_make(1024);
-	if (r->ring == NULL || fab_make(&r->f, &r->config, r->schemas, r->policy, r->dpi, r->ring, 0x1234) != 0)
+	if (r->ring == NULL || fab_make(&r->f, &r->config, r->epoch, r->dpi, r->ring, 0x1234) != 0)
 		road_fatal("no memory");
 	crypto_box_keypair(fabric_public, fabric_secret);
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
@@ -206,8 +202,7 @@ static void road_free(struct road *r)
 	fab_free(r->f);
 	fab_decision_ring_free(r->ring);
 	dpi_close(r->dpi);
-	pol_set_free(r->policy);
-	sch_set_free(r->schemas);
+	fab_epoch_free(r->epoch);
 	free(r);
 }
 

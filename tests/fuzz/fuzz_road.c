@@ -764,7 +764,8 @@ static void begin(void)
 	random_state = 1;
 	r->config.decisions_per_s = 20;
 	r->config.window = 65536 + 4096;
-	if (fab_make(&w->f, &r->config, r->schemas, r->policy, r->dpi, r->ring, 0x1234) != 0)
+	memset(r->epoch->buckets, 0, r->epoch->n_buckets * sizeof(r->epoch->buckets[0]));
+	if (fab_make(&w->f, &r->config, r->epoch, r->dpi, r->ring, 0x1234) != 0)
 		road_fatal("no memory");
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
 		struct guest *me = &w->g[i];

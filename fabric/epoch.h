@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* An epoch: what messages are judged by. A schema set and the policies compiled against it belong together, so they are
+ * made together and come into force together; a message is judged by one epoch alone. How the data path goes from one
+ * to the next is swap.c's matter, which may follow which is epochs.c's. */
+#ifndef FAB_EPOCH_H
+#define FAB_EPOCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dpi/dpi.h"
+#include "policy/policy.h"
+#include "schemas/schema.h"
+
+#define FAB_DIGEST_LEN 16u /* hex digits by which people tell schema sets apart */
+
+/* Immutable once it was offered to the data path, but for what is marked as the worker's. */
+struct fab_epoch {
+	uint64_t number;            /* 1 and up, one more with each; pol_epoch(policy), and policy_epoch in decisions */
+	struct sch_set *schemas;    /* owned, as all that follows */
+	struct pol_set *policy;
+	uint32_t n_buckets;
+	struct pol_bucket *buckets; /* the worker's */
+	uint32_t *bucket_before;    /* index + 1 of the bucket that the same rule has in the epoch before, 0: none; may be NULL */
+	struct dpi_sets *content;   /* the worker's: content sets that the inspector does not have; NULL: none */
+	uint64_t last_decision;     /* the worker's: when it went out of force, the id of the last decision that names it */
+	/* For people, and for judging what may follow; empty where a test made the epoch. */
+	char *path;                 /* the descriptor set's file */
+	uint8_t *fdset;             /* its bytes */
+	size_t fdset_len;
+	char digest[FAB_DIGEST_LEN + 1];
+	uint8_t forced;             /* came into force although changes or void_rules were there */
+	uint32_t changes;           /* findings of the comparison with the set before */
+	uint32_t void_rules;        /* places where a policy names what the schemas do not have: they allow nothing */
+};
+
+/* Makes an epoch of a compiled pair, which it takes over on success. 0 or -ENOMEM. */
+int fab_epoch_make(struct fab_epoch **e, struct sch_set *schemas, struct pol_set *policy);
+void fab_epoch_free(struct fab_epoch *e); /* with all that it owns; may be NULL */
+
+/* Readies e to follow `before`: its content sets for the inspector, and which rate bucket goes on as which. 0, or -errno
+ * with a text: a content name that nDPI does not have, no memory. Any thread; before must be kept meanwhile. */
+int fab_epoch_follow(struct fab_epoch *e, const struct fab_epoch *before, char *err, size_t cap);
+
+/* Opens an inspector that goes by the epoch's content sets. 0, or -errno with a text. */
+int fab_epoch_inspector(const struct fab_epoch *e, struct dpi **d, char *err, size_t cap);
+
+/* The digest of a descriptor set's bytes, terminated. */
+void fab_digest(char out[FAB_DIGEST_LEN + 1], const uint8_t *bytes, size_t len);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The epochs that a running fabric has had and still needs, and what may follow the one in force. Reads the schema set and
+ * the policies, compiles them together, and judges a change. Handing an epoch to the data path is swap.c's part,
+ * talking to people control_schema.c's. One thread at a time: first weftd's own, then the control thread. */
+#ifndef FAB_EPOCHS_H
+#define FAB_EPOCHS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "epoch.h"
+#include "schemas/compat.h"
+
+#define FAB_EPOCHS_MAX 8u /* with those that the decision log still has to name */
+
+struct fab_config;
+struct fab_epochs;
+
+/* Makes epoch 1: reads what the configuration names. The policies' texts are kept: they are what later schema sets are
+ * compiled with, whatever becomes of the files. config must outlive it. 0, or -errno with a text. */
+int fab_epochs_open(struct fab_epochs **s, const struct fab_config *config, char *err, size_t cap);
+void fab_epochs_close(struct fab_epochs *s); /* once no data path uses any of them; may be NULL */
+
+/* The epoch in force, as far as this side knows. */
+struct fab_epoch *fab_epochs_now(const struct fab_epochs *s);
+/* The epoch of this number, or NULL: it never was, or no decision names it any more. */
+const struct fab_epoch *fab_epochs_find(const struct fab_epochs *s, uint64_t number);
+
+/* A wish for another epoch, and who is told what stands against it. The strings told live as long as the call. */
+struct fab_wish {
+	const char *schemas; /* path of a descriptor set */
+	int force;           /* changes and void rules do not stand against it */
+	void (*change)(void *arg, const struct sch_change *c); /* each incompatible change */
+	void (*void_rule)(void *arg, const struct pol_err *e); /* each name in a policy that would mean nothing */
+	void *arg;
+};
+
+/* Makes the epoch that is wished for. 0 and *next: offer it, then settle; 0 and NULL: the set is in force already.
+ * -EPERM: it is refused without force; -EBUSY: the log has yet to name too many epochs; else it cannot be made. A text
+ * is in err, and everything is as it was. Takes as long as compiling and comparing the sets does. */
+int fab_epochs_wish(struct fab_epochs *s, const struct fab_wish *w, struct fab_epoch **next, char *err, size_t cap);
+/* What became of the epoch that was made: it is in force, or nobody took it and it is freed. */
+void fab_epochs_settle(struct fab_epochs *s, int taken);
+
+/* Frees what no later decision can name: all up to number `written` are in the log. */
+void fab_epochs_reclaim(struct fab_epochs *s, uint64_t written);
+
+#endif
