@@ -103,6 +103,11 @@ static void people(const json_t *stats)
 	printf("fabric %s: weftd pid %" JSON_INTEGER_FORMAT ", up %.1f s, boot %s\n%s\n", text_of(stats, "fabric"),
 	       cli_int(stats, "pid"), json_real_value(json_object_get(stats, "uptime_s")), text_of(stats, "boot"),
 	       text_of(stats, "settings"));
+	const json_t *schema = json_object_get(stats, "schema");
+	printf("epoch %" JSON_INTEGER_FORMAT ": schemas %s (%s), %" JSON_INTEGER_FORMAT " types, %" JSON_INTEGER_FORMAT
+	       " methods%s\n",
+	       cli_int(stats, "policy_epoch"), text_of(schema, "path"), text_of(schema, "digest"), cli_int(schema, "types"),
+	       cli_int(schema, "methods"), json_is_true(json_object_get(schema, "forced")) ? "; forced" : "");
 	ports(stats);
 	verdicts(stats);
 	foreign(d);

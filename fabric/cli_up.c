@@ -11,10 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sodium.h>
+
 #include "fabric/check.h"
 #include "fabric/cli.h"
 #include "fabric/client.h"
 #include "fabric/config.h"
+#include "fabric/epoch.h"
+#include "fabric/files.h"
 #include "fabric/guest.h"
 #include "fabric/keys.h"
 #include "fabric/proc.h"
@@ -124,6 +128,22 @@ static void stale_one(const char *path, double started)
 		cli_fail(COMMAND, "%s has changed since weftd started and read it: `weft down`, then `weft up` use it", path);
 }
 
+/* The set in force may be another than weftd started with, so what it holds counts. */
+static void stale_schemas(const struct fab_config *c, const json_t *schema)
+{
+	const char *in_force = json_string_value(json_object_get(schema, "digest"));
+	char digest[FAB_DIGEST_LEN + 1];
+	uint8_t *bytes = NULL;
+	size_t len = 0;
+	if (!in_force || sodium_init() < 0 || fab_file_load(c->schemas, SCH_SET_BYTES_MAX, &bytes, &len) != 0)
+		return;
+	fab_digest(digest, bytes, len);
+	free(bytes);
+	if (strcmp(digest, in_force) != 0)
+		cli_fail(COMMAND, "%s is not the schema set in force: `weft schema apply %s` puts it in force", c->schemas,
+			 c->schemas);
+}
+
 /* weftd reads its files once. Who has changed one must not take "all up" for "in force". */
 static void stale(const struct fab_config *c, const json_t *stats)
 {
@@ -132,7 +152,7 @@ static void stale(const struct fab_config *c, const json_t *stats)
 	double started = (double)now.tv_sec + (double)now.tv_nsec * 1e-9 -
 			 json_number_value(json_object_get(stats, "uptime_s"));
 	stale_one(c->path, started);
-	stale_one(c->schemas, started);
+	stale_schemas(c, json_object_get(stats, "schema"));
 	for (uint32_t i = 0; i < c->n; i++)
 		stale_one(c->u[i].policy, started);
 }

@@ -128,8 +128,8 @@ char *fab_client_line(struct fab_client *c, uint64_t deadline_ns, int *why)
 	}
 }
 
-json_t *fab_client_ask(const struct fab_config *config, const char *request, uint64_t timeout_ns, int *why, char *err,
-		       size_t err_cap)
+json_t *fab_client_answer(const struct fab_config *config, const char *request, uint64_t timeout_ns, int *why, char *err,
+			  size_t err_cap)
 {
 	struct fab_client c;
 	json_t *o = NULL;
@@ -144,15 +144,25 @@ json_t *fab_client_ask(const struct fab_config *config, const char *request, uin
 		goto out;
 	}
 	o = json_loads(line, JSON_REJECT_DUPLICATES, &e);
-	const char *refused = json_string_value(json_object_get(o, "error"));
-	if (!o || refused) {
-		code = fab_fail(err, err_cap, -EPROTO, "weftd answers: %s", refused ? refused : "not JSON");
-		json_decref(o);
-		o = NULL;
-	}
+	if (!o)
+		code = fab_fail(err, err_cap, -EPROTO, "weftd answers: not JSON");
 out:
 	fab_client_close(&c);
 	if (why)
 		*why = code;
 	return o;
+}
+
+json_t *fab_client_ask(const struct fab_config *config, const char *request, uint64_t timeout_ns, int *why, char *err,
+		       size_t err_cap)
+{
+	json_t *o = fab_client_answer(config, request, timeout_ns, why, err, err_cap);
+	const char *refused = json_string_value(json_object_get(o, "error"));
+	if (!refused)
+		return o;
+	int code = fab_fail(err, err_cap, -EPROTO, "weftd answers: %s", refused);
+	json_decref(o);
+	if (why)
+		*why = code;
+	return NULL;
 }

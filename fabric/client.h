@@ -31,8 +31,12 @@ int fab_client_send(struct fab_client *c, const char *request);
  * none. NULL with *why: -ETIMEDOUT, -ECONNRESET (closed), -EINTR (a signal), -EFBIG, -ENOMEM. */
 char *fab_client_line(struct fab_client *c, uint64_t deadline_ns, int *why);
 
-/* Connects, asks, closes. A new object, or NULL with *why and a text in err; weftd's own {"error":...} becomes -EPROTO
- * with its text. why may be NULL. */
+/* Connects, asks, closes. weftd's answer as it is, {"error":...} too, a new object; or NULL with *why and a text in err.
+ * why may be NULL. */
+json_t *fab_client_answer(const struct fab_config *config, const char *request, uint64_t timeout_ns, int *why, char *err,
+			  size_t err_cap);
+
+/* The same for who can do nothing with an error but say it: weftd's own {"error":...} becomes NULL, -EPROTO and its text. */
 json_t *fab_client_ask(const struct fab_config *config, const char *request, uint64_t timeout_ns, int *why, char *err,
 		       size_t err_cap);
 
