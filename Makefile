@@ -36,11 +36,11 @@ PKGS := libndpi libsodium libprotobuf-c jansson yaml-0.1 cmocka
 $(BUILD)/config.mk: .ci/packages .ci/setup
 	@mkdir -p $(@D)
 	@.ci/setup
-	@pkg-config --exists --print-errors libdpdk $(PKGS)
+	@pkg-config --exists --print-errors libdpdk re2 $(PKGS)
 	@{ echo "DPDK_CFLAGS := $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')"; \
 	   echo "DPDK_LIBS := $$(pkg-config --libs libdpdk)"; \
 	   echo "LIB_CFLAGS := $$(pkg-config --cflags $(PKGS) | sed 's/-I/-isystem /g')"; \
-	   echo "HOST_LIBS := $$(pkg-config --libs libndpi libsodium libprotobuf-c jansson yaml-0.1) -lIPSec_MB -lm -lpthread"; \
+	   echo "HOST_LIBS := $$(pkg-config --libs libndpi libsodium libprotobuf-c jansson yaml-0.1 re2) -lIPSec_MB -lstdc++ -lm -lpthread"; \
 	   echo "CMOCKA_LIBS := $$(pkg-config --libs cmocka)"; } > $@.part
 	@$(put)
 
@@ -57,6 +57,9 @@ SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-f
 FORTIFY := $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 override CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
 override CFLAGS += -std=gnu11 $(OPT) $(WARN) -fno-common -fstack-protector-strong $(FORTIFY) $(SAN_FLAGS)
+# C++ only where a library needs it; the same warnings, but for those that C alone has.
+CXX_WARN := $(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(WARN)) -Wmissing-declarations
+override CXXFLAGS += -std=gnu++17 $(OPT) $(CXX_WARN) -fno-common -fstack-protector-strong $(FORTIFY) $(SAN_FLAGS)
 override LDFLAGS += -Wl,-z,relro,-z,now $(SAN_FLAGS)
 # compile: $(call compile,COMPILER AND FLAGS) makes $@ of $< and notes the headers that it needed.
 compile = $(Q)$(1) -MMD -MP -MF $@.d -MT $@ -c $< -o $@.part && mv -f $@.d $(@:.o=.d) && $(put)
@@ -64,20 +67,22 @@ compile = $(Q)$(1) -MMD -MP -MF $@.d -MT $@ -c $< -o $@.part && mv -f $@.d $(@:.
 FLAGS := $(BUILD)/flags
 $(FLAGS): FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(UK_CFLAGS)' | cmp -s - $@ || \
-		{ echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(UK_CFLAGS)' > $@.part; $(put); }
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(UK_CFLAGS)' | cmp -s - $@ || \
+		{ echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(UK_CFLAGS)' > $@.part; $(put); }
 FORCE:
 
 # --- generated code and descriptor sets -------------------------------------------------------------------------------
 GEN := $(BUILD)/gen
-DESC_C := $(GEN)/google/protobuf/descriptor.pb-c.c
+# What the schema compiler reads: protobuf's own descriptors, and the options of buf.validate with what they hold.
+DESC_C := $(patsubst %,$(GEN)/google/protobuf/%.pb-c.c,descriptor duration field_mask timestamp)
+RULES_C := $(GEN)/buf/validate/validate.pb-c.c
 DEMO_PROTO := $(wildcard schemas/demo/*.proto)
 # Test schemas that tests hold against protobuf-c. (The others use what protobuf-c cannot.)
-TEST_PROTO := tests/schemas/strict.proto
+TEST_PROTO := $(addprefix tests/schemas/,strict.proto differ.proto differ2.proto)
 DEMO_PB_C := $(patsubst %.proto,$(GEN)/%.pb-c.c,$(DEMO_PROTO))
 DEMO_SET := $(BUILD)/schemas/demo.binpb
 # Whatever is compiled waits for all generated headers; what it really includes it names itself, in its .d file.
-GEN_H := $(DESC_C:.c=.h) $(DEMO_PB_C:.c=.h) $(patsubst %.proto,$(GEN)/%.pb-c.h,$(TEST_PROTO) bench/order/order.proto)
+GEN_H := $(DESC_C:.c=.h) $(RULES_C:.c=.h) $(DEMO_PB_C:.c=.h) $(patsubst %.proto,$(GEN)/%.pb-c.h,$(TEST_PROTO) bench/order/order.proto)
 # generate: $(call generate,INCLUDE FOLDER,FILE) makes FILE's .pb-c.c and .pb-c.h below $(GEN).
 define generate
 	@mkdir -p $(GEN)/$(basename $(2)).part $(GEN)/$(dir $(2))
@@ -86,8 +91,10 @@ define generate
 	@mv -f $(addprefix $(GEN)/$(basename $(2)).part/$(basename $(2)).pb-c,.c .h) $(GEN)/$(dir $(2))
 	@rm -rf $(GEN)/$(basename $(2)).part
 endef
-$(DESC_C) $(DESC_C:.c=.h) &: $(BUILD)/config.mk
-	$(call generate,/usr/include,google/protobuf/descriptor.proto)
+$(GEN)/google/protobuf/%.pb-c.c $(GEN)/google/protobuf/%.pb-c.h: $(BUILD)/config.mk
+	$(call generate,/usr/include,google/protobuf/$*.proto)
+$(RULES_C) $(RULES_C:.c=.h) &: schemas/buf/validate/validate.proto $(BUILD)/config.mk
+	$(call generate,schemas,buf/validate/validate.proto)
 $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: %.proto $(BUILD)/config.mk
 	$(call generate,.,$<)
 # descriptor_set: $(call descriptor_set,OPTIONS) makes $@ of the .proto files among the prerequisites.
@@ -102,14 +109,14 @@ $(DEMO_SET): $(DEMO_PROTO) $(BUILD)/config.mk
 
 # --- objects ----------------------------------------------------------------------------------------------------------
 OBJ := $(BUILD)/obj
-obj = $(patsubst %.c,$(OBJ)/%.o,$(1))
+obj = $(patsubst %,$(OBJ)/%.o,$(basename $(1)))
 DPDK_SRCS := fabric/weftd.c fabric/vhost.c
 CLI_SRCS := $(filter fabric/weft.c fabric/cli_%.c,$(wildcard fabric/*.c))
 FABRIC_SRCS := $(filter-out $(DPDK_SRCS) $(CLI_SRCS),$(wildcard fabric/*.c))
 GUEST_SRCS := $(wildcard guest-lib/*.c)
 # What a unikernel gets: all but the Linux process port.
 GUEST_CORE_SRCS := $(filter-out %_linux.c,$(GUEST_SRCS))
-SCH_SRCS := $(wildcard schemas/*.c)
+SCH_SRCS := $(wildcard schemas/*.c schemas/*.cc)
 POL_SRCS := $(wildcard policy/*.c)
 DPI_SRCS := $(wildcard dpi/*.c)
 LIB_SRCS := $(FABRIC_SRCS) $(POL_SRCS) $(DPI_SRCS) $(SCH_SRCS) $(GUEST_SRCS)
@@ -119,12 +126,16 @@ $(OBJ)/%.o: %.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
 	$(call say,CC,$<)
 	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(XCFLAGS))
 $(call obj,$(DPDK_SRCS)): XCFLAGS = $(DPDK_CFLAGS)
+$(OBJ)/schemas/%.o: schemas/%.cc $(BUILD)/config.mk $(FLAGS)
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(call compile,$(CXX) $(CPPFLAGS) $(CXXFLAGS))
 # Generated code is not ours to lint.
 $(OBJ)/gen/%.o: $(GEN)/%.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(OPT) $(SAN_FLAGS))
-GEN_OBJS := $(OBJ)/gen/google/protobuf/descriptor.pb-c.o
+GEN_OBJS := $(patsubst $(GEN)/%.c,$(OBJ)/gen/%.o,$(DESC_C) $(RULES_C))
 DEMO_GEN_OBJS := $(patsubst $(GEN)/%.c,$(OBJ)/gen/%.o,$(DEMO_PB_C))
 
 LIB := $(BUILD)/libweft.a
@@ -263,7 +274,11 @@ $(FUZZ)/obj/%.o: %.c $(BUILD)/config.mk | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CC,$< (fuzz))
 	$(call compile,$(FUZZ_CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(WARN) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link)
-$(FUZZ_LIB): $(patsubst %.c,$(FUZZ)/obj/%.o,$(LIB_SRCS)) $(FUZZ)/obj/gen/google/protobuf/descriptor.pb-c.o
+$(FUZZ)/obj/%.o: %.cc $(BUILD)/config.mk
+	@mkdir -p $(@D)
+	$(call say,CXX,$< (fuzz))
+	$(call compile,$(FUZZ_CC)++ $(CPPFLAGS) -std=gnu++17 $(CXX_WARN) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link)
+$(FUZZ_LIB): $(patsubst %,$(FUZZ)/obj/%.o,$(basename $(LIB_SRCS))) $(GEN_OBJS:$(OBJ)/%=$(FUZZ)/obj/%)
 	@rm -f $@.part
 	$(call say,AR,$@)
 	$(Q)ar rcsP $@.part $^ && $(put)
@@ -282,30 +297,50 @@ $(BENCH_BINS): $(BUILD)/bench/%: $(call obj,bench/messages.c) $(OBJ)/bench/%.o $
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)
-# The validator against other parsers: protobuf-c's generated code and Google's, both as Debian has them.
-CXX_FLAGS := -std=gnu++17 -O2 -g -DNDEBUG -Wall -Wextra
+# --- other parsers: Google's C++ code, as Debian has it, for the comparison of speed and the differential test -----------
+CPP_FLAGS := -std=gnu++17 -O2 -g -DNDEBUG -Wall -Wextra
 $(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto $(BUILD)/config.mk
 	@mkdir -p $(GEN)/$(basename $<).cpp $(GEN)/$(dir $<)
 	$(call say,PROTOC,$< (C++))
 	$(Q)protoc --cpp_out=$(GEN)/$(basename $<).cpp -I. $<
 	@mv -f $(addprefix $(GEN)/$(basename $<).cpp/$(basename $<).pb,.cc .h) $(GEN)/$(dir $<)
 	@rm -rf $(GEN)/$(basename $<).cpp
-$(OBJ)/gen/%.pb.o: $(GEN)/%.pb.cc $(FLAGS)
+CPP_PROTO := bench/order/order.proto $(addprefix tests/schemas/,$(addsuffix .proto,differ differ2 differ_group differ_optional))
+CPP_H := $(patsubst %.proto,$(GEN)/%.pb.h,$(CPP_PROTO))
+$(OBJ)/gen/%.pb.o: $(GEN)/%.pb.cc $(FLAGS) | $(CPP_H)
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
-	$(call compile,$(CXX) -I$(GEN) $(CXX_FLAGS))
-$(OBJ)/%.cc.o: %.cc $(BUILD)/config.mk $(FLAGS)
+	$(call compile,$(CXX) -I$(GEN) $(CPP_FLAGS))
+$(OBJ)/bench/%.o $(OBJ)/tests/%.o: CPP_FLAGS += -Werror
+$(OBJ)/bench/%.o: bench/%.cc $(BUILD)/config.mk $(FLAGS) | $(CPP_H)
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
-	$(call compile,$(CXX) $(CPPFLAGS) $(CXX_FLAGS) -Werror $(XCFLAGS))
+	$(call compile,$(CXX) $(CPPFLAGS) $(CPP_FLAGS) $(XCFLAGS))
+$(OBJ)/tests/%.o: tests/%.cc $(BUILD)/config.mk $(FLAGS) | $(CPP_H) $(GEN_H)
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(call compile,$(CXX) $(CPPFLAGS) $(CPP_FLAGS) $(XCFLAGS))
+DIFFERENTIAL := $(BUILD)/tests/differential
+DIFFERENTIAL_OBJS := $(call obj,$(wildcard tests/differential/*.cc)) $(patsubst %.proto,$(OBJ)/gen/%.pb.o,$(CPP_PROTO)) \
+	$(patsubst %,$(OBJ)/gen/%.pb-c.o,tests/schemas/differ tests/schemas/differ2 bench/order/order)
+$(DIFFERENTIAL): $(DIFFERENTIAL_OBJS) $(DEMO_GEN_OBJS) $(call obj,$(SCH_SRCS)) $(GEN_OBJS) | $(DEMO_SET)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
+COUNT ?= 10000000
+SEED ?= 1
+.PHONY: differential
+differential: $(DIFFERENTIAL) ## strict mode against protobuf-c and Google's parser; COUNT, SEED
+	$(DIFFERENTIAL) --count $(COUNT) --seed $(SEED)
+
+# --- the validator's speed beside them ---------------------------------------------------------------------------------
 BENCH_ORDER := $(BUILD)/bench/order
 BENCH_RULED := $(BUILD)/bench/ruled.binpb
 $(BENCH_RULED): bench/order/$(if $(wildcard schemas/buf/validate/validate.proto),ruled,order).proto $(BUILD)/config.mk
 	$(call descriptor_set,-I. -Ischemas)
 $(OBJ)/bench/order/order.o: XCFLAGS += -DBUILD_DIR='"$(BUILD)"'
-$(OBJ)/bench/order/peer.cc.o: | $(GEN)/bench/order/order.pb.h
-$(BENCH_ORDER): $(call obj,bench/order/order.c bench/order/pool.c $(SCH_SRCS)) $(GEN_OBJS) \
-	$(OBJ)/gen/bench/order/order.pb-c.o $(OBJ)/gen/bench/order/order.pb.o $(OBJ)/bench/order/peer.cc.o | $(BENCH_RULED)
+$(BENCH_ORDER): $(call obj,bench/order/order.c bench/order/pool.c bench/order/peer.cc $(SCH_SRCS)) $(GEN_OBJS) \
+	$(OBJ)/gen/bench/order/order.pb-c.o $(OBJ)/gen/bench/order/order.pb.o | $(BENCH_RULED)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
@@ -387,6 +422,7 @@ install: $(WEFT) $(WEFTD) $(GUEST_LIB) ## weft, weftd, libweft-guest, its header
 		'Requires: libsodium' 'Cflags: -I$(PREFIX)/include/weft' 'Libs: -L$(PREFIX)/lib -lweft-guest' \
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/weft-guest.pc
 	install -m 644 README.md $(wildcard docs/*) $(DESTDIR)$(PREFIX)/share/doc/weft
+	install -D -m 644 schemas/buf/validate/validate.proto $(DESTDIR)$(PREFIX)/share/weft/proto/buf/validate/validate.proto
 docs: $(BUILD)/tests/verdict_doc ## remake the pages that come from the sources
 	$< > docs/verdicts.md
 clean: ## remove everything built

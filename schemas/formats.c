@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The formats that are sets of bytes and lengths, and the one list that names a function for each format. Sources: the
+ * regular expressions in the protovalidate standard's rules; the HTML standard's "valid e-mail address"; RFC 1034 for
+ * host names. Addresses and prefixes are in formats_ip.c, URIs in formats_uri.c. */
+#include <string.h>
+
+#include "formats_parts.h"
+
+#define LABEL_MAX 63u     /* bytes of a host name's label */
+#define HOSTNAME_MAX 253u /* without the dot that may end it */
+
+/* Classes of bytes, one bit each. */
+enum { HEX = 1, DIGIT = 2, LETTER = 4, ULID = 8, ATEXT = 16, HEADER = 32 };
+
+#define ALL(c) [c] = (DIGIT | HEX | ULID | ATEXT | HEADER)
+#define HEX_LETTER(c) [c] = (LETTER | HEX | ULID | ATEXT | HEADER)
+#define ULID_LETTER(c) [c] = (LETTER | ULID | ATEXT | HEADER)
+#define OTHER_LETTER(c) [c] = (LETTER | ATEXT | HEADER)
+#define BOTH(c) [c] = (ATEXT | HEADER)
+
+static const uint8_t class_of[256] = {
+	ALL('0'), ALL('1'), ALL('2'), ALL('3'), ALL('4'), ALL('5'), ALL('6'), ALL('7'), ALL('8'), ALL('9'),
+	HEX_LETTER('a'), HEX_LETTER('b'), HEX_LETTER('c'), HEX_LETTER('d'), HEX_LETTER('e'), HEX_LETTER('f'),
+	HEX_LETTER('A'), HEX_LETTER('B'), HEX_LETTER('C'), HEX_LETTER('D'), HEX_LETTER('E'), HEX_LETTER('F'),
+	/* Crockford's base 32 has no I, L, O and U */
+	ULID_LETTER('g'), ULID_LETTER('h'), ULID_LETTER('j'), ULID_LETTER('k'), ULID_LETTER('m'), ULID_LETTER('n'),
+	ULID_LETTER('p'), ULID_LETTER('q'), ULID_LETTER('r'), ULID_LETTER('s'), ULID_LETTER('t'), ULID_LETTER('v'),
+	ULID_LETTER('w'), ULID_LETTER('x'), ULID_LETTER('y'), ULID_LETTER('z'),
+	ULID_LETTER('G'), ULID_LETTER('H'), ULID_LETTER('J'), ULID_LETTER('K'), ULID_LETTER('M'), ULID_LETTER('N'),
+	ULID_LETTER('P'), ULID_LETTER('Q'), ULID_LETTER('R'), ULID_LETTER('S'), ULID_LETTER('T'), ULID_LETTER('V'),
+	ULID_LETTER('W'), ULID_LETTER('X'), ULID_LETTER('Y'), ULID_LETTER('Z'),
+	OTHER_LETTER('i'), OTHER_LETTER('l'), OTHER_LETTER('o'), OTHER_LETTER('u'),
+	OTHER_LETTER('I'), OTHER_LETTER('L'), OTHER_LETTER('O'), OTHER_LETTER('U'),
+	BOTH('!'), BOTH('#'), BOTH('$'), BOTH('%'), BOTH('&'), BOTH('\''), BOTH('*'), BOTH('+'), BOTH('-'), BOTH('.'),
+	BOTH('^'), BOTH('_'), BOTH('`'), BOTH('|'), BOTH('~'),
+	['/'] = ATEXT, ['='] = ATEXT, ['?'] = ATEXT, ['{'] = ATEXT, ['}'] = ATEXT,
+	[','] = HEADER, /* the standard's expression has the range from + to . */
+};
+
+/* Are all bytes of one of the classes? Looks at all of them, so that no byte costs a branch. */
+static int all_of(const uint8_t *p, size_t len, uint8_t classes)
+{
+	unsigned missing = 0;
+
+	for (size_t i = 0; i < len; i++)
+		missing |= (class_of[p[i]] & classes) == 0;
+	return !missing;
+}
+
+static int is_uuid(const uint8_t *p, size_t len)
+{
+	return len == 36 && p[8] == '-' && p[13] == '-' && p[18] == '-' && p[23] == '-' && all_of(p, 8, HEX) &&
+	       all_of(p + 9, 4, HEX) && all_of(p + 14, 4, HEX) && all_of(p + 19, 4, HEX) && all_of(p + 24, 12, HEX);
+}
+
+static int is_tuuid(const uint8_t *p, size_t len)
+{
+	return len == 32 && all_of(p, len, HEX);
+}
+
+static int is_ulid(const uint8_t *p, size_t len)
+{
+	return len == 26 && p[0] >= '0' && p[0] <= '7' && all_of(p + 1, len - 1, ULID);
+}
+
+/* Labels of letters, digits and inner hyphens between dots. *last_digits: the last one is digits only. */
+static int is_labels(const uint8_t *p, size_t len, int *last_digits)
+{
+	size_t start = 0;
+	uint8_t common = 0xff;
+
+	for (size_t i = 0; i <= len; i++) {
+		if (i == len || p[i] == '.') {
+			if (i == start || i - start > LABEL_MAX || p[start] == '-' || p[i - 1] == '-')
+				return 0;
+			if (i == len)
+				break;
+			start = i + 1;
+			common = 0xff;
+			continue;
+		}
+		uint8_t c = class_of[p[i]];
+
+		if (!(c & (LETTER | DIGIT)) && p[i] != '-')
+			return 0;
+		common &= c;
+	}
+	*last_digits = (common & DIGIT) != 0;
+	return 1;
+}
+
+int sch_is_hostname(const uint8_t *p, size_t len)
+{
+	int last_digits = 0;
+
+	if (len && p[len - 1] == '.')
+		len--;
+	return len <= HOSTNAME_MAX && is_labels(p, len, &last_digits) && !last_digits;
+}
+
+static int is_email(const uint8_t *p, size_t len)
+{
+	const uint8_t *at = len ? memchr(p, '@', len) : NULL;
+	int unused;
+
+	if (!at || at == p || !all_of(p, (size_t)(at - p), ATEXT))
+		return 0;
+	return is_labels(at + 1, len - (size_t)(at - p) - 1, &unused);
+}
+
+static int is_address(const uint8_t *p, size_t len)
+{
+	return sch_is_hostname(p, len) || sch_is_ipv4(p, len) || sch_is_ipv6(p, len);
+}
+
+static int is_ip(const uint8_t *p, size_t len)
+{
+	return sch_is_ipv4(p, len) || sch_is_ipv6(p, len);
+}
+
+/* Digits without a leading zero, at most 65535. */
+static int is_port(const uint8_t *p, size_t len)
+{
+	uint32_t port = 0;
+
+	if (len == 0 || len > 5 || (p[0] == '0' && len > 1))
+		return 0;
+	for (size_t i = 0; i < len; i++) {
+		if (!(class_of[p[i]] & DIGIT))
+			return 0;
+		port = port * 10 + (uint32_t)(p[i] - '0');
+	}
+	return port <= 65535;
+}
+
+int sch_is_host_and_port(const uint8_t *p, size_t len, int port_required)
+{
+	const uint8_t *colon = len ? memrchr(p, ':', len) : NULL;
+
+	if (len && p[0] == '[') { /* a zone may hold brackets and colons */
+		const uint8_t *end = memrchr(p, ']', len);
+
+		if (!end || !sch_is_ipv6(p + 1, (size_t)(end - p) - 1))
+			return 0;
+		if (end == p + len - 1)
+			return !port_required;
+		return colon == end + 1 && is_port(colon + 1, len - (size_t)(colon - p) - 1);
+	}
+	size_t host = colon ? (size_t)(colon - p) : len;
+
+	if (colon ? !is_port(colon + 1, len - host - 1) : port_required)
+		return 0;
+	return sch_is_hostname(p, host) || sch_is_ipv4(p, host);
+}
+
+static int is_host_and_port(const uint8_t *p, size_t len)
+{
+	return sch_is_host_and_port(p, len, 1);
+}
+
+static int is_header_name(const uint8_t *p, size_t len)
+{
+	size_t skip = len && p[0] == ':';
+
+	return len > skip && all_of(p + skip, len - skip, HEADER);
+}
+
+/* Text that does not end a header early. */
+static int is_header_value_loose(const uint8_t *p, size_t len)
+{
+	unsigned found = 0;
+
+	for (size_t i = 0; i < len; i++)
+		found |= p[i] == 0 || p[i] == '\n' || p[i] == '\r';
+	return !found;
+}
+
+static int is_header_name_loose(const uint8_t *p, size_t len)
+{
+	return len && is_header_value_loose(p, len);
+}
+
+static int is_header_value(const uint8_t *p, size_t len)
+{
+	unsigned found = 0;
+
+	for (size_t i = 0; i < len; i++)
+		found |= (p[i] < 0x20 && p[i] != '\t') || p[i] == 0x7f;
+	return !found;
+}
+
+static int is_fqn(const uint8_t *p, size_t len)
+{
+	int start = 1; /* of a part, which is no digit */
+
+	for (size_t i = 0; i < len; i++) {
+		if (p[i] == '.') {
+			if (start)
+				return 0;
+			start = 1;
+			continue;
+		}
+		if (!(class_of[p[i]] & (start ? LETTER : LETTER | DIGIT)) && p[i] != '_')
+			return 0;
+		start = 0;
+	}
+	return !start;
+}
+
+static int is_dot_fqn(const uint8_t *p, size_t len)
+{
+	return len && p[0] == '.' && is_fqn(p + 1, len - 1);
+}
+
+int sch_format_has(enum sch_format format, const uint8_t *p, size_t len)
+{
+	switch (format) {
+	case SCH_FMT_EMAIL:
+		return is_email(p, len);
+	case SCH_FMT_HOSTNAME:
+		return sch_is_hostname(p, len);
+	case SCH_FMT_IP:
+		return is_ip(p, len);
+	case SCH_FMT_IPV4:
+		return sch_is_ipv4(p, len);
+	case SCH_FMT_IPV6:
+		return sch_is_ipv6(p, len);
+	case SCH_FMT_URI:
+		return sch_is_uri(p, len, 0);
+	case SCH_FMT_URI_REF:
+		return sch_is_uri(p, len, 1);
+	case SCH_FMT_ADDRESS:
+		return is_address(p, len);
+	case SCH_FMT_UUID:
+		return is_uuid(p, len);
+	case SCH_FMT_TUUID:
+		return is_tuuid(p, len);
+	case SCH_FMT_ULID:
+		return is_ulid(p, len);
+	case SCH_FMT_IP_WITH_PREFIXLEN:
+		return sch_is_ipv4_prefix(p, len, 0) || sch_is_ipv6_prefix(p, len, 0);
+	case SCH_FMT_IPV4_WITH_PREFIXLEN:
+		return sch_is_ipv4_prefix(p, len, 0);
+	case SCH_FMT_IPV6_WITH_PREFIXLEN:
+		return sch_is_ipv6_prefix(p, len, 0);
+	case SCH_FMT_IP_PREFIX:
+		return sch_is_ipv4_prefix(p, len, 1) || sch_is_ipv6_prefix(p, len, 1);
+	case SCH_FMT_IPV4_PREFIX:
+		return sch_is_ipv4_prefix(p, len, 1);
+	case SCH_FMT_IPV6_PREFIX:
+		return sch_is_ipv6_prefix(p, len, 1);
+	case SCH_FMT_HOST_AND_PORT:
+		return is_host_and_port(p, len);
+	case SCH_FMT_HEADER_NAME:
+		return is_header_name(p, len);
+	case SCH_FMT_HEADER_VALUE:
+		return is_header_value(p, len);
+	case SCH_FMT_HEADER_NAME_LOOSE:
+		return is_header_name_loose(p, len);
+	case SCH_FMT_HEADER_VALUE_LOOSE:
+		return is_header_value_loose(p, len);
+	case SCH_FMT_PROTOBUF_FQN:
+		return is_fqn(p, len);
+	case SCH_FMT_PROTOBUF_DOT_FQN:
+		return is_dot_fqn(p, len);
+	case SCH_FMT_BYTES_IP:
+		return len == 4 || len == 16;
+	case SCH_FMT_BYTES_IPV4:
+		return len == 4;
+	case SCH_FMT_BYTES_IPV6:
+	case SCH_FMT_BYTES_UUID:
+		return len == 16;
+	case SCH_FORMAT_COUNT:
+		break;
+	}
+	return 0;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Regular expressions by RE2, the only C++ of the library: no exception, no C++ type and no line on stderr leaves this
+ * file. What a pattern means is RE2's; what it may cost is decided here. docs/schemas.md says why RE2, and the numbers. */
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <new>
+
+#include <re2/re2.h>
+
+extern "C" {
+#include "schemas/pattern.h"
+}
+
+struct sch_pattern {
+	RE2 re;
+	size_t text_max; /* bytes that one match may look at */
+
+	sch_pattern(const re2::StringPiece &text, const RE2::Options &options) : re(text, options), text_max(0)
+	{
+	}
+};
+
+static int refuse(int code, char *why, size_t why_cap, const char *text)
+{
+	if (why_cap)
+		snprintf(why, why_cap, "%s", text);
+	return code;
+}
+
+/* Two programs, one for each direction; both are compiled now, so that no match compiles or fails to. */
+static int program_size(const RE2 &re)
+{
+	int forward = re.ProgramSize(), reverse = re.ReverseProgramSize();
+
+	if (forward < 0 || reverse < 0)
+		return -1;
+	return forward > reverse ? forward : reverse;
+}
+
+static int make(struct sch_pattern **out, const char *text, size_t len, char *why, size_t why_cap)
+{
+	RE2::Options options;
+
+	options.set_log_errors(false);
+	options.set_never_capture(true);
+	options.set_max_mem(SCH_PATTERN_MEM_MAX);
+
+	struct sch_pattern *p = new sch_pattern(re2::StringPiece(text, len), options);
+	int code = 0;
+
+	if (!p->re.ok()) {
+		code = refuse(p->re.error_code() == RE2::ErrorPatternTooLarge ? -E2BIG : -EINVAL, why, why_cap,
+			      p->re.error().c_str());
+	} else {
+		int size = program_size(p->re);
+
+		if (size < 0 || size > SCH_PATTERN_PROGRAM_MAX) {
+			if (why_cap)
+				snprintf(why, why_cap, "it compiles to %d steps; at most %d are allowed", size,
+					 SCH_PATTERN_PROGRAM_MAX);
+			code = -E2BIG;
+		}
+		p->text_max = SCH_PATTERN_WORK_MAX / static_cast<size_t>(size > 0 ? size : 1);
+	}
+	if (code) {
+		delete p;
+		return code;
+	}
+	*out = p;
+	return 0;
+}
+
+extern "C" int sch_pattern_make(struct sch_pattern **out, const char *text, size_t len, char *why, size_t why_cap)
+{
+	*out = nullptr;
+	if (len > SCH_PATTERN_BYTES_MAX)
+		return refuse(-E2BIG, why, why_cap, "it has more bytes than a pattern may have");
+	try {
+		return make(out, text, len, why, why_cap);
+	} catch (const std::bad_alloc &) {
+		return refuse(-ENOMEM, why, why_cap, "out of memory");
+	} catch (...) {
+		return refuse(-EINVAL, why, why_cap, "the regular expression library failed");
+	}
+}
+
+extern "C" void sch_pattern_free(struct sch_pattern *p)
+{
+	delete p;
+}
+
+extern "C" int sch_pattern_matches(const struct sch_pattern *p, const uint8_t *text, size_t len)
+{
+	if (len > p->text_max)
+		return -1;
+	try {
+		re2::StringPiece piece(len ? reinterpret_cast<const char *>(text) : "", len);
+
+		return p->re.Match(piece, 0, len, RE2::UNANCHORED, nullptr, 0) ? 1 : 0;
+	} catch (...) {
+		return -1;
+	}
+}
+
+extern "C" const char *sch_pattern_text(const struct sch_pattern *p)
+{
+	return p->re.pattern().c_str();
+}
