@@ -9,23 +9,26 @@
 
 #include "schemas/schema.h"
 
-/* The descriptor set of the named files ("strict.proto old.proto"), to be freed; NULL where protoc fails. */
+#define FDSET_BYTES_MAX (4u << 20)
+
+/* The descriptor set of the named files ("strict.proto old.proto"; options of protoc may stand before them), to be freed;
+ * NULL where protoc fails. */
 static inline uint8_t *fdset_make(const char *protos, size_t *len)
 {
-	char command[400];
-	size_t cap = 1u << 20, n;
-	uint8_t *data = malloc(cap);
+	char command[1000];
+	size_t n;
+	uint8_t *data = malloc(FDSET_BYTES_MAX);
 
 	snprintf(command, sizeof command,
-		 "protoc --include_imports --descriptor_set_out=/dev/stdout -Itests/schemas %s", protos);
+		 "protoc --include_imports --descriptor_set_out=/dev/stdout -Itests/schemas -Ischemas %s", protos);
 	FILE *f = data ? popen(command, "re") : NULL;
 
 	if (!f) {
 		free(data);
 		return NULL;
 	}
-	n = fread(data, 1, cap, f);
-	if (pclose(f) != 0 || n == 0 || n == cap) {
+	n = fread(data, 1, FDSET_BYTES_MAX, f);
+	if (pclose(f) != 0 || n == 0 || n == FDSET_BYTES_MAX) {
 		free(data);
 		return NULL;
 	}

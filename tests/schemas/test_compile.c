@@ -357,11 +357,70 @@ static void test_many_parts(void **state)
 	free(data);
 }
 
+/* Rules that cannot be used spoil a set, or in a lenient one the types that hold them. */
+static void test_lenient(void **state)
+{
+	static const struct {
+		const char *type, *error; /* NULL: it can be used */
+	} types[] = {
+		{ "lenient.Good", NULL },
+		{ "lenient.Bad", "lenient.proto: lenient.Bad" },
+		{ "lenient.Holds", "lenient.proto: lenient.Holds: holds lenient.Bad, whose rules cannot be used: lenient.proto: " },
+		{ "lenient.Deep", "lenient.proto: lenient.Deep: holds lenient.Bad, whose rules" },
+		{ "lenient.Map.ValuesEntry", "lenient.proto: lenient.Map.ValuesEntry: holds lenient.Bad, whose rules" },
+		{ "lenient.Map", "lenient.proto: lenient.Map: holds lenient.Bad, whose rules" },
+		{ "lenient.Loop", "lenient.proto: lenient.Loop: holds lenient.Bad, whose rules" },
+		{ "lenient.Loop.Inner", "lenient.proto: lenient.Loop.Inner: holds lenient.Bad, whose rules" },
+		{ "lenient.Round", "lenient.proto: lenient.Round: holds lenient.Bad, whose rules" },
+		{ "lenient.Trip", "lenient.proto: lenient.Trip: holds lenient.Bad, whose rules" },
+		{ "google.protobuf.FileDescriptorSet", NULL },
+	};
+	uint8_t msg[SCH_PAD] = { 0 };
+	struct sch_result r;
+	struct sch_set *set;
+	struct sch_err err;
+	size_t len;
+	uint8_t *data = fdset_make("lenient.proto", &len);
+
+	(void)state;
+	assert_non_null(data);
+	assert_true(sch_set_compile(&set, data, len, &err) < 0);
+	assert_null(set);
+	assert_string_equal(err.file, "lenient.proto");
+	assert_non_null(strstr(err.where, "lenient.Bad"));
+	if (sch_set_compile_lenient(&set, data, len, &err) != 0)
+		fail_msg("%s: %s: %s", err.file, err.where, err.text);
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+		int32_t type = sch_type_find(set, types[i].type);
+
+		assert_true(type >= 0);
+		const char *error = sch_type_error(set, (uint32_t)type);
+
+		if (!types[i].error != !error || (error && strncmp(error, types[i].error, strlen(types[i].error)) != 0))
+			fail_msg("%s: '%s'", types[i].type, error ? error : "");
+		assert_int_equal(sch_validate(set, (uint32_t)type, msg, 0, &r), error ? SCH_RULE_ERROR : SCH_OK);
+	}
+	assert_null(sch_type_error(set, UINT32_MAX));
+	sch_set_free(set);
+	/* damage is still refused */
+	assert_true(sch_set_compile_lenient(&set, data, len - 1, &err) < 0);
+	assert_null(set);
+	assert_true(sch_set_load_lenient(&set, "tests/schemas/none.binpb", &err) < 0);
+	assert_null(set);
+	free(data);
+	/* a set with nothing wrong is the same either way */
+	assert_int_equal(sch_set_compile_lenient(&set, base, base_len, &err), 0);
+	for (uint32_t i = 0; i < sch_type_count(set); i++)
+		assert_null(sch_type_error(set, i));
+	sch_set_free(set);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_truth), cmocka_unit_test(test_lies),   cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_depth), cmocka_unit_test(test_limits), cmocka_unit_test(test_many_parts),
+		cmocka_unit_test(test_lenient),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
