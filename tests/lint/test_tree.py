@@ -28,7 +28,7 @@ MAY_INCLUDE = {
 }
 # The headers that another folder may include; a folder without an entry offers all that it has.
 PUBLIC = {
-    "schemas": {"schema.h", "reason.h"},
+    "schemas": {"schema.h", "reason.h", "compat.h", "show.h"},
     "policy": {"policy.h", "yaml.h", "units.h", "err.h"},
     "dpi": {"dpi.h"},
 }

@@ -51,7 +51,7 @@ def test_files():
     files = {str(p.relative_to(DEST)): p.stat().st_mode & 0o777 for p in DEST.rglob("*") if p.is_file()}
     top = PREFIX.lstrip("/") + "/"
     for need in ("bin/weft", "bin/weftd", "include/weft/weft.h", "lib/libweft-guest.a", "lib/pkgconfig/weft-guest.pc",
-                 "share/doc/weft/README.md"):
+                 "share/doc/weft/README.md", "share/weft/proto/buf/validate/validate.proto"):
         if top + need not in files:
             raise Failed(f"{need} is missing")
     for path, mode in files.items():
@@ -62,9 +62,17 @@ def test_files():
 
 
 def test_commands():
-    """weft runs from there."""
-    out = run(DEST / PREFIX.lstrip("/") / "bin" / "weft", "--help")
+    """weft runs from there, and finds what lies beside it."""
+    weft = DEST / PREFIX.lstrip("/") / "bin" / "weft"
+    out = run(weft, "--help")
     if "schema" not in out:
+        raise Failed(out)
+    protos = DEST / "protos"
+    protos.mkdir()
+    (protos / "a.proto").write_text('syntax = "proto3"; import "buf/validate/validate.proto";\n'
+                                    "message A { int32 n = 1 [(buf.validate.field).int32.gt = 0]; }\n")
+    out = run(weft, "schema", "build", protos, "-o", DEST / "set.binpb", cwd=DEST)
+    if "1 file, 1 message, 0 methods, 1 rule\n" not in out:
         raise Failed(out)
 
 

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `weft schema show`: a message as its author and its reviewer want to read it, or the list of what a set holds. What
+ * there is to tell comes from schemas/show.h; here it gets its columns. */
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fabric/cli.h"
+#include "fabric/cli_schema.h"
+#include "guest-lib/wire.h"
+#include "schemas/schema.h"
+#include "schemas/show.h"
+
+#define COMMAND "schema show"
+#define COLUMN_MAX 44          /* a wider cell pushes its line out of the column */
+#define VALUES_SHOWN 64u       /* of an enum, for people */
+
+struct options {
+	const char *set, *type;
+	int all, json;
+};
+
+struct view {
+	const struct options *o;
+	const struct sch_show *show;
+	const struct sch_set *set;
+};
+
+static const struct argp_option option_list[] = {
+	{ "all", 'a', NULL, 0, "without TYPE: also what is google.protobuf's and buf.validate's own", 0 },
+	{ "json", 'j', NULL, 0, "print JSON", 0 },
+	{ 0 },
+};
+
+static error_t option_parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'a':
+		o->all = 1;
+		break;
+	case 'j':
+		o->json = 1;
+		break;
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 1)
+			argp_error(state, "one SET and one TYPE only");
+		*(state->arg_num ? &o->type : &o->set) = arg;
+		break;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "give a SET (weft schema build makes one)");
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static const struct argp parser = {
+	.options = option_list,
+	.parser = option_parse,
+	.args_doc = "SET [TYPE]",
+	.doc = "Prints a message's fields, rules and limits, and the methods that take or return it. Without TYPE, lists the types "
+	       "and methods of the set.\v"
+	       "Exit status: 0 shown, 1 shown, but its rules cannot be used, 2 there is no such type or set.",
+};
+
+/* --- the same for people and JSON --------------------------------------------------------------------------------------- */
+
+static int is_standard(const char *file)
+{
+	return strncmp(file, "google/protobuf/", 16) == 0 || strcmp(file, "buf/validate/validate.proto") == 0;
+}
+
+static const char *const about_names[] = {
+	[SCH_ABOUT_FIELD] = "",
+	[SCH_ABOUT_ELEMENT] = "each: ",
+	[SCH_ABOUT_KEY] = "key: ",
+	[SCH_ABOUT_VALUE] = "value: ",
+};
+
+/* What a rule demands, with what of the field it is about before it. */
+static const char *rule_text(const struct view *v, uint32_t rule, enum sch_about about, char *out, size_t cap)
+{
+	size_t n = (size_t)snprintf(out, cap, "%s", about_names[about]);
+
+	sch_rule_describe(v->set, rule, out + n, cap - n);
+	return out;
+}
+
+static const char *streams_name(const struct sch_show_method *m)
+{
+	return m->client_streams && m->server_streams ? "both sides stream"
+	       : m->client_streams		      ? "the client streams"
+	       : m->server_streams		      ? "the server streams"
+						      : NULL;
+}
+
+/* --- people: one message -------------------------------------------------------------------------------------------------- */
+
+static int wider(int width, const char *text)
+{
+	size_t n = strlen(text);
+
+	return n > (size_t)width ? n > COLUMN_MAX ? COLUMN_MAX : (int)n : width;
+}
+
+struct widths {
+	int number, name, type, presence, id;
+};
+
+static struct widths widths_of(const struct view *v, uint32_t type, const struct sch_show_type *t)
+{
+	struct widths w = { .number = 2, .name = 5, .type = 4, .presence = 8 };
+	struct sch_show_field f;
+	enum sch_about about;
+	char number[16];
+	uint32_t rule;
+
+	for (uint32_t i = 0; sch_show_field(v->show, type, i, &f) == 0; i++) {
+		snprintf(number, sizeof number, "%u", f.number);
+		w.number = wider(w.number, number);
+		w.name = wider(w.name, f.name);
+		w.type = wider(w.type, f.type);
+		w.presence = wider(w.presence, f.presence);
+		for (uint32_t k = 0; (rule = sch_show_rule(v->show, type, i, k, &about)) != SCH_SHOW_NONE; k++)
+			w.id = wider(w.id, sch_rule_id(v->set, rule));
+	}
+	for (uint32_t k = 0; k < t->n_rules; k++)
+		w.id = wider(w.id, sch_rule_id(v->set, t->rules + k));
+	return w;
+}
+
+static void fields_print(const struct view *v, uint32_t type, const struct widths *w)
+{
+	struct sch_show_field f;
+	enum sch_about about;
+	char text[640];
+	uint32_t rule;
+
+	for (uint32_t i = 0; sch_show_field(v->show, type, i, &f) == 0; i++) {
+		if (i == 0)
+			printf("\n  %*s  %-*s  %-*s  %-*s  RULES\n", w->number, "NO", w->name, "FIELD", w->type, "TYPE",
+			       w->presence, "PRESENCE");
+		printf("  %*u  %-*s  %-*s  ", w->number, f.number, w->name, f.name, w->type, f.type);
+		if (f.n_rules == 0) {
+			printf("%s\n", f.presence);
+			continue;
+		}
+		printf("%-*s", w->presence, f.presence);
+		for (uint32_t k = 0; (rule = sch_show_rule(v->show, type, i, k, &about)) != SCH_SHOW_NONE; k++) {
+			if (k > 0)
+				printf("%*s", w->number + w->name + w->type + w->presence + 8, "");
+			printf("  %-*s  %s\n", w->id, sch_rule_id(v->set, rule),
+			       rule_text(v, rule, about, text, sizeof text));
+		}
+		if (f.zero_ok)
+			printf("%*s  (unless it is zero or empty)\n",
+			       w->number + w->name + w->type + w->presence + 8, "");
+	}
+}
+
+static void oneofs_print(const struct view *v, uint32_t type)
+{
+	struct sch_show_field f;
+	const char *name;
+
+	for (uint32_t i = 0; (name = sch_show_oneof(v->show, type, i)) != NULL; i++) {
+		const char *comma = "";
+
+		printf("%s  %s, one of: ", i ? "" : "\nONEOFS\n", name);
+		for (uint32_t k = 0; sch_show_field(v->show, type, k, &f) == 0; k++)
+			if (f.oneof && strcmp(f.oneof, name) == 0) {
+				printf("%s%s", comma, f.name);
+				comma = ", ";
+			}
+		putchar('\n');
+	}
+}
+
+static void message_rules_print(const struct view *v, const struct sch_show_type *t, const struct widths *w)
+{
+	char text[640];
+
+	for (uint32_t k = 0; k < t->n_rules; k++)
+		printf("%s  %-*s  %s\n", k ? "" : "\nRULES OF THE MESSAGE\n", w->id, sch_rule_id(v->set, t->rules + k),
+		       rule_text(v, t->rules + k, SCH_ABOUT_FIELD, text, sizeof text));
+}
+
+static void enums_print(const struct view *v, uint32_t type)
+{
+	struct sch_show_field f;
+	struct sch_show_enum e;
+	const char *name, *head = "\nENUMS\n";
+	uint8_t *seen = calloc(sch_show_enum_count(v->show) + 1u, 1);
+	int32_t number;
+
+	for (uint32_t i = 0; seen && sch_show_field(v->show, type, i, &f) == 0; i++) {
+		if (sch_show_enum(v->show, f.enumeration, &e) != 0 || seen[f.enumeration])
+			continue;
+		seen[f.enumeration] = 1;
+		printf("%s  %s\n", head, e.name);
+		head = "";
+		for (uint32_t k = 0; k < VALUES_SHOWN && (name = sch_show_value(v->show, f.enumeration, k, &number)); k++)
+			printf("    %6d  %s\n", number, name);
+		if (e.n_values > VALUES_SHOWN)
+			printf("    and %u more (--json has them all)\n", e.n_values - VALUES_SHOWN);
+	}
+	free(seen);
+}
+
+static void limits_print(const struct view *v, uint32_t type, const struct sch_show_type *t)
+{
+	struct sch_show_field f;
+	uint32_t opaque = 0, lists = 0, maps = 0;
+
+	for (uint32_t i = 0; sch_show_field(v->show, type, i, &f) == 0; i++) {
+		int many = !strcmp(f.presence, "repeated") || !strcmp(f.presence, "map");
+
+		opaque += f.opaque && !many;
+		lists += f.opaque && many;
+		maps += !strcmp(f.presence, "map");
+	}
+	printf("\nLIMITS\n  size      %u bytes on the fabric\n", WEFT_PAYLOAD_MAX);
+	if (t->nesting == SCH_SHOW_ENDLESS)
+		printf("  nesting   can hold itself; deeper than %u is refused\n", SCH_DEPTH_MAX);
+	else if (t->nesting == 0)
+		printf("  nesting   holds no messages\n");
+	else
+		printf("  nesting   %u deep; deeper than %u is refused\n", t->nesting, SCH_DEPTH_MAX);
+	printf("  content   ");
+	if (opaque + lists == 0)
+		printf("no text and no bytes of its own\n");
+	else if (lists == 0)
+		printf("%u text or bytes of its own", opaque);
+	else
+		printf("%u text or bytes of its own and %u list%s of them", opaque, lists, lists == 1 ? "" : "s");
+	if (opaque + lists)
+		printf("; %u that are not empty is the limit\n", SCH_SPANS_MAX);
+	printf("  presence  %u bit%s\n", t->n_presence, t->n_presence == 1 ? "" : "s");
+	if (maps)
+		printf("  maps      4096 entries in the whole message\n");
+}
+
+static void methods_print(const struct view *v, uint32_t type)
+{
+	const char *head = "\nMETHODS\n";
+	int width = 0;
+
+	for (int pass = 0; pass < 2; pass++)
+		for (uint32_t i = 0; i < sch_show_method_count(v->show); i++) {
+			const struct sch_show_method *m = sch_show_method(v->show, i);
+
+			if (m->input != type && m->output != type)
+				continue;
+			if (pass == 0) {
+				width = wider(width, m->name);
+				continue;
+			}
+			printf("%s  %-*s  ", head, width, m->name);
+			head = "";
+			if (m->input == type && m->output == type)
+				printf("takes and returns it");
+			else if (m->input == type)
+				printf("takes it, returns %s", sch_type_name(v->set, m->output));
+			else
+				printf("returns it, takes %s", sch_type_name(v->set, m->input));
+			printf("%s%s\n", streams_name(m) ? "; no subject, for " : "", streams_name(m) ? streams_name(m) : "");
+		}
+}
+
+static void type_print(const struct view *v, uint32_t type, const struct sch_show_type *t)
+{
+	struct widths w = widths_of(v, type, t);
+
+	printf("%s  (%s, %s%s%s)\n", t->name, t->file, t->syntax, t->map_entry ? ", a map's entry" : "",
+	       t->message_set ? ", a MessageSet" : "");
+	if (t->error)
+		printf("\nCANNOT BE USED\n  %s\n", t->error);
+	if (t->n_fields == 0)
+		printf("\n  no fields\n");
+	fields_print(v, type, &w);
+	message_rules_print(v, t, &w);
+	oneofs_print(v, type);
+	enums_print(v, type);
+	limits_print(v, type, t);
+	methods_print(v, type);
+}
+
+/* --- people: the whole set ---------------------------------------------------------------------------------------------------- */
+
+static int type_shown(const struct view *v, uint32_t type, struct sch_show_type *t)
+{
+	return sch_show_type(v->show, type, t) == 0 && !t->map_entry && (v->o->all || !is_standard(t->file));
+}
+
+struct named {
+	const char *name;
+	uint32_t index;
+};
+
+static int named_order(const void *a, const void *b)
+{
+	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+static void types_print(const struct view *v, struct named *list)
+{
+	uint32_t n = 0, hidden = 0;
+	struct sch_show_type t;
+	int width = 0;
+
+	for (uint32_t i = 0; i < sch_type_count(v->set); i++) {
+		if (type_shown(v, i, &t)) {
+			list[n++] = (struct named){ t.name, i };
+			width = wider(width, t.name);
+		} else {
+			hidden += !t.map_entry;
+		}
+	}
+	qsort(list, n, sizeof *list, named_order);
+	for (uint32_t i = 0; i < n; i++) {
+		sch_show_type(v->show, list[i].index, &t);
+		printf("%s  %-*s  %3u field%s  %3u rule%s  %s%s\n", i ? "" : "TYPES\n", width, t.name, t.n_fields,
+		       t.n_fields == 1 ? " " : "s", t.n_all_rules, t.n_all_rules == 1 ? " " : "s", t.file,
+		       t.error ? "  CANNOT BE USED" : "");
+	}
+	if (hidden)
+		printf("%s  and %u of google.protobuf and buf.validate (--all)\n", n ? "" : "TYPES\n", hidden);
+}
+
+static int set_print(const struct view *v)
+{
+	uint32_t n = sch_show_method_count(v->show), types = sch_type_count(v->set);
+	struct named *list = calloc((n > types ? n : types) + 1u, sizeof *list);
+	int width = 0;
+
+	if (!list)
+		return cli_fail(COMMAND, "out of memory");
+	types_print(v, list);
+	for (uint32_t i = 0; i < n; i++) {
+		list[i] = (struct named){ sch_show_method(v->show, i)->name, i };
+		width = wider(width, list[i].name);
+	}
+	qsort(list, n, sizeof *list, named_order);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct sch_show_method *m = sch_show_method(v->show, list[i].index);
+
+		printf("%s  %-*s  %s -> %s%s%s\n", i ? "" : "\nMETHODS\n", width, m->name, sch_type_name(v->set, m->input),
+		       sch_type_name(v->set, m->output), streams_name(m) ? "  no subject: " : "",
+		       streams_name(m) ? streams_name(m) : "");
+	}
+	free(list);
+	return 0;
+}
+
+/* --- JSON ------------------------------------------------------------------------------------------------------------------------ */
+
+static json_t *rule_json(const struct view *v, uint32_t rule, const char *about)
+{
+	const char *path = sch_rule_path(v->set, rule);
+	json_t *o = json_object();
+	char text[640] = "";
+
+	sch_rule_describe(v->set, rule, text, sizeof text);
+	if (*about)
+		json_object_set_new(o, "about", json_string(about));
+	json_object_set_new(o, "rule_id", cli_schema_text(sch_rule_id(v->set, rule)));
+	if (*path)
+		json_object_set_new(o, "rule", cli_schema_text(path));
+	json_object_set_new(o, "message", cli_schema_text(text));
+	return o;
+}
+
+static json_t *enum_json(const struct view *v, uint32_t enumeration)
+{
+	json_t *values = json_array();
+	const char *name;
+	int32_t number;
+
+	for (uint32_t i = 0; (name = sch_show_value(v->show, enumeration, i, &number)) != NULL; i++)
+		json_array_append_new(values, json_pack("{s:o, s:i}", "name", cli_schema_text(name), "number", (int)number));
+	return values;
+}
+
+static json_t *field_json(const struct view *v, uint32_t type, uint32_t i, const struct sch_show_field *f)
+{
+	static const char *const abouts[] = { [SCH_ABOUT_FIELD] = "", [SCH_ABOUT_ELEMENT] = "element",
+					      [SCH_ABOUT_KEY] = "key", [SCH_ABOUT_VALUE] = "value" };
+	json_t *o = json_object(), *rules = json_array();
+	enum sch_about about;
+	struct sch_show_enum e;
+	uint32_t rule;
+
+	json_object_set_new(o, "number", json_integer(f->number));
+	json_object_set_new(o, "name", cli_schema_text(f->name));
+	json_object_set_new(o, "type", cli_schema_text(f->type));
+	json_object_set_new(o, "presence", json_string(f->presence));
+	if (f->oneof)
+		json_object_set_new(o, "oneof", cli_schema_text(f->oneof));
+	if (f->sub != SCH_SHOW_NONE)
+		json_object_set_new(o, "message", cli_schema_text(sch_type_name(v->set, f->sub)));
+	if (sch_show_enum(v->show, f->enumeration, &e) == 0)
+		json_object_set_new(o, "enum", cli_schema_text(e.name));
+	if (f->zero_ok)
+		json_object_set_new(o, "ignore_zero", json_true());
+	for (uint32_t k = 0; (rule = sch_show_rule(v->show, type, i, k, &about)) != SCH_SHOW_NONE; k++)
+		json_array_append_new(rules, rule_json(v, rule, abouts[about]));
+	json_object_set_new(o, "rules", rules);
+	return o;
+}
+
+static json_t *method_json(const struct view *v, const struct sch_show_method *m)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:b}", "name", cli_schema_text(m->name), "file",
+			 cli_schema_text(m->file), "input", cli_schema_text(sch_type_name(v->set, m->input)), "output",
+			 cli_schema_text(sch_type_name(v->set, m->output)), "client_streams", m->client_streams,
+			 "server_streams", m->server_streams, "subject", !m->client_streams && !m->server_streams);
+}
+
+static json_t *type_json(const struct view *v, uint32_t type, const struct sch_show_type *t)
+{
+	json_t *o = json_object(), *fields = json_array(), *rules = json_array(), *oneofs = json_array();
+	json_t *enums = json_object(), *methods = json_array();
+	struct sch_show_field f;
+	struct sch_show_enum e;
+	const char *name;
+
+	for (uint32_t i = 0; sch_show_field(v->show, type, i, &f) == 0; i++) {
+		json_array_append_new(fields, field_json(v, type, i, &f));
+		if (sch_show_enum(v->show, f.enumeration, &e) == 0 && !json_object_get(enums, e.name))
+			json_object_set_new(enums, e.name, enum_json(v, f.enumeration));
+	}
+	for (uint32_t k = 0; k < t->n_rules; k++)
+		json_array_append_new(rules, rule_json(v, t->rules + k, ""));
+	for (uint32_t i = 0; (name = sch_show_oneof(v->show, type, i)) != NULL; i++)
+		json_array_append_new(oneofs, cli_schema_text(name));
+	for (uint32_t i = 0; i < sch_show_method_count(v->show); i++) {
+		const struct sch_show_method *m = sch_show_method(v->show, i);
+
+		if (m->input == type || m->output == type)
+			json_array_append_new(methods, method_json(v, m));
+	}
+	json_object_set_new(o, "type", cli_schema_text(t->name));
+	json_object_set_new(o, "file", cli_schema_text(t->file));
+	json_object_set_new(o, "syntax", cli_schema_text(t->syntax));
+	json_object_set_new(o, "error", t->error ? cli_schema_text(t->error) : json_null());
+	json_object_set_new(o, "fields", fields);
+	json_object_set_new(o, "rules", rules);
+	json_object_set_new(o, "oneofs", oneofs);
+	json_object_set_new(o, "enums", enums);
+	json_object_set_new(o, "methods", methods);
+	json_object_set_new(o, "nesting", t->nesting == SCH_SHOW_ENDLESS ? json_null() : json_integer(t->nesting));
+	json_object_set_new(o, "presence_bits", json_integer(t->n_presence));
+	json_object_set_new(o, "limits", json_pack("{s:i, s:i, s:i}", "bytes", (int)WEFT_PAYLOAD_MAX, "nesting",
+						   (int)SCH_DEPTH_MAX, "content", (int)SCH_SPANS_MAX));
+	return o;
+}
+
+static json_t *set_json(const struct view *v)
+{
+	json_t *types = json_array(), *methods = json_array();
+	struct sch_show_type t;
+
+	for (uint32_t i = 0; sch_show_type(v->show, i, &t) == 0; i++)
+		if (!t.map_entry)
+			json_array_append_new(types, json_pack("{s:o, s:o, s:i, s:i, s:o}", "name", cli_schema_text(t.name),
+							       "file", cli_schema_text(t.file), "fields", (int)t.n_fields,
+							       "rules", (int)t.n_all_rules, "error",
+							       t.error ? cli_schema_text(t.error) : json_null()));
+	for (uint32_t i = 0; i < sch_show_method_count(v->show); i++)
+		json_array_append_new(methods, method_json(v, sch_show_method(v->show, i)));
+	return json_pack("{s:o, s:o, s:o}", "set", cli_schema_text(v->o->set), "types", types, "methods", methods);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static int show_one(const struct view *v)
+{
+	int32_t type = sch_type_find(v->set, v->o->type);
+	struct sch_show_type t;
+	char text[640];
+
+	if (type < 0)
+		return cli_fail(COMMAND, "%s", cli_schema_unknown(v->set, v->o->set, v->o->type, text, sizeof text));
+	sch_show_type(v->show, (uint32_t)type, &t);
+	if (!v->o->json)
+		type_print(v, (uint32_t)type, &t);
+	else if (cli_schema_print(COMMAND, type_json(v, (uint32_t)type, &t)))
+		return CLI_ERROR;
+	return t.error ? CLI_NO : CLI_YES;
+}
+
+int cli_schema_show(int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct sch_show *show = NULL;
+	struct sch_err err;
+	char text[640];
+	size_t len = 0;
+	int rc;
+
+	if (argp_parse(&parser, argc, argv, 0, NULL, &o) != 0)
+		return CLI_ERROR;
+	uint8_t *data = cli_schema_read(o.set, &len, text, sizeof text);
+
+	if (!data)
+		return cli_fail(COMMAND, "%s: %s", o.set, text);
+	rc = sch_show_open(&show, data, len, &err);
+	free(data);
+	if (rc)
+		return cli_fail(COMMAND, "%s", cli_schema_err(&err, o.set, text, sizeof text));
+	const struct view v = { &o, show, sch_show_set(show) };
+
+	if (o.type)
+		rc = show_one(&v);
+	else if (o.json)
+		rc = cli_schema_print(COMMAND, set_json(&v));
+	else
+		rc = set_print(&v);
+	sch_show_close(show);
+	return cli_schema_flush(COMMAND) ? CLI_ERROR : rc;
+}

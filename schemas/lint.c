@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What in a set cannot be used, is refused at run time, or will surprise. Looks only; what a validator does is decided in
+ * its own files. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "set.h"
+#include "show.h"
+
+struct lint {
+	const struct sch_show *show;
+	const struct sch_set *set;
+	void (*each)(void *arg, const struct sch_finding *f);
+	void *arg;
+};
+
+static void tell(const struct lint *l, enum sch_lint_level level, const char *file, const char *where, const char *fmt,
+		 ...) __attribute__((format(printf, 5, 6)));
+
+static void tell(const struct lint *l, enum sch_lint_level level, const char *file, const char *where, const char *fmt, ...)
+{
+	char text[768];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	l->each(l->arg, &(struct sch_finding){ level, file, where, text });
+}
+
+/* --- types that cannot be used ---------------------------------------------------------------------------------------- */
+
+struct error {
+	const char *text;
+	uint32_t type; /* the first that it spoils */
+};
+
+static int text_order(const void *a, const void *b)
+{
+	const struct error *x = a, *y = b;
+	int c = strcmp(x->text, y->text);
+
+	return c ? c : (x->type > y->type) - (x->type < y->type);
+}
+
+static int type_order(const void *a, const void *b)
+{
+	const struct error *x = a, *y = b;
+
+	return (x->type > y->type) - (x->type < y->type);
+}
+
+/* "file: where: text" in its parts. */
+static void error_tell(const struct lint *l, const char *text)
+{
+	const char *where = strstr(text, ": "), *rest = where ? strstr(where + 2, ": ") : NULL;
+	char file[SCH_NAME_MAX + 1], name[SCH_NAME_MAX + 1];
+
+	if (!rest) {
+		tell(l, SCH_LINT_ERROR, "", "", "%s", text);
+		return;
+	}
+	snprintf(file, sizeof file, "%.*s", (int)(where - text), text);
+	snprintf(name, sizeof name, "%.*s", (int)(rest - where - 2), where + 2);
+	tell(l, SCH_LINT_ERROR, file, name, "%s", rest + 2);
+}
+
+/* A type that holds a spoilt one has its error: each is told once. */
+static int errors_tell(const struct lint *l)
+{
+	uint32_t n = 0, kept = 0, types = sch_type_count(l->set);
+	struct error *e = calloc(types + 1u, sizeof *e);
+
+	if (!e)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < types; i++) {
+		const char *text = sch_type_error(l->set, i);
+
+		if (text)
+			e[n++] = (struct error){ text, i };
+	}
+	qsort(e, n, sizeof *e, text_order);
+	for (uint32_t i = 0; i < n; i++)
+		if (kept == 0 || strcmp(e[kept - 1].text, e[i].text) != 0)
+			e[kept++] = e[i];
+	qsort(e, kept, sizeof *e, type_order);
+	for (uint32_t i = 0; i < kept; i++)
+		error_tell(l, e[i].text);
+	free(e);
+	return 0;
+}
+
+/* --- types ---------------------------------------------------------------------------------------------------------------- */
+
+/* Options are extended for compilers, not for messages. */
+static int is_option_type(const char *name)
+{
+	static const char prefix[] = "google.protobuf.", suffix[] = "Options";
+	size_t n = strlen(name);
+
+	return strncmp(name, prefix, sizeof prefix - 1) == 0 && n >= sizeof suffix - 1 &&
+	       strcmp(name + n - (sizeof suffix - 1), suffix) == 0;
+}
+
+/* Is there a rule with this op whose upper bound is at most `most` (op 0: any rule)? */
+static int is_bounded(const struct lint *l, uint32_t type, uint32_t field, enum sch_about about, enum sch_rule_op op,
+		      uint64_t most)
+{
+	enum sch_about a;
+	uint32_t rule;
+
+	for (uint32_t k = 0; (rule = sch_show_rule(l->show, type, field, k, &a)) != SCH_SHOW_NONE; k++) {
+		const struct sch_rule *r = &l->set->rules[rule];
+
+		if (a != about)
+			continue;
+		if (op == 0)
+			return 1;
+		if (r->op == op && (op == SCH_R_COUNT_MAX ? r->a : r->b) <= most)
+			return 1;
+	}
+	return 0;
+}
+
+/* A pattern costs time for each byte, so it wants to know how many there are. */
+static void pattern_check(const struct lint *l, const struct sch_show_type *t, uint32_t type, uint32_t field,
+			  const char *where)
+{
+	enum sch_about about;
+	uint32_t rule;
+
+	for (uint32_t k = 0; (rule = sch_show_rule(l->show, type, field, k, &about)) != SCH_SHOW_NONE; k++) {
+		if (l->set->rules[rule].op != SCH_R_PATTERN || is_bounded(l, type, field, about, SCH_R_LEN, INT32_MAX) ||
+		    is_bounded(l, type, field, about, SCH_R_BYTES, INT32_MAX))
+			continue;
+		tell(l, SCH_LINT_WARNING, t->file, where,
+		     "%sa pattern is matched against as many bytes as the sender likes; bound it with max_len or max_bytes",
+		     about == SCH_ABOUT_KEY ? "the key: " : about == SCH_ABOUT_VALUE ? "the value: " : "");
+	}
+}
+
+/* bytes and string: what no rule binds is for inspection, and a message may hold so many of them only. */
+static void opaque_check(const struct lint *l, const struct sch_show_type *t, uint32_t type, uint32_t field,
+			 const struct sch_show_field *f, const char *where)
+{
+	const struct sch_field *in = &l->set->fields[l->set->messages[type].first + field];
+
+	if (!f->opaque)
+		return;
+	if (in->flags & SCH_F_REPEATED &&
+	    !is_bounded(l, type, field, SCH_ABOUT_FIELD, SCH_R_COUNT_MAX, SCH_SPANS_MAX / f->opaque))
+		tell(l, SCH_LINT_WARNING, t->file, where,
+		     "a message with more than %u texts or bytes that are not empty is refused (content_limit); bound it with %s",
+		     SCH_SPANS_MAX, in->flags & SCH_F_MAP ? "map.max_pairs" : "repeated.max_items");
+	if (f->n_rules == 0)
+		tell(l, SCH_LINT_INFO, t->file, where, "no rule binds it: it is content for inspection");
+}
+
+static void type_check(const struct lint *l, uint32_t type)
+{
+	struct sch_show_field f;
+	struct sch_show_type t;
+	char where[2 * SCH_NAME_MAX + 2];
+
+	sch_show_type(l->show, type, &t);
+	if (t.map_entry) /* its field in the message is looked at */
+		return;
+	if (t.message_set)
+		tell(l, SCH_LINT_WARNING, t.file, t.name, "a MessageSet holds extensions only, and those are refused");
+	if (t.nesting != SCH_SHOW_ENDLESS && t.nesting > SCH_DEPTH_MAX)
+		tell(l, SCH_LINT_WARNING, t.file, t.name, "nests %u deep; what is deeper than %u is refused", t.nesting,
+		     SCH_DEPTH_MAX);
+	else if (t.nesting == SCH_SHOW_ENDLESS)
+		tell(l, SCH_LINT_INFO, t.file, t.name, "can hold itself; what is deeper than %u is refused", SCH_DEPTH_MAX);
+	for (uint32_t i = 0; sch_show_field(l->show, type, i, &f) == 0; i++) {
+		snprintf(where, sizeof where, "%s.%s", t.name, f.name);
+		if (l->set->fields[l->set->messages[type].first + i].flags & SCH_F_EXTENSION) {
+			if (!is_option_type(t.name))
+				tell(l, SCH_LINT_WARNING, t.file, where,
+				     "field %u is an extension, which is refused as an unknown field", f.number);
+			continue;
+		}
+		pattern_check(l, &t, type, i, where);
+		opaque_check(l, &t, type, i, &f, where);
+	}
+}
+
+int sch_lint(const struct sch_show *show, void (*each)(void *arg, const struct sch_finding *f), void *arg)
+{
+	struct lint l = { show, sch_show_set(show), each, arg };
+	int rc = errors_tell(&l);
+
+	for (uint32_t i = 0; i < sch_type_count(l.set) && !rc; i++)
+		type_check(&l, i);
+	for (uint32_t i = 0; i < sch_show_method_count(show) && !rc; i++) {
+		const struct sch_show_method *m = sch_show_method(show, i);
+
+		if (m->client_streams || m->server_streams)
+			tell(&l, SCH_LINT_WARNING, m->file, m->name,
+			     "streams, so it is no subject: no policy can name it and no message can carry it");
+	}
+	return rc;
+}
