@@ -108,6 +108,7 @@ static void m_ext_range3(fds_t *s)
 {
 	file_of(s, "old.proto")->syntax = STR("proto3");
 	msg_of(s, "Req")->n_field = 0;
+	msg_of(s, "Must")->n_field = 0;
 	msg_of(s, "Holder")->n_field = 0;
 	msg_of(s, "Holder")->n_oneof_decl = 0;
 	file_of(s, "old.proto")->enum_type[0]->value[0]->number = 0;
