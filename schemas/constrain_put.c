@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where the rule compiler puts what it made: rules and operands into the build, guards into the field; and the questions that
+ * it asks of rules already put, through the same judge that judges messages. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "constrain.h"
+#include "rules.h"
+
+/* As b_fail does with what others wrote. */
+static void printable(char *s)
+{
+	for (; *s; s++)
+		if (*s < ' ' || *s > '~')
+			*s = '?';
+}
+
+int c_fail(const struct c_at *at, const char *fmt, ...)
+{
+	char text[sizeof at->b->err->text], where[sizeof at->b->err->where];
+	const char *file = b_file_name(at->b, at->m->file);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	/* with a name that is too long the field's is more use than the rest of the message's */
+	snprintf(where, sizeof where, "%.*s%s%.60s", at->part ? 98 : 158, at->m->name, at->part ? "." : "",
+		 at->part ? at->part : "");
+	if (!at->b->lenient)
+		return b_fail(at->b, -EINVAL, file, where, "%s", text);
+	if (!at->m->error && asprintf(&at->m->error, "%.159s: %s: %s", file, where, text) < 0) {
+		at->m->error = NULL;
+		return b_nomem(at->b);
+	}
+	printable(at->m->error);
+	return C_SPOILED;
+}
+
+int c_pool(const struct c_at *at, const void *data, size_t len, size_t align, uint32_t *where)
+{
+	struct b_list *l = &at->b->pool;
+	size_t from = (l->n + align - 1) & ~(align - 1);
+
+	if (len > C_POOL_MAX || from + len > C_POOL_MAX)
+		return c_fail(at, "the operands of the set's rules need more than %u MiB", C_POOL_MAX >> 20);
+	if (from + len > l->cap) {
+		size_t cap = l->cap ? l->cap : 4096;
+
+		while (cap < from + len)
+			cap *= 2;
+		void *grown = realloc(l->at, cap);
+
+		if (!grown)
+			return b_nomem(at->b);
+		l->at = grown;
+		l->cap = cap;
+	}
+	memset((uint8_t *)l->at + l->n, 0, from - l->n);
+	if (len)
+		memcpy((uint8_t *)l->at + from, data, len);
+	l->n = from + len;
+	*where = (uint32_t)from;
+	return 0;
+}
+
+int c_rule(const struct c_at *at, struct sch_rule rule, const char *name, const char *id)
+{
+	char path[128], full[128];
+	const char *kind = at->kind ? at->kind : "", *dot = at->kind ? "." : "";
+	int rc = 0;
+
+	snprintf(path, sizeof path, "%s%s%s%s", at->prefix, kind, dot, name);
+	snprintf(full, sizeof full, "%s%s%s", kind, dot, id ? id : name);
+	rc = c_pool(at, full, strlen(full) + 1, 1, &rule.id);
+	rule.path = rule.id;
+	if (!rc && strcmp(path, full) != 0)
+		rc = c_pool(at, path, strlen(path) + 1, 1, &rule.path);
+	if (rc)
+		return rc;
+	struct sch_rule *r = b_list_add(&at->b->rules, sizeof *r);
+
+	if (!r)
+		return b_nomem(at->b);
+	*r = rule;
+	return 0;
+}
+
+static int text_order(const void *a, const void *b)
+{
+	const struct c_opt *x = *(const struct c_opt *const *)a, *y = *(const struct c_opt *const *)b;
+
+	if (x->len != y->len)
+		return x->len < y->len ? -1 : 1;
+	return memcmp(x->at, y->at, x->len);
+}
+
+int c_texts(const struct c_at *at, const struct c_opts *o, const char *name, int sorted, struct sch_rule *rule)
+{
+	size_t n = c_opt_count(o, name), kept = 0;
+	const struct c_opt **list = calloc(n ? n : 1, sizeof *list);
+	struct sch_text *texts = calloc(n ? n : 1, sizeof *texts);
+	int rc = 0;
+
+	if (!list || !texts)
+		rc = b_nomem(at->b);
+	for (size_t i = 0, k = 0; !rc && k < n; k++)
+		list[k] = c_opt_next(o, name, &i);
+	if (!rc && sorted && n)
+		qsort(list, n, sizeof(const struct c_opt *), text_order);
+	for (size_t k = 0; k < n && !rc; k++) {
+		if (sorted && kept && text_order(&list[k - 1], &list[k]) == 0)
+			continue;
+		texts[kept].len = list[k]->len;
+		rc = c_pool(at, list[k]->at, list[k]->len, 1, &texts[kept++].at);
+	}
+	if (!rc)
+		rc = c_pool(at, texts, kept * sizeof *texts, 8, &rule->arg);
+	rule->n = (uint16_t)kept;
+	free(list);
+	free(texts);
+	return rc;
+}
+
+int c_signed(const struct c_at *at)
+{
+	switch (at->type) {
+	case SCH_T_UINT32:
+	case SCH_T_UINT64:
+	case SCH_T_FIXED32:
+	case SCH_T_FIXED64:
+	case SCH_T_BOOL:
+	case SCH_T_STRING:
+	case SCH_T_BYTES:
+		return 0;
+	default:
+		return 1;
+	}
+}
+
+int c_is_float(const struct c_at *at)
+{
+	return at->type == SCH_T_DOUBLE || at->type == SCH_T_FLOAT;
+}
+
+void c_ruled(const struct c_at *at)
+{
+	at->f->flags |= SCH_F_RULED;
+}
+
+/* Signed order is unsigned order with the sign bit turned over; so all that compares here is unsigned. */
+static uint64_t turn(const struct c_at *at)
+{
+	return c_signed(at) ? 1ull << 63 : 0;
+}
+
+/* The guard as it is, turned; or 0 where there is none to narrow. */
+static int guard_get(const struct c_at *at, uint64_t *lo, uint64_t *hi)
+{
+	const struct b_field *f = at->f;
+
+	/* the guard of a message is none, and of an enum that is not open it is b_emit's */
+	if (f->type == SCH_T_MESSAGE || f->type == SCH_T_GROUP || (f->type == SCH_T_ENUM && !(f->flags & SCH_F_OPEN)))
+		return 0;
+	*lo = f->span == UINT64_MAX ? 0 : f->lo ^ turn(at);
+	*hi = *lo + f->span;
+	return 1;
+}
+
+void c_guard(const struct c_at *at, uint64_t lo, uint64_t hi)
+{
+	uint64_t from, to;
+
+	if (!guard_get(at, &from, &to)) {
+		c_ruled(at);
+		return;
+	}
+	lo ^= turn(at);
+	hi ^= turn(at);
+	if (lo < from)
+		lo = from;
+	if (hi > to)
+		hi = to;
+	if (lo > hi) {
+		c_ruled(at);
+		return;
+	}
+	at->f->lo = lo ^ turn(at);
+	at->f->span = hi - lo;
+}
+
+static int key_order(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* A part of the guard that holds no key in question. */
+struct gap {
+	uint64_t lo, hi;
+	int found;
+};
+
+static void gap_offer(struct gap *g, uint64_t lo, uint64_t hi)
+{
+	if (!g->found || hi - lo > g->hi - g->lo)
+		*g = (struct gap){ lo, hi, 1 };
+}
+
+void c_guard_without(const struct c_at *at, const uint64_t *keys, size_t n)
+{
+	uint64_t next, to, *turned = calloc(n ? n : 1, sizeof *turned);
+	struct gap widest = { 0 };
+	int full = 0;
+
+	if (!turned || !guard_get(at, &next, &to)) {
+		free(turned);
+		c_ruled(at); /* without memory it is only slower */
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		turned[i] = keys[i] ^ turn(at);
+	qsort(turned, n, sizeof *turned, key_order);
+	for (size_t i = 0; i < n && !full && turned[i] <= to; i++) {
+		if (turned[i] < next)
+			continue;
+		if (turned[i] > next)
+			gap_offer(&widest, next, turned[i] - 1);
+		full = turned[i] == to;
+		next = turned[i] + 1;
+	}
+	if (!full)
+		gap_offer(&widest, next, to);
+	if (widest.found)
+		c_guard(at, widest.lo ^ turn(at), widest.hi ^ turn(at));
+	else
+		c_ruled(at);
+	free(turned);
+}
+
+/* What the judge needs to see of the set that is being built. */
+struct view {
+	struct sch_set set;
+	struct sch_field field;
+	struct sch_enum values;
+	int32_t *numbers;
+};
+
+static int number_order(const void *a, const void *b)
+{
+	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+int c_enum_numbers(const struct c_at *at, int32_t **numbers, struct sch_enum *e)
+{
+	const fd_enum_t *d = B_ENUM_AT(at->b, at->f->sub)->d;
+	int32_t *v = calloc(d->n_value, sizeof *v);
+	uint32_t n = 0;
+
+	if (!v)
+		return b_nomem(at->b);
+	for (size_t k = 0; k < d->n_value; k++)
+		v[k] = d->value[k]->number;
+	qsort(v, d->n_value, sizeof *v, number_order);
+	for (size_t k = 0; k < d->n_value; k++)
+		if (n == 0 || v[n - 1] != v[k])
+			v[n++] = v[k];
+	*e = (struct sch_enum){ .n = n, .low = v[0], .run = 1 };
+	while (e->run < n && v[e->run] == v[e->run - 1] + 1)
+		e->run++;
+	*numbers = v;
+	return 0;
+}
+
+static int view_make(const struct c_at *at, struct view *v)
+{
+	const struct build *b = at->b;
+	int rc = 0;
+
+	*v = (struct view){
+		.set = { .n_rules = (uint32_t)b->rules.n,
+			 .n_pool = (uint32_t)b->pool.n,
+			 .n_patterns = (uint32_t)b->patterns.n,
+			 .rules = b->rules.at,
+			 .pool = b->pool.at,
+			 .patterns = b->patterns.at },
+		.field = { .type = at->type, .sub = SCH_NONE },
+	};
+	if (at->type == SCH_T_ENUM) {
+		rc = c_enum_numbers(at, &v->numbers, &v->values);
+		v->field.sub = 0;
+		v->set.n_enums = 1;
+		v->set.n_values = v->values.n;
+		v->set.enums = &v->values;
+		v->set.values = v->numbers;
+	}
+	return rc;
+}
+
+/* The first rule from at->first on that the value breaks, or NULL. */
+static const struct sch_rule *broken_by(const struct c_at *at, const struct view *v, const struct sch_value *value)
+{
+	struct sch_now now = { 0 };
+
+	for (uint32_t i = at->first; i < at->b->rules.n; i++)
+		if (sch_rule_judge(&v->set, &v->field, &v->set.rules[i], value, &now) != SCH_MET)
+			return &v->set.rules[i];
+	return NULL;
+}
+
+int c_zero_breaks(const struct c_at *at, int *breaks)
+{
+	struct sch_value zero = sch_value_zero();
+	struct view v;
+	int rc = view_make(at, &v);
+
+	if (!rc)
+		*breaks = broken_by(at, &v, &zero) != NULL;
+	free(v.numbers);
+	return rc;
+}
+
+static int number_known(const struct view *v, uint64_t key)
+{
+	int32_t number = (int32_t)(int64_t)key;
+
+	return bsearch(&number, v->numbers, v->values.n, sizeof number, number_order) != NULL;
+}
+
+int c_candidates(const struct c_at *at, const struct c_opts *o)
+{
+	const char *name = c_opt(o, "const") ? "const" : "in";
+	const struct sch_rule *broken = NULL;
+	const struct c_opt *opt;
+	struct view v;
+	int rc, met = 0, closed = 0;
+	size_t i = 0;
+
+	if (!c_opt(o, name))
+		return 0;
+	rc = view_make(at, &v);
+	while (!rc && !met && (opt = c_opt_next(o, name, &i))) {
+		struct sch_value value = { opt->key, opt->at, opt->len };
+
+		if (at->type == SCH_T_ENUM && at->f->closed && !number_known(&v, opt->key)) {
+			closed = 1;
+			continue;
+		}
+		broken = broken_by(at, &v, &value);
+		met = !broken;
+	}
+	if (!rc && !met) {
+		if (broken)
+			rc = c_fail(at, "contradiction: %s.%s has no value that meets %s", at->kind, name,
+				    (const char *)v.set.pool + broken->id);
+		else if (closed)
+			rc = c_fail(at, "contradiction: %s.%s has no number of the enum, which takes no others", at->kind, name);
+	}
+	free(v.numbers);
+	return rc;
+}
