@@ -76,13 +76,18 @@ GEN := $(BUILD)/gen
 # What the schema compiler reads: protobuf's own descriptors, and the options of buf.validate with what they hold.
 DESC_C := $(patsubst %,$(GEN)/google/protobuf/%.pb-c.c,descriptor duration field_mask timestamp)
 RULES_C := $(GEN)/buf/validate/validate.pb-c.c
+# Weft's own option: messages beside a method that has it include its header; nobody needs its code.
+OPTIONS_C := $(GEN)/weft/options.pb-c.c
+PLUGIN_PB_C := $(GEN)/google/protobuf/compiler/plugin.pb-c.c
 DEMO_PROTO := $(wildcard schemas/demo/*.proto)
 # Test schemas that tests hold against protobuf-c. (The others use what protobuf-c cannot.)
 TEST_PROTO := $(addprefix tests/schemas/,strict.proto differ.proto differ2.proto)
-DEMO_PB_C := $(patsubst %.proto,$(GEN)/%.pb-c.c,$(DEMO_PROTO))
+DEMO_PB_C := $(patsubst %.proto,$(GEN)/%.pb-c.c,$(DEMO_PROTO)) $(GEN)/google/protobuf/empty.pb-c.c
+DEMO_WEFT_C := $(patsubst %.proto,$(GEN)/%.weft.c,$(DEMO_PROTO))
 DEMO_SET := $(BUILD)/schemas/demo.binpb
 # Whatever is compiled waits for all generated headers; what it really includes it names itself, in its .d file.
-GEN_H := $(DESC_C:.c=.h) $(RULES_C:.c=.h) $(DEMO_PB_C:.c=.h) $(patsubst %.proto,$(GEN)/%.pb-c.h,$(TEST_PROTO) bench/order/order.proto)
+GEN_H := $(patsubst %.c,%.h,$(DESC_C) $(RULES_C) $(OPTIONS_C) $(PLUGIN_PB_C) $(DEMO_PB_C)) \
+	$(patsubst %.proto,$(GEN)/%.pb-c.h,$(TEST_PROTO) bench/order/order.proto)
 # generate: $(call generate,INCLUDE FOLDER,FILE) makes FILE's .pb-c.c and .pb-c.h below $(GEN).
 define generate
 	@mkdir -p $(GEN)/$(basename $(2)).part $(GEN)/$(dir $(2))
@@ -95,8 +100,19 @@ $(GEN)/google/protobuf/%.pb-c.c $(GEN)/google/protobuf/%.pb-c.h: $(BUILD)/config
 	$(call generate,/usr/include,google/protobuf/$*.proto)
 $(RULES_C) $(RULES_C:.c=.h) &: schemas/buf/validate/validate.proto $(BUILD)/config.mk
 	$(call generate,schemas,buf/validate/validate.proto)
+$(OPTIONS_C) $(OPTIONS_C:.c=.h) &: schemas/weft/options.proto $(BUILD)/config.mk
+	$(call generate,schemas,weft/options.proto)
 $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: %.proto $(BUILD)/config.mk
-	$(call generate,.,$<)
+	$(call generate,. -Ischemas,$<)
+# Services as C, by the plugin of ours. Only those who name a NAME.weft.h wait for it: the plugin is compiled before.
+PLUGIN := $(BUILD)/bin/protoc-gen-weft
+generate_weft = protoc --plugin=protoc-gen-weft=$(PLUGIN) --weft_out=include=guest-lib/method.h:$(1)
+$(GEN)/%.weft.c $(GEN)/%.weft.h: %.proto $(PLUGIN)
+	@mkdir -p $(GEN)/$*.typed
+	$(call say,PROTOC,$< (services))
+	$(Q)$(call generate_weft,$(GEN)/$*.typed) -I. -Ischemas $<
+	@mv -f $(addprefix $(GEN)/$*.typed/$*.weft,.c .h) $(@D)
+	@rm -rf $(GEN)/$*.typed
 # descriptor_set: $(call descriptor_set,OPTIONS) makes $@ of the .proto files among the prerequisites.
 define descriptor_set
 	@mkdir -p $(@D)
@@ -104,8 +120,8 @@ define descriptor_set
 	$(Q)protoc --descriptor_set_out=$@.part --include_imports $(1) $(filter %.proto,$^)
 	@$(put)
 endef
-$(DEMO_SET): $(DEMO_PROTO) $(BUILD)/config.mk
-	$(call descriptor_set,--include_source_info -I.)
+$(DEMO_SET): $(DEMO_PROTO) $(OPTIONS_C) $(RULES_C) $(BUILD)/config.mk
+	$(call descriptor_set,--include_source_info -I. -Ischemas)
 
 # --- objects ----------------------------------------------------------------------------------------------------------
 OBJ := $(BUILD)/obj
@@ -135,8 +151,19 @@ $(OBJ)/gen/%.o: $(GEN)/%.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $(OPT) $(SAN_FLAGS))
+# Ours is.
+$(OBJ)/gen/%.weft.o: $(GEN)/%.weft.c $(GEN)/%.weft.h $(FLAGS) | $(GEN_H)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS))
 GEN_OBJS := $(patsubst $(GEN)/%.c,$(OBJ)/gen/%.o,$(DESC_C) $(RULES_C))
-DEMO_GEN_OBJS := $(patsubst $(GEN)/%.c,$(OBJ)/gen/%.o,$(DEMO_PB_C))
+DEMO_GEN_OBJS := $(patsubst $(GEN)/%.c,$(OBJ)/gen/%.o,$(DEMO_PB_C) $(DEMO_WEFT_C))
+PLUGIN_SRCS := $(wildcard schemas/plugin/*.c)
+$(PLUGIN): $(call obj,$(PLUGIN_SRCS) schemas/precheck.c schemas/oneway.c) \
+	$(patsubst $(GEN)/%.c,$(OBJ)/gen/%.o,$(PLUGIN_PB_C) $(GEN)/google/protobuf/descriptor.pb-c.c)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ -lprotobuf-c -o $@.part && $(put)
 
 LIB := $(BUILD)/libweft.a
 GUEST_LIB := $(BUILD)/libweft-guest.a
@@ -172,11 +199,13 @@ UK_LIBS := -l:libsodium.a -l:libprotobuf-c.a
 UK_KERNEL_SRCS := $(filter-out unikernel/main.c unikernel/process_main.c,$(wildcard unikernel/*.c)) \
 	$(wildcard unikernel/*.S)
 UK_GUEST_SRCS := $(filter-out guest-lib/%_linux.c,$(GUEST_SRCS))
-UK_DEMO_OBJS := $(patsubst $(GEN)/%.c,$(UK)/gen/%.o,$(DEMO_PB_C))
+UK_DEMO_OBJS := $(patsubst $(GEN)/%.c,$(UK)/gen/%.o,$(DEMO_PB_C) $(DEMO_WEFT_C))
 uk_obj = $(patsubst %,$(UK)/%.o,$(basename $(1)))
 service_srcs = $(1).c $(wildcard $(1)/*.c)
 SERVICES := $(basename $(wildcard unikernel/demo/*.c tests/unikernel/service_*.c))
 GUEST_TESTS := $(basename $(wildcard tests/unikernel/guest_*.c))
+SERVICE_SRCS := $(foreach s,$(SERVICES),$(call service_srcs,$(s)))
+$(call obj,$(SERVICE_SRCS)) $(call uk_obj,$(SERVICE_SRCS)): | $(DEMO_WEFT_C:.c=.h)
 IMAGES := $(foreach s,$(SERVICES) $(GUEST_TESTS),$(BUILD)/images/$(notdir $(s)).elf)
 
 $(UK)/%.o: %.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
@@ -191,6 +220,10 @@ $(UK)/gen/%.o: $(GEN)/%.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CC,$< (unikernel))
 	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(filter-out $(WARN),$(UK_CFLAGS)))
+$(UK)/gen/%.weft.o: $(GEN)/%.weft.c $(GEN)/%.weft.h $(FLAGS) | $(GEN_H)
+	@mkdir -p $(@D)
+	$(call say,CC,$< (unikernel))
+	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(UK_CFLAGS))
 # Runs as an interrupt handler, which saves no vector registers; and the string functions must not call themselves.
 $(UK)/unikernel/apic.o: XCFLAGS = -mgeneral-regs-only
 $(UK)/unikernel/mem.o: XCFLAGS = -fno-builtin -U_FORTIFY_SOURCE
@@ -245,10 +278,19 @@ UNIT_SRCS := $(wildcard tests/guest-lib/test_*.c tests/schemas/test_*.c tests/po
 UNITS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRCS))
 # Tests and fuzzers run from the top of the tree and find what was built for them through this.
 $(OBJ)/tests/%.o: XCFLAGS += -DBUILD_DIR='"$(BUILD)"'
-ROAD_SET := $(BUILD)/tests/road.binpb
-$(ROAD_SET): tests/fabric/road.proto $(BUILD)/config.mk
-	$(call descriptor_set,-Itests/fabric)
-$(BUILD)/tests/%: $(OBJ)/tests/%.o $(LIB) $(DEMO_GEN_OBJS)
+ROAD_SETS := $(patsubst tests/fabric/%.proto,$(BUILD)/tests/%.binpb,$(wildcard tests/fabric/*.proto))
+$(ROAD_SETS): $(BUILD)/tests/%.binpb: tests/fabric/%.proto $(BUILD)/config.mk
+	$(call descriptor_set,--include_source_info -Itests/fabric)
+# Services for the tests of generated code.
+TEST_WEFT := tests/schemas/plugin
+TEST_WEFT_OBJS := $(patsubst %,$(OBJ)/gen/%.pb-c.o,$(TEST_WEFT)) $(patsubst %,$(OBJ)/gen/%.weft.o,$(TEST_WEFT))
+TEST_WEFT_SET := $(BUILD)/tests/plugin.binpb
+$(TEST_WEFT_SET): tests/schemas/plugin.proto $(OPTIONS_C) $(BUILD)/config.mk
+	$(call descriptor_set,-I. -Ischemas)
+$(BUILD)/tests/guest-lib/test_method: $(TEST_WEFT_OBJS)
+$(OBJ)/tests/guest-lib/test_method.o: | $(GEN)/$(TEST_WEFT).pb-c.h $(GEN)/$(TEST_WEFT).weft.h
+$(BUILD)/tests/schemas/test_plugin: | $(PLUGIN) $(GEN)/$(TEST_WEFT).pb-c.h
+$(BUILD)/tests/%: $(OBJ)/tests/%.o $(DEMO_GEN_OBJS) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(CMOCKA_LIBS) $(HOST_LIBS) -o $@.part && $(put)
@@ -351,7 +393,7 @@ bench: $(WEFTD) $(WEFT) $(BENCH_SET) $(BENCH_BINS) ## messages per second and ns
 # --- lint -------------------------------------------------------------------------------------------------------------
 # How sources are compiled, for the checks that compile them once more.
 LINT_FLAGS := $(BUILD)/lint/flags
-$(LINT_FLAGS): $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
+$(LINT_FLAGS): $(BUILD)/config.mk $(FLAGS) | $(GEN_H) $(DEMO_WEFT_C:.c=.h) $(GEN)/$(TEST_WEFT).weft.h
 	@mkdir -p $(@D)
 	@printf '%s\n' 'all $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 -O2 $(WARN) -fno-common -DBUILD_DIR=BUILD' \
 		'dpdk $(DPDK_CFLAGS)' > $@.part
@@ -361,8 +403,8 @@ LINTS := $(wildcard tests/lint/test_*.py)
 # --- what a person asks for -------------------------------------------------------------------------------------------
 # Scripts that print TAP, one after another: each measures or boots something and wants the machine for itself.
 SYSTEM_TESTS := $(wildcard tests/system/test_*.py tests/unikernel/test_*.py)
-TEST_DATA := $(DEMO_SET) $(ROAD_SET)
-SYSTEM_NEEDS := $(WEFTD) $(WEFT) $(TOOLS) $(IMAGES) $(SERVICE_BINS) $(TEST_DATA)
+TEST_DATA := $(DEMO_SET) $(ROAD_SETS) $(TEST_WEFT_SET)
+SYSTEM_NEEDS := $(WEFTD) $(WEFT) $(TOOLS) $(DIFFERENTIAL) $(IMAGES) $(SERVICE_BINS) $(TEST_DATA)
 SMOKE_SECONDS ?= 5
 # Tests find what was built through this, and leave no byte code in the tree.
 export BUILD
@@ -370,7 +412,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help all check test system lint tidy format asan ubsan tsan fuzz fuzz-smoke docs install clean
 .SECONDARY:
-all: $(WEFTD) $(WEFT) $(GUEST_LIB) $(DEMO_SET) $(TOOLS) $(IMAGES) $(SERVICE_BINS) ## build everything that runs
+all: $(WEFTD) $(WEFT) $(PLUGIN) $(GUEST_LIB) $(DEMO_SET) $(TOOLS) $(IMAGES) $(SERVICE_BINS) ## build everything that runs
 test: $(UNITS) $(SYSTEM_NEEDS) $(LINT_FLAGS) $(FUZZERS) ## everything that a submission must pass
 	@tests/run --timeout 600 $(UNITS) $(LINTS) $(SYSTEM_TESTS) \
 		'tests/fuzz/run --seconds $(SMOKE_SECONDS) $(FUZZERS)'
@@ -410,19 +452,21 @@ fuzz: $(FUZZERS) ## each fuzzer for ten million executions
 # Where `make install` puts things; DESTDIR stands before them all when a package is made.
 PREFIX ?= /usr/local
 DESTDIR ?=
-# weft.h and what it needs; port_linux.h for process endpoints.
-PUBLIC_HEADERS := $(addprefix guest-lib/,weft.h launch.h session.h noise.h wire.h port.h verdict.h port_linux.h)
+# weft.h and what it needs; method.h for generated code; port_linux.h for process endpoints.
+PUBLIC_HEADERS := $(addprefix guest-lib/,weft.h method.h launch.h session.h noise.h wire.h port.h verdict.h port_linux.h)
 VERSION := 0.1
-install: $(WEFT) $(WEFTD) $(GUEST_LIB) ## weft, weftd, libweft-guest, its headers, documents; PREFIX, DESTDIR
+install: $(WEFT) $(WEFTD) $(PLUGIN) $(GUEST_LIB) ## weft, weftd, protoc-gen-weft, libweft-guest, its headers, documents; PREFIX, DESTDIR
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include/weft lib/pkgconfig share/doc/weft)
-	install -m 755 $(WEFT) $(WEFTD) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(WEFT) $(WEFTD) $(PLUGIN) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/weft
 	install -m 644 $(GUEST_LIB) $(DESTDIR)$(PREFIX)/lib
 	printf '%s\n' 'Name: weft-guest' 'Description: Weft message library for Linux processes' 'Version: $(VERSION)' \
-		'Requires: libsodium' 'Cflags: -I$(PREFIX)/include/weft' 'Libs: -L$(PREFIX)/lib -lweft-guest' \
+		'Requires: libsodium libprotobuf-c' 'Cflags: -I$(PREFIX)/include -I$(PREFIX)/include/weft' \
+		'Libs: -L$(PREFIX)/lib -lweft-guest' \
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/weft-guest.pc
 	install -m 644 README.md $(wildcard docs/*) $(DESTDIR)$(PREFIX)/share/doc/weft
 	install -D -m 644 schemas/buf/validate/validate.proto $(DESTDIR)$(PREFIX)/share/weft/proto/buf/validate/validate.proto
+	install -D -m 644 schemas/weft/options.proto $(DESTDIR)$(PREFIX)/share/weft/proto/weft/options.proto
 docs: $(BUILD)/tests/verdict_doc ## remake the pages that come from the sources
 	$< > docs/verdicts.md
 clean: ## remove everything built

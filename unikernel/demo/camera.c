@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "schemas/demo/home.pb-c.h"
+#include "schemas/demo/home.weft.h"
 #include "unikernel/demo/camera/camera.h"
 #include "unikernel/demo/camera/forge.h"
 #include "unikernel/demo/config.h"
@@ -27,7 +27,6 @@
 #define AFTER_TICKS 20u	 /* good messages after the last attempt: the camera still works */
 #define TRIES_MAX   200u /* ticks that one attempt may say "not now" */
 #define SETTLE_NS   1000000000ull
-#define MESSAGE_MAX 4096u
 
 #define SENT_SLOTS (sizeof(((struct camera *)0)->sent) / sizeof(((struct camera *)0)->sent[0]))
 
@@ -40,16 +39,10 @@ void camera_note(struct camera *c, uint32_t id, uint32_t attempt, enum camera_wh
 	c->sent[slot].what = (uint8_t)what;
 }
 
-static int send_noted(struct camera *c, const char *type, const ProtobufCMessage *m, uint32_t attempt,
-		      enum camera_what what, uint64_t *count, uint32_t *id)
+/* What a call of the hub's came to. */
+static int noted(struct camera *c, int err, uint32_t own_id, uint32_t attempt, enum camera_what what, uint64_t *count,
+		 uint32_t *id)
 {
-	uint8_t buf[MESSAGE_MAX];
-	uint32_t own_id;
-	int err;
-
-	if (protobuf_c_message_get_packed_size(m) > sizeof(buf))
-		return -EMSGSIZE;
-	err = weft_send(c->w, "hub", type, buf, protobuf_c_message_pack(m, buf), &own_id);
 	if (err)
 		return err;
 	++*count;
@@ -64,6 +57,8 @@ int camera_event(struct camera *c, const void *thumbnail, size_t len, uint32_t a
 	char note[] = "movement at the north door";
 	Demo__Zone zone = DEMO__ZONE__INIT;
 	Demo__Event e = DEMO__EVENT__INIT;
+	uint32_t own_id = 0;
+	int err;
 
 	e.seq = ++c->seq;
 	e.kind = DEMO__EVENT_KIND__EVENT_MOTION;
@@ -76,29 +71,36 @@ int camera_event(struct camera *c, const void *thumbnail, size_t len, uint32_t a
 	e.lux = -3;
 	e.thumbnail.data = (uint8_t *)(uintptr_t)thumbnail;
 	e.thumbnail.len = len;
-	return send_noted(c, "demo.Event", &e.base, attempt, CAMERA_EVENT, &c->events, id);
+	err = demo_hub_notify(c->w, "hub", &e, &own_id);
+	return noted(c, err, own_id, attempt, CAMERA_EVENT, &c->events, id);
 }
 
 int camera_frame(struct camera *c, const void *pixels, uint32_t width, uint32_t height, uint32_t attempt, uint32_t *id)
 {
 	Demo__Frame f = DEMO__FRAME__INIT;
+	uint32_t own_id = 0;
+	int err;
 
 	f.seq = ++c->seq;
 	f.width = width;
 	f.height = height;
 	f.pixels.data = (uint8_t *)(uintptr_t)pixels;
 	f.pixels.len = (size_t)width * height;
-	return send_noted(c, "demo.Frame", &f.base, attempt, CAMERA_FRAME, &c->frames, id);
+	err = demo_hub_show(c->w, "hub", &f, &own_id);
+	return noted(c, err, own_id, attempt, CAMERA_FRAME, &c->frames, id);
 }
 
 int camera_page(struct camera *c, const void *request, size_t len, uint32_t attempt, uint32_t *id)
 {
 	Demo__WebAccess p = DEMO__WEB_ACCESS__INIT;
+	uint32_t own_id = 0;
+	int err;
 
 	p.seq = ++c->seq;
 	p.request.data = (uint8_t *)(uintptr_t)request;
 	p.request.len = len;
-	return send_noted(c, "demo.WebAccess", &p.base, attempt, CAMERA_PAGE, &c->pages, id);
+	err = demo_hub_archive(c->w, "hub", &p, &own_id);
+	return noted(c, err, own_id, attempt, CAMERA_PAGE, &c->pages, id);
 }
 
 /* What an honest camera does. 1 when this tick was used for it. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "schemas/demo/home.pb-c.h"
+#include "schemas/demo/home.weft.h"
 #include "unikernel/demo/config.h"
 #include "unikernel/service.h"
 
@@ -26,7 +26,7 @@ struct totals {
 	uint64_t acted;			/* orders that the valve has confirmed */
 	uint64_t failed;		/* attempts at an order that got no good answer */
 	uint64_t events, frames, pages; /* from the camera */
-	uint64_t bad;			/* payloads that did not decode, which the fabric ought to have kept away */
+	uint64_t odd;			/* pictures whose size and content differ */
 	uint64_t last;			/* 1 once the meter's last reading was taken */
 };
 
@@ -59,24 +59,20 @@ static void consider(struct weft *w, struct hub *h)
 	act(w, h);
 }
 
-static void on_acted(struct weft *w, uint32_t verdict, uint32_t status, const uint8_t *payload, size_t len,
-		     const char *detail, void *arg)
+static void on_acted(struct weft *w, const struct weft_result *r, const Demo__ActReply *a, void *arg)
 {
 	struct hub *h = arg;
-	Demo__ActReply *a = verdict == WEFT_V_PASSED && !status ? demo__act_reply__unpack(NULL, len, payload) : NULL;
 
 	if (a && a->order == h->order && a->position == h->ordered) {
 		h->open = 0;
 		h->now.acted++;
 		consider(w, h);
-	} else {
-		h->now.failed++;
-		svc_log("order %u: %s status %u %s", h->order, weft_verdict_name(verdict), status, detail);
-		if (weft_timer(w, ACT_AGAIN_NS, on_again, h))
-			svc_log("no timer left: order %u stays open", h->order);
+		return;
 	}
-	if (a)
-		demo__act_reply__free_unpacked(a, NULL);
+	h->now.failed++;
+	svc_log("order %u: %s status %u rule %u %s", h->order, weft_verdict_name(r->verdict), r->status, r->rule, r->detail);
+	if (weft_timer(w, ACT_AGAIN_NS, on_again, h))
+		svc_log("no timer left: order %u stays open", h->order);
 }
 
 static void act(struct weft *w, struct hub *h)
@@ -84,94 +80,70 @@ static void act(struct weft *w, struct hub *h)
 	Demo__ActRequest q = DEMO__ACT_REQUEST__INIT;
 	char reason[] = "pressure above the limit";
 	char relief[] = "pressure back to normal";
-	uint8_t buf[128];
-	int err;
 
 	q.order = h->order;
 	q.position = h->ordered;
 	q.reason = h->ordered == DEMO__POSITION__POSITION_OPEN ? reason : relief;
-	err = demo__act_request__get_packed_size(&q) <= sizeof(buf)
-		  ? weft_request(w, "valve", "demo.Valve/Act", buf, demo__act_request__pack(&q, buf), ACT_TIMEOUT_NS,
-				 on_acted, h, NULL)
-		  : -EMSGSIZE;
-	if (err && weft_timer(w, ACT_AGAIN_NS, on_again, h))
+	if (demo_valve_act(w, "valve", &q, ACT_TIMEOUT_NS, on_acted, h) && weft_timer(w, ACT_AGAIN_NS, on_again, h))
 		svc_log("no timer left: order %u stays open", h->order);
 }
 
-static void on_reading(struct weft *w, const struct weft_message *m, void *arg)
+static void on_report(struct weft *w, const struct weft_message *m, const Demo__Reading *r, void *arg)
 {
 	struct hub *h = arg;
-	Demo__Reading *r = demo__reading__unpack(NULL, m->len, m->payload);
 
-	if (!r) {
-		h->now.bad++;
-		return;
-	}
+	(void)m;
 	if (h->next && r->seq != h->next) {
 		h->now.ignored++;
-	} else {
-		if (!h->next)
-			h->now.first = r->seq;
-		h->next = r->seq + 1;
-		h->now.readings++;
-		h->now.last = r->last ? 1 : 0;
-		if (r->quality == DEMO__QUALITY__QUALITY_GOOD && r->pressure_kpa >= h->open_at)
-			h->wanted = DEMO__POSITION__POSITION_OPEN;
-		else if (r->quality == DEMO__QUALITY__QUALITY_GOOD && r->pressure_kpa <= h->close_at)
-			h->wanted = DEMO__POSITION__POSITION_CLOSED;
-		consider(w, h);
-	}
-	demo__reading__free_unpacked(r, NULL);
-}
-
-static void on_event(struct weft *w, const struct weft_message *m, void *arg)
-{
-	struct hub *h = arg;
-	Demo__Event *e = demo__event__unpack(NULL, m->len, m->payload);
-
-	(void)w;
-	if (!e) {
-		h->now.bad++;
 		return;
 	}
-	h->now.events++;
-	demo__event__free_unpacked(e, NULL);
+	if (!h->next)
+		h->now.first = r->seq;
+	h->next = r->seq + 1;
+	h->now.readings++;
+	h->now.last = r->last ? 1 : 0;
+	if (r->quality == DEMO__QUALITY__QUALITY_GOOD && r->pressure_kpa >= h->open_at)
+		h->wanted = DEMO__POSITION__POSITION_OPEN;
+	else if (r->quality == DEMO__QUALITY__QUALITY_GOOD && r->pressure_kpa <= h->close_at)
+		h->wanted = DEMO__POSITION__POSITION_CLOSED;
+	consider(w, h);
 }
 
-static void on_frame(struct weft *w, const struct weft_message *m, void *arg)
+static void on_notify(struct weft *w, const struct weft_message *m, const Demo__Event *e, void *arg)
 {
 	struct hub *h = arg;
-	Demo__Frame *f = demo__frame__unpack(NULL, m->len, m->payload);
 
-	(void)w;
+	(void)w, (void)m, (void)e;
+	h->now.events++;
+}
+
+static void on_show(struct weft *w, const struct weft_message *m, const Demo__Frame *f, void *arg)
+{
+	struct hub *h = arg;
+
+	(void)w, (void)m;
 	/* 64-bit product: width and height are the camera's word. */
-	if (f && f->pixels.len == (uint64_t)f->width * f->height)
+	if (f->pixels.len == (uint64_t)f->width * f->height)
 		h->now.frames++;
 	else
-		h->now.bad++;
-	if (f)
-		demo__frame__free_unpacked(f, NULL);
+		h->now.odd++;
 }
 
-static void on_page(struct weft *w, const struct weft_message *m, void *arg)
+static void on_archive(struct weft *w, const struct weft_message *m, const Demo__WebAccess *p, void *arg)
 {
 	struct hub *h = arg;
-	Demo__WebAccess *p = demo__web_access__unpack(NULL, m->len, m->payload);
 
-	(void)w;
-	if (!p) {
-		h->now.bad++;
-		return;
-	}
+	(void)w, (void)m, (void)p;
 	h->now.pages++;
-	demo__web_access__free_unpacked(p, NULL);
 }
 
 static void on_total(struct weft *w, void *arg)
 {
 	struct hub *h = arg;
 	const struct totals *t = &h->now;
+	struct weft_counters n;
 
+	weft_counters(w, &n);
 	if (memcmp(t, &h->shown, sizeof(*t)) != 0) {
 		h->shown = *t;
 		svc_log("total readings=%llu first=%llu last=%llu ignored=%llu asked=%llu acted=%llu failed=%llu "
@@ -179,7 +151,7 @@ static void on_total(struct weft *w, void *arg)
 			(unsigned long long)t->readings, (unsigned long long)t->first, (unsigned long long)t->last,
 			(unsigned long long)t->ignored, (unsigned long long)t->asked, (unsigned long long)t->acted,
 			(unsigned long long)t->failed, (unsigned long long)t->events, (unsigned long long)t->frames,
-			(unsigned long long)t->pages, (unsigned long long)t->bad);
+			(unsigned long long)t->pages, (unsigned long long)(t->odd + n.unreadable));
 	}
 	if (weft_timer(w, TOTAL_NS, on_total, h))
 		svc_log("no timer left: no more totals");
@@ -193,6 +165,8 @@ static void on_state(struct weft *w, int up, void *arg)
 
 int service_start(struct weft *w)
 {
+	static const struct demo_hub_handlers handlers = {
+		.report = on_report, .notify = on_notify, .show = on_show, .archive = on_archive};
 	struct hub *h = calloc(1, sizeof(*h));
 	int err;
 
@@ -203,14 +177,6 @@ int service_start(struct weft *w)
 	h->wanted = h->ordered = DEMO__POSITION__POSITION_CLOSED;
 	h->order = randombytes_random();
 	weft_on_state(w, on_state, NULL);
-	err = weft_handle(w, "demo.Reading", on_reading, h);
-	if (!err)
-		err = weft_handle(w, "demo.Event", on_event, h);
-	if (!err)
-		err = weft_handle(w, "demo.Frame", on_frame, h);
-	if (!err)
-		err = weft_handle(w, "demo.WebAccess", on_page, h);
-	if (!err)
-		err = weft_timer(w, TOTAL_NS, on_total, h);
-	return err;
+	err = demo_hub_serve(w, &handlers, h);
+	return err ? err : weft_timer(w, TOTAL_NS, on_total, h);
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "schemas/demo/home.pb-c.h"
+#include "schemas/demo/home.weft.h"
 #include "unikernel/demo/config.h"
 #include "unikernel/service.h"
 
@@ -43,21 +43,16 @@ static int32_t pressure(uint64_t seq)
 
 static int report(struct weft *w, struct meter *m)
 {
-	uint8_t buf[64];
-	uint32_t id;
-	size_t len;
-	int err;
 	Demo__Reading r = DEMO__READING__INIT;
+	uint32_t id;
+	int err;
 
 	r.seq = m->next;
 	r.uptime_ms = weft_now(w) / 1000000u;
 	r.pressure_kpa = pressure(m->next);
 	r.quality = DEMO__QUALITY__QUALITY_GOOD;
 	r.last = m->next == m->total;
-	if (demo__reading__get_packed_size(&r) > sizeof(buf))
-		return -EMSGSIZE;
-	len = demo__reading__pack(&r, buf);
-	err = weft_send(w, "hub", "demo.Reading", buf, len, &id);
+	err = demo_hub_report(w, "hub", &r, &id);
 	if (err)
 		return err;
 	m->sent[id & (SENT_MAX - 1)].id = id;

@@ -7,10 +7,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "schemas/demo/home.pb-c.h"
+#include "schemas/demo/home.weft.h"
 #include "unikernel/service.h"
 
-#define STATUS_BAD_ORDER 1u /* not a position that a valve can have */
+#define STATUS_BAD_ORDER 1 /* not a position that a valve can have */
 
 struct valve {
 	Demo__Position position;
@@ -25,19 +25,15 @@ static const char *position_name(Demo__Position p)
 	return p == DEMO__POSITION__POSITION_OPEN ? "open" : "closed";
 }
 
-static void on_act(struct weft *w, const struct weft_message *m, void *arg)
+static int on_act(struct weft *w, const struct weft_message *m, const Demo__ActRequest *q, Demo__ActReply *a, void *arg)
 {
 	struct valve *v = arg;
-	Demo__ActRequest *q = demo__act_request__unpack(NULL, m->len, m->payload);
-	Demo__ActReply a = DEMO__ACT_REPLY__INIT;
-	uint8_t buf[64];
-	int err;
 
-	if (!q || (q->position != DEMO__POSITION__POSITION_OPEN && q->position != DEMO__POSITION__POSITION_CLOSED)) {
+	(void)w;
+	if (q->position != DEMO__POSITION__POSITION_OPEN && q->position != DEMO__POSITION__POSITION_CLOSED) {
 		v->bad++;
 		svc_log("refused an order from %s", m->from);
-		err = weft_reply(w, m->port, m->id, m->subject, STATUS_BAD_ORDER, NULL, 0);
-		goto out;
+		return STATUS_BAD_ORDER;
 	}
 	if (!v->acts || q->order != v->order) {
 		v->order = q->order;
@@ -47,19 +43,12 @@ static void on_act(struct weft *w, const struct weft_message *m, void *arg)
 	} else {
 		v->repeats++;
 	}
-	a.order = v->order;
-	a.position = v->position;
-	a.acts = v->acts;
-	err = demo__act_reply__get_packed_size(&a) <= sizeof(buf)
-		  ? weft_reply(w, m->port, m->id, m->subject, 0, buf, demo__act_reply__pack(&a, buf))
-		  : -EMSGSIZE;
+	/* The hub asks again when no answer comes, so one that finds no room costs time and nothing else. */
+	a->order = v->order;
+	a->position = v->position;
+	a->acts = v->acts;
 	svc_log("total acts=%u repeats=%u bad=%u position=%s", v->acts, v->repeats, v->bad, position_name(v->position));
-out:
-	/* The hub asks again when no answer comes, so a full ring costs time and nothing else. */
-	if (err)
-		svc_log("the answer could not be sent: error %d", -err);
-	if (q)
-		demo__act_request__free_unpacked(q, NULL);
+	return 0;
 }
 
 static void on_state(struct weft *w, int up, void *arg)
@@ -70,11 +59,12 @@ static void on_state(struct weft *w, int up, void *arg)
 
 int service_start(struct weft *w)
 {
+	static const struct demo_valve_handlers handlers = {.act = on_act};
 	struct valve *v = calloc(1, sizeof(*v));
 
 	if (!v)
 		return -ENOMEM;
 	v->position = DEMO__POSITION__POSITION_CLOSED;
 	weft_on_state(w, on_state, NULL);
-	return weft_handle(w, "demo.Valve/Act", on_act, v);
+	return demo_valve_serve(w, &handlers, v);
 }
