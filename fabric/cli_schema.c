@@ -21,6 +21,7 @@ static const struct command {
 	{ "validate", cli_schema_validate, "hold messages against a schema and its rules" },
 	{ "build", cli_schema_build, "make a descriptor set of a folder of .proto files, and check it" },
 	{ "show", cli_schema_show, "print a message's fields, rules and limits" },
+	{ "compat", cli_schema_compat, "what breaks between two descriptor sets" },
 	{ "apply", cli_schema_apply, "put another schema set in force in a running fabric" },
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])

@@ -14,6 +14,7 @@
 int cli_schema_validate(int argc, char **argv);
 int cli_schema_build(int argc, char **argv);
 int cli_schema_show(int argc, char **argv);
+int cli_schema_compat(int argc, char **argv);
 int cli_schema_apply(int argc, char **argv);
 
 /* Reads a regular file of at most SCH_SET_BYTES_MAX bytes. NULL with why filled: what is wrong, without the file's name.
