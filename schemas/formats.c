@@ -100,7 +100,9 @@ int sch_is_hostname(const uint8_t *p, size_t len)
 
 static int is_email(const uint8_t *p, size_t len)
 {
-	const uint8_t *at = len ? memchr(p, '@', len) : NULL;
+	if (len == 0)
+		return 0;
+	const uint8_t *at = memchr(p, '@', len);
 	int unused;
 
 	if (!at || at == p || !all_of(p, (size_t)(at - p), ATEXT))
@@ -135,9 +137,11 @@ static int is_port(const uint8_t *p, size_t len)
 
 int sch_is_host_and_port(const uint8_t *p, size_t len, int port_required)
 {
-	const uint8_t *colon = len ? memrchr(p, ':', len) : NULL;
+	if (len == 0)
+		return 0;
+	const uint8_t *colon = memrchr(p, ':', len);
 
-	if (len && p[0] == '[') { /* a zone may hold brackets and colons */
+	if (p[0] == '[') { /* a zone may hold brackets and colons */
 		const uint8_t *end = memrchr(p, ']', len);
 
 		if (!end || !sch_is_ipv6(p + 1, (size_t)(end - p) - 1))
