@@ -57,6 +57,8 @@
 	X(SCHEMA_PACKED, 64, "schema_packed", "a packed field's bytes do not divide into whole elements")              \
 	X(SCHEMA_MAP, 65, "schema_map", "a map entry lacks its message value, or a key occurs twice")                  \
 	X(SCHEMA_TOO_LONG, 66, "schema_too_long", "more bytes or elements than the validator's limit")                 \
+	X(SCHEMA_RULE, 67, "schema_rule", "a value breaks a rule of its schema (buf.validate)")                        \
+	X(SCHEMA_RULE_ERROR, 68, "schema_rule_error", "a rule of the schema cannot be judged on this value")           \
 	/* inspect: content */                                                                                         \
 	X(CONTENT_FORBIDDEN, 70, "content_forbidden", "an opaque field carries a protocol that the rule does not list") \
 	X(CONTENT_RISK, 71, "content_risk", "an opaque field carries content that nDPI calls a risk")                  \

@@ -7,6 +7,8 @@
 
 #include "build.h"
 
+#define LINE 64u          /* each table starts on a cache line: a field fills one */
+#define ENDS 2u           /* fields of SCH_OP_NONE that follow each message's */
 #define DIRECT_ALWAYS 64u /* numbers up to here are worth a direct table, however few fields there are */
 
 /* How many numbers, from 0, the direct table of a message holds. */
@@ -22,7 +24,7 @@ static uint32_t direct_size(const struct build *b, const struct b_message *m)
 
 static uint32_t words_of(const struct b_message *m)
 {
-	return (m->n_slots + 63) / 64;
+	return m->n_slots > 64 ? (m->n_slots + 63) / 64 : 1;
 }
 
 struct cut {
@@ -35,7 +37,7 @@ static void *cut_next(struct cut *c, size_t n, size_t size)
 {
 	void *p = c->at ? c->at + c->used : NULL;
 
-	c->used += (n * size + 15) & ~(size_t)15;
+	c->used += (n * size + LINE - 1) & ~(size_t)(LINE - 1);
 	return p;
 }
 
@@ -45,11 +47,16 @@ struct parts {
 	struct sch_field *fields;
 	struct sch_enum *enums;
 	struct sch_method *methods;
-	uint64_t *required;
+	uint64_t *must;
+	struct sch_bound *bounds;
 	int32_t *values;
 	uint32_t *by_name;
 	uint16_t *direct;
+	struct sch_rule *rules;
+	uint8_t *pool;
+	struct sch_pattern **patterns;
 	char *names;
+	uint32_t used; /* bytes of names */
 };
 
 static void parts_cut(struct parts *p, const struct sch_set *n, struct cut *c)
@@ -59,42 +66,48 @@ static void parts_cut(struct parts *p, const struct sch_set *n, struct cut *c)
 	p->fields = cut_next(c, n->n_fields, sizeof *p->fields);
 	p->enums = cut_next(c, n->n_enums, sizeof *p->enums);
 	p->methods = cut_next(c, n->n_methods, sizeof *p->methods);
-	p->required = cut_next(c, n->n_required, sizeof *p->required);
+	p->must = cut_next(c, n->n_must, sizeof *p->must);
+	p->bounds = cut_next(c, n->n_bounds, sizeof *p->bounds);
 	p->values = cut_next(c, n->n_values, sizeof *p->values);
 	p->by_name = cut_next(c, n->n_messages, sizeof *p->by_name);
 	p->direct = cut_next(c, n->n_direct, sizeof *p->direct);
+	p->rules = cut_next(c, n->n_rules, sizeof *p->rules);
+	p->pool = cut_next(c, n->n_pool, 1);
+	p->patterns = cut_next(c, n->n_patterns, sizeof *p->patterns);
 	p->names = cut_next(c, n->n_names, 1);
 }
 
-static uint8_t wire_of(int type)
-{
-	switch (type) {
-	case SCH_T_DOUBLE:
-	case SCH_T_FIXED64:
-	case SCH_T_SFIXED64:
-		return SCH_W_FIXED64;
-	case SCH_T_FLOAT:
-	case SCH_T_FIXED32:
-	case SCH_T_SFIXED32:
-		return SCH_W_FIXED32;
-	case SCH_T_STRING:
-	case SCH_T_BYTES:
-	case SCH_T_MESSAGE:
-		return SCH_W_LEN;
-	case SCH_T_GROUP:
-		return SCH_W_START;
-	default:
-		return SCH_W_VARINT;
-	}
-}
+/* How an element of each type stands on the wire, and how the strict loop reads it. */
+static const struct {
+	uint8_t wire, op;
+} type_table[] = {
+	[SCH_T_DOUBLE] = { SCH_W_FIXED64, SCH_OP_DOUBLE },
+	[SCH_T_FLOAT] = { SCH_W_FIXED32, SCH_OP_FLOAT },
+	[SCH_T_INT64] = { SCH_W_VARINT, SCH_OP_VARINT },
+	[SCH_T_UINT64] = { SCH_W_VARINT, SCH_OP_VARINT },
+	[SCH_T_INT32] = { SCH_W_VARINT, SCH_OP_VARINT },
+	[SCH_T_FIXED64] = { SCH_W_FIXED64, SCH_OP_FIXED64 },
+	[SCH_T_FIXED32] = { SCH_W_FIXED32, SCH_OP_FIXED32 },
+	[SCH_T_BOOL] = { SCH_W_VARINT, SCH_OP_SMALL },
+	[SCH_T_STRING] = { SCH_W_LEN, SCH_OP_STRING },
+	[SCH_T_GROUP] = { SCH_W_START, SCH_OP_GROUP },
+	[SCH_T_MESSAGE] = { SCH_W_LEN, SCH_OP_MESSAGE },
+	[SCH_T_BYTES] = { SCH_W_LEN, SCH_OP_BYTES },
+	[SCH_T_UINT32] = { SCH_W_VARINT, SCH_OP_VARINT },
+	[SCH_T_ENUM] = { SCH_W_VARINT, SCH_OP_SMALL },
+	[SCH_T_SFIXED32] = { SCH_W_FIXED32, SCH_OP_SFIXED32 },
+	[SCH_T_SFIXED64] = { SCH_W_FIXED64, SCH_OP_FIXED64 },
+	[SCH_T_SINT32] = { SCH_W_VARINT, SCH_OP_ZIGZAG },
+	[SCH_T_SINT64] = { SCH_W_VARINT, SCH_OP_ZIGZAG },
+};
 
-static uint32_t name_put(struct parts *p, uint32_t *used, const char *name)
+static uint32_t name_put(struct parts *p, const char *name)
 {
 	size_t n = strlen(name) + 1;
-	uint32_t at = *used;
+	uint32_t at = p->used;
 
 	memcpy(p->names + at, name, n);
-	*used += (uint32_t)n;
+	p->used += (uint32_t)n;
 	return at;
 }
 
@@ -108,14 +121,16 @@ static int number_order(const void *a, const void *b)
 /* Sums up what the tables need. */
 static int measure(struct build *b, struct sch_set *n)
 {
-	uint64_t names = 0, values = 0, direct = 0, required = 0;
+	uint64_t names = 1, values = 0, direct = 0, must = 0, bounds = 0, fields = b->fields.n;
 
 	for (uint32_t i = 0; i < b->messages.n; i++) {
 		const struct b_message *m = B_MSG(b, i);
 
-		names += strlen(m->name) + 1;
+		names += strlen(m->name) + 1 + (m->error ? strlen(m->error) + 1 : 0);
 		direct += direct_size(b, m);
-		required += words_of(m);
+		must += words_of(m);
+		bounds += m->n_counts;
+		fields += ENDS;
 	}
 	for (uint32_t i = 0; i < b->fields.n; i++)
 		names += strlen(B_FIELD(b, i)->d->name) + 1;
@@ -123,69 +138,23 @@ static int measure(struct build *b, struct sch_set *n)
 		names += strlen(B_METHOD(b, i)->name) + 1;
 	for (uint32_t i = 0; i < b->enums.n; i++)
 		values += B_ENUM_AT(b, i)->d->n_value;
-	if (names > INT32_MAX || direct > INT32_MAX)
+	if (names > INT32_MAX || direct > INT32_MAX || b->pool.n > INT32_MAX)
 		return b_fail(b, -EFBIG, NULL, NULL, "the schema set's names or numbers need more than 2 GiB");
 	*n = (struct sch_set){
 		.n_messages = (uint32_t)b->messages.n,
-		.n_fields = (uint32_t)b->fields.n,
+		.n_fields = (uint32_t)fields,
 		.n_enums = (uint32_t)b->enums.n,
 		.n_values = (uint32_t)values,
 		.n_methods = (uint32_t)b->methods.n,
 		.n_direct = (uint32_t)direct,
-		.n_required = (uint32_t)required,
+		.n_must = (uint32_t)must,
+		.n_bounds = (uint32_t)bounds,
 		.n_names = (uint32_t)names,
+		.n_rules = (uint32_t)b->rules.n,
+		.n_pool = (uint32_t)b->pool.n,
+		.n_patterns = (uint32_t)b->patterns.n,
 	};
 	return 0;
-}
-
-static void messages_put(const struct build *b, struct parts *p, uint32_t *names)
-{
-	uint32_t direct = 0, required = 0;
-
-	for (uint32_t i = 0; i < b->messages.n; i++) {
-		const struct b_message *m = B_MSG(b, i);
-		struct sch_message *o = &p->messages[i];
-
-		*o = (struct sch_message){
-			.name = name_put(p, names, m->name),
-			.first = m->first,
-			.n_fields = m->n_fields,
-			.direct = direct,
-			.n_direct = direct_size(b, m),
-			.required = required,
-			.n_words = (uint16_t)words_of(m),
-			.flags = m->flags,
-		};
-		for (uint32_t k = 0; k < m->n_fields; k++) {
-			const struct b_field *f = B_FIELD(b, m->first + k);
-			uint32_t number = (uint32_t)f->d->number;
-
-			if (number < o->n_direct)
-				p->direct[direct + number] = (uint16_t)(k + 1);
-			if (f->flags & SCH_F_REQUIRED)
-				p->required[required + f->slot / 64] |= 1ull << (f->slot % 64);
-		}
-		direct += o->n_direct;
-		required += o->n_words;
-	}
-}
-
-static void fields_put(const struct build *b, struct parts *p, uint32_t *names)
-{
-	for (uint32_t i = 0; i < b->fields.n; i++) {
-		const struct b_field *f = B_FIELD(b, i);
-
-		p->fields[i] = (struct sch_field){
-			.number = (uint32_t)f->d->number,
-			.sub = f->sub,
-			.name = name_put(p, names, f->d->name),
-			.slot = f->slot,
-			.oneof = f->oneof,
-			.type = (uint8_t)f->d->type,
-			.wire = wire_of((int)f->d->type),
-			.flags = (uint8_t)(f->flags | (f->extension ? SCH_F_EXTENSION : 0)),
-		};
-	}
 }
 
 static void enums_put(const struct build *b, struct parts *p)
@@ -211,42 +180,191 @@ static void enums_put(const struct build *b, struct parts *p)
 	}
 }
 
+/* How the loop takes the field: by its first tag byte, where that is worth it. */
+static void ops_put(struct sch_field *o)
+{
+	uint32_t wire = o->flags & SCH_F_PACKABLE ? SCH_W_LEN : o->wire, tag = o->number << 3 | wire;
+
+	o->elem = o->flags & SCH_F_EXTENSION ? SCH_OP_UNKNOWN : type_table[o->type].op;
+	o->wide = o->elem;
+	if (o->flags & SCH_F_PACKABLE)
+		o->wide = SCH_OP_PACKED; /* counts by itself */
+	else if (o->flags & SCH_F_COUNTED)
+		o->wide = SCH_OP_COUNTED;
+	o->op = SCH_OP_NONE;
+	if (o->far || o->flags & SCH_F_EXTENSION || tag >= 0x4000)
+		return;
+	o->tag0 = (uint8_t)(tag & 0x7f);
+	o->op = o->wide;
+	if (tag < 0x80)
+		return;
+	o->tag0 |= 0x80;
+	o->tag1 = (uint8_t)(tag >> 7);
+	o->op = SCH_OP_WIDE;
+}
+
+static int is_far(uint16_t slot)
+{
+	return slot != SCH_NO_SLOT && slot >= 64;
+}
+
+static void field_put(const struct build *b, struct parts *p, uint32_t i)
+{
+	const struct b_field *f = B_FIELD(b, i);
+	struct sch_field *o = &p->fields[b_field_index(b, i)];
+	uint64_t span = f->span;
+
+	*o = (struct sch_field){
+		.lo = f->lo,
+		.slot = f->slot,
+		.oneof = f->oneof,
+		.type = f->type,
+		.wire = type_table[f->type].wire,
+		.step = f->flags & SCH_F_REPEATED ? 0 : sizeof *o,
+		.number = (uint32_t)f->d->number,
+		.sub = f->sub,
+		.name = name_put(p, f->d->name),
+		.rules = f->rules,
+		.n_rules = (uint16_t)f->n_rules,
+		.n_list = f->n_list,
+		.count = f->count,
+		.flags = f->flags | (f->extension ? SCH_F_EXTENSION : 0),
+	};
+	if (f->type == SCH_T_ENUM && !(f->flags & SCH_F_OPEN)) {
+		const struct sch_enum *e = &p->enums[f->sub];
+
+		o->lo = (uint64_t)(int64_t)e->low;
+		span = e->run - 1;
+		if (f->n_rules > f->n_list)
+			o->flags |= SCH_F_RULED;
+	}
+	o->size = o->flags & SCH_F_RULED ? 0 : span == UINT64_MAX ? span : span + 1;
+	o->far = is_far(f->slot) || is_far(f->oneof);
+	if (!o->far && f->slot != SCH_NO_SLOT)
+		o->mask = 1ull << f->slot | (f->oneof != SCH_NO_SLOT ? 1ull << f->oneof : 0);
+	ops_put(o);
+}
+
+/* What the list rules of a counted field allow, in one interval. */
+static struct sch_bound bound_of(const struct build *b, uint32_t i)
+{
+	const struct b_field *f = B_FIELD(b, i);
+	uint64_t lo = 0, hi = UINT32_MAX;
+
+	for (uint32_t r = f->rules; r < f->rules + f->n_list; r++) {
+		const struct sch_rule *rule = B_RULE(b, r);
+
+		if (rule->op == SCH_R_REQUIRED && lo < 1)
+			lo = 1;
+		if (rule->op == SCH_R_COUNT_MIN && rule->a > lo)
+			lo = rule->a < UINT32_MAX ? rule->a : UINT32_MAX;
+		if (rule->op == SCH_R_COUNT_MAX && rule->a < hi)
+			hi = rule->a;
+	}
+	if (lo > hi)
+		lo = hi; /* contradictory rules do not get here */
+	return (struct sch_bound){ (uint32_t)lo, (uint32_t)(hi - lo), b_field_index(b, i) };
+}
+
+static void message_put(const struct build *b, struct parts *p, uint32_t i, struct sch_set *at)
+{
+	const struct b_message *m = B_MSG(b, i);
+	struct sch_message *o = &p->messages[i];
+	uint32_t first = m->n_fields ? b_field_index(b, m->first) : at->n_fields;
+	int closes = 0;
+
+	*o = (struct sch_message){
+		.must0 = m->must[0],
+		.name = name_put(p, m->name),
+		.first = first,
+		.n_fields = m->n_fields,
+		.direct = at->n_direct,
+		.n_direct = direct_size(b, m),
+		.must = at->n_must,
+		.bounds = at->n_bounds,
+		.rules = m->rules,
+		.n_rules = (uint16_t)m->n_rules,
+		.n_words = (uint16_t)words_of(m),
+		.n_counts = (uint8_t)m->n_counts,
+		.flags = m->flags,
+	};
+	if (m->error) {
+		o->error = name_put(p, m->error);
+		o->flags |= SCH_M_BAD;
+	}
+	for (uint32_t w = 0; w < o->n_words; w++)
+		p->must[at->n_must + w] = m->must[w];
+	for (uint32_t k = 0; k < m->n_fields; k++) {
+		const struct b_field *f = B_FIELD(b, m->first + k);
+		uint32_t number = (uint32_t)f->d->number;
+
+		field_put(b, p, m->first + k);
+		if (number < o->n_direct)
+			p->direct[at->n_direct + number] = (uint16_t)(k + 1);
+		if (f->flags & SCH_F_COUNTED)
+			p->bounds[at->n_bounds + f->count] = bound_of(b, m->first + k);
+	}
+	for (uint32_t r = m->rules; r < m->rules + m->n_rules; r++)
+		closes |= B_RULE(b, r)->op != SCH_R_ONEOF; /* that one is a must bit */
+	for (uint32_t k = 0; k < ENDS; k++)
+		p->fields[first + m->n_fields + k] = (struct sch_field){ .sub = SCH_NONE };
+	if (closes || m->flags & (SCH_M_MAP_ENTRY | SCH_M_KEYED | SCH_M_BAD) || o->n_words > 1)
+		o->flags |= SCH_M_CLOSES;
+	at->n_fields = first + m->n_fields + ENDS;
+	at->n_direct += o->n_direct;
+	at->n_must += o->n_words;
+	at->n_bounds += o->n_counts;
+}
+
 int b_emit(struct build *b, struct sch_set **out)
 {
+	struct sch_set n, at = { 0 };
 	struct cut c = { 0 };
-	struct parts p;
-	struct sch_set n;
-	uint32_t names = 0, k = 0;
+	struct parts p = { 0 };
+	uint32_t k = 0;
 	int rc = measure(b, &n);
 
 	if (rc)
 		return rc;
 	parts_cut(&p, &n, &c);
-	c.at = calloc(1, c.used);
+	c.at = aligned_alloc(LINE, c.used);
 	if (!c.at)
 		return b_nomem(b);
+	memset(c.at, 0, c.used);
 	c.used = 0;
 	parts_cut(&p, &n, &c);
-	messages_put(b, &p, &names);
-	fields_put(b, &p, &names);
+	p.used = 1; /* offset 0 is no name */
 	enums_put(b, &p);
+	for (uint32_t i = 0; i < b->messages.n; i++)
+		message_put(b, &p, i, &at);
 	for (uint32_t i = 0; i < n.n_methods; i++) {
-		uint32_t at = name_put(&p, &names, B_METHOD(b, i)->name);
+		uint32_t name = name_put(&p, B_METHOD(b, i)->name);
 
-		p.methods[i] = (struct sch_method){ p.names + at, B_METHOD(b, i)->input, B_METHOD(b, i)->output };
+		p.methods[i] = (struct sch_method){ p.names + name, B_METHOD(b, i)->input, B_METHOD(b, i)->output };
 	}
 	for (uint32_t i = 0; i < b->symbols.n; i++) /* symbols are sorted by name */
 		if (B_SYMBOL(b, i)->kind == B_MESSAGE)
 			p.by_name[k++] = B_SYMBOL(b, i)->index;
+	if (n.n_rules)
+		memcpy(p.rules, b->rules.at, n.n_rules * sizeof *p.rules);
+	if (n.n_pool)
+		memcpy(p.pool, b->pool.at, n.n_pool);
+	if (n.n_patterns)
+		memcpy(p.patterns, b->patterns.at, n.n_patterns * sizeof *p.patterns);
+	b->patterns.n = 0; /* the set owns them now */
 	*p.set = n;
 	p.set->messages = p.messages;
 	p.set->fields = p.fields;
 	p.set->enums = p.enums;
 	p.set->methods = p.methods;
-	p.set->required = p.required;
+	p.set->must = p.must;
+	p.set->bounds = p.bounds;
 	p.set->values = p.values;
 	p.set->by_name = p.by_name;
 	p.set->direct = p.direct;
+	p.set->rules = p.rules;
+	p.set->pool = p.pool;
+	p.set->patterns = p.patterns;
 	p.set->names = p.names;
 	*out = p.set;
 	return 0;

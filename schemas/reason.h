@@ -21,7 +21,9 @@
 	X(REQUIRED, "required")                                                                                        \
 	X(PACKED, "packed")                                                                                            \
 	X(MAP, "map")                                                                                                  \
-	X(TOO_LONG, "too_long")
+	X(TOO_LONG, "too_long")                                                                                        \
+	X(RULE, "rule")                                                                                                \
+	X(RULE_ERROR, "rule_error")
 
 enum sch_reason {
 	SCH_OK = 0,

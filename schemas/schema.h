@@ -16,6 +16,7 @@
 #define SCH_SET_BYTES_MAX (64u << 20)  /* a descriptor set file */
 #define SCH_SPANS_MAX 64u              /* opaque fields reported per message */
 #define SCH_PATH_MAX 80u               /* bytes of a rendered field path */
+#define SCH_PAD 32u                    /* bytes after a message that must be readable, whatever they hold */
 
 struct sch_set;  /* compiled set: immutable, any number of threads may read it */
 
@@ -30,6 +31,17 @@ struct sch_err {
 int sch_set_compile(struct sch_set **set, const void *fdset, size_t len, struct sch_err *err);
 int sch_set_load(struct sch_set **set, const char *path, struct sch_err *err); /* from a file */
 void sch_set_free(struct sch_set *set);
+
+/* As above, but a type whose buf.validate rules cannot be used does not spoil the set: sch_type_error tells of it and
+ * of each type that holds it, however deep; such a type accepts nothing (SCH_RULE_ERROR). For looking at a set, never for
+ * the data path. What is wrong with the descriptors themselves still fails. */
+int sch_set_compile_lenient(struct sch_set **set, const void *fdset, size_t len, struct sch_err *err);
+int sch_set_load_lenient(struct sch_set **set, const char *path, struct sch_err *err);
+/* NULL where the type can be used; else what is wrong, "file: where: text". Valid with the set. */
+const char *sch_type_error(const struct sch_set *set, uint32_t type);
+/* Has the type, or a message that it holds, however deep, a buf.validate rule? 1 too where memory is short. Allocates; linear
+ * in the set. */
+int sch_type_has_rules(const struct sch_set *set, uint32_t type);
 
 /* A message type's number in the set by its full name ("demo.Reading", no leading dot), or -1. */
 int32_t sch_type_find(const struct sch_set *set, const char *full_name);
@@ -57,6 +69,8 @@ struct sch_span {
 struct sch_result {
 	enum sch_reason reason;
 	uint32_t offset;      /* where in the message the offence begins */
+	uint32_t rule;        /* SCH_RULE and SCH_RULE_ERROR: which rule, for sch_rule_id */
+	uint8_t for_key;      /* the rule is about a map's key */
 	uint32_t n_spans;     /* recorded; more opaque fields than SCH_SPANS_MAX set spans_cut */
 	uint8_t spans_cut;
 	uint8_t depth;        /* entries used in path */
@@ -64,14 +78,39 @@ struct sch_result {
 		uint32_t field;   /* table index, or UINT32_MAX for a number that the schema does not have */
 		uint32_t number;  /* field number on the wire */
 		uint32_t element; /* index within a repeated field, UINT32_MAX where it is singular */
+		uint32_t key;     /* of a map: offset of the entry's key in the message, without tag and length */
+		uint32_t key_len; /* its bytes, 0 where the entry has none */
 	} path[SCH_DEPTH_MAX + 1];
 	struct sch_span span[SCH_SPANS_MAX];
 };
 
-/* Validates len bytes as a message of the type. Pure: reads the set and the bytes, writes *r; no allocation, no
- * recursion; cost linear in len. Strict. Returns r->reason. Any thread. */
+/* Validates len bytes as a message of the type: strict, with the schema's rules. SCH_PAD bytes after them must be
+ * readable too. Reads the set and the bytes, writes *r; no allocation, no recursion; cost linear in len, rules that sort
+ * (unique, map keys) n log n. Only rules about the present time read a clock. Returns r->reason. Any thread. */
 enum sch_reason sch_validate(const struct sch_set *set, uint32_t type, const uint8_t *msg, size_t len,
 			     struct sch_result *r);
+
+/* What else one may ask. Zeroed: what sch_validate does. */
+struct sch_ask {
+	uint8_t no_rules;   /* the wire format and the types only */
+	uint8_t open_enums; /* a number that an open enum does not have is accepted where no rule forbids it */
+	uint8_t has_now;    /* take now_s and now_ns for the present time */
+	int64_t now_s;      /* Unix time */
+	int32_t now_ns;
+	/* Called for each violated rule, in the order of the wire, with reason SCH_RULE or SCH_RULE_ERROR; then the walk goes
+	 * on. What is wrong with the wire format or a type still ends it. NULL: the first violation ends it. */
+	void (*each)(void *arg, const struct sch_result *r);
+	void *arg;
+};
+/* Returns the reason of what ended the walk, else the first violation's; *r tells of it. */
+enum sch_reason sch_validate_ask(const struct sch_set *set, uint32_t type, const uint8_t *msg, size_t len,
+				 const struct sch_ask *ask, struct sch_result *r);
+
+/* The violated rule: its id ("int32.gt_lt"), where it stands in the options ("repeated.items.int32.gt", or "" where a
+ * message's or a oneof's rule has no such place), and for people, what it demands ("must be greater than 0"). */
+const char *sch_rule_id(const struct sch_set *set, uint32_t rule);
+const char *sch_rule_path(const struct sch_set *set, uint32_t rule);
+size_t sch_rule_describe(const struct sch_set *set, uint32_t rule, char *out, size_t cap);
 
 /* As a conformant parser would answer (protobuf 3.21 C++ behaviour): unknown fields, groups, repeats and non-canonical
  * varints pass; SCH_REQUIRED only where required_too. Spans are not recorded. */
@@ -80,7 +119,10 @@ enum sch_reason sch_validate_conformant(const struct sch_set *set, uint32_t type
 
 const char *sch_reason_name(enum sch_reason reason);
 const char *sch_field_name(const struct sch_set *set, uint32_t field); /* short name */
-/* Renders the path: "lines[2].note", or "lines[2].#19" for an unknown field. Always terminated. Returns its length. */
-size_t sch_path_render(const struct sch_set *set, const struct sch_result *r, char *out, size_t cap);
+/* Renders the path: "lines[2].note", or "lines[2].#19" for an unknown field; a oneof's own rule ends with the oneof's name.
+ * With the message a map's entries are named by their keys, which are the sender's bytes, escaped: val["a\n"]; with msg
+ * NULL by their index. For a rule an entry is its value, or its key: val[3]; for the wire, a message: val[3].key. Always
+ * terminated. Returns its length. */
+size_t sch_path_render(const struct sch_set *set, const struct sch_result *r, const uint8_t *msg, char *out, size_t cap);
 
 #endif

@@ -4,10 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pattern.h"
 #include "set.h"
 
 void sch_set_free(struct sch_set *set)
 {
+	if (!set)
+		return;
+	for (uint32_t i = 0; i < set->n_patterns; i++)
+		sch_pattern_free(set->patterns[i]);
 	free(set); /* one allocation */
 }
 
@@ -42,6 +47,41 @@ uint32_t sch_type_count(const struct sch_set *set)
 const char *sch_type_name(const struct sch_set *set, uint32_t type)
 {
 	return type < set->n_messages ? type_name(set, type) : "?";
+}
+
+const char *sch_type_error(const struct sch_set *set, uint32_t type)
+{
+	return type < set->n_messages && set->messages[type].error ? set->names + set->messages[type].error : NULL;
+}
+
+int sch_type_has_rules(const struct sch_set *set, uint32_t type)
+{
+	uint8_t *seen = calloc(set->n_messages ? set->n_messages : 1, 1);
+	uint32_t *todo = calloc(set->n_messages ? set->n_messages : 1, sizeof *todo);
+	uint32_t n = 0;
+	int found = !seen || !todo;
+
+	if (!found && type < set->n_messages) {
+		seen[type] = 1;
+		todo[n++] = type;
+	}
+	while (n > 0 && !found) { /* each message is put there once */
+		const struct sch_message *m = &set->messages[todo[--n]];
+
+		found = m->n_rules > 0 || m->flags & SCH_M_BAD;
+		for (uint32_t k = 0; k < m->n_fields && !found; k++) {
+			const struct sch_field *f = &set->fields[m->first + k];
+
+			found = f->n_rules > 0;
+			if ((f->type != SCH_T_MESSAGE && f->type != SCH_T_GROUP) || seen[f->sub])
+				continue;
+			seen[f->sub] = 1;
+			todo[n++] = f->sub;
+		}
+	}
+	free(seen);
+	free(todo);
+	return found;
 }
 
 uint32_t sch_method_count(const struct sch_set *set)

@@ -27,13 +27,23 @@ enum {
 
 /* Field flags. */
 enum {
-	SCH_F_REPEATED = 1,   /* may occur more than once */
-	SCH_F_PACKABLE = 2,   /* repeated and numeric: packed or one by one */
-	SCH_F_MAP = 4,        /* repeated message that is a map's entry */
-	SCH_F_KEY = 8,        /* the key of a map's entry */
-	SCH_F_EXTENSION = 16, /* defined outside its message: strict mode does not know it */
-	SCH_F_UTF8 = 32,      /* a conformant parser checks it: string of a proto3 file */
-	SCH_F_REQUIRED = 64   /* proto2 required */
+	SCH_F_REPEATED = 1,    /* may occur more than once */
+	SCH_F_PACKABLE = 2,    /* repeated and numeric: packed or one by one */
+	SCH_F_MAP = 4,         /* repeated message that is a map's entry */
+	SCH_F_KEY = 8,         /* the key of a map's entry */
+	SCH_F_EXTENSION = 16,  /* defined outside its message: strict mode does not know it */
+	SCH_F_UTF8 = 32,       /* a conformant parser checks it: string of a proto3 file */
+	SCH_F_REQUIRED = 64,   /* proto2 required */
+	SCH_F_CLOSED = 128,    /* enum: a conformant parser takes an unknown number for an unknown field */
+	SCH_F_RULED = 256,     /* its rules are not all in its guard: every value is looked at */
+	SCH_F_OPEN = 512,      /* enum: its rules alone say which numbers it may have */
+	SCH_F_IMPLICIT = 1024, /* singular without presence: absent means zero, and rules apply to that zero */
+	SCH_F_ZERO_OK = 2048,  /* ignore = IF_ZERO_VALUE: its element rules do not apply to zero or empty */
+	SCH_F_COUNTED = 4096,  /* repeated, and rules want to know how many elements: count is its counter */
+	SCH_F_UNIQUE = 8192,   /* repeated: no element twice */
+	SCH_F_BOXED = 16384,   /* message with one value (google.protobuf.Int32Value ...): rules are about that value */
+	SCH_F_IGNORED = 32768, /* ignore = IGNORE_ALWAYS on a message: no rule applies inside it either */
+	SCH_F_EMPTY_OK = 65536 /* ignore = IGNORE_IF_ZERO_VALUE on a list: its list rules do not apply while it is empty */
 };
 
 /* Message flags. */
@@ -42,31 +52,89 @@ enum {
 	SCH_M_MESSAGE_SET = 2, /* the old MessageSet wire format */
 	SCH_M_REQUIRED = 4,    /* has required fields of its own */
 	SCH_M_REQUIRES = 8,    /* has required fields, or holds a message that does */
-	SCH_M_MAPS = 16        /* has map fields */
+	SCH_M_KEYED = 16,      /* has map fields, or fields with SCH_F_UNIQUE */
+	SCH_M_CLOSES = 32,     /* more to check where it ends than must0 and bounds: map entry, keyed, rules, more words */
+	SCH_M_BAD = 64         /* lenient compile: its rules, or those of a message it holds, cannot be used */
 };
 
-struct sch_field {
-	uint32_t number; /* on the wire */
-	uint32_t sub;    /* message or enum index, or SCH_NONE */
-	uint32_t name;   /* offset in names: the short name */
-	uint16_t slot;   /* presence bit; SCH_NO_SLOT where repeated */
-	uint16_t oneof;  /* presence bit of its oneof, or SCH_NO_SLOT */
-	uint8_t type;    /* SCH_T_* */
-	uint8_t wire;    /* SCH_W_* of one element */
-	uint8_t flags;   /* SCH_F_* */
-	uint8_t pad;
+/* How the strict loop reads what follows a tag. */
+enum sch_op {
+	SCH_OP_NONE = 0, /* no element: ends each message's fields */
+	SCH_OP_VARINT,   /* int32, int64, uint32, uint64 */
+	SCH_OP_SMALL,    /* bool, enum: a varint that is nearly always one byte */
+	SCH_OP_ZIGZAG,   /* sint32, sint64 */
+	SCH_OP_FIXED64,
+	SCH_OP_FIXED32,  /* fixed32 */
+	SCH_OP_SFIXED32,
+	SCH_OP_DOUBLE,
+	SCH_OP_FLOAT,
+	SCH_OP_STRING,
+	SCH_OP_BYTES,
+	SCH_OP_MESSAGE,
+	SCH_OP_GROUP,
+	SCH_OP_PACKED,   /* many of a number at once */
+	SCH_OP_COUNTED,  /* counts, then reads an element */
+	SCH_OP_WIDE,     /* a tag of two bytes, of which the first was seen */
+	SCH_OP_UNKNOWN,  /* extension: as if it were not there */
+	SCH_OP_COUNT
 };
+
+/* A field; one cache line. Its guard is one interval that decides nearly every value at once: of a number, its key must
+ * lie in it, of a string or bytes, the length in bytes. What lies in the guard fits the type and meets all rules (but for
+ * strings that are not ASCII); what lies outside is looked at again, rule by rule.
+ *
+ * A number's key is 64 bits wide: integers as they are, sign- or zero-extended as their type says; enums as int32; double
+ * and float such that signed order of keys is the order of values (sch_key_double, sch_key_float). */
+struct sch_field {
+	uint64_t lo, size;  /* guard: key - lo < size, modulo 2^64; with SCH_F_RULED size is 0. What all fits has 2^64 - 1 */
+	uint64_t mask;      /* bits of presence word 0 that it takes: its own and its oneof's; 0 where repeated */
+	uint16_t step;      /* bytes to where the next field is expected in the table: 0, the same, or one on */
+	uint8_t tag0;       /* first byte of its usual tag; 0 where the loop shall look it up: a longer one, far, unknown */
+	uint8_t tag1;       /* second byte, with SCH_OP_WIDE */
+	uint8_t op;         /* enum sch_op after tag0 */
+	uint8_t wide;       /* enum sch_op after the whole tag: COUNTED, PACKED, or elem */
+	uint8_t elem;       /* enum sch_op of one element */
+	uint8_t far;        /* slot or oneof are not both in presence word 0: look there, mask is 0 */
+	uint8_t type;       /* SCH_T_* */
+	uint8_t wire;       /* SCH_W_* of one element */
+	uint16_t slot;      /* presence bit; SCH_NO_SLOT where repeated */
+	uint16_t oneof;     /* presence bit of its oneof, or SCH_NO_SLOT */
+	uint16_t n_rules;   /* rules, of which the first n_list are about the field as a whole, the others about each element */
+	uint32_t number;    /* on the wire */
+	uint32_t sub;       /* message or enum index, or SCH_NONE */
+	uint32_t name;      /* offset in names: the short name */
+	uint32_t rules;     /* its first rule in rules */
+	uint32_t flags;     /* SCH_F_* */
+	uint8_t n_list;
+	uint8_t count;      /* SCH_F_COUNTED: its counter in its message */
+	uint16_t pad;
+};
+_Static_assert(sizeof(struct sch_field) == 64, "a field is one cache line");
 
 struct sch_message {
+	uint64_t must0;    /* must[must]: nearly all that there is */
 	uint32_t name;     /* offset in names: the full name */
-	uint32_t first;    /* its first field; fields are sorted by number */
-	uint32_t n_fields;
+	uint32_t first;    /* its first field; fields are sorted by number, then come two of SCH_OP_NONE */
+	uint32_t n_fields; /* without those */
 	uint32_t direct;   /* where its part of the direct table begins */
 	uint32_t n_direct; /* field numbers below this are looked up there */
-	uint32_t required; /* first of n_words words: presence bits that must be set */
-	uint16_t n_words;  /* 64-bit words of presence bits */
+	uint32_t must;     /* first of n_words words: presence bits that most valid messages have; without one look closer */
+	uint32_t bounds;   /* first of n_counts bounds */
+	uint32_t rules;    /* first of its own rules */
+	uint32_t error;    /* offset in names: why it is SCH_M_BAD, else 0 */
+	uint16_t n_rules;
+	uint16_t n_words;  /* 64-bit words of presence bits, 1 at least */
+	uint8_t n_counts;  /* its fields with SCH_F_COUNTED */
 	uint8_t flags;     /* SCH_M_* */
-	uint8_t pad;
+	uint16_t pad;
+	uint64_t pad2;
+};
+_Static_assert(sizeof(struct sch_message) == 64, "a message is one cache line");
+
+/* How many elements a counted field may have without a closer look. */
+struct sch_bound {
+	uint32_t lo, span; /* count - lo <= span */
+	uint32_t field;    /* table index */
 };
 
 struct sch_enum {
@@ -76,18 +144,107 @@ struct sch_enum {
 	uint32_t run;   /* how many numbers follow it without a gap, itself included */
 };
 
+/* What a rule asks. Operands: a and b in the rule, or n of them at arg in the pool. Keys as in struct sch_field. */
+enum sch_rule_op {
+	/* the field as a whole */
+	SCH_R_REQUIRED = 1,   /* set; without presence: not zero; a list: not empty */
+	SCH_R_COUNT_MIN,      /* a: elements, or map entries */
+	SCH_R_COUNT_MAX,
+	SCH_R_UNIQUE,
+	/* numbers, bool, enum */
+	SCH_R_RANGE,          /* a <= key <= b; SCH_RF_SIGNED. NaN is never in one */
+	SCH_R_OUTSIDE,        /* key < a or key > b; SCH_RF_SIGNED. NaN is never outside one */
+	SCH_R_NUM_EQ,         /* key a */
+	SCH_R_NUM_IN,         /* n keys (uint64_t) at arg, sorted unsigned */
+	SCH_R_NUM_NOT_IN,
+	SCH_R_FINITE,         /* double, float */
+	SCH_R_DEFINED,        /* the enum has it */
+	/* strings and bytes */
+	SCH_R_LEN,            /* a <= code points <= b */
+	SCH_R_BYTES,          /* a <= bytes <= b */
+	SCH_R_STR_EQ,         /* one text at arg */
+	SCH_R_PREFIX,
+	SCH_R_SUFFIX,
+	SCH_R_CONTAINS,
+	SCH_R_NOT_CONTAINS,
+	SCH_R_STR_IN,         /* n texts at arg, sorted by length, then bytes */
+	SCH_R_STR_NOT_IN,
+	SCH_R_PATTERN,        /* patterns[arg] */
+	SCH_R_FORMAT,         /* a: enum sch_format; not asked of an empty string */
+	SCH_R_NOT_EMPTY,      /* the other half of a format */
+	/* messages that everybody knows; the value is the message's content */
+	SCH_R_ANY_IN,         /* type_url among n texts */
+	SCH_R_ANY_NOT_IN,
+	SCH_R_TIME_RANGE,     /* Duration, Timestamp: two struct sch_time at arg, a <= value <= b */
+	SCH_R_TIME_OUTSIDE,   /* value < first or value > second */
+	SCH_R_TIME_EQ,        /* one at arg */
+	SCH_R_TIME_IN,        /* n at arg, sorted */
+	SCH_R_TIME_NOT_IN,
+	SCH_R_LT_NOW,
+	SCH_R_GT_NOW,
+	SCH_R_WITHIN,         /* one struct sch_time at arg: at most so far from now */
+	SCH_R_MASK_EQ,        /* FieldMask: n texts at arg, in this order */
+	SCH_R_MASK_IN,        /* each path is among n texts, or below one */
+	SCH_R_MASK_NOT_IN,    /* no path is */
+	/* messages */
+	SCH_R_ONEOF,          /* a oneof of the language must be set: a is its slot, its name is at arg in the pool */
+	SCH_R_ONE_OF,         /* at most one of n fields (uint32_t table indices at arg) is set; a: exactly one */
+	SCH_R_OP_COUNT
+};
+
+enum {
+	SCH_RF_SIGNED = 1,   /* keys compare as signed */
+	SCH_RF_EXCLUSIVE = 2 /* for sch_rule_describe: a bound is not itself allowed */
+};
+
+struct sch_rule {
+	uint8_t op;     /* enum sch_rule_op */
+	uint8_t flags;  /* SCH_RF_* */
+	uint16_t n;     /* operands at arg */
+	uint32_t id;    /* offset in pool: "int32.gt_lt" */
+	uint32_t path;  /* offset in pool: "repeated.items.int32.gt", "" where it has none */
+	uint32_t arg;   /* offset in pool, or index in patterns */
+	uint64_t a, b;
+};
+
+/* A text in the pool: its length and where it stands there. */
+struct sch_text {
+	uint32_t len, at;
+};
+
+struct sch_time {
+	int64_t s;
+	int64_t ns; /* same sign as s, or 0: durations; timestamps: 0 to 999,999,999 */
+};
+
 struct sch_set {
-	uint32_t n_messages, n_fields, n_enums, n_values, n_methods, n_direct, n_required, n_names;
+	uint32_t n_messages, n_fields, n_enums, n_values, n_methods, n_direct, n_must, n_bounds;
+	uint32_t n_names, n_rules, n_pool, n_patterns;
 	const struct sch_message *messages;
-	const struct sch_field *fields;
+	const struct sch_field *fields;   /* with the two that end each message's */
 	const struct sch_enum *enums;
 	const struct sch_method *methods; /* sorted by name */
-	const uint64_t *required;
+	const uint64_t *must;
+	const struct sch_bound *bounds;
 	const int32_t *values;
 	const uint32_t *by_name;          /* message indices sorted by full name */
 	const uint16_t *direct;           /* position in its message + 1, or 0 */
 	const char *names;
+	const struct sch_rule *rules;
+	const uint8_t *pool;              /* operands, aligned to 8; offset 0 is an empty string */
+	struct sch_pattern *const *patterns; /* owned: freed with the set */
 };
+
+/* Order-preserving keys. NaNs have the highest and the lowest keys, beyond the infinities'. */
+static inline uint64_t sch_key_double(uint64_t bits)
+{
+	return bits ^ (uint64_t)((int64_t)bits >> 63) >> 1;
+}
+
+static inline uint64_t sch_key_float(uint32_t bits)
+{
+	return (uint64_t)(int64_t)(int32_t)(bits ^ (uint32_t)((int32_t)bits >> 31) >> 1);
+}
 
 /* The field's table index, or SCH_NONE. Constant time for usual numbers, else a binary search. */
 static inline uint32_t sch_field_find(const struct sch_set *s, const struct sch_message *m, uint32_t number)
@@ -110,26 +267,58 @@ static inline uint32_t sch_field_find(const struct sch_set *s, const struct sch_
 	return lo < m->first + m->n_fields && s->fields[lo].number == number ? lo : SCH_NONE;
 }
 
+/* Does the enum have a value with this number? */
+static inline int sch_enum_has(const struct sch_set *s, uint32_t index, int32_t number)
+{
+	const struct sch_enum *e = &s->enums[index];
+	uint32_t lo = 0, hi = e->n;
+
+	if ((uint32_t)number - (uint32_t)e->low < e->run)
+		return 1;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int32_t x = s->values[e->first + mid];
+
+		if (x == number)
+			return 1;
+		if (x < number)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return 0;
+}
+
 /* One open message of a validator's explicit stack. */
 struct sch_level {
 	const uint8_t *start;  /* first byte of its content */
 	const uint8_t *end;    /* where it must end; of a group: where its surroundings end */
-	uint64_t *seen;        /* presence bits; strict mode only */
 	uint32_t msg;          /* message index, SCH_NONE inside an unknown group */
 	uint32_t field;        /* field that opened it, SCH_NONE where unknown; unused at the root */
 	uint32_t number;       /* that field's number */
 	uint32_t tag;          /* offset of the tag that opened it */
 	uint32_t group;        /* its field number where it is a group, else 0 */
-	uint32_t first_key;    /* strict: map keys recorded before it */
-	uint32_t key, key_len; /* strict, in a map entry: where its key's bytes are; conformant: state of a MessageSet item */
-	uint32_t node;         /* conformant: presence node, SCH_NONE where none is kept */
+	union {
+		struct {               /* strict */
+			uint64_t seen;         /* presence word 0 while a message in it is open */
+			uint64_t *more;        /* the other words, where it has any */
+			uint32_t *counts;      /* of its counted fields, where it has any */
+			uint32_t first_key;    /* keyed or a map's entry: map keys recorded before it */
+			uint8_t muted;         /* rules do not apply in here */
+			uint8_t closes;        /* its end needs more than must and bounds */
+		};
+		struct {               /* conformant */
+			uint32_t key, key_len; /* state of a MessageSet item, or the key of a map's entry */
+			uint32_t node;         /* presence node, SCH_NONE where none is kept */
+		};
+	};
 };
 
 /* Where an offence stands below the innermost open message. */
 struct sch_leaf {
 	uint32_t field;   /* SCH_NONE where the schema has none */
 	uint32_t number;  /* 0: the offence is the message's own, no field of it */
-	uint32_t tag;     /* offset of its tag, SCH_NONE where it has none (a missing field) */
+	uint32_t tag;     /* offset of its tag, SCH_NONE where it has none (a missing field, a list as a whole) */
 	const uint8_t *packed; /* first byte of the packed content that holds it, else NULL */
 };
 
@@ -137,6 +326,17 @@ struct sch_leaf {
  * offence to number elements of repeated fields: linear in the message, and only on refusal. */
 void sch_trace_fill(const struct sch_set *s, const uint8_t *msg, const struct sch_level *level, uint32_t depth,
 		    const struct sch_leaf *leaf, enum sch_reason reason, uint32_t offset, struct sch_result *r);
+
+/* One field of content that a validator has walked, or is about to: nothing is trusted. */
+struct sch_item {
+	const uint8_t *tag; /* where its tag begins */
+	const uint8_t *at;  /* its value; of a length-delimited one, after the length; of a group, after the tag */
+	uint32_t number;
+	uint32_t wire;      /* SCH_W_* but SCH_W_END */
+	uint32_t len;       /* bytes at `at`; of a group, up to its end tag */
+};
+/* Reads the field at p. Returns what follows it, or NULL at the end, at an end tag, and where it cannot go on. */
+const uint8_t *sch_item_next(const uint8_t *p, const uint8_t *end, struct sch_item *item);
 
 /* Refuses descriptor sets that protobuf-c must not be shown: too deep, too many parts, broken. 0 or -errno. */
 int sch_precheck(const uint8_t *data, size_t len, const char **why);

@@ -1,387 +1,272 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The strict validator: one loop over the wire bytes with an explicit stack. It accepts only bytes that mean exactly
- * one thing to every protobuf parser; docs/schemas.md lists the rules. Nothing is allocated, copied or decoded.
- *
- * States: reading fields of the innermost open message (a level); closing it at its end, or at its end tag where it is
- * a group. A level closes only complete: required fields present, map keys all different. */
+/* The strict validator. It accepts only bytes that mean exactly one thing to every protobuf parser and that meet the
+ * schema's rules; docs/schemas.md lists both. Nothing is allocated, copied or decoded for later. The loop over the bytes is
+ * in loop.h; what is unusual is settled in settle.c. */
+#include <emmintrin.h>
 #include <string.h>
 
 #include "bytes.h"
-#include "mapkeys.h"
-#include "set.h"
+#include "walk.h"
 
 #define BYTES_MAX INT32_MAX /* of one message: what protobuf itself allows */
+#define TOPS 0x8080808080808080u
 
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
+static inline uint32_t load32(const uint8_t *p)
+{
+	uint32_t v;
 
-struct walk {
-	const struct sch_set *set;
-	const uint8_t *msg;
-	struct sch_result *r;
-	uint32_t depth; /* of the innermost level */
-	struct sch_level level[SCH_DEPTH_MAX + 1];
-	uint64_t seen[(SCH_DEPTH_MAX + 1) * SCH_WORDS_MAX]; /* cut up among the levels */
-	struct sch_keys keys;
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+static inline uint64_t load64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+static inline uint64_t zigzag(uint64_t v)
+{
+	return v >> 1 ^ (0 - (v & 1));
+}
+
+/* Is [p, p + len) ASCII without NUL? Reads up to 15 bytes more. */
+static inline int plain(const uint8_t *p, size_t len)
+{
+	const __m128i zero = _mm_setzero_si128();
+	unsigned good;
+
+	for (; unlikely(len > 16); p += 16, len -= 16) {
+		good = (unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(_mm_loadu_si128((const __m128i_u *)p), zero));
+		if (unlikely(good != 0xffff))
+			return 0;
+	}
+	good = (unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(_mm_loadu_si128((const __m128i_u *)p), zero));
+	return !(~good & ((1u << len) - 1));
+}
+
+/* Where the value of the field with this tag begins; the tag has been read. */
+static inline const uint8_t *value_of(const uint8_t *tag)
+{
+	while (*tag++ >= 0x80)
+		;
+	return tag;
+}
+
+static inline uint64_t word_key(uint8_t op, const uint8_t *p)
+{
+	switch (op) {
+	case SCH_OP_FIXED64:
+		return load64(p);
+	case SCH_OP_DOUBLE:
+		return sch_key_double(load64(p));
+	case SCH_OP_FLOAT:
+		return sch_key_float(load32(p));
+	case SCH_OP_SFIXED32:
+		return (uint64_t)(int64_t)(int32_t)load32(p);
+	default:
+		return load32(p);
+	}
+}
+
+/* Fixed words of packed content. Their number is added to *n. */
+static enum sch_reason packed_words(struct sch_walk *w, const struct sch_field *f, const uint8_t *tag, const uint8_t *p,
+				    const uint8_t *end, uint32_t *n)
+{
+	size_t size = f->wire == SCH_W_FIXED64 ? 8 : 4, extra = (size_t)(end - p) % size;
+	const uint8_t *start = p;
+
+	if (unlikely(extra))
+		return sch_walk_refuse_field(w, SCH_PACKED, f, f->number, tag, start, end - extra);
+	*n += (uint32_t)((size_t)(end - p) / size);
+	if (f->size == UINT64_MAX) /* all that fits the type is good */
+		return SCH_OK;
+	for (; p < end; p += size) {
+		uint64_t key = word_key(f->elem, p);
+
+		if (unlikely(key - f->lo >= f->size)) {
+			enum sch_reason why = sch_walk_number(w, f, tag, start, p, key);
+
+			if (why)
+				return why;
+		}
+	}
+	return SCH_OK;
+}
+
+/* Gives a level what only some messages need. */
+static void level_prepare(struct sch_walk *w, const struct sch_message *m, struct sch_level *l)
+{
+	l->first_key = w->keys.n;
+	l->more = &w->more[w->n_more];
+	l->counts = &w->counts[w->n_counts];
+	w->n_more += m->n_words - 1u;
+	w->n_counts += m->n_counts;
+	for (uint32_t i = 0; i + 1 < m->n_words; i++)
+		l->more[i] = 0;
+	for (uint32_t i = 0; i < m->n_counts; i++)
+		l->counts[i] = 0;
+}
+
+static void level_release(struct sch_walk *w, const struct sch_message *m, const struct sch_level *l)
+{
+	(void)l;
+	w->n_more -= m->n_words - 1u;
+	w->n_counts -= m->n_counts;
+}
+
+/* A varint of any length in its shortest form. */
+struct strict_varint {
+	const uint8_t *next; /* NULL: none, and why */
+	uint64_t v;
+	enum sch_reason why;
 };
 
-static uint32_t offset_of(const struct walk *w, const uint8_t *p)
+static __attribute__((noinline)) struct strict_varint strict_varint(const uint8_t *p, const uint8_t *end)
 {
-	return (uint32_t)(p - w->msg);
+	struct strict_varint x = { 0 };
+
+	x.next = sch_varint_strict(p, end, &x.v, &x.why);
+	return x;
 }
 
-/* Refuses at the open level itself. */
-static __attribute__((noinline, cold)) enum sch_reason refuse(struct walk *w, enum sch_reason reason, const uint8_t *at)
-{
-	struct sch_leaf leaf = { .field = SCH_NONE };
+/* The field of a tag that was not the expected one, and how to take what follows the tag. */
+struct found {
+	const struct sch_field *field; /* NULL where the loop cannot go on, or at the end of a group */
+	const uint8_t *next;
+	uint8_t op;
+};
 
-	sch_trace_fill(w->set, w->msg, w->level, w->depth, &leaf, reason, offset_of(w, at), w->r);
-	return reason;
+static __attribute__((noinline)) struct found field_at(const struct sch_set *s, const struct sch_message *m,
+						       const uint8_t *p, const uint8_t *end)
+{
+	const struct found nothing = { 0 };
+	enum sch_reason why;
+	uint64_t tag = *p;
+
+	if (likely(tag < 0x80))
+		p++;
+	else
+		p = sch_varint_strict_slow(p, end, &tag, &why);
+	if (unlikely(!p || tag > UINT32_MAX))
+		return nothing;
+	uint32_t i = sch_field_find(s, m, (uint32_t)tag >> 3), wire = tag & 7;
+
+	if (unlikely(i == SCH_NONE || s->fields[i].elem == SCH_OP_UNKNOWN))
+		return nothing;
+	const struct sch_field *f = &s->fields[i];
+	uint8_t op = f->wide;
+
+	if (op == SCH_OP_PACKED && wire == f->wire)
+		op = f->flags & SCH_F_COUNTED ? SCH_OP_COUNTED : f->elem;
+	else if (unlikely(wire != (op == SCH_OP_PACKED ? SCH_W_LEN : f->wire)))
+		return nothing;
+	return (struct found){ f, p, op };
 }
 
-/* Refuses at a field of the open level; packed where the offence is inside packed content. */
-static __attribute__((noinline, cold)) enum sch_reason refuse_field(struct walk *w, enum sch_reason reason,
-								    uint32_t field, uint32_t number,
-								    const uint8_t *tag, const uint8_t *packed,
-								    const uint8_t *at)
+/* Closes up the seven-bit groups of eight bytes. */
+static inline uint64_t gather(uint64_t x)
 {
-	struct sch_leaf leaf = { field, number, tag ? offset_of(w, tag) : SCH_NONE, packed };
-
-	sch_trace_fill(w->set, w->msg, w->level, w->depth, &leaf, reason, offset_of(w, at), w->r);
-	return reason;
+	x = (x & 0x007f007f007f007fu) | (x & 0x7f007f007f007f00u) >> 1;
+	x = (x & 0x00003fff00003fffu) | (x & 0x3fff00003fff0000u) >> 2;
+	return (x & 0x000000000fffffffu) | (x & 0x0fffffff00000000u) >> 4;
 }
 
-static int enum_has(const struct sch_set *s, uint32_t index, int32_t v)
+#define LOOP_NAME(part) part##_plain
+#define LOOP_TARGET
+#define GATHER(x) gather(x)
+#include "loop.h"
+#undef LOOP_NAME
+#undef LOOP_TARGET
+#undef GATHER
+
+#define LOOP_NAME(part) part##_bmi2
+#define LOOP_TARGET __attribute__((target("bmi,bmi2,popcnt")))
+#define GATHER(x) __builtin_ia32_pext_di(x, ~TOPS)
+#include "loop.h"
+#undef LOOP_NAME
+#undef LOOP_TARGET
+#undef GATHER
+
+/* Everything but the loop itself. */
+static enum sch_reason walk_start(struct sch_walk *w, uint32_t type, size_t len)
 {
-	const struct sch_enum *e = &s->enums[index];
+	const struct sch_message *m = &w->set->messages[type];
+	struct sch_level *l = w->level;
 
-	if (v < e->low)
-		return 0;
-	if ((uint32_t)v - (uint32_t)e->low < e->run)
-		return 1;
-	uint32_t lo = e->run, hi = e->n;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		int32_t x = s->values[e->first + mid];
-
-		if (x == v)
-			return 1;
-		if (x < v)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return 0;
+	w->first_reason = SCH_OK;
+	w->depth = 0;
+	w->keys.n = 0;
+	w->n_more = w->n_counts = 0;
+	l->start = w->msg;
+	l->end = w->msg + len;
+	l->msg = type;
+	l->field = SCH_NONE;
+	l->group = 0;
+	l->muted = 0;
+	l->closes = m->flags & SCH_M_CLOSES;
+	level_prepare(w, m, l);
+	/* pext is slow on AMD's family 17h */
+	if (__builtin_cpu_supports("bmi2") && !__builtin_cpu_is("amdfam17h"))
+		return walk_bmi2(w);
+	return walk_plain(w);
 }
 
-/* Does a varint's value fit its type? Negative int32 and enum numbers are sign-extended to 64 bits on the wire. */
-static inline enum sch_reason value_check(const struct sch_set *s, const struct sch_field *f, uint64_t v)
+static int result_start(const struct sch_set *set, uint32_t type, size_t len, struct sch_result *r)
 {
-	switch (f->type) {
-	case SCH_T_INT32:
-		return (int64_t)v == (int32_t)v ? SCH_OK : SCH_RANGE;
-	case SCH_T_UINT32:
-	case SCH_T_SINT32:
-		return v <= UINT32_MAX ? SCH_OK : SCH_RANGE;
-	case SCH_T_BOOL:
-		return v <= 1 ? SCH_OK : SCH_RANGE;
-	case SCH_T_ENUM:
-		if ((int64_t)v != (int32_t)v)
-			return SCH_RANGE;
-		return enum_has(s, f->sub, (int32_t)v) ? SCH_OK : SCH_ENUM;
-	default:
-		return SCH_OK;
-	}
-}
-
-static void span_add(struct sch_result *r, uint32_t field, uint32_t offset, uint32_t len)
-{
-	if (len == 0)
-		return;
-	if (r->n_spans == SCH_SPANS_MAX) {
-		r->spans_cut = 1;
-		return;
-	}
-	r->span[r->n_spans++] = (struct sch_span){ offset, len, field };
-}
-
-/* Opens the message that field f holds. Its presence bits follow the parent's. */
-static void level_open(struct walk *w, uint32_t msg, uint32_t field, const uint8_t *tag, const uint8_t *start,
-		       const uint8_t *end, uint32_t group)
-{
-	const struct sch_message *m = &w->set->messages[msg];
-	const struct sch_level *up = &w->level[w->depth];
-	struct sch_level *l = &w->level[++w->depth];
-
-	l->start = start;
-	l->end = end;
-	l->seen = up->seen + w->set->messages[up->msg].n_words;
-	l->msg = msg;
-	l->field = field;
-	l->number = w->set->fields[field].number;
-	l->tag = offset_of(w, tag);
-	l->group = group;
-	l->first_key = w->keys.n;
-	l->key = l->key_len = 0;
-	for (uint32_t i = 0; i < m->n_words; i++)
-		l->seen[i] = 0;
-}
-
-static enum sch_reason required_check(struct walk *w, const struct sch_message *m, const struct sch_level *l,
-				      const uint8_t *at)
-{
-	const struct sch_set *s = w->set;
-
-	for (uint32_t i = 0; i < m->n_words; i++) {
-		uint64_t missing = s->required[m->required + i] & ~l->seen[i];
-
-		if (!missing)
-			continue;
-		uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(missing);
-
-		for (uint32_t k = 0; k < m->n_fields; k++)
-			if (s->fields[m->first + k].slot == slot)
-				return refuse_field(w, SCH_REQUIRED, m->first + k, s->fields[m->first + k].number, NULL,
-						    NULL, at);
-	}
-	return SCH_OK;
-}
-
-/* Hands a map entry's key to its parent's keys. A missing key or scalar value is its default to every parser; a missing
- * message value is not (some say absent, some say empty), so it is refused. */
-static enum sch_reason entry_close(struct walk *w, const struct sch_message *m, const struct sch_level *l)
-{
-	const struct sch_field *value = &w->set->fields[m->first + 1];
-	const uint8_t *tag = w->msg + l->tag;
-
-	if (value->type == SCH_T_MESSAGE && !(l->seen[value->slot / 64] >> (value->slot % 64) & 1))
-		return refuse_field(w, SCH_MAP, m->first + 1, value->number, NULL, NULL, tag);
-	if (!sch_keys_add(&w->keys, l->field, l->tag, l->key, l->key_len))
-		return refuse(w, SCH_TOO_LONG, tag);
-	return SCH_OK;
-}
-
-static enum sch_reason keys_close(struct walk *w, const struct sch_level *l)
-{
-	const struct sch_key *twice = sch_keys_twice(&w->keys, w->set, w->msg, l->first_key);
-
-	if (!twice) {
-		w->keys.n = l->first_key;
-		return SCH_OK;
-	}
-	const uint8_t *tag = w->msg + twice->tag;
-
-	return refuse_field(w, SCH_MAP, twice->field, w->set->fields[twice->field].number, tag, NULL, tag);
-}
-
-/* Closes the innermost level, whose content ends at `at`. */
-static enum sch_reason level_close(struct walk *w, const uint8_t *at)
-{
-	const struct sch_level *l = &w->level[w->depth];
-	const struct sch_message *m = &w->set->messages[l->msg];
-	enum sch_reason why = SCH_OK;
-
-	if (m->flags & SCH_M_REQUIRED)
-		why = required_check(w, m, l, at);
-	if (!why && m->flags & SCH_M_MAPS && w->keys.n - l->first_key > 1)
-		why = keys_close(w, l);
-	else if (!why)
-		w->keys.n = l->first_key;
-	if (!why && m->flags & SCH_M_MAP_ENTRY && w->depth > 0)
-		why = entry_close(w, m, l);
-	return why;
-}
-
-/* Checks packed content [p, end) of a numeric repeated field. */
-static enum sch_reason packed_check(struct walk *w, uint32_t field, const uint8_t *tag, const uint8_t *p,
-				    const uint8_t *end)
-{
-	const struct sch_field *f = &w->set->fields[field];
-	const uint8_t *start = p;
-	size_t size = f->wire == SCH_W_FIXED64 ? 8 : 4;
-
-	if (f->wire != SCH_W_VARINT) {
-		size_t extra = (size_t)(end - p) % size;
-
-		if (extra)
-			return refuse_field(w, SCH_PACKED, field, f->number, tag, start, end - extra);
-		return SCH_OK;
-	}
-	while (p < end) {
-		enum sch_reason why = SCH_OK;
-		const uint8_t *at = p;
-		uint64_t v;
-
-		p = sch_varint_strict(p, end, &v, &why);
-		if (unlikely(!p))
-			return refuse_field(w, why == SCH_TRUNCATED ? SCH_PACKED : why, field, f->number, tag, start, at);
-		why = value_check(w->set, f, v);
-		if (unlikely(why))
-			return refuse_field(w, why, field, f->number, tag, start, at);
-	}
-	return SCH_OK;
-}
-
-/* A field that may occur once, and its oneof that may be set once. */
-static enum sch_reason presence_take(const struct sch_field *f, uint64_t *seen)
-{
-	uint64_t bit = 1ull << (f->slot % 64);
-
-	if (seen[f->slot / 64] & bit)
-		return SCH_DUPLICATE;
-	seen[f->slot / 64] |= bit;
-	if (f->oneof == SCH_NO_SLOT)
-		return SCH_OK;
-	bit = 1ull << (f->oneof % 64);
-	if (seen[f->oneof / 64] & bit)
-		return SCH_ONEOF;
-	seen[f->oneof / 64] |= bit;
-	return SCH_OK;
-}
-
-/* One field, whose tag was at `tag` and ends at *at. Moves *at to where the next begins. */
-static inline enum sch_reason field_walk(struct walk *w, struct sch_level *l, uint32_t field, const uint8_t *tag,
-					 uint32_t wire, const uint8_t **at)
-{
-	const struct sch_set *s = w->set;
-	const struct sch_field *f = &s->fields[field];
-	const uint8_t *p = *at, *end = l->end, *value = p;
-	enum sch_reason why = SCH_OK;
-	uint64_t v = 0;
-
-	if (unlikely(wire != f->wire && !(wire == SCH_W_LEN && f->flags & SCH_F_PACKABLE)))
-		return refuse_field(w, SCH_WIRE_TYPE, field, f->number, tag, NULL, tag);
-	if (f->slot != SCH_NO_SLOT) {
-		why = presence_take(f, l->seen);
-		if (unlikely(why))
-			return refuse_field(w, why, field, f->number, tag, NULL, tag);
-	}
-	switch (wire) {
-	case SCH_W_VARINT:
-		p = sch_varint_strict(p, end, &v, &why);
-		if (unlikely(!p))
-			return refuse_field(w, why, field, f->number, tag, NULL, value);
-		why = value_check(s, f, v);
-		if (unlikely(why))
-			return refuse_field(w, why, field, f->number, tag, NULL, value);
-		break;
-	case SCH_W_FIXED64:
-	case SCH_W_FIXED32:
-		v = wire == SCH_W_FIXED64 ? 8 : 4;
-		if (unlikely((size_t)(end - p) < v))
-			return refuse_field(w, SCH_TRUNCATED, field, f->number, tag, NULL, value);
-		p += v;
-		break;
-	case SCH_W_START:
-		if (unlikely(w->depth == SCH_DEPTH_MAX))
-			return refuse_field(w, SCH_DEPTH, field, f->number, tag, NULL, tag);
-		level_open(w, f->sub, field, tag, p, end, f->number);
-		*at = p;
-		return SCH_OK;
-	default:
-		p = sch_varint_strict(p, end, &v, &why);
-		if (unlikely(!p))
-			return refuse_field(w, why, field, f->number, tag, NULL, value);
-		if (unlikely(v > (size_t)(end - p)))
-			return refuse_field(w, SCH_TRUNCATED, field, f->number, tag, NULL, value);
-		if (f->type == SCH_T_MESSAGE) {
-			if (unlikely(w->depth == SCH_DEPTH_MAX))
-				return refuse_field(w, SCH_DEPTH, field, f->number, tag, NULL, tag);
-			level_open(w, f->sub, field, tag, p, p + v, 0);
-			*at = p;
-			return SCH_OK;
-		}
-		if (f->type == SCH_T_STRING) {
-			const uint8_t *bad = sch_utf8_bad(p, p + v, 0);
-
-			if (unlikely(bad != NULL))
-				return refuse_field(w, SCH_UTF8, field, f->number, tag, NULL, bad);
-			span_add(w->r, field, offset_of(w, p), (uint32_t)v);
-		} else if (f->type == SCH_T_BYTES) {
-			span_add(w->r, field, offset_of(w, p), (uint32_t)v);
-		} else {
-			why = packed_check(w, field, tag, p, p + v);
-			if (unlikely(why))
-				return why;
-		}
-		value = p;
-		p += v;
-		break;
-	}
-	if (f->flags & SCH_F_KEY) {
-		l->key = offset_of(w, value);
-		l->key_len = (uint32_t)(p - value);
-	}
-	*at = p;
-	return SCH_OK;
-}
-
-static enum sch_reason walk_all(struct walk *w, const uint8_t *p)
-{
-	for (;;) { /* every turn takes a tag or closes a level */
-		struct sch_level *l = &w->level[w->depth];
-		enum sch_reason why = SCH_OK;
-		uint64_t tag;
-
-		if (p == l->end) {
-			if (unlikely(l->group))
-				return refuse(w, SCH_GROUP, p);
-			why = level_close(w, p);
-			if (unlikely(why))
-				return why;
-			if (w->depth == 0)
-				return SCH_OK;
-			w->depth--;
-			continue;
-		}
-		const uint8_t *at = p;
-
-		p = sch_varint_strict(p, l->end, &tag, &why);
-		if (unlikely(!p))
-			return refuse(w, why, at);
-		if (unlikely(tag > UINT32_MAX || tag < 8))
-			return refuse(w, SCH_TAG, at);
-		uint32_t number = (uint32_t)tag >> 3, wire = tag & 7;
-
-		if (unlikely(wire == SCH_W_END)) {
-			if (number != l->group)
-				return refuse(w, SCH_GROUP, at);
-			why = level_close(w, at);
-			if (unlikely(why))
-				return why;
-			w->depth--;
-			continue;
-		}
-		uint32_t field = sch_field_find(w->set, &w->set->messages[l->msg], number);
-
-		if (unlikely(field == SCH_NONE || w->set->fields[field].flags & SCH_F_EXTENSION))
-			return refuse_field(w, SCH_UNKNOWN_FIELD, SCH_NONE, number, at, NULL, at);
-		why = field_walk(w, l, field, at, wire, &p);
-		if (unlikely(why))
-			return why;
-	}
+	r->reason = SCH_OK;
+	r->offset = 0;
+	r->rule = SCH_NONE;
+	r->for_key = 0;
+	r->n_spans = 0;
+	r->spans_cut = 0;
+	r->depth = 0;
+	if (unlikely(len > BYTES_MAX))
+		r->reason = SCH_TOO_LONG;
+	else if (unlikely(set->messages[type].flags & SCH_M_BAD))
+		r->reason = SCH_RULE_ERROR;
+	return !r->reason;
 }
 
 enum sch_reason sch_validate(const struct sch_set *set, uint32_t type, const uint8_t *msg, size_t len,
 			     struct sch_result *r)
 {
-	struct walk w;
+	static const struct sch_ask nothing;
+	struct sch_walk w;
 
-	r->reason = SCH_OK;
-	r->offset = 0;
-	r->n_spans = 0;
-	r->spans_cut = 0;
-	r->depth = 0;
-	if (len > BYTES_MAX)
-		return r->reason = SCH_TOO_LONG;
+	if (unlikely(!result_start(set, type, len, r)))
+		return r->reason;
 	w.set = set;
 	w.msg = msg;
 	w.r = r;
-	w.depth = 0;
-	w.keys.n = 0;
-	w.level[0] = (struct sch_level){ .start = msg, .end = msg + len, .seen = w.seen, .msg = type, .field = SCH_NONE };
-	for (uint32_t i = 0; i < set->messages[type].n_words; i++)
-		w.seen[i] = 0;
-	return walk_all(&w, msg);
+	w.ask = &nothing;
+	w.now.known = 0;
+	return walk_start(&w, type, len);
+}
+
+enum sch_reason sch_validate_ask(const struct sch_set *set, uint32_t type, const uint8_t *msg, size_t len,
+				 const struct sch_ask *ask, struct sch_result *r)
+{
+	struct sch_result first;
+	struct sch_walk w;
+	enum sch_reason why;
+
+	if (!result_start(set, type, len, r))
+		return r->reason;
+	w.set = set;
+	w.msg = msg;
+	w.r = r;
+	w.ask = ask;
+	w.first = &first;
+	w.now = (struct sch_now){ ask->has_now, ask->now_s, ask->now_ns };
+	why = walk_start(&w, type, len);
+	if (why || !w.first_reason)
+		return why;
+	first.n_spans = r->n_spans; /* the walk went on after the first violation */
+	first.spans_cut = r->spans_cut;
+	memcpy(first.span, r->span, r->n_spans * sizeof r->span[0]);
+	*r = first;
+	return r->reason;
 }

@@ -43,7 +43,7 @@ static void rules_check(const struct rule *rules, size_t n)
 
 		assert_true(type >= 0);
 		sch_validate(set, (uint32_t)type, msg, len, &r);
-		sch_path_render(set, &r, path, sizeof path);
+		sch_path_render(set, &r, NULL, path, sizeof path);
 		if (r.reason != rules[i].reason || r.offset != rules[i].offset || strcmp(path, rules[i].path) != 0)
 			fail_msg("%s %s: %s at %u '%s', expected %s at %u '%s'", rules[i].type, rules[i].hex,
 				 sch_reason_name(r.reason), r.offset, path, sch_reason_name(rules[i].reason),
@@ -278,12 +278,12 @@ static void test_depth(void **state)
 	assert_int_equal(sch_validate(set, (uint32_t)type, msg, nest(msg, SCH_DEPTH_MAX + 1), &r), SCH_DEPTH);
 	assert_int_equal(r.offset, 2 * SCH_DEPTH_MAX);
 	assert_int_equal(r.depth, SCH_DEPTH_MAX + 1);
-	assert_int_equal(sch_path_render(set, &r, path, sizeof path), 5 + 5 * SCH_DEPTH_MAX);
+	assert_int_equal(sch_path_render(set, &r, NULL, path, sizeof path), 5 + 5 * SCH_DEPTH_MAX);
 	assert_memory_equal(path, "inner.next.next.", 16);
 	/* a path that does not fit is cut and terminated */
-	assert_int_equal(sch_path_render(set, &r, path, 8), 7);
+	assert_int_equal(sch_path_render(set, &r, NULL, path, 8), 7);
 	assert_string_equal(path, "inner.n");
-	assert_int_equal(sch_path_render(set, &r, path, 0), 0);
+	assert_int_equal(sch_path_render(set, &r, NULL, path, 0), 0);
 }
 
 static size_t entry_put(uint8_t *out, uint32_t key)
@@ -305,7 +305,7 @@ static size_t entry_put(uint8_t *out, uint32_t key)
 
 static void test_many_keys(void **state)
 {
-	static uint8_t msg[SCH_MAP_KEYS_MAX * 10 + 20];
+	static uint8_t msg[SCH_MAP_KEYS_MAX * 10 + 20 + SCH_PAD];
 	int32_t type = sch_type_find(set, "strict.All");
 	struct sch_result r;
 	char path[40];
@@ -326,7 +326,7 @@ static void test_many_keys(void **state)
 	n += entry_put(msg + n, 77 * 7919 % 8191);
 	assert_int_equal(sch_validate(set, (uint32_t)type, msg, n, &r), SCH_MAP);
 	assert_int_equal(r.offset, at);
-	sch_path_render(set, &r, path, sizeof path);
+	sch_path_render(set, &r, NULL, path, sizeof path);
 	assert_string_equal(path, "nodes[4095]");
 }
 
