@@ -365,7 +365,7 @@ $(OBJ)/tests/%.o: tests/%.cc $(BUILD)/config.mk $(FLAGS) | $(CPP_H) $(GEN_H)
 DIFFERENTIAL := $(BUILD)/tests/differential
 DIFFERENTIAL_OBJS := $(call obj,$(wildcard tests/differential/*.cc)) $(patsubst %.proto,$(OBJ)/gen/%.pb.o,$(CPP_PROTO)) \
 	$(patsubst %,$(OBJ)/gen/%.pb-c.o,tests/schemas/differ tests/schemas/differ2 bench/order/order)
-$(DIFFERENTIAL): $(DIFFERENTIAL_OBJS) $(DEMO_GEN_OBJS) $(call obj,$(SCH_SRCS)) $(GEN_OBJS) | $(DEMO_SET)
+$(DIFFERENTIAL): $(DIFFERENTIAL_OBJS) $(filter %.pb-c.o,$(DEMO_GEN_OBJS)) $(call obj,$(SCH_SRCS)) $(GEN_OBJS) | $(DEMO_SET)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
