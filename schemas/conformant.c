@@ -154,13 +154,15 @@ static enum sch_reason field_walk(struct walk *w, uint32_t field, uint32_t numbe
 	enum sch_reason why = SCH_OK;
 	uint64_t v;
 
-	if (f && l->node != SCH_NONE)
+	if (f && l->node != SCH_NONE && !(f->flags & SCH_F_CLOSED))
 		sch_presence_set(w->presence, l->node, field);
 	switch (wire) {
 	case SCH_W_VARINT:
 		p = sch_varint_lenient(p, end, SCH_VARINT_MAX, &v, &why);
 		if (!p)
 			return refuse(w, why, field, number, tag, NULL, value);
+		if (f && l->node != SCH_NONE && f->flags & SCH_F_CLOSED && sch_enum_has(w->set, f->sub, (int32_t)(uint32_t)v))
+			sch_presence_set(w->presence, l->node, field);
 		break;
 	case SCH_W_FIXED64:
 	case SCH_W_FIXED32:
