@@ -41,6 +41,8 @@ struct b_enum {
 	char *name; /* full name, owned */
 	uint32_t file;
 	uint8_t closed; /* it has no numbers but its own: proto2, or a feature */
+	int32_t *numbers;      /* sorted, each once; owned, from b_enums on */
+	struct sch_enum table; /* of these numbers; first is 0 */
 };
 
 struct b_field {
@@ -121,7 +123,7 @@ const struct b_symbol *b_symbol_find(const struct build *b, const char *dotted, 
 
 /* The passes, in order. Each returns 0, or -errno with err filled. */
 int b_gather(struct build *b);   /* files, names, symbols */
-int b_enums(struct build *b);    /* checks enums */
+int b_enums(struct build *b);    /* checks enums, sorts their numbers */
 int b_fields(struct build *b);   /* fields of messages and extensions: checks, slots, oneofs, maps, guards of types */
 int b_rules(struct build *b);    /* buf.validate: options become rules, guards and must bits */
 int b_spread(struct build *b);   /* what a message has because of those that it holds: SCH_M_REQUIRES, errors */

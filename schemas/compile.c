@@ -24,7 +24,22 @@ static int number_order(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int enum_check(struct build *b, const struct b_enum *e)
+/* Gives the enum its numbers, which are sorted. */
+static void enum_table(struct b_enum *e, int32_t *numbers_take, size_t n_all)
+{
+	int32_t *v = numbers_take;
+	uint32_t n = 1, run = 1;
+
+	for (size_t i = 1; i < n_all; i++)
+		if (v[n - 1] != v[i])
+			v[n++] = v[i];
+	while (run < n && v[run] - 1 == v[run - 1]) /* v[run] is above v[run - 1], so this is no overflow */
+		run++;
+	e->numbers = v;
+	e->table = (struct sch_enum){ .n = n, .low = v[0], .run = run };
+}
+
+static int enum_check(struct build *b, struct b_enum *e)
 {
 	const fd_enum_t *d = e->d;
 	const char *file = b_file_name(b, e->file);
@@ -63,6 +78,10 @@ static int enum_check(struct build *b, const struct b_enum *e)
 		else if (numbers[i - 1] == numbers[i] && !alias)
 			rc = b_fail(b, -EEXIST, file, e->name, "has number %d twice without allow_alias", numbers[i]);
 	}
+	if (rc)
+		goto out;
+	enum_table(e, numbers, d->n_value);
+	numbers = NULL;
 out:
 	free(names);
 	free(numbers);
@@ -194,8 +213,10 @@ static void build_free(struct build *b)
 		free(B_MSG(b, i)->name);
 		free(B_MSG(b, i)->error);
 	}
-	for (uint32_t i = 0; i < b->enums.n; i++)
+	for (uint32_t i = 0; i < b->enums.n; i++) {
 		free(B_ENUM_AT(b, i)->name);
+		free(B_ENUM_AT(b, i)->numbers);
+	}
 	for (uint32_t i = 0; i < b->methods.n; i++)
 		free(B_METHOD(b, i)->name);
 	for (uint32_t i = 0; i < b->services.n; i++)

@@ -208,7 +208,7 @@ static int element_rules(struct c_at *at, const struct field_rules *r, int prese
 	if (rc || !(f->flags & SCH_F_IMPLICIT))
 		return rc;
 	if (!(f->flags & SCH_F_ZERO_OK))
-		rc = c_zero_breaks(at, &breaks);
+		breaks = c_zero_breaks(at);
 	if (!rc && breaks)
 		must_put(B_MSG(at->b, f->msg), f->slot);
 	return rc;
@@ -341,7 +341,7 @@ static int required_rule(const struct c_at *at)
 	} else {
 		must_put(B_MSG(at->b, f->msg), f->slot);
 		if (f->flags & SCH_F_IMPLICIT)
-			c_guard_without(at, &zero, 1);
+			rc = c_guard_without(at, &zero, 1);
 	}
 	return rc ? rc : c_rule(at, (struct sch_rule){ .op = SCH_R_REQUIRED }, "required", NULL);
 }
@@ -352,9 +352,7 @@ static int field_compile(struct c_at *at, struct field_rules *r)
 	int rc = 0;
 
 	f->rules = (uint32_t)at->b->rules.n;
-	if (r->ignore == IGNORE_ALWAYS) {
-		if (r->required)
-			return c_fail(at, "contradiction: required with ignore = IGNORE_ALWAYS");
+	if (r->ignore == IGNORE_ALWAYS) { /* `required` too */
 		if (is_message(f))
 			f->flags |= SCH_F_IGNORED;
 		return 0;

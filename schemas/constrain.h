@@ -83,17 +83,14 @@ int c_signed(const struct c_at *at);
 int c_is_float(const struct c_at *at);
 /* Narrows the guard to keys or lengths lo to hi. Where nothing would be left, or the field has no guard, it is RULED instead. */
 void c_guard(const struct c_at *at, uint64_t lo, uint64_t hi);
-/* Narrows it to the widest part that holds none of the keys, which are sorted unsigned. */
-void c_guard_without(const struct c_at *at, const uint64_t *keys, size_t n);
+/* Narrows it to the widest part that holds none of the keys. */
+int c_guard_without(const struct c_at *at, const uint64_t *keys, size_t n);
 /* The guard does not say all that the rules do. */
 void c_ruled(const struct c_at *at);
 
-/* The numbers of the field's enum, sorted, each once, to be freed; e as in the set. */
-int c_enum_numbers(const struct c_at *at, int32_t **numbers, struct sch_enum *e);
-
 /* --- whole values ----------------------------------------------------------------------------------------------------- */
 /* Does zero, or empty, break one of the rules about elements that were put so far? */
-int c_zero_breaks(const struct c_at *at, int *breaks);
+int c_zero_breaks(const struct c_at *at);
 /* Refuses rules of which `const`, or each value of `in`, breaks another. */
 int c_candidates(const struct c_at *at, const struct c_opts *o);
 

@@ -162,7 +162,7 @@ static int lists(const struct c_at *at, const struct c_opts *o)
 		if (!rc)
 			rc = list_put(at, SCH_R_NUM_NOT_IN, "not_in", keys, n);
 		if (!rc && n)
-			c_guard_without(at, keys, n);
+			rc = c_guard_without(at, keys, n);
 		free(keys);
 	}
 	return rc;
@@ -272,17 +272,11 @@ static int finite_only(const struct c_at *at, const struct c_opts *o)
 
 static int defined(const struct c_at *at, const struct c_opts *o)
 {
-	struct sch_enum e;
-	int32_t *numbers;
-	int rc;
-
 	if (!c_opt_true(o, "defined_only"))
 		return 0;
-	rc = c_enum_numbers(at, &numbers, &e);
-	if (rc)
-		return rc;
-	free(numbers);
-	c_guard(at, (uint64_t)(int64_t)e.low, (uint64_t)((int64_t)e.low + e.run - 1));
+	const struct sch_enum *e = &B_ENUM_AT(at->b, at->f->sub)->table;
+
+	c_guard(at, (uint64_t)(int64_t)e->low, (uint64_t)((int64_t)e->low + e->run - 1));
 	return c_rule(at, (struct sch_rule){ .op = SCH_R_DEFINED }, "defined_only", NULL);
 }
 

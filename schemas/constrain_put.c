@@ -211,17 +211,19 @@ static void gap_offer(struct gap *g, uint64_t lo, uint64_t hi)
 		*g = (struct gap){ lo, hi, 1 };
 }
 
-void c_guard_without(const struct c_at *at, const uint64_t *keys, size_t n)
+int c_guard_without(const struct c_at *at, const uint64_t *keys, size_t n)
 {
-	uint64_t next, to, *turned = calloc(n ? n : 1, sizeof *turned);
+	uint64_t next, to, *turned;
 	struct gap widest = { 0 };
 	int full = 0;
 
-	if (!turned || !guard_get(at, &next, &to)) {
-		free(turned);
-		c_ruled(at); /* without memory it is only slower */
-		return;
+	if (!guard_get(at, &next, &to)) {
+		c_ruled(at);
+		return 0;
 	}
+	turned = calloc(n ? n : 1, sizeof *turned);
+	if (!turned)
+		return b_nomem(at->b);
 	for (size_t i = 0; i < n; i++)
 		turned[i] = keys[i] ^ turn(at);
 	qsort(turned, n, sizeof *turned, key_order);
@@ -233,21 +235,21 @@ void c_guard_without(const struct c_at *at, const uint64_t *keys, size_t n)
 		full = turned[i] == to;
 		next = turned[i] + 1;
 	}
+	free(turned);
 	if (!full)
 		gap_offer(&widest, next, to);
 	if (widest.found)
 		c_guard(at, widest.lo ^ turn(at), widest.hi ^ turn(at));
 	else
 		c_ruled(at);
-	free(turned);
+	return 0;
 }
 
 /* What the judge needs to see of the set that is being built. */
 struct view {
 	struct sch_set set;
 	struct sch_field field;
-	struct sch_enum values;
-	int32_t *numbers;
+	const struct b_enum *e; /* NULL: no enum */
 };
 
 static int number_order(const void *a, const void *b)
@@ -257,31 +259,9 @@ static int number_order(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int c_enum_numbers(const struct c_at *at, int32_t **numbers, struct sch_enum *e)
-{
-	const fd_enum_t *d = B_ENUM_AT(at->b, at->f->sub)->d;
-	int32_t *v = calloc(d->n_value, sizeof *v);
-	uint32_t n = 0;
-
-	if (!v)
-		return b_nomem(at->b);
-	for (size_t k = 0; k < d->n_value; k++)
-		v[k] = d->value[k]->number;
-	qsort(v, d->n_value, sizeof *v, number_order);
-	for (size_t k = 0; k < d->n_value; k++)
-		if (n == 0 || v[n - 1] != v[k])
-			v[n++] = v[k];
-	*e = (struct sch_enum){ .n = n, .low = v[0], .run = 1 };
-	while (e->run < n && v[e->run] == v[e->run - 1] + 1)
-		e->run++;
-	*numbers = v;
-	return 0;
-}
-
-static int view_make(const struct c_at *at, struct view *v)
+static void view_make(const struct c_at *at, struct view *v)
 {
 	const struct build *b = at->b;
-	int rc = 0;
 
 	*v = (struct view){
 		.set = { .n_rules = (uint32_t)b->rules.n,
@@ -293,14 +273,13 @@ static int view_make(const struct c_at *at, struct view *v)
 		.field = { .type = at->type, .sub = SCH_NONE },
 	};
 	if (at->type == SCH_T_ENUM) {
-		rc = c_enum_numbers(at, &v->numbers, &v->values);
+		v->e = B_ENUM_AT(b, at->f->sub);
 		v->field.sub = 0;
 		v->set.n_enums = 1;
-		v->set.n_values = v->values.n;
-		v->set.enums = &v->values;
-		v->set.values = v->numbers;
+		v->set.n_values = v->e->table.n;
+		v->set.enums = &v->e->table;
+		v->set.values = v->e->numbers;
 	}
-	return rc;
 }
 
 /* The first rule from at->first on that the value breaks, or NULL. */
@@ -314,23 +293,13 @@ static const struct sch_rule *broken_by(const struct c_at *at, const struct view
 	return NULL;
 }
 
-int c_zero_breaks(const struct c_at *at, int *breaks)
+int c_zero_breaks(const struct c_at *at)
 {
 	struct sch_value zero = sch_value_zero();
 	struct view v;
-	int rc = view_make(at, &v);
 
-	if (!rc)
-		*breaks = broken_by(at, &v, &zero) != NULL;
-	free(v.numbers);
-	return rc;
-}
-
-static int number_known(const struct view *v, uint64_t key)
-{
-	int32_t number = (int32_t)(int64_t)key;
-
-	return bsearch(&number, v->numbers, v->values.n, sizeof number, number_order) != NULL;
+	view_make(at, &v);
+	return broken_by(at, &v, &zero) != NULL;
 }
 
 int c_candidates(const struct c_at *at, const struct c_opts *o)
@@ -339,29 +308,28 @@ int c_candidates(const struct c_at *at, const struct c_opts *o)
 	const struct sch_rule *broken = NULL;
 	const struct c_opt *opt;
 	struct view v;
-	int rc, met = 0, closed = 0;
+	int met = 0, closed = 0;
 	size_t i = 0;
 
 	if (!c_opt(o, name))
 		return 0;
-	rc = view_make(at, &v);
-	while (!rc && !met && (opt = c_opt_next(o, name, &i))) {
+	view_make(at, &v);
+	while (!met && (opt = c_opt_next(o, name, &i))) {
 		struct sch_value value = { opt->key, opt->at, opt->len };
 
-		if (at->type == SCH_T_ENUM && at->f->closed && !number_known(&v, opt->key)) {
+		if (at->type == SCH_T_ENUM && at->f->closed && !sch_enum_has(&v.set, 0, (int32_t)(int64_t)opt->key)) {
 			closed = 1;
 			continue;
 		}
 		broken = broken_by(at, &v, &value);
 		met = !broken;
 	}
-	if (!rc && !met) {
-		if (broken)
-			rc = c_fail(at, "contradiction: %s.%s has no value that meets %s", at->kind, name,
-				    (const char *)v.set.pool + broken->id);
-		else if (closed)
-			rc = c_fail(at, "contradiction: %s.%s has no number of the enum, which takes no others", at->kind, name);
-	}
-	free(v.numbers);
-	return rc;
+	if (met)
+		return 0;
+	if (broken)
+		return c_fail(at, "contradiction: %s.%s has no value that meets %s", at->kind, name,
+			      (const char *)v.set.pool + broken->id);
+	if (closed)
+		return c_fail(at, "contradiction: %s.%s has no number of the enum, which takes no others", at->kind, name);
+	return 0;
 }

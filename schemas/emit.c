@@ -111,13 +111,6 @@ static uint32_t name_put(struct parts *p, const char *name)
 	return at;
 }
 
-static int number_order(const void *a, const void *b)
-{
-	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* Sums up what the tables need. */
 static int measure(struct build *b, struct sch_set *n)
 {
@@ -137,7 +130,7 @@ static int measure(struct build *b, struct sch_set *n)
 	for (uint32_t i = 0; i < b->methods.n; i++)
 		names += strlen(B_METHOD(b, i)->name) + 1;
 	for (uint32_t i = 0; i < b->enums.n; i++)
-		values += B_ENUM_AT(b, i)->d->n_value;
+		values += B_ENUM_AT(b, i)->table.n;
 	if (names > INT32_MAX || direct > INT32_MAX || b->pool.n > INT32_MAX)
 		return b_fail(b, -EFBIG, NULL, NULL, "the schema set's names or numbers need more than 2 GiB");
 	*n = (struct sch_set){
@@ -162,21 +155,12 @@ static void enums_put(const struct build *b, struct parts *p)
 	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < b->enums.n; i++) {
-		const fd_enum_t *d = B_ENUM_AT(b, i)->d;
-		struct sch_enum *e = &p->enums[i];
-		int32_t *v = p->values + at;
-		uint32_t n = 0;
+		const struct b_enum *e = B_ENUM_AT(b, i);
 
-		for (size_t k = 0; k < d->n_value; k++)
-			v[k] = d->value[k]->number;
-		qsort(v, d->n_value, sizeof *v, number_order);
-		for (size_t k = 0; k < d->n_value; k++)
-			if (n == 0 || v[n - 1] != v[k])
-				v[n++] = v[k];
-		*e = (struct sch_enum){ .first = at, .n = n, .low = v[0], .run = 1 };
-		while (e->run < n && v[e->run] == v[e->run - 1] + 1)
-			e->run++;
-		at += (uint32_t)d->n_value;
+		memcpy(p->values + at, e->numbers, e->table.n * sizeof *e->numbers);
+		p->enums[i] = e->table;
+		p->enums[i].first = at;
+		at += e->table.n;
 	}
 }
 
