@@ -128,17 +128,53 @@ static void road_attach(struct road *r, unsigned who)
 	fab_port_start(r->f, p, r->now_ns);
 }
 
+static const char *const road_names[ROAD_GUESTS] = {"alice", "bob", "carol"};
+
+static void road_count_missing(void *arg, const struct pol_err *e)
+{
+	(void)e;
+	if (arg != NULL)
+		++*(unsigned *)arg;
+}
+
+/* An epoch of a schema set, which goes over, and the policies of alice, bob and carol; *missing, which may be NULL, counts what
+ * they name and the schemas lack. */
+static struct fab_epoch *road_epoch_of(struct sch_set *schemas, uint64_t number, const char *const policies[ROAD_GUESTS],
+				       unsigned *missing)
+{
+	struct pol_unikernel u[ROAD_GUESTS];
+	struct pol_text texts[ROAD_GUESTS];
+	struct pol_set *policy = NULL;
+	struct fab_epoch *e = NULL;
+	struct pol_err pe = {.file = ""};
+
+	for (unsigned i = 0; i < ROAD_GUESTS; i++) {
+		u[i] = (struct pol_unikernel){road_names[i], road_names[i]};
+		texts[i] = (struct pol_text){policies[i], strlen(policies[i])};
+	}
+	if (pol_compile_lenient(&policy, u, ROAD_GUESTS, texts, schemas, number, road_count_missing, missing, &pe) != 0)
+		road_fatal(pe.text);
+	if (fab_epoch_make(&e, schemas, policy) != 0)
+		road_fatal("no memory");
+	return e;
+}
+
+static struct sch_set *road_schemas(const char *set_path)
+{
+	struct sch_set *schemas = NULL;
+	struct sch_err se = {.file = ""};
+
+	if (sch_set_load(&schemas, set_path, &se) != 0)
+		road_fatal(se.text);
+	return schemas;
+}
+
 /* With a schema set of the caller's, which goes over; it has package road's messages as far as the caller needs them.
  */
 static struct road *road_make_with(struct sch_set *schemas)
 {
-	static const char *const names[] = {"alice", "bob", "carol"};
-	const struct pol_text texts[] = {{road_alice, sizeof(road_alice) - 1},
-					 {road_bob, sizeof(road_bob) - 1},
-					 {road_carol, sizeof(road_carol) - 1}};
-	struct pol_unikernel u[ROAD_GUESTS];
+	static const char *const policies[] = {road_alice, road_bob, road_carol};
 	struct road *r = calloc(1, sizeof(*r));
-	struct pol_err pe = {.file = ""};
 	uint8_t fabric_secret[32], fabric_public[32];
 	char err[256];
 
@@ -150,15 +186,11 @@ static struct road *road_make_with(struct sch_set *schemas)
 	r->config.message_max = WEFT_PAYLOAD_MAX;
 	r->config.window = 131072;
 	r->config.decisions_per_s = 1000;
-	for (unsigned i = 0; i < ROAD_GUESTS; i++) {
-		r->u[i].name = (char *)(uintptr_t)names[i];
-		u[i] = (struct pol_unikernel){names[i], names[i]};
-	}
-	r->schemas = schemas;
-	if (pol_compile_text(&r->policy, u, ROAD_GUESTS, texts, r->schemas, 7, &pe) != 0)
-		road_fatal(pe.text);
-	if (fab_epoch_make(&r->epoch, r->schemas, r->policy) != 0)
-		road_fatal("no memory");
+	for (unsigned i = 0; i < ROAD_GUESTS; i++)
+		r->u[i].name = (char *)(uintptr_t)road_names[i];
+	r->epoch = road_epoch_of(schemas, 7, policies, NULL);
+	r->schemas = r->epoch->schemas;
+	r->policy = r->epoch->policy;
 	if (fab_epoch_inspector(r->epoch, &r->dpi, err, sizeof(err)) != 0)
 		road_fatal(err);
 	r->ring = fab_decision_ring_make(1024);
@@ -176,7 +208,7 @@ static struct road *road_make_with(struct sch_set *schemas)
 		crypto_box_keypair(r->f->port[i].id.peer_public, g->id.secret);
 		memcpy(r->f->port[i].id.secret, fabric_secret, 32);
 		memcpy(g->id.peer_public, fabric_public, 32);
-		memcpy(g->id.name, names[i - 1], strlen(names[i - 1]) + 1);
+		memcpy(g->id.name, road_names[i - 1], strlen(road_names[i - 1]) + 1);
 		g->id.port = (uint16_t)i;
 		g->id.epoch = 100;
 		g->next_id = 1;
@@ -187,12 +219,22 @@ static struct road *road_make_with(struct sch_set *schemas)
 
 static struct road *road_make(const char *set_path)
 {
-	struct sch_set *schemas = NULL;
-	struct sch_err se = {.file = ""};
+	return road_make_with(road_schemas(set_path));
+}
 
-	if (sch_set_load(&schemas, set_path, &se) != 0)
-		road_fatal(se.text);
-	return road_make_with(schemas);
+/* Makes e the next epoch in force, as a control thread and a worker would between two bursts; the one before is freed. */
+static void road_swap(struct road *r, struct fab_epoch *e)
+{
+	char err[256];
+
+	if (fab_epoch_follow(e, r->epoch, err, sizeof(err)) != 0)
+		road_fatal(err);
+	if (fab_epoch_offer(r->f, e) != 0 || !fab_epoch_take(r->f, r->now_ns) || fab_epoch_in_force(r->f) != e)
+		road_fatal("the epoch was not taken");
+	fab_epoch_free(r->epoch);
+	r->epoch = e;
+	r->schemas = e->schemas;
+	r->policy = e->policy;
 }
 
 static void road_free(struct road *r)
@@ -260,33 +302,38 @@ static void road_got_record(struct road_guest *g, const uint8_t *rec, size_t len
 	}
 }
 
-/* Takes what the fabric put into a guest's receive ring and gives the buffers back. */
-static void road_receive(struct road_guest *g)
+/* Takes one frame that the fabric put into a guest's receive ring. 0: there is none. */
+static int road_receive_one(struct road_guest *g)
 {
 	static uint8_t frame[WEFT_FRAME_MAX + 64 + ROAD_RX_BUF];
-	uint32_t cookie, len;
+	struct virtq_net_hdr vh;
+	uint32_t cookie, len, at = 0;
+	size_t record_len;
 
-	while (virtq_get(&g->rx, &cookie, &len) == 1) {
-		struct virtq_net_hdr vh;
-		uint32_t at = 0, more;
-		size_t record_len;
+	if (virtq_get(&g->rx, &cookie, &len) != 1)
+		return 0;
+	memcpy(&vh, g->rx_buf + cookie * ROAD_RX_BUF, sizeof(vh));
+	for (uint32_t more = vh.num_buffers; more > 0; more--) {
+		struct virtq_buf b = {g->rx_buf + cookie * ROAD_RX_BUF, ROAD_RX_BUF};
 
-		memcpy(&vh, g->rx_buf + cookie * ROAD_RX_BUF, sizeof(vh));
-		for (more = vh.num_buffers; more > 0; more--) {
-			struct virtq_buf b = {g->rx_buf + cookie * ROAD_RX_BUF, ROAD_RX_BUF};
-
-			memcpy(frame + at, b.va, len);
-			at += len;
-			virtq_add(&g->rx, &b, 0, 1, cookie);
-			if (more > 1 && virtq_get(&g->rx, &cookie, &len) != 1)
-				road_fatal("a frame ends too early");
-		}
-		if (weft_frame_classify(frame + sizeof(vh), at - sizeof(vh), 0, g->port, &record_len) ==
-		    WEFT_FRAME_RECORD)
-			road_got_record(g, frame + sizeof(vh) + WEFT_FRAME_HDR_LEN, record_len);
-		else
-			g->foreign++;
+		memcpy(frame + at, b.va, len);
+		at += len;
+		virtq_add(&g->rx, &b, 0, 1, cookie);
+		if (more > 1 && virtq_get(&g->rx, &cookie, &len) != 1)
+			road_fatal("a frame ends too early");
 	}
+	if (weft_frame_classify(frame + sizeof(vh), at - sizeof(vh), 0, g->port, &record_len) == WEFT_FRAME_RECORD)
+		road_got_record(g, frame + sizeof(vh) + WEFT_FRAME_HDR_LEN, record_len);
+	else
+		g->foreign++;
+	return 1;
+}
+
+/* Takes all that is there and gives the buffers back. */
+static void road_receive(struct road_guest *g)
+{
+	while (road_receive_one(g))
+		continue;
 	virtq_publish(&g->rx);
 }
 

@@ -14,8 +14,13 @@ static void must(int holds, const char *what)
 
 static void check_requests(const struct fab_pair *q)
 {
-	for (uint32_t i = 0; i < WEFT_OPEN_REQUESTS_MAX; i++)
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < WEFT_OPEN_REQUESTS_MAX; i++) {
 		must(!q->open[i].answering, "a reply is still on its way when its burst has ended");
+		n += q->open[i].id != 0;
+	}
+	must(n == q->open_n, "open requests are miscounted");
 }
 
 static void check_pair(const struct fab *f, struct fab_pair *q)
