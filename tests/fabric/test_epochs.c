@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which schema set may follow which, from files, and {"cmd":"schema"} over a real control socket with a real worker that
+ * takes what it is handed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fabric/client.h"
+#include "fabric/config.h"
+#include "fabric/control.h"
+#include "fabric/decision_json.h"
+#include "fabric/epochs.h"
+#include "fabric/files.h"
+#include "fabric/worker.h"
+#include "road.h"
+
+#define BASE "road.binpb"
+#define MORE "road_more.binpb"
+#define LESS "road_less.binpb"
+
+static char dir[64];
+static struct fab_config *config;
+static struct fab_epochs *epochs;
+
+static void write_file(const char *name, const void *bytes, size_t len)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(fab_file_write(path, bytes, len, 0600, 0), 0);
+}
+
+/* A built set's path, absolute as the control socket wants it. */
+static const char *built(const char *name)
+{
+	static char path[PATH_MAX];
+	char full[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/tests/%s", BUILD_DIR, name);
+	assert_non_null(realpath(path, full));
+	memcpy(path, full, sizeof(path));
+	return path;
+}
+
+static int set_up(void **state)
+{
+	char yaml[1024], err[512] = "";
+	struct pol_err e;
+
+	(void)state;
+	strcpy(dir, "/tmp/weft-epochs-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	write_file("alice.yaml", road_alice, strlen(road_alice));
+	write_file("bob.yaml", road_bob, strlen(road_bob));
+	write_file("carol.yaml", road_carol, strlen(road_carol));
+	snprintf(yaml, sizeof(yaml),
+		 "fabric: home\nschemas: %s\nrun_dir: %s/run\nunikernels:\n"
+		 "  - { name: alice, policy: %s/alice.yaml }\n  - { name: bob, policy: %s/bob.yaml }\n"
+		 "  - { name: carol, policy: %s/carol.yaml }\n",
+		 built(BASE), dir, dir, dir, dir);
+	if (sodium_init() < 0 || fab_config_parse(&config, "fabric.yaml", yaml, strlen(yaml), &e) != 0 ||
+	    fab_epochs_open(&epochs, config, err, sizeof(err)) != 0) {
+		print_error("%s %s\n", e.text, err);
+		return -1;
+	}
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	char command[128];
+
+	(void)state;
+	fab_epochs_close(epochs);
+	fab_config_free(config);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
+}
+
+/* --- which may follow which ------------------------------------------------------------------------------------------ */
+
+static unsigned n_changes, n_voids;
+static char last_void[512];
+
+static void on_change(void *arg, const struct sch_change *c)
+{
+	assert_null(arg);
+	assert_non_null(c->name);
+	n_changes++;
+}
+
+static void on_void(void *arg, const struct pol_err *e)
+{
+	assert_null(arg);
+	snprintf(last_void, sizeof(last_void), "%s:%u: %s", e->file, e->line, e->text);
+	n_voids++;
+}
+
+static int wish(const char *path, int force, struct fab_epoch **next, char err[512])
+{
+	struct fab_wish w = {.schemas = path, .force = force, .change = on_change, .void_rule = on_void};
+
+	n_changes = n_voids = 0;
+	err[0] = '\0';
+	return fab_epochs_wish(epochs, &w, next, err, 512);
+}
+
+static void the_first(void **state)
+{
+	const struct fab_epoch *e = fab_epochs_now(epochs);
+
+	(void)state;
+	assert_int_equal(e->number, 1);
+	assert_string_equal(e->path, built(BASE));
+	assert_int_equal(strlen(e->digest), FAB_DIGEST_LEN);
+	assert_ptr_equal(fab_epochs_find(epochs, 1), e);
+	assert_null(fab_epochs_find(epochs, 2));
+	assert_true(sch_type_find(e->schemas, "road.Item") >= 0);
+}
+
+static void one_that_fits(void **state)
+{
+	struct fab_epoch *next = NULL, *before = fab_epochs_now(epochs);
+	char err[512];
+
+	(void)state;
+	assert_int_equal(wish(built(MORE), 0, &next, err), 0);
+	assert_non_null(next);
+	assert_int_equal(n_changes + n_voids, 0);
+	assert_int_equal(next->number, 2);
+	assert_int_equal(next->forced, 0);
+	assert_string_not_equal(next->digest, before->digest);
+	/* what decides under it may be written before anyone knows that it was taken */
+	assert_ptr_equal(fab_epochs_find(epochs, 2), next);
+	assert_ptr_equal(fab_epochs_now(epochs), before);
+	fab_epochs_settle(epochs, 0);
+	assert_null(fab_epochs_find(epochs, 2));
+	assert_ptr_equal(fab_epochs_now(epochs), before);
+	/* the same again, and it is taken */
+	assert_int_equal(wish(built(MORE), 0, &next, err), 0);
+	assert_int_equal(next->number, 2);
+	before->last_decision = 40;
+	fab_epochs_settle(epochs, 1);
+	assert_ptr_equal(fab_epochs_now(epochs), next);
+	/* it is in force: nothing to do */
+	assert_int_equal(wish(built(MORE), 1, &next, err), 0);
+	assert_null(next);
+	/* decisions of the first are on their way */
+	fab_epochs_reclaim(epochs, 39);
+	assert_ptr_equal(fab_epochs_find(epochs, 1), before);
+	fab_epochs_reclaim(epochs, 40);
+	assert_null(fab_epochs_find(epochs, 1));
+}
+
+static void one_that_does_not(void **state)
+{
+	struct fab_epoch *next = NULL;
+	char err[512], bob[128];
+
+	(void)state;
+	assert_int_equal(wish(built(LESS), 0, &next, err), -EPERM);
+	assert_null(next);
+	/* fields 3 and 5 to 11 of Item, the enum's message, Other, the method; and who needs them */
+	assert_true(n_changes >= 9);
+	assert_int_equal(n_voids, 4);
+	assert_non_null(strstr(err, "does not fit what runs"));
+	snprintf(bob, sizeof(bob), "%s/bob.yaml:", dir);
+	assert_non_null(strstr(last_void, bob));
+	assert_non_null(strstr(last_void, "no method \"road.Valve/Act\""));
+	assert_int_equal(fab_epochs_now(epochs)->number, 1);
+
+	assert_int_equal(wish(built(LESS), 1, &next, err), 0);
+	assert_non_null(next);
+	assert_int_equal(next->forced, 1);
+	assert_int_equal(next->changes, n_changes);
+	assert_int_equal(next->void_rules, 4);
+	fab_epochs_settle(epochs, 1);
+	/* the way back gives more: no force needed */
+	assert_int_equal(wish(built(BASE), 0, &next, err), 0);
+	assert_int_equal(n_voids, 0);
+	assert_int_equal(next->forced, 0);
+	fab_epochs_settle(epochs, 1);
+	assert_int_equal(fab_epochs_now(epochs)->number, 3);
+}
+
+/* The policies are those of the start: what became of the files does not matter. */
+static void policies_are_kept(void **state)
+{
+	struct fab_epoch *next = NULL;
+	char err[512];
+
+	(void)state;
+	write_file("alice.yaml", "nonsense: [", 11);
+	write_file("bob.yaml", "", 0);
+	assert_int_equal(wish(built(MORE), 0, &next, err), 0);
+	assert_non_null(next);
+	assert_int_equal(pol_entry_count(next->policy), pol_entry_count(fab_epochs_now(epochs)->policy));
+	fab_epochs_settle(epochs, 1);
+}
+
+static void what_is_no_set(void **state)
+{
+	static const struct {
+		const char *name, *bytes, *said;
+		int why;
+	} rows[] = {
+		{"missing", NULL, "No such file", -ENOENT},
+		{"empty", "", "", -EINVAL},
+		{"broken", "\x0a\xff\xff\xff\xff\x0f", "", -EINVAL},
+		{"alice.yaml", NULL, "", -EINVAL},
+		{".", NULL, "not a regular file", -EINVAL},
+	};
+	struct fab_epoch *next = NULL;
+	char path[PATH_MAX], err[512];
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].bytes != NULL)
+			write_file(rows[i].name, rows[i].bytes, strlen(rows[i].bytes));
+		snprintf(path, sizeof(path), "%s/%s", dir, rows[i].name);
+		for (int force = 0; force < 2; force++) {
+			int r = wish(path, force, &next, err);
+
+			/* An empty set is a set; it lacks everything. */
+			if (strcmp(rows[i].name, "empty") == 0) {
+				assert_true(r == -EPERM || r == -EINVAL || (r == 0 && force));
+				if (r == 0 && next != NULL)
+					fab_epochs_settle(epochs, 0);
+				continue;
+			}
+			assert_true(r < 0 && r != -EPERM);
+			if (rows[i].said[0] != '\0')
+				assert_int_equal(r, rows[i].why);
+			assert_null(next);
+			assert_non_null(strstr(err, path));
+			assert_non_null(strstr(err, rows[i].said));
+		}
+	}
+	assert_int_equal(fab_epochs_now(epochs)->number, 1);
+	/* a FIFO does not hold anyone up */
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(wish(path, 0, &next, err), -EINVAL);
+}
+
+/* A log that cannot be written does not make the fabric keep ever more. */
+static void only_so_many(void **state)
+{
+	struct fab_epoch *next = NULL;
+	char err[512];
+
+	(void)state;
+	for (unsigned i = 1; i < FAB_EPOCHS_MAX; i++) {
+		fab_epochs_now(epochs)->last_decision = i * 10;
+		assert_int_equal(wish(built(i % 2 ? MORE : BASE), 1, &next, err), 0);
+		fab_epochs_settle(epochs, 1);
+	}
+	assert_int_equal(wish(built(BASE), 1, &next, err), -EBUSY);
+	fab_epochs_reclaim(epochs, 10);
+	assert_null(fab_epochs_find(epochs, 1));
+	assert_int_equal(wish(built(BASE), 1, &next, err), 0);
+	fab_epochs_settle(epochs, 0);
+}
+
+static void a_start_that_fails(void **state)
+{
+	struct fab_epochs *other = NULL;
+	char err[512] = "";
+
+	(void)state;
+	write_file("bob.yaml", "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Nothing\n", 67);
+	assert_true(fab_epochs_open(&other, config, err, sizeof(err)) < 0);
+	assert_null(other);
+	assert_non_null(strstr(err, "bob.yaml:4: the schemas have no message type \"road.Nothing\""));
+	unlink(config->u[1].policy);
+	assert_int_equal(fab_epochs_open(&other, config, err, sizeof(err)), -ENOENT);
+	assert_non_null(strstr(err, "bob.yaml: No such file"));
+}
+
+/* --- over the socket ------------------------------------------------------------------------------------------------- */
+
+struct running {
+	struct fab *f;
+	struct dpi *dpi;
+	struct fab_decision_ring *ring;
+	struct fab_worker w;
+	struct fab_control *control;
+	pthread_t worker;
+	int works;
+};
+
+static void *run_worker(void *arg)
+{
+	struct running *r = arg;
+
+	fab_worker_run(&r->w);
+	return NULL;
+}
+
+static void start(struct running *r, int works)
+{
+	struct fab_control_view view = {.config = config, .epochs = epochs, .tsc_hz = 1, .boot = 0x1234, .settings = ""};
+	char err[512] = "";
+
+	memset(r, 0, sizeof(*r));
+	r->works = works;
+	assert_int_equal(fab_aead_start(), 0);
+	assert_int_equal(fab_epoch_inspector(fab_epochs_now(epochs), &r->dpi, err, sizeof(err)), 0);
+	r->ring = fab_decision_ring_make(64);
+	assert_non_null(r->ring);
+	assert_int_equal(fab_make(&r->f, config, fab_epochs_now(epochs), r->dpi, r->ring, 0x1234), 0);
+	assert_int_equal(fab_worker_make(&r->w, r->f, 0), 0);
+	view.fab = r->f;
+	view.ports = r->f->port_counters;
+	view.stages = r->f->stage;
+	view.ring = r->ring;
+	view.stop = &r->w.stop;
+	view.stop_fd = r->w.wake_fd;
+	view.wake_fd = r->w.control_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	assert_int_equal(fab_control_start(&r->control, &view, err, sizeof(err)), 0);
+	if (works)
+		assert_int_equal(pthread_create(&r->worker, NULL, run_worker, r), 0);
+}
+
+static void finish(struct running *r)
+{
+	atomic_store(&r->w.stop, 1);
+	fab_worker_wake(&r->w);
+	if (r->works)
+		pthread_join(r->worker, NULL);
+	fab_control_finish(r->control);
+	close(r->w.control_fd);
+	fab_worker_close(&r->w);
+	fab_free(r->f);
+	fab_decision_ring_free(r->ring);
+	dpi_close(r->dpi);
+}
+
+static json_t *ask(const char *request)
+{
+	char err[512] = "";
+	json_t *o = fab_client_answer(config, request, 10000000000ull, NULL, err, sizeof(err));
+
+	if (o == NULL)
+		print_error("%s: %s\n", request, err);
+	assert_non_null(o);
+	return o;
+}
+
+static json_t *ask_for(const char *set, const char *more)
+{
+	char request[PATH_MAX + 64];
+
+	snprintf(request, sizeof(request), "{\"cmd\":\"schema\",\"path\":\"%s\"%s}", built(set), more);
+	return ask(request);
+}
+
+static json_int_t num(const json_t *o, const char *key)
+{
+	assert_true(json_is_integer(json_object_get(o, key)));
+	return json_integer_value(json_object_get(o, key));
+}
+
+static int is(const json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key));
+}
+
+static void a_change_is_asked_for(void **state)
+{
+	struct running r;
+	json_t *o, *stats;
+	char path[PATH_MAX], text[512], *line = NULL;
+	const char *expect[] = {"epoch 2", "epoch 3", "epoch 4"};
+	size_t cap = 0;
+	FILE *log;
+
+	(void)state;
+	start(&r, 1);
+	o = ask_for(MORE, "");
+	assert_true(is(o, "ok"));
+	assert_false(is(o, "unchanged"));
+	assert_int_equal(num(o, "epoch"), 2);
+	assert_int_equal(json_array_size(json_object_get(o, "changes")), 0);
+	stats = ask("{\"cmd\":\"stats\"}");
+	assert_int_equal(num(stats, "policy_epoch"), 2);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(stats, "schema"), "digest")),
+			    json_string_value(json_object_get(o, "digest")));
+	assert_string_equal(json_string_value(json_object_get(json_object_get(stats, "schema"), "path")), built(MORE));
+	json_decref(stats);
+	json_decref(o);
+
+	o = ask_for(MORE, ",\"force\":true");
+	assert_true(is(o, "ok") && is(o, "unchanged") && !is(o, "forced"));
+	assert_int_equal(num(o, "epoch"), 2);
+	json_decref(o);
+
+	o = ask_for(LESS, ",\"force\":false");
+	assert_true(is(o, "refused"));
+	assert_non_null(json_object_get(o, "error"));
+	assert_true(num(o, "n_changes") > 0);
+	assert_int_equal(json_array_size(json_object_get(o, "changes")), num(o, "n_changes"));
+	assert_int_equal(json_array_size(json_object_get(o, "void_rules")), 4);
+	json_decref(o);
+	assert_ptr_equal(fab_epoch_in_force(r.f), fab_epochs_now(epochs));
+
+	o = ask_for(LESS, ",\"force\":true");
+	assert_true(is(o, "ok") && is(o, "forced"));
+	assert_int_equal(num(o, "epoch"), 3);
+	json_decref(o);
+	o = ask_for(BASE, "");
+	assert_true(is(o, "ok") && !is(o, "forced"));
+	json_decref(o);
+	/* many, so that epochs must be freed on the way */
+	for (unsigned i = 0; i < 3 * FAB_EPOCHS_MAX; i++) {
+		o = ask_for(i % 2 ? BASE : MORE, ",\"force\":true");
+		assert_true(is(o, "ok"));
+		json_decref(o);
+	}
+	finish(&r);
+
+	snprintf(path, sizeof(path), "%s/run/decisions.jsonl", dir);
+	log = fopen(path, "r");
+	assert_non_null(log);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(getline(&line, &cap, log) > 0);
+		o = json_loads(line, 0, NULL);
+		assert_string_equal(json_string_value(json_object_get(o, "event")), "epoch");
+		assert_int_equal(num(o, "id"), i + 1);
+		assert_int_equal(num(o, "policy_epoch"), i + 2);
+		assert_int_equal(is(o, "forced"), i == 1);
+		fab_decision_text(o, text, sizeof(text));
+		assert_non_null(strstr(text, expect[i]));
+		assert_int_equal(strstr(text, "forced over") != NULL, i == 1);
+		json_decref(o);
+	}
+	free(line);
+	fclose(log);
+}
+
+static void bad_requests(void **state)
+{
+	static const char *const rows[] = {
+		"{\"cmd\":\"schema\"}",
+		"{\"cmd\":\"schema\",\"path\":7}",
+		"{\"cmd\":\"schema\",\"path\":\"relative.binpb\"}",
+		"{\"cmd\":\"schema\",\"path\":\"\"}",
+		"{\"cmd\":\"schema\",\"path\":\"/nowhere\"}",
+		"{\"cmd\":\"schema\",\"path\":\"/dev/zero\"}",
+		"{\"cmd\":\"schema\",\"path\":\"/dev/zero\",\"force\":1}",
+		"{\"cmd\":\"schema\",\"path\":\"/dev/zero\",\"frce\":true}",
+	};
+	struct running r;
+
+	(void)state;
+	start(&r, 1);
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		json_t *o = ask(rows[i]);
+
+		assert_true(json_is_string(json_object_get(o, "error")));
+		assert_true(json_is_false(json_object_get(o, "refused")));
+		json_decref(o);
+	}
+	assert_int_equal(fab_epoch_in_force(r.f)->number, 1);
+	finish(&r);
+}
+
+/* Nobody takes it: after three seconds it is called off, and everything is as it was. */
+static void a_data_path_that_is_stuck(void **state)
+{
+	struct running r;
+	json_t *o;
+
+	(void)state;
+	start(&r, 0);
+	o = ask_for(MORE, "");
+	assert_non_null(strstr(json_string_value(json_object_get(o, "error")), "did not take it"));
+	assert_true(json_is_false(json_object_get(o, "refused")));
+	json_decref(o);
+	assert_int_equal(fab_epoch_take(r.f, 1), 0);
+	assert_int_equal(fab_epochs_now(epochs)->number, 1);
+	assert_null(fab_epochs_find(epochs, 2));
+	finish(&r);
+}
+
+#define EPOCHS_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		EPOCHS_TEST(the_first),
+		EPOCHS_TEST(one_that_fits),
+		EPOCHS_TEST(one_that_does_not),
+		EPOCHS_TEST(policies_are_kept),
+		EPOCHS_TEST(what_is_no_set),
+		EPOCHS_TEST(only_so_many),
+		EPOCHS_TEST(a_start_that_fails),
+		EPOCHS_TEST(a_change_is_asked_for),
+		EPOCHS_TEST(bad_requests),
+		EPOCHS_TEST(a_data_path_that_is_stuck),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("epochs", tests, NULL, NULL);
+}
