@@ -252,13 +252,6 @@ struct view {
 	const struct b_enum *e; /* NULL: no enum */
 };
 
-static int number_order(const void *a, const void *b)
-{
-	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void view_make(const struct c_at *at, struct view *v)
 {
 	const struct build *b = at->b;
