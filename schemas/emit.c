@@ -176,7 +176,7 @@ static void ops_put(struct sch_field *o)
 	else if (o->flags & SCH_F_COUNTED)
 		o->wide = SCH_OP_COUNTED;
 	o->op = SCH_OP_NONE;
-	if (o->far || o->flags & SCH_F_EXTENSION || tag >= 0x4000)
+	if (o->flags & (SCH_F_FAR | SCH_F_EXTENSION) || tag >= 0x4000)
 		return;
 	o->tag0 = (uint8_t)(tag & 0x7f);
 	o->op = o->wide;
@@ -190,6 +190,23 @@ static void ops_put(struct sch_field *o)
 static int is_far(uint16_t slot)
 {
 	return slot != SCH_NO_SLOT && slot >= 64;
+}
+
+/* How many bytes a shortest varint may have and lie in the guard whatever its value is. */
+static uint8_t easy_bytes(const struct sch_field *o)
+{
+	uint8_t n = 0;
+
+	if (o->wire != SCH_W_VARINT)
+		return 0;
+	for (; n < 8; n++) {
+		int zigzag = o->type == SCH_T_SINT32 || o->type == SCH_T_SINT64;
+		uint64_t values = 1ull << (7 * (n + 1)), low = zigzag ? 0 - values / 2 : 0;
+
+		if (low - o->lo >= o->size || low + values - 1 - o->lo >= o->size || values > o->size)
+			break;
+	}
+	return n;
 }
 
 static void field_put(const struct build *b, struct parts *p, uint32_t i)
@@ -223,8 +240,10 @@ static void field_put(const struct build *b, struct parts *p, uint32_t i)
 			o->flags |= SCH_F_RULED;
 	}
 	o->size = o->flags & SCH_F_RULED ? 0 : span == UINT64_MAX ? span : span + 1;
-	o->far = is_far(f->slot) || is_far(f->oneof);
-	if (!o->far && f->slot != SCH_NO_SLOT)
+	o->easy = easy_bytes(o);
+	if (is_far(f->slot) || is_far(f->oneof))
+		o->flags |= SCH_F_FAR;
+	else if (f->slot != SCH_NO_SLOT)
 		o->mask = 1ull << f->slot | (f->oneof != SCH_NO_SLOT ? 1ull << f->oneof : 0);
 	ops_put(o);
 }
@@ -294,10 +313,21 @@ static void message_put(const struct build *b, struct parts *p, uint32_t i, stru
 		p->fields[first + m->n_fields + k] = (struct sch_field){ .sub = SCH_NONE };
 	if (closes || m->flags & (SCH_M_MAP_ENTRY | SCH_M_KEYED | SCH_M_BAD) || o->n_words > 1)
 		o->flags |= SCH_M_CLOSES;
+	o->ends = (uint8_t)((o->flags & SCH_M_CLOSES ? SCH_E_LOOK : 0) |
+			    (o->n_words > 1 || o->n_counts || o->flags & (SCH_M_KEYED | SCH_M_MAP_ENTRY) ? SCH_E_SPACE : 0));
 	at->n_fields = first + m->n_fields + ENDS;
 	at->n_direct += o->n_direct;
 	at->n_must += o->n_words;
 	at->n_bounds += o->n_counts;
+}
+
+/* What a field that holds a message says of its beginning and end. All messages are in place. */
+static void holder_put(const struct parts *p, struct sch_field *o)
+{
+	if (o->type != SCH_T_MESSAGE && o->type != SCH_T_GROUP)
+		return;
+	o->mute = !!(o->flags & SCH_F_IGNORED);
+	o->ends = (uint8_t)(p->messages[o->sub].ends | (o->flags & SCH_F_RULED ? SCH_E_LOOK : 0));
 }
 
 int b_emit(struct build *b, struct sch_set **out)
@@ -321,6 +351,8 @@ int b_emit(struct build *b, struct sch_set **out)
 	enums_put(b, &p);
 	for (uint32_t i = 0; i < b->messages.n; i++)
 		message_put(b, &p, i, &at);
+	for (uint32_t i = 0; i < n.n_fields; i++)
+		holder_put(&p, &p.fields[i]);
 	for (uint32_t i = 0; i < n.n_methods; i++) {
 		uint32_t name = name_put(&p, B_METHOD(b, i)->name);
 

@@ -30,49 +30,56 @@ static inline __attribute__((always_inline)) LOOP_TARGET struct LOOP_NAME(varint
 	return (struct LOOP_NAME(varint)){ p + (last >> 3) + 1, GATHER(x) };
 }
 
-/* Varints of packed content [p, end), sixteen bytes at a time: where they end is one mask. Their number is added to *n. */
+/* Varints of packed content [p, end), sixteen bytes at a time: where they end is one mask, and only those that are too long
+ * for their length to vouch for them are decoded. Their number is added to *n. */
 static LOOP_TARGET enum sch_reason LOOP_NAME(packed)(struct sch_walk *w, const struct sch_field *f, const uint8_t *tag,
 						     const uint8_t *p, const uint8_t *end, uint32_t *n)
 {
-	const uint64_t lo = f->lo, size = f->size, signs = f->elem == SCH_OP_ZIGZAG;
 	const uint8_t *start = p;
 	enum sch_reason why = SCH_OK;
 
 	while (p < end) {
 		const __m128i bytes = _mm_loadu_si128((const __m128i_u *)p);
-		uint32_t more = (uint32_t)_mm_movemask_epi8(bytes), left = (uint32_t)(end - p), at = 0, runs;
-		uint32_t last = left < 16 ? ~more & ((1u << left) - 1) : ~more & 0xffff;
+		uint32_t more = (uint32_t)_mm_movemask_epi8(bytes), left = (uint32_t)(end - p), runs, hard = ~0u;
+		uint32_t last = ~more & (left < 16 ? (1u << left) - 1 : 0xffff);
+		uint32_t zero = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_setzero_si128()));
 
 		runs = more & more >> 1;
 		runs &= runs >> 2;
-		if (unlikely((runs & runs >> 4) | !last |
-			     ((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_setzero_si128())) & more << 1 & last))) {
+		runs &= runs >> 4; /* where eight bytes go on */
+		if (unlikely(runs | !last | (zero & more << 1 & last))) {
 			const uint8_t *one = p; /* long, cut off, or not the shortest somewhere in here: one by one */
-			uint64_t v;
+			struct strict_varint x = strict_varint(p, end);
 
-			p = sch_varint_strict(p, end, &v, &why);
-			if (!p)
-				return sch_walk_refuse_field(w, why == SCH_TRUNCATED ? SCH_PACKED : why, f, f->number, tag,
-							     start, one);
-			v = signs ? zigzag(v) : v;
-			if (unlikely(v - lo >= size) && (why = sch_walk_number(w, f, tag, start, one, v)))
+			if (!x.next)
+				return sch_walk_refuse_field(w, x.why == SCH_TRUNCATED ? SCH_PACKED : x.why, f, f->number,
+							     tag, start, one);
+			p = x.next;
+			x.v = f->elem == SCH_OP_ZIGZAG ? zigzag(x.v) : x.v;
+			if (unlikely(x.v - f->lo >= f->size) && (why = sch_walk_number(w, f, tag, start, one, x.v)))
 				return why;
 			++*n;
 			continue;
 		}
 		*n += (uint32_t)__builtin_popcount(last);
-		do {
-			uint32_t z = (uint32_t)__builtin_ctz(last);
-			uint64_t v = load64(p + at) & (~0ull >> (56 - 8 * (z - at)));
+		for (uint32_t i = 0; i < f->easy; i++)
+			hard &= more >> i;
+		if (f->easy == 0)
+			hard = 0xffff;
+		hard &= (2u << (31 - __builtin_clz(last))) - 1;
+		while (hard) { /* its lowest bit is the first byte of such an element */
+			uint32_t first = (uint32_t)__builtin_ctz(hard), bits;
+			uint64_t v = load64(p + first);
 
-			v = GATHER(v);
-			v = signs ? zigzag(v) : v;
-			if (unlikely(v - lo >= size) && (why = sch_walk_number(w, f, tag, start, p + at, v)))
+			bits = ((uint32_t)__builtin_ctz(last >> first) + 1) * 8;
+			v = GATHER(v & ~0ull >> (64 - bits));
+			if (f->elem == SCH_OP_ZIGZAG)
+				v = zigzag(v);
+			if (unlikely(v - f->lo >= f->size) && (why = sch_walk_number(w, f, tag, start, p + first, v)))
 				return why;
-			at = z + 1;
-			last &= last - 1;
-		} while (last);
-		p += at;
+			hard &= ~0u << (first + bits / 8 - 1) << 1;
+		}
+		p += 32 - __builtin_clz(last);
 	}
 	return SCH_OK;
 }
@@ -159,7 +166,7 @@ other: { /* any */
 			return why;
 		goto close; /* the end of this group */
 	}
-	if (unlikely(f->far)) {
+	if (unlikely(f->flags & SCH_F_FAR)) {
 		l->seen = seen;
 		why = sch_walk_presence(w, f, tag);
 		if (why)
@@ -301,18 +308,17 @@ open:
 		return sch_walk_refuse_field(w, SCH_DEPTH, f, f->number, tag, NULL, tag);
 	l->seen = seen;
 	w->depth++;
-	m = &s->messages[f->sub];
-	l[1].muted = l->muted | (f->flags & SCH_F_IGNORED ? 1 : 0);
+	l[1].muted = l->muted | f->mute;
 	l++;
 	l->start = p;
 	l->end = end = at;
 	l->msg = f->sub;
 	l->field = (uint32_t)(f - s->fields);
-	l->number = f->number;
 	l->tag = (uint32_t)(tag - w->msg);
 	l->group = (uint32_t)v;
-	l->closes = (m->flags & SCH_M_CLOSES) | (f->flags & SCH_F_RULED ? 1 : 0);
-	if (unlikely(m->flags & SCH_M_CLOSES || m->n_counts))
+	l->ends = f->ends;
+	m = &s->messages[f->sub];
+	if (unlikely(l->ends & SCH_E_SPACE))
 		level_prepare(w, m, l);
 	seen = 0;
 	f = &s->fields[m->first];
@@ -323,26 +329,21 @@ ended:
 		return sch_walk_overrun(w, tag);
 	if (unlikely(l->group))
 		return sch_walk_refuse(w, SCH_GROUP, p);
-close: {
-	uint32_t odd = l->closes | (m->must0 & ~seen ? 1u : 0u);
-
-	for (uint32_t i = 0; i < m->n_counts; i++) {
-		const struct sch_bound *b = &s->bounds[m->bounds + i];
-
-		odd |= l->counts[i] - b->lo > b->span;
+close:
+	if (unlikely(l->ends || m->must0 & ~seen)) {
+		if (l->ends & SCH_E_LOOK || m->must0 & ~seen || counts_odd(s, m, l)) {
+			l->seen = seen;
+			why = sch_walk_close(w, p);
+			if (why)
+				return why;
+		}
+		if (l->ends & SCH_E_SPACE)
+			level_release(w, m);
 	}
-	if (unlikely(odd)) {
-		l->seen = seen;
-		why = sch_walk_close(w, p);
-		if (why)
-			return why;
-	}
-	if (w->depth == 0)
+	if (unlikely(w->depth == 0))
 		goto done;
 	if (unlikely(l->group))
 		p = strict_varint(p, end).next; /* the end tag, known to be there */
-	if (unlikely(m->flags & SCH_M_CLOSES || m->n_counts))
-		level_release(w, m, l);
 	f = &s->fields[l->field];
 	STEP();
 	w->depth--;
@@ -351,7 +352,6 @@ close: {
 	end = l->end;
 	seen = l->seen;
 	NEXT();
-}
 done:
 	w->r->n_spans = (uint32_t)(span - w->r->span);
 	return SCH_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Finds a map key that occurs twice. A heap sort in place: no allocation, and no input makes it quadratic, which a
+/* Finds a map key, or an element of a unique list, that occurs twice. A heap sort in place: no allocation, and no input makes it quadratic, which a
  * hash table could not promise without a secret. */
 #include <string.h>
 
@@ -28,9 +28,11 @@ static int key_order(const struct sch_set *s, const uint8_t *msg, const struct s
 {
 	if (a->field != b->field)
 		return a->field < b->field ? -1 : 1;
-	const struct sch_field *map = &s->fields[a->field];
+	const struct sch_field *f = &s->fields[a->field];
 
-	if (s->fields[s->messages[map->sub].first].type == SCH_T_STRING) {
+	if (f->flags & SCH_F_MAP)
+		f = &s->fields[s->messages[f->sub].first];
+	if (f->type == SCH_T_STRING || f->type == SCH_T_BYTES) {
 		uint32_t n = a->len < b->len ? a->len : b->len;
 		int c = n ? memcmp(msg + a->at, msg + b->at, n) : 0;
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The keys of the map entries that a strict walk has seen and not yet compared. Each open message compares its own when
- * it ends, so the list is a stack. A strict walk's keys have one spelling each, so equal keys are equal bytes. */
+/* The keys of the map entries that a strict walk has seen and not yet compared, and for a while the elements of a unique
+ * list. Each open message compares its own when it ends, so the list is a stack. What a strict walk has seen has one
+ * spelling each, so equal keys are equal bytes. */
 #ifndef SCH_MAPKEYS_H
 #define SCH_MAPKEYS_H
 
 #include "set.h"
 
 struct sch_key {
-	uint32_t field; /* the map */
+	uint32_t field; /* the map, or the list */
 	uint32_t tag;   /* offset of the entry's tag */
 	uint32_t at;    /* offset of the key's bytes, without tag and length */
 	uint32_t len;   /* 0: missing, which means the default */

@@ -43,6 +43,7 @@ enum {
 	SCH_F_UNIQUE = 8192,   /* repeated: no element twice */
 	SCH_F_BOXED = 16384,   /* message with one value (google.protobuf.Int32Value ...): rules are about that value */
 	SCH_F_IGNORED = 32768, /* ignore = IGNORE_ALWAYS on a message: no rule applies inside it either */
+	SCH_F_FAR = 131072,    /* slot or oneof are not both in presence word 0: look there, mask is 0 */
 	SCH_F_EMPTY_OK = 65536 /* ignore = IGNORE_IF_ZERO_VALUE on a list: its list rules do not apply while it is empty */
 };
 
@@ -55,6 +56,12 @@ enum {
 	SCH_M_KEYED = 16,      /* has map fields, or fields with SCH_F_UNIQUE */
 	SCH_M_CLOSES = 32,     /* more to check where it ends than must0 and bounds: map entry, keyed, rules, more words */
 	SCH_M_BAD = 64         /* lenient compile: its rules, or those of a message it holds, cannot be used */
+};
+
+/* What the beginning and the end of a message take besides must0. */
+enum {
+	SCH_E_LOOK = 1,  /* its end needs a closer look: SCH_M_CLOSES, or rules of the field that holds it */
+	SCH_E_SPACE = 2  /* counters, more presence words, or keys */
 };
 
 /* How the strict loop reads what follows a tag. */
@@ -89,12 +96,12 @@ struct sch_field {
 	uint64_t lo, size;  /* guard: key - lo < size, modulo 2^64; with SCH_F_RULED size is 0. What all fits has 2^64 - 1 */
 	uint64_t mask;      /* bits of presence word 0 that it takes: its own and its oneof's; 0 where repeated */
 	uint16_t step;      /* bytes to where the next field is expected in the table: 0, the same, or one on */
-	uint8_t tag0;       /* first byte of its usual tag; 0 where the loop shall look it up: a longer one, far, unknown */
+	uint8_t tag0;       /* first byte of its usual tag; 0 where the loop shall look it up: longer, SCH_F_FAR, unknown */
 	uint8_t tag1;       /* second byte, with SCH_OP_WIDE */
 	uint8_t op;         /* enum sch_op after tag0 */
 	uint8_t wide;       /* enum sch_op after the whole tag: COUNTED, PACKED, or elem */
 	uint8_t elem;       /* enum sch_op of one element */
-	uint8_t far;        /* slot or oneof are not both in presence word 0: look there, mask is 0 */
+	uint8_t easy;       /* packed varints: every one of up to so many bytes lies in the guard */
 	uint8_t type;       /* SCH_T_* */
 	uint8_t wire;       /* SCH_W_* of one element */
 	uint16_t slot;      /* presence bit; SCH_NO_SLOT where repeated */
@@ -107,7 +114,8 @@ struct sch_field {
 	uint32_t flags;     /* SCH_F_* */
 	uint8_t n_list;
 	uint8_t count;      /* SCH_F_COUNTED: its counter in its message */
-	uint16_t pad;
+	uint8_t mute;       /* message: SCH_F_IGNORED, so that no rule applies in it */
+	uint8_t ends;       /* message: SCH_E_*, what its beginning and end take */
 };
 _Static_assert(sizeof(struct sch_field) == 64, "a field is one cache line");
 
@@ -126,8 +134,8 @@ struct sch_message {
 	uint16_t n_words;  /* 64-bit words of presence bits, 1 at least */
 	uint8_t n_counts;  /* its fields with SCH_F_COUNTED */
 	uint8_t flags;     /* SCH_M_* */
-	uint16_t pad;
-	uint64_t pad2;
+	uint8_t ends;      /* SCH_E_* */
+	uint8_t pad[9];
 };
 _Static_assert(sizeof(struct sch_message) == 64, "a message is one cache line");
 
@@ -295,7 +303,7 @@ struct sch_level {
 	const uint8_t *end;    /* where it must end; of a group: where its surroundings end */
 	uint32_t msg;          /* message index, SCH_NONE inside an unknown group */
 	uint32_t field;        /* field that opened it, SCH_NONE where unknown; unused at the root */
-	uint32_t number;       /* that field's number */
+	uint32_t number;       /* that field's number, where field is SCH_NONE */
 	uint32_t tag;          /* offset of the tag that opened it */
 	uint32_t group;        /* its field number where it is a group, else 0 */
 	union {
@@ -305,7 +313,7 @@ struct sch_level {
 			uint32_t *counts;      /* of its counted fields, where it has any */
 			uint32_t first_key;    /* keyed or a map's entry: map keys recorded before it */
 			uint8_t muted;         /* rules do not apply in here */
-			uint8_t closes;        /* its end needs more than must and bounds */
+			uint8_t ends;          /* SCH_E_* */
 		};
 		struct {               /* conformant */
 			uint32_t key, key_len; /* state of a MessageSet item, or the key of a map's entry */

@@ -169,7 +169,8 @@ void sch_trace_fill(const struct sch_set *s, const uint8_t *msg, const struct sc
 	r->offset = offset;
 	r->depth = 0;
 	for (uint32_t i = 1; i <= depth; i++)
-		path_add(s, msg, r, level[i].field, level[i].number, level[i - 1].start, msg + level[i].tag, &level[i]);
+		path_add(s, msg, r, level[i].field, level[i].field == SCH_NONE ? level[i].number : s->fields[level[i].field].number,
+			 level[i - 1].start, msg + level[i].tag, &level[i]);
 	if (leaf->number == 0)
 		return;
 	int added = path_add(s, msg, r, leaf->field, leaf->number, level[depth].start,

@@ -110,9 +110,8 @@ static void level_prepare(struct sch_walk *w, const struct sch_message *m, struc
 		l->counts[i] = 0;
 }
 
-static void level_release(struct sch_walk *w, const struct sch_message *m, const struct sch_level *l)
+static void level_release(struct sch_walk *w, const struct sch_message *m)
 {
-	(void)l;
 	w->n_more -= m->n_words - 1u;
 	w->n_counts -= m->n_counts;
 }
@@ -166,6 +165,19 @@ static __attribute__((noinline)) struct found field_at(const struct sch_set *s, 
 	return (struct found){ f, p, op };
 }
 
+/* Are there more or fewer elements in a counted field than its guard allows? */
+static int counts_odd(const struct sch_set *s, const struct sch_message *m, const struct sch_level *l)
+{
+	int odd = 0;
+
+	for (uint32_t i = 0; i < m->n_counts; i++) {
+		const struct sch_bound *b = &s->bounds[m->bounds + i];
+
+		odd |= l->counts[i] - b->lo > b->span;
+	}
+	return odd;
+}
+
 /* Closes up the seven-bit groups of eight bytes. */
 static inline uint64_t gather(uint64_t x)
 {
@@ -206,7 +218,7 @@ static enum sch_reason walk_start(struct sch_walk *w, uint32_t type, size_t len)
 	l->field = SCH_NONE;
 	l->group = 0;
 	l->muted = 0;
-	l->closes = m->flags & SCH_M_CLOSES;
+	l->ends = m->ends;
 	level_prepare(w, m, l);
 	/* pext is slow on AMD's family 17h */
 	if (__builtin_cpu_supports("bmi2") && !__builtin_cpu_is("amdfam17h"))
