@@ -9,6 +9,7 @@
 
 #include "fabric/cli.h"
 #include "fabric/cli_schema.h"
+#include "fabric/cli_schema_protoc.h"
 #include "guest-lib/wire.h"
 #include "schemas/schema.h"
 #include "schemas/show.h"
@@ -69,11 +70,6 @@ static const struct argp parser = {
 };
 
 /* --- the same for people and JSON --------------------------------------------------------------------------------------- */
-
-static int is_standard(const char *file)
-{
-	return strncmp(file, "google/protobuf/", 16) == 0 || strcmp(file, "buf/validate/validate.proto") == 0;
-}
 
 static const char *const about_names[] = {
 	[SCH_ABOUT_FIELD] = "",
@@ -294,7 +290,7 @@ static void type_print(const struct view *v, uint32_t type, const struct sch_sho
 
 static int type_shown(const struct view *v, uint32_t type, struct sch_show_type *t)
 {
-	return sch_show_type(v->show, type, t) == 0 && !t->map_entry && (v->o->all || !is_standard(t->file));
+	return sch_show_type(v->show, type, t) == 0 && !t->map_entry && (v->o->all || !cli_proto_is_standard(t->file));
 }
 
 struct named {

@@ -12,26 +12,19 @@
 
 #include "fabric/cli.h"
 #include "fabric/cli_schema.h"
+#include "fabric/cli_schema_inquiry.h"
 #include "guest-lib/wire.h"
 #include "schemas/schema.h"
 
 #define LINE_BYTES_MAX (64u << 20)   /* a line of --cases */
-#define PATH_BYTES_MAX 4096u         /* of a field's path; longer ones are cut */
-#define VIOLATIONS_MAX 65536u        /* told of one message */
 #define NOW_MAX 253402300799ll       /* the last second of the year 9999: what a Timestamp holds */
 #define NS_PER_S 1000000000
 #define COMMAND "schema validate"
 
-struct now {
-	int64_t s;
-	int32_t ns;
-	int known;
-};
-
 struct options {
 	const char *fdset, *type, *cases, *file;
-	struct now now;
-	int conformant, no_rules, all, json;
+	struct cli_inquiry_options ask;
+	int json;
 };
 
 enum { OPT_FDSET = 256, OPT_TYPE, OPT_CASES, OPT_CONFORMANT, OPT_NO_RULES, OPT_ALL, OPT_NOW, OPT_JSON };
@@ -49,7 +42,7 @@ static const struct argp_option option_list[] = {
 };
 
 /* "[-]SECONDS[.FRACTION]", down to a nanosecond. */
-static int now_parse(const char *text, struct now *now)
+static int now_parse(const char *text, struct cli_now *now)
 {
 	int negative = *text == '-';
 	int64_t s = 0, ns = 0, unit = NS_PER_S / 10;
@@ -71,16 +64,16 @@ static int now_parse(const char *text, struct now *now)
 		s = -s - (ns > 0);
 		ns = ns ? NS_PER_S - ns : 0;
 	}
-	*now = (struct now){ s, (int32_t)ns, 1 };
+	*now = (struct cli_now){ s, (int32_t)ns, 1 };
 	return 0;
 }
 
-static int now_of(const json_t *value, struct now *now)
+static int now_of(const json_t *value, struct cli_now *now)
 {
 	if (json_is_integer(value)) {
 		json_int_t s = json_integer_value(value);
 
-		*now = (struct now){ s, 0, 1 };
+		*now = (struct cli_now){ s, 0, 1 };
 		return s < -NOW_MAX || s > NOW_MAX ? -1 : 0;
 	}
 	double v = json_is_real(value) ? json_real_value(value) : NAN;
@@ -89,7 +82,7 @@ static int now_of(const json_t *value, struct now *now)
 		return -1;
 	double whole = floor(v);
 
-	*now = (struct now){ (int64_t)whole, (int32_t)((v - whole) * NS_PER_S), 1 };
+	*now = (struct cli_now){ (int64_t)whole, (int32_t)((v - whole) * NS_PER_S), 1 };
 	return 0;
 }
 
@@ -108,16 +101,16 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 		o->cases = arg;
 		break;
 	case OPT_CONFORMANT:
-		o->conformant = 1;
+		o->ask.conformant = 1;
 		break;
 	case OPT_NO_RULES:
-		o->no_rules = 1;
+		o->ask.no_rules = 1;
 		break;
 	case OPT_ALL:
-		o->all = 1;
+		o->ask.all = 1;
 		break;
 	case OPT_NOW:
-		if (now_parse(arg, &o->now) != 0)
+		if (now_parse(arg, &o->ask.now) != 0)
 			argp_error(state, "--now takes seconds since 1970, such as 1700000000 or 1700000000.25");
 		break;
 	case OPT_JSON:
@@ -133,7 +126,7 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--fdset is needed");
 		if (o->cases ? o->type || o->file : !o->type)
 			argp_error(state, "give either --cases FILE, or --type NAME and a FILE (- for standard input)");
-		if (o->all && o->no_rules)
+		if (o->ask.all && o->ask.no_rules)
 			argp_error(state, "--all asks for rules and --no-rules leaves them out");
 		break;
 	default:
@@ -150,134 +143,6 @@ static const struct argp parser = {
 	       "standard input.\v"
 	       "Exit status: 0 accepted (or all cases answered), 1 refused, 2 the question could not be answered.",
 };
-
-/* --- one question to the validator --------------------------------------------------------------------------------- */
-
-enum verdict { ACCEPT, REJECT, UNUSABLE /* the type's rules */, UNJUDGED /* a rule could not be */ };
-
-struct inquiry {
-	const struct sch_set *set;
-	const struct options *o;
-	const uint8_t *msg; /* with SCH_PAD readable bytes after it */
-	size_t len;
-	uint32_t type;
-	enum verdict verdict;
-	int failed;           /* --all: a rule could not be judged */
-	int cut;              /* --all: more violations than are told */
-	json_t *violations;   /* --all: an array, else NULL */
-	struct sch_result r;
-};
-
-static const char *path_of(const struct inquiry *q, const struct sch_result *r, char out[PATH_BYTES_MAX])
-{
-	sch_path_render(q->set, r, q->msg, out, PATH_BYTES_MAX);
-	return out;
-}
-
-/* The rule's part of an answer or a violation: nothing of it is there where it would be empty. */
-static void rule_set(json_t *to, const struct sch_set *set, const struct sch_result *r)
-{
-	const char *place = sch_rule_path(set, r->rule);
-	char text[512];
-
-	if (place[0])
-		json_object_set_new(to, "rule", cli_schema_text(place));
-	json_object_set_new(to, "rule_id", cli_schema_text(sch_rule_id(set, r->rule)));
-	if (sch_rule_describe(set, r->rule, text, sizeof text) > 0)
-		json_object_set_new(to, "message", cli_schema_text(text));
-	if (r->for_key)
-		json_object_set_new(to, "for_key", json_true());
-}
-
-static void violation_add(void *arg, const struct sch_result *r)
-{
-	struct inquiry *q = arg;
-	char path[PATH_BYTES_MAX];
-
-	if (r->reason == SCH_RULE_ERROR)
-		q->failed = 1;
-	if (r->reason != SCH_RULE)
-		return;
-	if (json_array_size(q->violations) == VIOLATIONS_MAX) {
-		q->cut = 1;
-		return;
-	}
-	json_t *v = json_object();
-
-	if (path_of(q, r, path)[0])
-		json_object_set_new(v, "field", cli_schema_text(path));
-	rule_set(v, q->set, r);
-	json_object_set_new(v, "offset", json_integer(r->offset));
-	json_array_append_new(q->violations, v);
-}
-
-static enum sch_reason strict_ask(struct inquiry *q, const struct now *now)
-{
-	struct sch_ask ask = {
-		.no_rules = (uint8_t)(q->o->no_rules != 0),
-		.open_enums = (uint8_t)(q->o->conformant != 0),
-		.has_now = (uint8_t)(now->known != 0),
-		.now_s = now->s,
-		.now_ns = now->ns,
-		.each = q->violations ? violation_add : NULL,
-		.arg = q,
-	};
-
-	return sch_validate_ask(q->set, q->type, q->msg, q->len, &ask, &q->r);
-}
-
-static void inquire(struct inquiry *q, const struct now *now)
-{
-	enum sch_reason why;
-
-	q->violations = q->o->all ? json_array() : NULL;
-	if (!q->o->no_rules && sch_type_error(q->set, q->type)) {
-		q->verdict = UNUSABLE;
-		return;
-	}
-	if (q->o->conformant) {
-		why = sch_validate_conformant(q->set, q->type, q->msg, q->len, 1, &q->r);
-		/* Rules speak of one value for each field, so they are judged strictly. */
-		if (why == SCH_OK && !q->o->no_rules && sch_type_has_rules(q->set, q->type))
-			why = strict_ask(q, now);
-	} else {
-		why = strict_ask(q, now);
-	}
-	q->verdict = why == SCH_RULE_ERROR || q->failed ? UNJUDGED : why == SCH_OK ? ACCEPT : REJECT;
-}
-
-static void answer_set(json_t *line, const char *verdict, const char *reason)
-{
-	json_object_set_new(line, "verdict", json_string(verdict));
-	json_object_set_new(line, "reason", cli_schema_text(reason));
-}
-
-/* Adds the answer to line and takes the violations from q. */
-static void inquiry_answer(struct inquiry *q, json_t *line)
-{
-	char path[PATH_BYTES_MAX];
-
-	if (q->verdict == ACCEPT) {
-		answer_set(line, "accept", "ok");
-	} else if (q->verdict == UNUSABLE) {
-		answer_set(line, "error", "compilation");
-		json_object_set_new(line, "detail", cli_schema_text(sch_type_error(q->set, q->type)));
-	} else {
-		if (q->verdict == REJECT)
-			answer_set(line, "reject", sch_reason_name(q->r.reason));
-		else
-			answer_set(line, "error", "runtime");
-		json_object_set_new(line, "path", cli_schema_text(path_of(q, &q->r, path)));
-		json_object_set_new(line, "offset", json_integer(q->r.offset));
-		if (q->r.reason == SCH_RULE || q->r.reason == SCH_RULE_ERROR)
-			rule_set(line, q->set, &q->r);
-	}
-	if (q->violations)
-		json_object_set_new(line, "violations", q->violations);
-	if (q->cut)
-		json_object_set_new(line, "violations_cut", json_true());
-	q->violations = NULL;
-}
 
 /* --- one message ----------------------------------------------------------------------------------------------------- */
 
@@ -320,7 +185,7 @@ static int unanswered(const struct options *o, const char *text)
 	if (o->json) {
 		json_t *line = json_object();
 
-		answer_set(line, "error", text);
+		cli_answer_set(line, "error", text);
 		if (!cli_schema_print(COMMAND, line))
 			cli_schema_flush(COMMAND);
 	}
@@ -346,7 +211,7 @@ static int width_of(const json_t *list, const char *key, int most)
 }
 
 /* --all, for people: a line for each violated rule. */
-static void violations_print(const struct inquiry *q)
+static void violations_print(const struct cli_inquiry *q)
 {
 	int field = width_of(q->violations, "field", 40), id = width_of(q->violations, "rule_id", 32);
 	size_t i;
@@ -360,18 +225,17 @@ static void violations_print(const struct inquiry *q)
 		printf("  and more\n");
 }
 
-static void people_print(const struct inquiry *q)
+static void people_print(const struct cli_inquiry *q, const char *type)
 {
 	const struct sch_result *r = &q->r;
-	const char *type = q->o->type;
-	char path[PATH_BYTES_MAX], text[512] = "";
+	char path[CLI_PATH_MAX], text[512] = "";
 	size_t n = json_array_size(q->violations);
 
-	if (q->verdict == ACCEPT) {
+	if (q->verdict == CLI_ACCEPT) {
 		printf("accepted: %zu bytes, %s\n", q->len, type);
 		return;
 	}
-	path_of(q, r, path);
+	cli_inquiry_path(q, r, path);
 	if (n > 0 && r->reason == SCH_RULE) {
 		printf("refused: %zu violation%s of rules in %zu bytes, not a valid %s\n", n, n == 1 ? "" : "s", q->len, type);
 	} else if (r->reason == SCH_RULE) {
@@ -388,30 +252,30 @@ static void people_print(const struct inquiry *q)
 	violations_print(q);
 }
 
-static int one_print(struct inquiry *q)
+static int one_print(const struct options *o, struct cli_inquiry *q)
 {
-	if (q->verdict == UNUSABLE && !q->o->json)
+	if (q->verdict == CLI_UNUSABLE && !o->json)
 		return cli_fail(COMMAND, "%s", sch_type_error(q->set, q->type));
-	if (q->o->json) {
+	if (o->json) {
 		json_t *line = json_object();
 
-		json_object_set_new(line, "type", cli_schema_text(q->o->type));
+		json_object_set_new(line, "type", cli_schema_text(o->type));
 		json_object_set_new(line, "bytes", json_integer((json_int_t)q->len));
-		inquiry_answer(q, line);
+		cli_inquiry_answer(q, line);
 		if (cli_schema_print(COMMAND, line))
 			return CLI_ERROR;
 	} else {
-		people_print(q);
+		people_print(q, o->type);
 	}
 	if (cli_schema_flush(COMMAND))
 		return CLI_ERROR;
-	return q->verdict == ACCEPT ? CLI_YES : q->verdict == REJECT ? CLI_NO : CLI_ERROR;
+	return q->verdict == CLI_ACCEPT ? CLI_YES : q->verdict == CLI_REJECT ? CLI_NO : CLI_ERROR;
 }
 
 static int validate_one(const struct options *o, const struct sch_set *set)
 {
 	int32_t type = sch_type_find(set, o->type);
-	struct inquiry q = { .set = set, .o = o, .type = (uint32_t)type };
+	struct cli_inquiry q = { .set = set, .ask = o->ask, .type = (uint32_t)type };
 	const char *why = NULL, *file = o->file ? o->file : "-";
 	char text[640];
 
@@ -431,8 +295,8 @@ static int validate_one(const struct options *o, const struct sch_set *set)
 		return unanswered(o, text);
 	}
 	q.msg = msg;
-	inquire(&q, &o->now);
-	int rc = one_print(&q);
+	cli_inquire(&q);
+	int rc = one_print(o, &q);
 
 	json_decref(q.violations);
 	free(msg);
@@ -503,42 +367,43 @@ static void case_answer(const struct options *o, const struct sch_set *set, cons
 {
 	json_t *type = json_object_get(line, "type"), *hex = json_object_get(line, "hex");
 	json_t *at = json_object_get(line, "now");
-	struct now now = o->now;
+	struct cli_now now = o->ask.now;
 
 	if (!json_is_string(type) || !json_is_string(hex)) {
-		answer_set(line, "error", "the line needs the strings \"type\" and \"hex\"");
+		cli_answer_set(line, "error", "the line needs the strings \"type\" and \"hex\"");
 		return;
 	}
 	if (!set) {
-		answer_set(line, "error", why_not);
+		cli_answer_set(line, "error", why_not);
 		return;
 	}
 	if (at && now_of(at, &now) != 0) {
-		answer_set(line, "error", "\"now\" is not a number of seconds since 1970");
+		cli_answer_set(line, "error", "\"now\" is not a number of seconds since 1970");
 		return;
 	}
 	const char *name = json_string_value(type);
 	int32_t index = strlen(name) == json_string_length(type) ? sch_type_find(set, name) : -1;
 
 	if (index < 0) {
-		answer_set(line, "error", "no such message type in the descriptor set");
+		cli_answer_set(line, "error", "no such message type in the descriptor set");
 		return;
 	}
-	struct inquiry q = { .set = set, .o = o, .type = (uint32_t)index, .len = json_string_length(hex) / 2 };
+	struct cli_inquiry q = { .set = set, .ask = o->ask, .type = (uint32_t)index, .len = json_string_length(hex) / 2 };
 
 	if (q.len > WEFT_PAYLOAD_MAX) {
-		answer_set(line, "error", "the message is larger than 61440 bytes");
+		cli_answer_set(line, "error", "the message is larger than 61440 bytes");
 		return;
 	}
 	uint8_t *msg = hex_decode(json_string_value(hex), json_string_length(hex));
 
 	if (!msg) {
-		answer_set(line, "error", "\"hex\" is not an even number of hex digits");
+		cli_answer_set(line, "error", "\"hex\" is not an even number of hex digits");
 		return;
 	}
 	q.msg = msg;
-	inquire(&q, &now);
-	inquiry_answer(&q, line);
+	q.ask.now = now;
+	cli_inquire(&q);
+	cli_inquiry_answer(&q, line);
 	free(msg);
 }
 
@@ -574,7 +439,7 @@ static int validate_cases(const struct options *o, const struct sch_set *set, co
 			json_decref(line);
 			line = json_object();
 			json_object_set_new(line, "line", json_integer(number));
-			answer_set(line, "error",
+			cli_answer_set(line, "error",
 				   got < 0 ? "the line is too long" : "the line is not a JSON object");
 		}
 		rc = cli_schema_print(COMMAND, line);

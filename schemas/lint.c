@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What in a set cannot be used, is refused at run time, or will surprise. Looks only; what a validator does is decided in
  * its own files. */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "set.h"
@@ -33,26 +31,6 @@ static void tell(const struct lint *l, enum sch_lint_level level, const char *fi
 
 /* --- types that cannot be used ---------------------------------------------------------------------------------------- */
 
-struct error {
-	const char *text;
-	uint32_t type; /* the first that it spoils */
-};
-
-static int text_order(const void *a, const void *b)
-{
-	const struct error *x = a, *y = b;
-	int c = strcmp(x->text, y->text);
-
-	return c ? c : (x->type > y->type) - (x->type < y->type);
-}
-
-static int type_order(const void *a, const void *b)
-{
-	const struct error *x = a, *y = b;
-
-	return (x->type > y->type) - (x->type < y->type);
-}
-
 /* "file: where: text" in its parts. */
 static void error_tell(const struct lint *l, const char *text)
 {
@@ -68,29 +46,20 @@ static void error_tell(const struct lint *l, const char *text)
 	tell(l, SCH_LINT_ERROR, file, name, "%s", rest + 2);
 }
 
-/* A type that holds a spoilt one has its error: each is told once. */
-static int errors_tell(const struct lint *l)
+/* A type that holds a spoilt one is spoilt, too; what is wrong is told of that one. */
+static int is_inherited(const char *text)
 {
-	uint32_t n = 0, kept = 0, types = sch_type_count(l->set);
-	struct error *e = calloc(types + 1u, sizeof *e);
+	return strstr(text, ": holds ") && strstr(text, ", whose rules cannot be used: ");
+}
 
-	if (!e)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < types; i++) {
+static void errors_tell(const struct lint *l)
+{
+	for (uint32_t i = 0; i < sch_type_count(l->set); i++) {
 		const char *text = sch_type_error(l->set, i);
 
-		if (text)
-			e[n++] = (struct error){ text, i };
+		if (text && !is_inherited(text))
+			error_tell(l, text);
 	}
-	qsort(e, n, sizeof *e, text_order);
-	for (uint32_t i = 0; i < n; i++)
-		if (kept == 0 || strcmp(e[kept - 1].text, e[i].text) != 0)
-			e[kept++] = e[i];
-	qsort(e, kept, sizeof *e, type_order);
-	for (uint32_t i = 0; i < kept; i++)
-		error_tell(l, e[i].text);
-	free(e);
-	return 0;
 }
 
 /* --- types ---------------------------------------------------------------------------------------------------------------- */
@@ -188,19 +157,18 @@ static void type_check(const struct lint *l, uint32_t type)
 	}
 }
 
-int sch_lint(const struct sch_show *show, void (*each)(void *arg, const struct sch_finding *f), void *arg)
+void sch_lint(const struct sch_show *show, void (*each)(void *arg, const struct sch_finding *f), void *arg)
 {
 	struct lint l = { show, sch_show_set(show), each, arg };
-	int rc = errors_tell(&l);
 
-	for (uint32_t i = 0; i < sch_type_count(l.set) && !rc; i++)
+	errors_tell(&l);
+	for (uint32_t i = 0; i < sch_type_count(l.set); i++)
 		type_check(&l, i);
-	for (uint32_t i = 0; i < sch_show_method_count(show) && !rc; i++) {
+	for (uint32_t i = 0; i < sch_show_method_count(show); i++) {
 		const struct sch_show_method *m = sch_show_method(show, i);
 
 		if (m->client_streams || m->server_streams)
 			tell(&l, SCH_LINT_WARNING, m->file, m->name,
 			     "streams, so it is no subject: no policy can name it and no message can carry it");
 	}
-	return rc;
 }

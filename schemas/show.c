@@ -306,10 +306,16 @@ const char *sch_show_oneof(const struct sch_show *s, uint32_t type, uint32_t i)
 	return NULL;
 }
 
+/* The field's own rules: a map's are about the list only, what is asked of keys and values stands in its entry. */
+static uint32_t own_rules(const struct sch_field *f)
+{
+	return f->flags & SCH_F_MAP ? f->n_list : f->n_rules;
+}
+
 /* Rules of a field, and of its map's keys and values. */
 static uint32_t rule_count(const struct sch_set *set, const struct sch_field *f)
 {
-	uint32_t n = f->n_rules;
+	uint32_t n = own_rules(f);
 
 	if (f->flags & SCH_F_MAP) {
 		uint32_t entry = set->messages[f->sub].first;
@@ -471,11 +477,11 @@ uint32_t sch_show_rule(const struct sch_show *s, uint32_t type, uint32_t i, uint
 	const struct sch_field *f = &set->fields[set->messages[type].first + i];
 
 	*about = k < f->n_list || !(f->flags & SCH_F_REPEATED) ? SCH_ABOUT_FIELD : SCH_ABOUT_ELEMENT;
-	if (k < f->n_rules)
+	if (k < own_rules(f))
 		return f->rules + k;
 	if (!(f->flags & SCH_F_MAP))
 		return SCH_SHOW_NONE;
-	k -= f->n_rules;
+	k -= own_rules(f);
 	f = &set->fields[set->messages[f->sub].first];
 	*about = SCH_ABOUT_KEY;
 	if (k < f->n_rules)

@@ -91,8 +91,8 @@ struct sch_finding {
 	const char *where; /* full name; "" where none */
 	const char *text;
 };
-/* Calls each for every finding; the strings live as long as the call. Errors come first, each once, however many types
- * it spoils. 0 or -ENOMEM. */
-int sch_lint(const struct sch_show *show, void (*each)(void *arg, const struct sch_finding *f), void *arg);
+/* Calls each for every finding; the strings live as long as the call. Errors come first, at most one for a type, and not
+ * again for the types that hold it. */
+void sch_lint(const struct sch_show *show, void (*each)(void *arg, const struct sch_finding *f), void *arg);
 
 #endif

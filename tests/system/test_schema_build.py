@@ -110,7 +110,7 @@ def test_build():
     weft("build", src, "-o", out)
     check(out.read_bytes() == first, "the same files give another set")
     check(out.stat().st_mode & 0o777 == 0o644, "mode")
-    check(b"leading" not in first and first.find(b"buf/validate/validate.proto") >= 0, "imports are not in the set")
+    check(b"buf/validate/validate.proto" in first, "imports are not in the set")
     order = "0a03616263" + "12020801"
     p = subprocess.run([WEFT, "schema", "validate", "--fdset", out, "--type", "shop.Order"], input=bytes.fromhex(order),
                        capture_output=True, timeout=60, check=False)
