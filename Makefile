@@ -376,18 +376,19 @@ differential: $(DIFFERENTIAL) ## strict mode against protobuf-c and Google's par
 	$(DIFFERENTIAL) --count $(COUNT) --seed $(SEED)
 
 # --- the validator's speed beside them ---------------------------------------------------------------------------------
-BENCH_ORDER := $(BUILD)/bench/order
-BENCH_RULED := $(BUILD)/bench/ruled.binpb
-$(BENCH_RULED): bench/order/$(if $(wildcard schemas/buf/validate/validate.proto),ruled,order).proto $(BUILD)/config.mk
+BENCH_RULES_SETS := $(BUILD)/bench/ruled.binpb $(BUILD)/bench/rules.binpb
+$(BENCH_RULES_SETS): $(BUILD)/bench/%.binpb: bench/order/%.proto $(RULES_C) $(BUILD)/config.mk
 	$(call descriptor_set,-I. -Ischemas)
-$(OBJ)/bench/order/order.o: XCFLAGS += -DBUILD_DIR='"$(BUILD)"'
-$(BENCH_ORDER): $(call obj,bench/order/order.c bench/order/pool.c bench/order/peer.cc $(SCH_SRCS)) $(GEN_OBJS) \
-	$(OBJ)/gen/bench/order/order.pb-c.o $(OBJ)/gen/bench/order/order.pb.o | $(BENCH_RULED)
+$(call obj,bench/order/order.c bench/order/rules.c): XCFLAGS += -DBUILD_DIR='"$(BUILD)"'
+BENCH_ORDER := $(BUILD)/bench/order $(BUILD)/bench/rules
+$(BUILD)/bench/order: $(call obj,bench/order/pool.c bench/order/peer.cc) $(OBJ)/gen/bench/order/order.pb-c.o \
+	$(OBJ)/gen/bench/order/order.pb.o
+$(BENCH_ORDER): $(BUILD)/bench/%: $(OBJ)/bench/order/%.o $(call obj,$(SCH_SRCS)) $(GEN_OBJS) | $(BENCH_RULES_SETS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
 .PHONY: bench
-bench: $(WEFTD) $(WEFT) $(BENCH_SET) $(BENCH_BINS) ## messages per second and ns per stage; build/bench/results.json
+bench: $(WEFTD) $(WEFT) $(BENCH_SET) $(BENCH_BINS) $(BENCH_ORDER) ## messages per second, ns per stage, peers; build/bench/results.json
 	bench/run.py --build $(BUILD)
 
 # --- lint -------------------------------------------------------------------------------------------------------------

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <sodium.h>
 
 #include "bench/messages.h"
+#include "bench/timing.h"
 #include "dpi/dpi.h"
 #include "fabric/aead.h"
 #include "fabric/ring.h"
@@ -45,14 +45,6 @@ struct one {
 	void (*prepare)(struct bench *b, const struct one *c);
 	void (*work)(struct bench *b, const struct one *c, unsigned i); /* once, on slot i */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
 
 static void die(const char *what)
 {
@@ -214,21 +206,14 @@ static double measure(struct bench *b, const struct one *c)
 	c->prepare(b, c);
 	for (unsigned i = 0; i < POOL; i++) /* once, to warm up */
 		c->work(b, c, i);
-	t0 = now_ns();
+	t0 = bench_now_ns();
 	do {
 		for (unsigned i = 0; i < POOL; i++)
 			c->work(b, c, i);
 		n += POOL;
-		t = now_ns();
+		t = bench_now_ns();
 	} while (t - t0 < SLICE_NS);
 	return (double)(t - t0) / (double)n;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 int main(int argc, char **argv)
@@ -263,7 +248,7 @@ int main(int argc, char **argv)
 		for (size_t c = 0; c < CASES; c++)
 			result[c][round] = measure(&b, &cases[c]);
 	for (size_t c = 0; c < CASES; c++) {
-		qsort(result[c], rounds, sizeof(double), by_value);
+		bench_sort(result[c], rounds);
 		printf("{\"name\":\"%s\",\"unit\":\"ns\",\"value\":%.1f,\"min\":%.1f,\"max\":%.1f,\"n\":%u,\"params\":{",
 		       cases[c].name, result[c][rounds / 2], result[c][0], result[c][rounds - 1], rounds);
 		if (cases[c].kind >= 0)

@@ -3,20 +3,18 @@
  * in turn, pass by pass over the same freshly shuffled order of messages, so that a slow moment of the machine meets all
  * and none can learn the sequence. Minima are compared.
  *
- *   order [--json] [--core N] [--messages FILE] [ROUNDS] */
+ *   order [--json] [--messages FILE] [ROUNDS] */
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <bench/order/order.pb-c.h>
 
 #include "bench/order/peer.h"
 #include "bench/order/pool.h"
+#include "bench/timing.h"
 #include "schemas/schema.h"
 
 #define ROUNDS_DEFAULT 60u
@@ -26,17 +24,19 @@
 #define PUBLISHED "../shared/bench/msgs.bin"
 #define SET BUILD_DIR "/bench/ruled.binpb"
 
+enum candidate { OURS, NO_RULES, PROTOBUF_C, PROTOBUF_C_ARENA, CPP_REUSE, CPP_FRESH, CANDIDATES };
+
 struct bench {
 	struct orders orders;
+	const char *source; /* of the orders */
 	struct sch_set *set;
 	uint32_t type;
 	struct sch_result result;
 	struct { _Alignas(16) uint8_t bytes[ARENA_BYTES]; size_t used; } arena;
 	ProtobufCAllocator arena_allocator;
 	uint16_t order[PASSES][ORDERS];
+	double *ns[CANDIDATES]; /* per message, by round */
 };
-
-enum candidate { OURS, NO_RULES, PROTOBUF_C, PROTOBUF_C_ARENA, CPP_REUSE, CPP_FRESH, CANDIDATES };
 
 static const struct {
 	const char *name, *text;
@@ -53,14 +53,6 @@ static void die(const char *what, const char *why)
 {
 	fprintf(stderr, "order: %s%s%s\n", what, why ? ": " : "", why ? why : "");
 	exit(2);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
 /* --- candidates: a pass over all messages, in this order; how many they accepted ------------------------------------ */
@@ -155,77 +147,46 @@ static unsigned (*const passes[CANDIDATES])(struct bench *b, const uint16_t *ord
 
 /* --- measuring ------------------------------------------------------------------------------------------------------ */
 
-static void shuffle(uint16_t *order, uint64_t *state)
-{
-	for (uint16_t i = 0; i < ORDERS; i++)
-		order[i] = i;
-	for (unsigned i = ORDERS - 1; i; i--) {
-		unsigned k = (unsigned)(orders_random(state) % (i + 1));
-		uint16_t t = order[i];
-
-		order[i] = order[k];
-		order[k] = t;
-	}
-}
-
 /* Nanoseconds per message of one candidate's passes. */
 static double measure(struct bench *b, unsigned c)
 {
 	unsigned accepted = 0;
-	uint64_t t0 = now_ns();
+	uint64_t t0 = bench_now_ns();
 
 	for (unsigned p = 0; p < PASSES; p++)
 		accepted += passes[c](b, b->order[p]);
-	uint64_t t = now_ns() - t0;
+	uint64_t t = bench_now_ns() - t0;
 
 	if (accepted != PASSES * ORDERS)
 		die(names[c].text, "did not accept every order");
 	return (double)t / (PASSES * ORDERS);
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double least(const double *v, unsigned n)
-{
-	double x = v[0];
-
-	for (unsigned i = 1; i < n; i++)
-		x = v[i] < x ? v[i] : x;
-	return x;
-}
-
-/* value: ours over theirs, least time over least time. min, max: of the rounds, each by itself. */
-static void ratio_print(const char *name, const double *ours, const double *theirs, unsigned n)
-{
-	double low = ours[0] / theirs[0], high = low;
-
-	for (unsigned i = 1; i < n; i++) {
-		double x = ours[i] / theirs[i];
-
-		low = x < low ? x : low;
-		high = x > high ? x : high;
-	}
-	printf("{\"name\":\"%s\",\"unit\":\"ratio\",\"value\":%.4f,\"min\":%.4f,\"max\":%.4f,\"n\":%u,\"params\":{}}\n", name,
-	       least(ours, n) / least(theirs, n), low, high, n);
-}
-
-static void set_load(struct sch_set **set, uint32_t *type, const char *path)
+static void set_load(struct bench *b)
 {
 	struct sch_err err;
-	int32_t t;
+	int32_t type;
 
-	if (sch_set_load(set, path, &err)) {
-		fprintf(stderr, "order: %s: %s %s: %s\n", path, err.file, err.where, err.text);
+	if (sch_set_load(&b->set, SET, &err)) {
+		fprintf(stderr, "order: %s: %s %s: %s\n", SET, err.file, err.where, err.text);
 		exit(2);
 	}
-	if ((t = sch_type_find(*set, "bench.v1.Order")) < 0)
-		die(path, "has no bench.v1.Order");
-	*type = (uint32_t)t;
+	if ((type = sch_type_find(b->set, "bench.v1.Order")) < 0)
+		die(SET, "has no bench.v1.Order");
+	b->type = (uint32_t)type;
+}
+
+static void messages_load(struct bench *b, const char *path)
+{
+	int err = orders_load(&b->orders, path ? path : PUBLISHED);
+
+	b->source = path ? "given" : "shared/bench/msgs.bin";
+	if (err == -ENOENT && !path) {
+		b->source = "made here";
+		err = orders_make(&b->orders);
+	}
+	if (err)
+		die(path ? path : PUBLISHED, strerror(-err));
 }
 
 /* Says which message one of our own refuses, and why: nothing can be measured then. */
@@ -242,108 +203,100 @@ static void orders_check(struct bench *b)
 	}
 }
 
-static void pin(long core)
+static void run(struct bench *b, unsigned rounds)
 {
-	cpu_set_t cpus;
+	uint64_t state = 7;
 
-	if (core < 0) {
-		if (sched_getaffinity(0, sizeof cpus, &cpus))
-			die("sched_getaffinity", strerror(errno));
-		for (core = 0; core < CPU_SETSIZE - 1 && !CPU_ISSET((size_t)core, &cpus); core++)
-			;
+	for (unsigned c = 0; c < CANDIDATES; c++)
+		if (!(b->ns[c] = calloc(rounds, sizeof *b->ns[c])))
+			die("no memory", NULL);
+	for (unsigned r = 0; r <= rounds; r++) { /* the first to warm up */
+		for (unsigned p = 0; p < PASSES; p++)
+			bench_shuffle(b->order[p], ORDERS, &state);
+		for (unsigned c = 0; c < CANDIDATES; c++)
+			b->ns[(c + r) % CANDIDATES][r ? r - 1 : 0] = measure(b, (c + r) % CANDIDATES);
 	}
-	CPU_ZERO(&cpus);
-	CPU_SET((size_t)core, &cpus);
-	if (sched_setaffinity(0, sizeof cpus, &cpus))
-		die("cannot stay on that core", strerror(errno));
 }
 
-static long number(const char *text, long max)
-{
-	char *end;
-	long n = strtol(text, &end, 10);
+/* --- results -------------------------------------------------------------------------------------------------------- */
 
-	if (*text == 0 || *end || n < 0 || n > max)
-		die("not a number that will do", text);
-	return n;
+/* Ours over theirs: least time over least time; min and max are of the rounds, each by itself. */
+static void ratio_print(const char *name, const double *ours, const double *theirs, unsigned n)
+{
+	double low = ours[0] / theirs[0], high = low;
+
+	for (unsigned i = 1; i < n; i++) {
+		double x = ours[i] / theirs[i];
+
+		low = x < low ? x : low;
+		high = x > high ? x : high;
+	}
+	printf("{\"name\":\"%s\",\"unit\":\"ratio\",\"value\":%.4f,\"min\":%.4f,\"max\":%.4f,\"n\":%u,\"params\":{}}\n", name,
+	       bench_least(ours, n) / bench_least(theirs, n), low, high, n);
+}
+
+/* A time's value is the least of the rounds. */
+static void json_print(struct bench *b, unsigned rounds)
+{
+	ratio_print("validate.order.ratio_protobuf_c", b->ns[OURS], b->ns[PROTOBUF_C], rounds);
+	ratio_print("validate.order.ratio_cpp_reuse", b->ns[OURS], b->ns[CPP_REUSE], rounds);
+	for (unsigned c = 0; c < CANDIDATES; c++) {
+		bench_sort(b->ns[c], rounds);
+		printf("{\"name\":\"%s\",\"unit\":\"ns\",\"value\":%.2f,\"min\":%.2f,\"max\":%.2f,\"n\":%u,"
+		       "\"params\":{\"median\":%.2f,\"messages\":\"%s\"}}\n", names[c].name, b->ns[c][0], b->ns[c][0],
+		       b->ns[c][rounds - 1], rounds, b->ns[c][rounds / 2], b->source);
+	}
+}
+
+static void table_print(struct bench *b, unsigned rounds)
+{
+	printf("%u orders, %.1f bytes on average (%s), %u rounds of %u passes; C++ %s, protobuf-c %s\n\n", ORDERS,
+	       (double)b->orders.total / ORDERS, b->source, rounds, PASSES, peer_cpp_version(), protobuf_c_version());
+	printf("%-32s %8s %8s %8s %8s\n", "ns per message", "min", "median", "ours/it", "no rules");
+	for (unsigned c = 0; c < CANDIDATES; c++)
+		bench_sort(b->ns[c], rounds);
+	for (unsigned c = 0; c < CANDIDATES; c++)
+		printf("%-32s %8.1f %8.1f %8.3f %8.3f\n", names[c].text, b->ns[c][0], b->ns[c][rounds / 2],
+		       b->ns[OURS][0] / b->ns[c][0], b->ns[NO_RULES][0] / b->ns[c][0]);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
-		{ "core", required_argument, NULL, 'c' },
 		{ "messages", required_argument, NULL, 'm' },
 		{ NULL, 0, NULL, 0 },
 	};
 	static struct bench b;
-	const char *path = NULL, *source = PUBLISHED;
-	double *ns[CANDIDATES];
-	long core = -1;
-	unsigned rounds = ROUNDS_DEFAULT;
-	uint64_t state = 7;
-	int json = 0, o, err;
+	const char *path = NULL;
+	unsigned long rounds = ROUNDS_DEFAULT;
+	int json = 0, o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (o == 'j')
 			json = 1;
-		else if (o == 'c')
-			core = number(optarg, CPU_SETSIZE - 1);
 		else if (o == 'm')
 			path = optarg;
 		else
-			die("[--json] [--core N] [--messages FILE] [ROUNDS]", NULL);
+			die("[--json] [--messages FILE] [ROUNDS]", NULL);
 	}
 	if (optind < argc)
-		rounds = (unsigned)number(argv[optind], ROUNDS_MAX);
-	if (rounds == 0)
-		die("no rounds", NULL);
-	pin(core);
-	err = orders_load(&b.orders, path ? path : PUBLISHED);
-	if (err == -ENOENT && !path) {
-		source = "made here";
-		err = orders_make(&b.orders);
-	}
-	if (err)
-		die(path ? path : PUBLISHED, strerror(-err));
-	set_load(&b.set, &b.type, SET);
+		rounds = strtoul(argv[optind], NULL, 10);
+	if (rounds == 0 || rounds > ROUNDS_MAX)
+		die("ROUNDS is a number from 1 to 100000", NULL);
+	if (bench_pin())
+		die("cannot stay on one core", strerror(errno));
+	messages_load(&b, path);
+	set_load(&b);
 	b.arena_allocator = (ProtobufCAllocator){ arena_alloc, arena_free, &b };
 	orders_check(&b);
+	run(&b, (unsigned)rounds);
+	if (json)
+		json_print(&b, (unsigned)rounds);
+	else
+		table_print(&b, (unsigned)rounds);
 	for (unsigned c = 0; c < CANDIDATES; c++)
-		if (!(ns[c] = calloc(rounds, sizeof **ns)))
-			die("no memory", NULL);
-
-	for (unsigned p = 0; p < PASSES; p++)
-		shuffle(b.order[p], &state);
-	for (unsigned c = 0; c < CANDIDATES; c++)
-		measure(&b, c); /* to warm up */
-	for (unsigned r = 0; r < rounds; r++) {
-		for (unsigned p = 0; p < PASSES; p++)
-			shuffle(b.order[p], &state);
-		for (unsigned c = 0; c < CANDIDATES; c++)
-			ns[(c + r) % CANDIDATES][r] = measure(&b, (c + r) % CANDIDATES);
-	}
-
-	if (json) {
-		ratio_print("validate.order.ratio_protobuf_c", ns[OURS], ns[PROTOBUF_C], rounds);
-		ratio_print("validate.order.ratio_cpp_reuse", ns[OURS], ns[CPP_REUSE], rounds);
-	}
-	for (unsigned c = 0; c < CANDIDATES; c++)
-		qsort(ns[c], rounds, sizeof **ns, by_value);
-	if (!json)
-		printf("%u orders, %.1f bytes on average (%s), %u rounds of %u passes; C++ %s, protobuf-c %s\n\n%-32s %8s %8s %8s %8s\n",
-		       ORDERS, (double)b.orders.total / ORDERS, source, rounds, PASSES, peer_cpp_version(), protobuf_c_version(),
-		       "ns per message", "min", "median", "ours/it", "no rules");
-	for (unsigned c = 0; c < CANDIDATES; c++) {
-		if (json)
-			printf("{\"name\":\"%s\",\"unit\":\"ns\",\"value\":%.2f,\"min\":%.2f,\"max\":%.2f,\"n\":%u,\"params\":{}}\n",
-			       names[c].name, ns[c][rounds / 2], ns[c][0], ns[c][rounds - 1], rounds);
-		else
-			printf("%-32s %8.1f %8.1f %8.3f %8.3f\n", names[c].text, ns[c][0], ns[c][rounds / 2], ns[OURS][0] / ns[c][0],
-			       ns[NO_RULES][0] / ns[c][0]);
-	}
-	for (unsigned c = 0; c < CANDIDATES; c++)
-		free(ns[c]);
+		free(b.ns[c]);
 	sch_set_free(b.set);
 	orders_free(&b.orders);
 	return 0;

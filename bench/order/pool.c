@@ -8,18 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/timing.h"
 #include "schemas/schema.h"
 
 #define ORDER_MAX 512u /* bytes of a made order: fixed fields 150, 2 lines of 30, 19 samples of 3 */
-
-uint64_t orders_random(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
 
 /* --- from a file ---------------------------------------------------------------------------------------------------- */
 
@@ -137,7 +129,7 @@ static void put_text(struct out *o, uint32_t field, const char *text)
 
 static uint64_t below(uint64_t *state, uint64_t n)
 {
-	return orders_random(state) % n;
+	return bench_random(state) % n;
 }
 
 /* Two decimals within -limit to limit. */
@@ -148,7 +140,7 @@ static double degrees(uint64_t *state, int limit)
 
 static void put_id(struct out *o, uint64_t *state)
 {
-	uint64_t a = orders_random(state), b = orders_random(state);
+	uint64_t a = bench_random(state), b = bench_random(state);
 	char text[40];
 
 	snprintf(text, sizeof text, "%08x-%04x-4%03x-a%03x-%012llx", (unsigned)(a >> 32), (unsigned)(a >> 16 & 0xffff),
@@ -210,8 +202,8 @@ static size_t order_make(uint8_t *msg, uint64_t *state)
 	for (uint64_t n = 1 + below(state, 2); n; n--)
 		put_line(&o, state);
 	put_samples(&o, state);
-	sig[0] = orders_random(state);
-	sig[1] = orders_random(state);
+	sig[0] = bench_random(state);
+	sig[1] = bench_random(state);
 	put_bytes(&o, 12, sig, sizeof sig);
 	put_text(&o, 13, clients[below(state, 3)]);
 	put_uint(&o, 14, 1 + below(state, 1ull << 36));

@@ -25,7 +25,4 @@ int orders_make(struct orders *o);
 
 void orders_free(struct orders *o);
 
-/* A well mixed sequence; for shuffles and contents. */
-uint64_t orders_random(uint64_t *state);
-
 #endif
