@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <new>
 
 #include <re2/re2.h>
@@ -39,36 +40,44 @@ static int program_size(const RE2 &re)
 	return forward > reverse ? forward : reverse;
 }
 
+static RE2::Options options_of(int64_t mem)
+{
+	RE2::Options o;
+
+	o.set_log_errors(false);
+	o.set_never_capture(true); /* nobody asks where */
+	o.set_max_mem(mem);
+	return o;
+}
+
 static int make(struct sch_pattern **out, const char *text, size_t len, char *why, size_t why_cap)
 {
-	RE2::Options options;
+	re2::StringPiece piece(text, len);
+	RE2 first(piece, options_of(SCH_PATTERN_MEM_BASE + int64_t{ SCH_PATTERN_MEM_STEP } * SCH_PATTERN_PROGRAM_MAX));
 
-	options.set_log_errors(false);
-	options.set_never_capture(true);
-	options.set_max_mem(SCH_PATTERN_MEM_MAX);
+	if (!first.ok())
+		return refuse(first.error_code() == RE2::ErrorPatternTooLarge ? -E2BIG : -EINVAL, why, why_cap,
+			      first.error().c_str());
+	int size = program_size(first);
 
-	struct sch_pattern *p = new sch_pattern(re2::StringPiece(text, len), options);
-	int code = 0;
-
-	if (!p->re.ok()) {
-		code = refuse(p->re.error_code() == RE2::ErrorPatternTooLarge ? -E2BIG : -EINVAL, why, why_cap,
-			      p->re.error().c_str());
-	} else {
-		int size = program_size(p->re);
-
-		if (size < 0 || size > SCH_PATTERN_PROGRAM_MAX) {
-			if (why_cap)
-				snprintf(why, why_cap, "it compiles to %d steps; at most %d are allowed", size,
-					 SCH_PATTERN_PROGRAM_MAX);
-			code = -E2BIG;
-		}
-		p->text_max = SCH_PATTERN_WORK_MAX / static_cast<size_t>(size > 0 ? size : 1);
+	if (size < 0)
+		return refuse(-E2BIG, why, why_cap, "it compiles to too many steps");
+	if (size > SCH_PATTERN_PROGRAM_MAX) {
+		if (why_cap)
+			snprintf(why, why_cap, "it compiles to %d steps, more than %d; count with min_len and max_len instead", size,
+				 SCH_PATTERN_PROGRAM_MAX);
+		return -E2BIG;
 	}
-	if (code) {
-		delete p;
-		return code;
-	}
-	*out = p;
+
+	/* Again, now that its size says how much memory it deserves. */
+	std::unique_ptr<sch_pattern> p(
+		new sch_pattern(piece, options_of(SCH_PATTERN_MEM_BASE + int64_t{ SCH_PATTERN_MEM_STEP } * size)));
+
+	size = p->re.ok() ? program_size(p->re) : -1;
+	if (size < 0)
+		return refuse(-E2BIG, why, why_cap, "it compiles to too many steps");
+	p->text_max = SCH_PATTERN_WORK_MAX / static_cast<size_t>(size > 0 ? size : 1);
+	*out = p.release();
 	return 0;
 }
 
