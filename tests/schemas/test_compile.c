@@ -380,7 +380,7 @@ static void test_lenient(void **state)
 	struct sch_result r;
 	struct sch_set *set;
 	struct sch_err err;
-	size_t len;
+	size_t len = 0;
 	uint8_t *data = fdset_make("lenient.proto", &len);
 
 	(void)state;
