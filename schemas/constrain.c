@@ -366,7 +366,8 @@ static int field_compile(struct c_at *at, struct field_rules *r)
 		rc = mismatch(at, r->kind, "a single ", kind_of(at) ? kind_of(at)->name : NULL);
 	else if (!rc)
 		rc = element_rules(at, r, !(f->flags & SCH_F_IMPLICIT));
-	f->n_rules = (uint32_t)at->b->rules.n - f->rules;
+	if (!(f->flags & SCH_F_MAP)) /* what follows a map's own rules is its entry's */
+		f->n_rules = (uint32_t)at->b->rules.n - f->rules;
 	return rc;
 }
 
