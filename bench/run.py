@@ -23,6 +23,11 @@ KINDS = ["numeric", "typed", "opaque"]
 SIZES = [64, 256, 1400]
 STAGES = ["take", "session", "route", "admit", "validate", "inspect", "decide", "deliver"]
 RUN_SECONDS = 0.8
+ORDER_ROUNDS = 300
+RULES_ROUNDS = 100
+ORDER_NAMES = {"": "weft, with rules", "no_rules.": "weft, without", "protobuf_c.": "protobuf-c",
+               "protobuf_c_arena.": "protobuf-c, free memory", "cpp_reuse.": "C++, object reused",
+               "cpp_fresh.": "C++, new object"}
 STARTUP_SECONDS = 30
 
 
@@ -235,6 +240,33 @@ def micro(build, core, rounds):
     return results
 
 
+def beside(build, core):
+    """The validator beside other parsers, and what its rules cost: programs that interleave and compare by themselves."""
+    results = []
+    for name, rounds in (("order", ORDER_ROUNDS), ("rules", RULES_ROUNDS)):
+        p = subprocess.run([build / "bench" / name, "--json", str(rounds)], check=False, text=True, stdout=subprocess.PIPE,
+                           cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+        expect(p.returncode == 0, "%s ended with %d" % (name, p.returncode))
+        results += [json.loads(line) for line in p.stdout.splitlines()]
+    return results
+
+
+def beside_table(results):
+    by = {r["name"]: r for r in results}
+    ours, plain = by["validate.order.ns"], by["validate.order.no_rules.ns"]
+    print("\nThe validator beside parsers: 1,024 distinct orders (%s), one core, in turn; ns per message: minimum, median;\n"
+          "ours over it, with rules and without (minima)\n" % ours["params"]["messages"])
+    for name in ORDER_NAMES:
+        r = by["validate.order.%sns" % name]
+        print("%-22s %9.1f %9.1f %9.3f %9.3f" % (ORDER_NAMES[name], r["value"], r["params"]["median"], ours["value"] / r["value"],
+                                                 plain["value"] / r["value"]))
+    print("\nWhat one rule adds to a message of one field, ns: median (min to max)\n")
+    for r in results:
+        if r["name"].startswith("validate.rule."):
+            print("%-22s %9.1f (%.1f to %.1f), on top of %.1f" % (r["name"].split(".")[2], r["value"], r["min"], r["max"],
+                                                                  r["params"]["without"]))
+
+
 def cpu_model():
     for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -274,6 +306,7 @@ def table(results, settings, about):
             p = r["params"]
             print("%-22s %-8s %5d %9.1f (%.1f to %.1f)" % (r["name"][6:], p.get("kind", ""), p["bytes"], r["value"],
                                                           r["min"], r["max"]))
+    beside_table(results)
     print()
     for key, value in about.items():
         print("%-10s %s" % (key, value))
@@ -300,6 +333,7 @@ def main():
     try:
         results, settings = whole_road(build, core, load_core, args.repetitions)
         results += micro(build, core, args.repetitions + 2)
+        results += beside(build, core)
     except (Failed, OSError, subprocess.SubprocessError) as e:
         print("bench: %s" % e, file=sys.stderr)
         return 1
