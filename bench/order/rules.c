@@ -266,13 +266,13 @@ int main(int argc, char **argv)
 	for (size_t c = 0; c < CASES; c++) {
 		bench_sort(without[c], rounds);
 		bench_sort(adds[c], rounds);
+		double median = adds[c][rounds / 2], low = adds[c][0], high = adds[c][rounds - 1], plain = without[c][rounds / 2];
+
 		if (json)
-			printf("{\"name\":\"validate.rule.%s.ns\",\"unit\":\"ns\",\"value\":%.2f,\"min\":%.2f,\"max\":%.2f,\"n\":%lu,"
-			       "\"params\":{\"without\":%.2f}}\n", cases[c].name, adds[c][rounds / 2], adds[c][0],
-			       adds[c][rounds - 1], rounds, without[c][rounds / 2]);
+			printf("{\"name\":\"validate.rule.%s.ns\",\"unit\":\"ns\",\"value\":%.2f,\"min\":%.2f,\"max\":%.2f,"
+			       "\"n\":%lu,\"params\":{\"without\":%.2f}}\n", cases[c].name, median, low, high, rounds, plain);
 		else
-			printf("%-24s %7.1f  %8.1f (%.1f to %.1f)\n", cases[c].name, without[c][rounds / 2], adds[c][rounds / 2],
-			       adds[c][0], adds[c][rounds - 1]);
+			printf("%-24s %7.1f  %8.1f (%.1f to %.1f)\n", cases[c].name, plain, median, low, high);
 		free(without[c]);
 		free(adds[c]);
 	}
