@@ -84,8 +84,9 @@ static int file_edition(struct build *b, const fd_file_t *f, int *out)
 	if (edition != 0 && said != 0 && said != (uint64_t)edition)
 		return b_fail(b, -EINVAL, f->name, NULL, "its syntax and its edition contradict each other");
 	if (edition == 0 && said != B_EDITION_2023 && said != B_EDITION_2024)
-		return b_fail(b, -ENOTSUP, f->name, NULL, "edition %s (%llu) is not supported; write edition = \"2023\" or \"2024\"",
-			      edition_name(said), (unsigned long long)said);
+		return b_fail(b, -ENOTSUP, f->name, NULL,
+			      "edition %s (%llu) is not supported; write edition = \"2023\" or \"2024\"", edition_name(said),
+			      (unsigned long long)said);
 	*out = edition ? edition : (int)said;
 	return 0;
 }
@@ -166,7 +167,8 @@ int b_features_apply(struct build *b, uint32_t file, const char *where, const Pr
 			return rc;
 	}
 	if (field != B_OF_FIELD && f->presence == B_REQUIRED)
-		return b_fail(b, -EINVAL, b_file_name(b, file), where, "makes all its fields required; say it of each field that is");
+		return b_fail(b, -EINVAL, b_file_name(b, file), where,
+			      "makes all its fields required; say it of each field that is");
 	return 0;
 }
 
