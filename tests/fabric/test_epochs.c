@@ -277,11 +277,12 @@ static void only_so_many(void **state)
 
 static void a_start_that_fails(void **state)
 {
+	static const char wrong[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Nothing\n";
 	struct fab_epochs *other = NULL;
 	char err[512] = "";
 
 	(void)state;
-	write_file("bob.yaml", "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Nothing\n", 67);
+	write_file("bob.yaml", wrong, strlen(wrong));
 	assert_true(fab_epochs_open(&other, config, err, sizeof(err)) < 0);
 	assert_null(other);
 	assert_non_null(strstr(err, "bob.yaml:4: the schemas have no message type \"road.Nothing\""));

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Schema sets change in a running fabric: at full speed, back and forth, nothing lost, doubled or out of order; what is not
+compatible is refused with its findings, and with force it is taken and judges from then on. Prints TAP."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import fabric
+from fabric import Fabric, expect, note, wait_for
+
+COUNT = 200_000
+SWAPS = 20
+HEAD = 'syntax = "proto3";\npackage weft.soak;\n'
+# The messages of schemas/demo/soak.proto; what stands before them gives every table another order.
+SAME = HEAD + """
+message Before { message Inner { string text = 1; } Inner inner = 1; repeated uint64 numbers = 2; }
+service Aside { rpc First(Before) returns (Before); }
+message Item { bytes body = 3; fixed64 check = 2; uint64 seq = 1; }
+service Echo { rpc Ping(Item) returns (Item); }
+"""
+OTHER = HEAD + """
+service Echo { rpc Ping(Item) returns (Item); }
+message Item { uint64 seq = 1; fixed64 check = 2; bytes body = 3; }
+message Before { repeated uint64 numbers = 2; message Inner { string text = 1; } Inner inner = 1; }
+service Aside { rpc First(Before) returns (Before); }
+"""
+NO_BODY = HEAD + """
+message Item { uint64 seq = 1; fixed64 check = 2; }
+service Echo { rpc Ping(Item) returns (Item); }
+"""
+NO_METHOD = HEAD + """
+message Item { uint64 seq = 1; fixed64 check = 2; bytes body = 3; }
+"""
+
+
+def compiled(f, name, text):
+    """A descriptor set of one proto; its path."""
+    (f.folder / "soak.proto").write_text(text)
+    out = f.folder / f"{name}.binpb"
+    subprocess.run(["protoc", f"-I{f.folder}", f"--descriptor_set_out={out}", "--include_imports", "--include_source_info",
+                    "soak.proto"], check=True, timeout=60)
+    return out
+
+
+def apply(f, path, *options, status=0):
+    got, out = f.weft("schema", "apply", *options, path)
+    expect(got == status, f"weft schema apply {path.name} {options}: status {got}, not {status}", out)
+    return out
+
+
+def asked(f, path):
+    """The same over the control socket, without a process for each."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(30)
+        s.connect(str(f.run / "control.sock"))
+        s.sendall(json.dumps({"cmd": "schema", "path": str(path), "force": False}).encode() + b"\n")
+        with s.makefile("rb") as answer:
+            return json.loads(answer.readline())
+
+
+def decisions(f):
+    return [json.loads(line) for line in (f.run / "decisions.jsonl").read_text().splitlines()]
+
+
+def test_back_and_forth_at_full_speed():
+    """Two streams and two askers, while sets come and go as fast as they can."""
+    pairs = {"a": {"send": ["b"]}, "b": {"receive": ["a"]}, "c": {"send": ["d"], "receive": ["d"]},
+             "d": {"send": ["c"], "receive": ["c"]}}
+    with Fabric("live-speed", pairs) as f:
+        sets = [compiled(f, "same", SAME), compiled(f, "other", OTHER)]
+        out = apply(f, sets[0], "--force")  # the demo's types go
+        expect("epoch 2 is in force: schemas " in out and "names another set" in out, "what apply says", out)
+        b = f.soak("b", "--receive", "--count", COUNT, "--idle", 20)
+        both = [f.soak(n, "--receive", "--to", o, "--reply", "--duration", 60, "--allow-gap", "--hold")
+                for n, o in (("c", "d"), ("d", "c"))]
+        a = f.soak("a", "--to", "b", "--count", COUNT, "--hold")
+        for s in [b, a, *both]:
+            s.wait_up()
+        for s in [a, *both]:
+            s.process.send_signal(signal.SIGUSR1)
+        wait_for("messages on their way", lambda: f.port("b").get("messages_delivered", 0) > 1000, 10)
+        swaps, longest = 0, 0
+        while a.process.poll() is None:
+            began = time.monotonic()
+            answer = asked(f, sets[(swaps + 1) % 2])
+            longest = max(longest, time.monotonic() - began)
+            expect(answer.get("ok") and not answer["unchanged"] and answer["epoch"] == 3 + swaps, f"swap {swaps}: {answer}")
+            swaps += 1
+            time.sleep(0.005)
+        for s in both:
+            s.stop()
+        sa, sb = a.summary(120), b.summary(30)
+        note(f"{swaps} swaps, the longest took {longest * 1000:.1f} ms; {sa['sent']} messages, {sa['bytes'] / 1e6:.0f} MB in "
+             f"{sa['seconds']:.1f} s")
+        expect(swaps >= SWAPS, f"only {swaps} swaps while messages passed")
+        expect(sa["status"] == 0 and sa["sent"] == COUNT and not sa["refused"] and not sa["lost"] and sa["downs"] == 0,
+               f"sender: {sa}")
+        expect(sb["status"] == 0 and sb["received"] == COUNT and sb["handshakes"] == 1 and sb["downs"] == 0 and
+               not any(sb[k] for k in ("missing", "doubled", "reordered", "changed")), f"receiver: {sb}")
+        for s in [s.summary(30) for s in both]:
+            # Each may have one request open when it is told to stop.
+            expect(s["replies"] > 100 and s["sent"] - s["replies"] <= 1 and not s["refused"] and not s["timeouts"] and
+                   not any(s[k] for k in ("missing", "doubled", "reordered", "changed", "lost", "downs")), str(s))
+            note(f"{s['replies']} requests answered meanwhile")
+        stats = f.stats()
+        expect(stats["policy_epoch"] == 2 + swaps and stats["schema"]["path"] == str(sets[swaps % 2]), str(stats["schema"]))
+        found = decisions(f)
+        expect([d["policy_epoch"] for d in found if d.get("event") == "epoch"] == list(range(2, 3 + swaps)),
+               "the log lacks a change")
+        expect([d["id"] for d in found] == list(range(1, len(found) + 1)), "ids have gaps")
+
+
+def test_what_does_not_fit_is_refused():
+    """Refused, nothing changes; forced, the new set decides; and back."""
+    with Fabric("live-refused", {"a": {"send": ["b"]}, "b": {"receive": ["a"]}}) as f:
+        start, less = compiled(f, "start", SAME), compiled(f, "less", NO_BODY)
+        apply(f, start, "--force")
+        b = f.soak("b", "--receive", "--allow-gap", "--idle", 30)
+        b.wait_up()
+        a = f.soak("a", "--to", "b", "--allow-gap", "--rate", 2000, "--sizes", 100)
+        a.wait_up()
+        wait_for("messages", lambda: f.port("b").get("messages_delivered", 0) > 100, 10)
+        out = apply(f, less, status=1)
+        expect("soak.proto:" in out and "weft.soak.Item.body" in out and "STRICT_FIELD_DELETED" in out and
+               "weft.soak.Before" in out and "nothing has changed" in out, "the findings", out)
+        status, out = f.weft("schema", "apply", "--json", less)
+        answer = json.loads(out)
+        expect(status == 1 and answer["refused"] and answer["n_changes"] == len(answer["changes"]) > 0, out)
+        (f.folder / "broken.binpb").write_bytes(b"\x0a\xff\xff")
+        for bad in ("broken.binpb", "nowhere.binpb"):
+            out = apply(f, f.folder / bad, "--force", status=2)
+            expect(bad in out, "which file", out)
+        stats = f.stats()
+        expect(stats["policy_epoch"] == 2 and f.port("a")["verdicts"].keys() == {"passed"}, "something changed", str(stats))
+
+        out = apply(f, less, "--force")
+        expect("epoch 3 is in force" in out and "; forced" in out, "forced", out)
+        wait_for("refusals", lambda: f.port("a")["verdicts"].get("schema_unknown_field", 0) > 100, 10)
+        passed = f.port("a")["verdicts"]["passed"]
+        refused = [d for d in decisions(f) if d.get("verdict") == "schema_unknown_field"]
+        expect(refused and all(d["detail"] == "#3" and d["policy_epoch"] == 3 for d in refused), str(refused[:1]))
+        expect("epoch 3 is in force" in f.log(), "weftd's own log", f.log())
+        out = f.weft("stats")[1]
+        expect("epoch 3: schemas " in out and "; forced" in out, "weft stats", out)
+
+        apply(f, start)
+        wait_for("messages again", lambda: f.port("a")["verdicts"]["passed"] > passed + 100, 10)
+        a.stop()
+        b.stop()
+        sa, sb = a.summary(20), b.summary(20)
+        expect(list(sa["refusals"]) == ["schema_unknown_field"] and sa["downs"] == 0, str(sa))
+        expect(sb["missing"] <= sa["refused"] and not sb["doubled"] and not sb["reordered"] and not sb["changed"], str(sb))
+        expect(sb["received"] + sa["refused"] == sa["sent"], f"{sa} {sb}")
+
+
+def test_a_request_without_a_method():
+    """Its method goes while it is open: who asked is told at once, not when its patience ends."""
+    with Fabric("live-request", {"a": {"send": ["b"]}, "b": {"receive": ["a"]}}) as f:
+        without = compiled(f, "without", NO_METHOD)
+        b = f.soak("b", "--receive", "--allow-gap", "--idle", 60)
+        b.wait_up()
+        a = f.soak("a", "--to", "b", "--reply", "--count", 1, "--allow-gap", "--hold")
+        a.wait_up()
+        os.kill(b.process.pid, signal.SIGSTOP)
+        try:
+            a.process.send_signal(signal.SIGUSR1)
+            wait_for("the request", lambda: f.port("a")["verdicts"].get("passed") == 1, 5)
+            out = apply(f, without, status=1)
+            expect("STRICT_METHOD_DELETED" in out and "a.yaml:" in out and 'no method "weft.soak.Echo/Ping"' in out, "why", out)
+            apply(f, without, "--force")
+            sa = a.summary(3)
+        finally:
+            os.kill(b.process.pid, signal.SIGCONT)
+        expect(sa["refusals"] == {"subject_unknown": 1} and not sa["timeouts"], str(sa))
+        b.stop()
+        sb = b.summary(20)
+        expect(sb["received"] == 0 and sb["downs"] == 0, str(sb))
+        expect(f.port("b")["verdicts"].get("request_unknown", 0) == sb["answered"], "the late answer")
+        d = [d for d in decisions(f) if d.get("verdict") == "subject_unknown"]
+        expect(len(d) == 1 and d[0]["detail"] == "withdrawn while the request was open" and d[0]["kind"] == "request", str(d))
+
+
+if __name__ == "__main__":
+    sys.exit(fabric.main([test_back_and_forth_at_full_speed, test_what_does_not_fit_is_refused,
+                          test_a_request_without_a_method]))
