@@ -57,7 +57,7 @@ static enum sch_reason strict_ask(struct cli_inquiry *q)
 {
 	struct sch_ask ask = {
 		.no_rules = (uint8_t)(q->ask.no_rules != 0),
-		.open_enums = (uint8_t)(q->ask.conformant != 0),
+		.loose = (uint8_t)(q->ask.conformant != 0),
 		.has_now = (uint8_t)(q->ask.now.known != 0),
 		.now_s = q->ask.now.s,
 		.now_ns = q->ask.now.ns,

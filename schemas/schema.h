@@ -93,7 +93,8 @@ enum sch_reason sch_validate(const struct sch_set *set, uint32_t type, const uin
 /* What else one may ask. Zeroed: what sch_validate does. */
 struct sch_ask {
 	uint8_t no_rules;   /* the wire format and the types only */
-	uint8_t open_enums; /* a number that an open enum does not have is accepted where no rule forbids it */
+	uint8_t loose;      /* accept what all parsers read alike but our readers may not expect: a number that an open enum does
+			     * not have, a NUL in a string */
 	uint8_t has_now;    /* take now_s and now_ns for the present time */
 	int64_t now_s;      /* Unix time */
 	int32_t now_ns;

@@ -55,6 +55,7 @@ static cold enum sch_reason violation(struct sch_walk *w, uint32_t rule, enum sc
 		sch_walk_refuse_field(w, reason, f, f->number, at->tag, at->packed, at->at);
 	else
 		sch_walk_refuse(w, reason, at->at);
+	w->n_violations++;
 	w->r->rule = rule;
 	w->r->for_key = f && f->flags & SCH_F_KEY;
 	if (!w->ask->each)
@@ -146,7 +147,7 @@ static enum sch_reason type_check(const struct sch_walk *w, const struct sch_fie
 			return SCH_RANGE;
 		if (f->flags & SCH_F_OPEN && !is_muted(w, w->depth))
 			return SCH_OK;
-		if (w->ask->open_enums && !(f->flags & SCH_F_CLOSED))
+		if (w->ask->loose && !(f->flags & SCH_F_CLOSED))
 			return SCH_OK;
 		return enum_has(w->set, f->sub, (int32_t)key) ? SCH_OK : SCH_ENUM;
 	default:
@@ -172,13 +173,19 @@ enum sch_reason sch_walk_text(struct sch_walk *w, const struct sch_field *f, con
 	struct sch_value v = { .at = at, .len = len };
 	struct place place = { f, tag, NULL, at };
 
-	if (f->type == SCH_T_STRING) {
-		const uint8_t *bad = sch_utf8_bad(at, at + len, 0);
+	const uint8_t *bad = f->type == SCH_T_STRING ? sch_utf8_bad(at, at + len, 1) : NULL, *nul = NULL;
+	uint32_t before = w->n_violations;
+	enum sch_reason why = SCH_OK;
 
-		if (bad)
-			return sch_walk_refuse_field(w, SCH_UTF8, f, f->number, tag, NULL, bad);
-	}
-	return is_muted(w, w->depth) ? SCH_OK : value_judge(w, f, &v, &place);
+	if (bad)
+		return sch_walk_refuse_field(w, SCH_UTF8, f, f->number, tag, NULL, bad);
+	if (!is_muted(w, w->depth))
+		why = value_judge(w, f, &v, &place);
+	if (f->type == SCH_T_STRING && len && !w->ask->loose)
+		nul = memchr(at, 0, len);
+	if (why || !nul || w->n_violations != before) /* a rule that forbids the NUL says more than we do */
+		return why;
+	return sch_walk_refuse_field(w, SCH_UTF8, f, f->number, tag, NULL, nul);
 }
 
 /* --- tags ----------------------------------------------------------------------------------------------------------- */

@@ -211,7 +211,7 @@ static enum sch_reason walk_start(struct sch_walk *w, uint32_t type, size_t len)
 	w->first_reason = SCH_OK;
 	w->depth = 0;
 	w->keys.n = 0;
-	w->n_more = w->n_counts = 0;
+	w->n_violations = w->n_more = w->n_counts = 0;
 	l->start = w->msg;
 	l->end = w->msg + len;
 	l->msg = type;

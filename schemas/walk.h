@@ -23,6 +23,7 @@ struct sch_walk {
 	enum sch_reason first_reason; /* with ask->each: the first violation's, else SCH_OK */
 	uint32_t depth;               /* of the innermost level */
 	struct sch_level level[SCH_DEPTH_MAX + 1];
+	uint32_t n_violations;
 	uint32_t n_more, n_counts;    /* used of the next two */
 	uint64_t more[(SCH_DEPTH_MAX + 1) * (SCH_WORDS_MAX - 1)]; /* presence words beyond the first, cut up among levels */
 	uint32_t counts[(SCH_DEPTH_MAX + 1) * SCH_COUNTS_MAX];    /* likewise counters */
