@@ -332,22 +332,19 @@ static int list_rules(struct c_at *at, const struct field_rules *r)
 /* `required`, in whichever way the field can be without a value. */
 static int required_rule(const struct c_at *at)
 {
-	static const uint64_t zero = 0;
 	struct b_field *f = at->f;
 	int rc = 0;
 
-	if (f->flags & SCH_F_REPEATED) {
+	if (f->flags & SCH_F_REPEATED)
 		rc = counted(at, f);
-	} else {
+	else
 		must_put(B_MSG(at->b, f->msg), f->slot);
-		if (f->flags & SCH_F_IMPLICIT)
-			rc = c_guard_without(at, &zero, 1);
-	}
 	return rc ? rc : c_rule(at, (struct sch_rule){ .op = SCH_R_REQUIRED }, "required", NULL);
 }
 
 static int field_compile(struct c_at *at, struct field_rules *r)
 {
+	static const uint64_t zero = 0;
 	struct b_field *f = at->f;
 	int rc = 0;
 
@@ -366,6 +363,8 @@ static int field_compile(struct c_at *at, struct field_rules *r)
 		rc = mismatch(at, r->kind, "a single ", kind_of(at) ? kind_of(at)->name : NULL);
 	else if (!rc)
 		rc = element_rules(at, r, !(f->flags & SCH_F_IMPLICIT));
+	if (!rc && r->required && f->flags & SCH_F_IMPLICIT)
+		rc = c_guard_without(at, &zero, 1);
 	if (!(f->flags & SCH_F_MAP)) /* what follows a map's own rules is its entry's */
 		f->n_rules = (uint32_t)at->b->rules.n - f->rules;
 	return rc;

@@ -83,7 +83,9 @@ int c_signed(const struct c_at *at);
 int c_is_float(const struct c_at *at);
 /* Narrows the guard to keys or lengths lo to hi. Where nothing would be left, or the field has no guard, it is RULED instead. */
 void c_guard(const struct c_at *at, uint64_t lo, uint64_t hi);
-/* Narrows it to the widest part that holds none of the keys. */
+/* Narrows it to low to below, or above to high, whichever values are more likely in. */
+void c_guard_either(const struct c_at *at, uint64_t low, uint64_t below, uint64_t above, uint64_t high);
+/* Narrows it to the best part that holds none of the keys. */
 int c_guard_without(const struct c_at *at, const uint64_t *keys, size_t n);
 /* The guard does not say all that the rules do. */
 void c_ruled(const struct c_at *at);

@@ -251,10 +251,7 @@ static int bounds(const struct c_at *at, const struct c_opts *o)
 		c_guard(at, rule.a, rule.b);
 	} else {
 		rule.op = SCH_R_OUTSIDE;
-		if (widen(at, max) - i.hi > i.lo - widen(at, min))
-			c_guard(at, rule.b + 1, max);
-		else
-			c_guard(at, min, rule.a - 1);
+		c_guard_either(at, min, rule.a - 1, rule.b + 1, max);
 	}
 	return c_rule(at, rule, i.name, i.id);
 }
@@ -286,8 +283,11 @@ int c_numbers(const struct c_at *at, const struct c_opts *o)
 
 	/* rules about numbers decide alone which of them an open enum takes */
 	if (at->type == SCH_T_ENUM && !at->f->closed &&
-	    (c_opt(o, "const") || c_opt(o, "in") || c_opt(o, "not_in") || c_opt(o, "defined_only")))
+	    (c_opt(o, "const") || c_opt(o, "in") || c_opt(o, "not_in") || c_opt(o, "defined_only"))) {
 		at->f->flags |= SCH_F_OPEN;
+		at->f->lo = (uint64_t)(int64_t)INT32_MIN;
+		at->f->span = UINT32_MAX;
+	}
 	rc = equal(at, o);
 	if (!rc)
 		rc = bounds(at, o);

@@ -162,8 +162,7 @@ static int guard_get(const struct c_at *at, uint64_t *lo, uint64_t *hi)
 {
 	const struct b_field *f = at->f;
 
-	/* the guard of a message is none, and of an enum that is not open it is b_emit's */
-	if (f->type == SCH_T_MESSAGE || f->type == SCH_T_GROUP || (f->type == SCH_T_ENUM && !(f->flags & SCH_F_OPEN)))
+	if (f->type == SCH_T_MESSAGE || f->type == SCH_T_GROUP)
 		return 0;
 	*lo = f->span == UINT64_MAX ? 0 : f->lo ^ turn(at);
 	*hi = *lo + f->span;
@@ -205,10 +204,32 @@ struct gap {
 	int found;
 };
 
-static void gap_offer(struct gap *g, uint64_t lo, uint64_t hi)
+/* Signed numbers are mostly not negative: of two intervals that one is better which has more of those, or else is wider. */
+static int is_better(const struct c_at *at, uint64_t lo, uint64_t hi, uint64_t than_lo, uint64_t than_hi)
 {
-	if (!g->found || hi - lo > g->hi - g->lo)
+	uint64_t zero = turn(at);
+
+	if ((hi >= zero) != (than_hi >= zero))
+		return hi >= zero;
+	if (hi >= zero) {
+		lo = lo > zero ? lo : zero;
+		than_lo = than_lo > zero ? than_lo : zero;
+	}
+	return hi - lo > than_hi - than_lo;
+}
+
+static void gap_offer(const struct c_at *at, struct gap *g, uint64_t lo, uint64_t hi)
+{
+	if (!g->found || is_better(at, lo, hi, g->lo, g->hi))
 		*g = (struct gap){ lo, hi, 1 };
+}
+
+void c_guard_either(const struct c_at *at, uint64_t low, uint64_t below, uint64_t above, uint64_t high)
+{
+	if (is_better(at, low ^ turn(at), below ^ turn(at), above ^ turn(at), high ^ turn(at)))
+		c_guard(at, low, below);
+	else
+		c_guard(at, above, high);
 }
 
 int c_guard_without(const struct c_at *at, const uint64_t *keys, size_t n)
@@ -231,13 +252,13 @@ int c_guard_without(const struct c_at *at, const uint64_t *keys, size_t n)
 		if (turned[i] < next)
 			continue;
 		if (turned[i] > next)
-			gap_offer(&widest, next, turned[i] - 1);
+			gap_offer(at, &widest, next, turned[i] - 1);
 		full = turned[i] == to;
 		next = turned[i] + 1;
 	}
 	free(turned);
 	if (!full)
-		gap_offer(&widest, next, to);
+		gap_offer(at, &widest, next, to);
 	if (widest.found)
 		c_guard(at, widest.lo ^ turn(at), widest.hi ^ turn(at));
 	else

@@ -213,7 +213,6 @@ static void field_put(const struct build *b, struct parts *p, uint32_t i)
 {
 	const struct b_field *f = B_FIELD(b, i);
 	struct sch_field *o = &p->fields[b_field_index(b, i)];
-	uint64_t span = f->span;
 
 	*o = (struct sch_field){
 		.lo = f->lo,
@@ -231,15 +230,7 @@ static void field_put(const struct build *b, struct parts *p, uint32_t i)
 		.count = f->count,
 		.flags = f->flags | (f->extension ? SCH_F_EXTENSION : 0),
 	};
-	if (f->type == SCH_T_ENUM && !(f->flags & SCH_F_OPEN)) {
-		const struct sch_enum *e = &p->enums[f->sub];
-
-		o->lo = (uint64_t)(int64_t)e->low;
-		span = e->run - 1;
-		if (f->n_rules > f->n_list)
-			o->flags |= SCH_F_RULED;
-	}
-	o->size = o->flags & SCH_F_RULED ? 0 : span == UINT64_MAX ? span : span + 1;
+	o->size = o->flags & SCH_F_RULED ? 0 : f->span == UINT64_MAX ? f->span : f->span + 1;
 	o->easy = easy_bytes(o);
 	if (is_far(f->slot) || is_far(f->oneof))
 		o->flags |= SCH_F_FAR;

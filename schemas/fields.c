@@ -119,7 +119,6 @@ static void type_guard(struct b_field *f)
 	case SCH_T_INT32:
 	case SCH_T_SINT32:
 	case SCH_T_SFIXED32:
-	case SCH_T_ENUM:
 		f->lo = (uint64_t)(int64_t)INT32_MIN;
 		f->span = UINT32_MAX;
 		break;
@@ -153,6 +152,12 @@ static int field_type(struct build *b, struct b_field *f)
 					  "its type is not in the set, or is of another kind; run protoc with "
 					  "--include_imports");
 		f->sub = s->index;
+		if (type == SCH_T_ENUM) {
+			const struct sch_enum *e = &B_ENUM_AT(b, f->sub)->table;
+
+			f->lo = (uint64_t)(int64_t)e->low;
+			f->span = e->run - 1;
+		}
 	} else if (d->type_name && *d->type_name) {
 		return field_fail(b, f, -EINVAL, "a scalar field names a type");
 	}
