@@ -190,7 +190,8 @@ static const struct lie {
 	const char *text; /* part of what the error must say */
 } lies[] = {
 	{ m_no_file_name, "no name" }, { m_file_twice, "twice" }, { m_no_import, "gone.proto, which is not in the set" },
-	{ m_editions, "names no edition" }, { m_syntax, "'proto4' is not supported" }, { m_package, "package" }, { m_package_dot, "package" },
+	{ m_editions, "names no edition" }, { m_syntax, "'proto4' is not supported" },
+	{ m_package, "package" }, { m_package_dot, "package" },
 	{ m_message_name, "is not a name" }, { m_message_long, "511" }, { m_message_twice, "defined twice" },
 	{ m_enum_name_taken, "defined twice" }, { m_number_zero, "1 to 536870911" },
 	{ m_number_negative, "1 to 536870911" }, { m_number_none, "1 to 536870911" }, { m_number_big, "1 to 536870911" },
