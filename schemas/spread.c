@@ -111,6 +111,7 @@ static int take_error(struct build *b, uint32_t msg, uint32_t cause)
 
 	if (m->error)
 		return 0;
+	/* lint.c knows an error that has spread by these words */
 	if (asprintf(&m->error, "%.160s: %.160s: holds %.160s, whose rules cannot be used: %.240s", b_file_name(b, m->file),
 		     m->name, c->name, c->error) < 0) {
 		m->error = NULL;
