@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "oneway.h"
 #include "pattern.h"
 
 static int string_order(const void *a, const void *b)
@@ -109,7 +110,7 @@ static int method_type(struct build *b, const char *file, const char *where, con
 }
 
 static int service_check(struct build *b, uint32_t file, const char *service,
-			 const Google__Protobuf__ServiceDescriptorProto *d)
+			 const Google__Protobuf__ServiceDescriptorProto *d, int has_one_way)
 {
 	const char *where = b_file_name(b, file);
 	int rc = b_features_check(b, file, service, d->options ? &d->options->base : NULL, B_OF_SERVICE);
@@ -128,6 +129,12 @@ static int service_check(struct build *b, uint32_t file, const char *service,
 			rc = method_type(b, where, service, m->input_type, &one.input);
 		if (!rc)
 			rc = method_type(b, where, service, m->output_type, &one.output);
+		if (!rc && has_one_way && sch_one_way(m)) {
+			if (strcmp(B_MSG(b, one.output)->name, "google.protobuf.Empty") == 0)
+				continue; /* its message is what travels, and what policies name */
+			return b_fail(b, -EINVAL, where, service,
+				      "%.100s has no reply (weft.one_way), so it returns google.protobuf.Empty", m->name);
+		}
 		/* One request, one reply: a stream is no subject, so that no policy can name it. */
 		if (rc || (m->has_client_streaming && m->client_streaming) ||
 		    (m->has_server_streaming && m->server_streaming))
@@ -149,11 +156,12 @@ static int method_order(const void *a, const void *b)
 int b_methods(struct build *b)
 {
 	size_t next = 0; /* services stand in the list in the order of files */
-	int rc = 0;
+	int rc = 0, has_one_way = sch_one_way_defined(b->set->file, b->set->n_file);
 
 	for (uint32_t i = 0; i < b->set->n_file && !rc; i++)
 		for (size_t k = 0; k < b->set->file[i]->n_service && !rc; k++)
-			rc = service_check(b, i, ((char **)b->services.at)[next++], b->set->file[i]->service[k]);
+			rc = service_check(b, i, ((char **)b->services.at)[next++], b->set->file[i]->service[k],
+					   has_one_way);
 	if (rc)
 		return rc;
 	if (b->methods.n)

@@ -225,6 +225,9 @@ static int method_make(struct make *m, const struct gen_file *f, const struct ge
 	if (!gen_name_plain(p->name))
 		return fail(m, f->proto, out->line, where,
 			    "in C its name would be mistaken for one of protobuf-c's; use no '_' at its ends and no \"__\"");
+	if (gen_name_c_keyword(snake))
+		return fail(m, f->proto, out->line, where, "%s is a keyword of C, with which protobuf-c's code for it does not compile",
+			    snake);
 	if ((p->has_client_streaming && p->client_streaming) || (p->has_server_streaming && p->server_streaming))
 		return fail(m, f->proto, out->line, where,
 			    "it streams, which Weft has not: a method takes one message and returns one; send several");
@@ -268,7 +271,7 @@ static int service_make(struct make *m, const struct gen_file *f, struct gen_ser
 	if (!gen_name_plain(p->name))
 		return fail(m, f->proto, s->line, s->full,
 			    "in C its name would be mistaken for one of protobuf-c's; use no '_' at its ends and no \"__\"");
-	gen_snake_dotted(&t, c_package);
+	gen_snake(&t, c_package);
 	if (*c_package)
 		gen_add(&t, "_");
 	gen_snake(&t, p->name);

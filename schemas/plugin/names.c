@@ -7,7 +7,14 @@
 
 #define PATH_LEN_MAX 1024u
 
-/* Sorted. Some are macros of C's headers or of its compilers. */
+/* Sorted, both. */
+static const char *const c_keywords[] = {
+	"asm", "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
+	"float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
+	"sizeof", "static", "struct", "switch", "typedef", "typeof", "union", "unsigned", "void", "volatile", "while",
+};
+
+/* Of C and C++, and macros of their headers and compilers. */
 static const char *const keywords[] = {
 	"alignas", "alignof", "and", "and_eq", "asm", "assert", "atomic_cancel", "atomic_commit", "atomic_noexcept", "auto", "bitand",
 	"bitor", "bool", "break", "case", "catch", "char", "char16_t", "char32_t", "char8_t", "class", "co_await",
@@ -117,49 +124,44 @@ static int order(const void *a, const void *b)
 	return strcmp(a, *(const char *const *)b);
 }
 
+#define LISTED(name, list) (bsearch(name, list, sizeof(list) / sizeof((list)[0]), sizeof((list)[0]), order) != NULL)
+
 int gen_name_keyword(const char *name)
 {
-	return bsearch(name, keywords, sizeof(keywords) / sizeof(keywords[0]), sizeof(keywords[0]), order) != NULL;
+	return LISTED(name, keywords);
 }
 
-/* Both cases of protobuf-c's rule; stops at a dot. Returns what follows. */
-static const char *add_cased(struct gen_text *t, const char *p, char (*cased)(char))
+int gen_name_c_keyword(const char *name)
 {
-	int after_capital = 1;
-
-	for (; *p && *p != '.'; p++) {
-		if (upper(*p) && !after_capital)
-			add_char(t, '_');
-		add_char(t, cased(*p));
-		after_capital = upper(*p);
-	}
-	return p;
+	return LISTED(name, c_keywords);
 }
 
-void gen_snake(struct gen_text *t, const char *name)
+/* '_' before a capital that follows no capital, and, in our own names, no '_' either. */
+static void add_snake(struct gen_text *t, const char *p, const char *dot, int ours)
 {
-	add_cased(t, name, to_lower);
-}
+	int joined = 1;
 
-static void add_dotted(struct gen_text *t, const char *p, const char *between)
-{
-	while (*p) {
-		p = add_cased(t, p, to_lower);
-		if (*p) {
-			gen_add(t, "%s", between);
-			p++;
+	for (; *p; p++) {
+		if (*p == '.') {
+			gen_add(t, "%s", dot);
+			joined = 1;
+			continue;
 		}
+		if (upper(*p) && !joined)
+			add_char(t, '_');
+		add_char(t, to_lower(*p));
+		joined = upper(*p) || (ours && *p == '_');
 	}
 }
 
-void gen_snake_dotted(struct gen_text *t, const char *dotted)
+void gen_snake(struct gen_text *t, const char *dotted)
 {
-	add_dotted(t, dotted, "_");
+	add_snake(t, dotted, "_", 1);
 }
 
 void gen_pb_lower(struct gen_text *t, const char *dotted)
 {
-	add_dotted(t, dotted, "__");
+	add_snake(t, dotted, "__", 0);
 }
 
 void gen_upper(struct gen_text *t, const char *snake)

@@ -17,11 +17,11 @@ int gen_path_ok(const char *path);
 int gen_name_plain(const char *name);
 /* A keyword of C or C++, or a macro of their headers that would be one. */
 int gen_name_keyword(const char *name);
+/* A keyword of C: protobuf-c's code for a service with such a method does not compile. */
+int gen_name_c_keyword(const char *name);
 
-/* "WebAccess" becomes web_access, as protobuf-c does it: '_' before a capital that follows none. */
-void gen_snake(struct gen_text *t, const char *name);
-/* A dotted name in snake case with '_' between: "acme.Home" becomes acme_home. */
-void gen_snake_dotted(struct gen_text *t, const char *dotted);
+/* "acme.WebAccess" becomes acme_web_access: as protobuf-c has it, '_' before a capital that follows none, but never two. */
+void gen_snake(struct gen_text *t, const char *dotted);
 void gen_upper(struct gen_text *t, const char *snake);
 /* protobuf-c's names of a message: its type (Demo__ActRequest) and what its functions begin with (demo__act_request). */
 void gen_pb_type(struct gen_text *t, const char *dotted);
