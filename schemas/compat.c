@@ -540,6 +540,17 @@ static void method_pair_check(struct cmp_check *c, const struct cmp_method *old,
 		       idempotency_name(idempotency(e)));
 }
 
+static void method_deleted(struct cmp_check *c, const struct cmp_method *m)
+{
+	uint32_t file = cmp_file_find(&c->now, c->old.fds->file[m->file]->name);
+	struct cmp_tell t = { .rule = SCH_C_STRICT_METHOD_DELETED, .in_old = 1, .name = m->name,
+			      .old = cmp_spot_method(&c->old, m),
+			      .now = file == SCH_NONE ? cmp_spot_none() : cmp_spot_file(file, 0),
+			      .keep = "keep the method until nobody calls it" };
+
+	cmp_tell(c, &t, "the method is gone: its requests and responses are refused");
+}
+
 static void methods_check(struct cmp_check *c)
 {
 	for (uint32_t i = 0; i < c->old.methods.n; i++) {
@@ -547,17 +558,10 @@ static void methods_check(struct cmp_check *c)
 		uint32_t k = cmp_method_find(&c->now, m->name);
 
 		c->sum->methods++;
-		if (k != SCH_NONE) {
+		if (k != SCH_NONE)
 			method_pair_check(c, m, CMP_METHOD(&c->now, k));
-		} else if (sch_method_find(c->old.set, m->name) >= 0) { /* else it was no subject */
-			uint32_t file = cmp_file_find(&c->now, c->old.fds->file[m->file]->name);
-			struct cmp_tell t = { .rule = SCH_C_STRICT_METHOD_DELETED, .in_old = 1, .name = m->name,
-					    .old = cmp_spot_method(&c->old, m),
-					    .now = file == SCH_NONE ? cmp_spot_none() : cmp_spot_file(file, 0),
-					    .keep = "keep the method until nobody calls it" };
-
-			cmp_tell(c, &t, "the method is gone: its requests and responses are refused");
-		}
+		else if (sch_method_find(c->old.set, m->name) >= 0) /* else it streamed and was no subject */
+			method_deleted(c, m);
 	}
 	for (uint32_t k = 0; k < c->now.methods.n; k++)
 		if (cmp_method_find(&c->old, CMP_METHOD(&c->now, k)->name) == SCH_NONE)

@@ -72,7 +72,6 @@ struct cmp_check {
 	struct sch_compat *sum;
 	struct sch_err *err;
 	uint64_t work; /* values that may still be tried one by one; without any left, nothing more is shown */
-	int beyond;    /* cmp_beyond_enums: 0 not asked yet, else its answer + 1 */
 	int rc;        /* -ENOMEM once memory was short */
 };
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The constraints of a field or a message, old and new: each new rule must accept all that was accepted, or it is told of
  * as tightened. Presence, lists and whole messages are judged here, single values in compat_values.c. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "compat_parts.h"
@@ -78,12 +80,19 @@ static int whole_meets(const struct cmp_pair *p, const struct cmp_known *k, cons
 	}
 }
 
-static const struct sch_rule *same_id(const struct sch_set *s, const struct sch_field *f, const char *id)
+/* The old field's rule that asks the same thing, or has the same name. */
+static const struct sch_rule *counterpart(const struct sch_set *s, const struct sch_field *f, const struct sch_rule *r,
+					  const char *id)
 {
-	for (uint32_t i = f->rules; i < f->rules + f->n_rules; i++)
-		if (strcmp((const char *)s->pool + s->rules[i].id, id) == 0)
+	const struct sch_rule *found = NULL;
+
+	for (uint32_t i = f->rules; i < f->rules + f->n_rules; i++) {
+		if (s->rules[i].op == r->op)
 			return &s->rules[i];
-	return NULL;
+		if (strcmp((const char *)s->pool + s->rules[i].id, id) == 0)
+			found = &s->rules[i];
+	}
+	return found;
 }
 
 static uint32_t index_of(const struct sch_set *s, const struct sch_rule *r)
@@ -94,7 +103,7 @@ static uint32_t index_of(const struct sch_set *s, const struct sch_rule *r)
 static void rule_tell(struct cmp_check *c, const struct cmp_pair *p, const struct sch_rule *r)
 {
 	const char *id = sch_rule_id(c->now.set, index_of(c->now.set, r));
-	const struct sch_rule *q = same_id(c->old.set, p->f, id);
+	const struct sch_rule *q = counterpart(c->old.set, p->f, r, id);
 	struct cmp_tell t = { .rule = SCH_C_STRICT_RULE_TIGHTENED, .name = p->name, .old = cmp_spot_field(&c->old, p->old),
 			      .now = cmp_spot_field(&c->now, p->now), .keep = keep_rule };
 	char was[200] = "", is[200];
@@ -110,22 +119,43 @@ static void rule_tell(struct cmp_check *c, const struct cmp_pair *p, const struc
 		cmp_tell(c, &t, "rule %s (%s) is new: it cannot be shown to accept all that was accepted", id, is);
 }
 
-/* Has the old set an enum field whose rules let through numbers that the enum does not have? */
-static int beyond_enums(struct cmp_check *c)
+/* Does the old message, or one that it holds, have an enum field whose rules let through numbers that the enum does not
+ * have? Visits each message once; -1 without memory, or where it would be too much work. */
+static int beyond_enums(struct cmp_check *c, uint32_t type)
 {
 	const struct sch_set *s = c->old.set;
+	uint32_t *todo = calloc(s->n_messages, sizeof *todo), n = 0;
+	uint8_t *seen = calloc(s->n_messages, 1);
+	int found = 0;
 
-	for (uint32_t i = 0; !c->beyond && i < s->n_fields; i++) {
-		if (!(s->fields[i].flags & SCH_F_OPEN))
-			continue;
-		struct cmp_known k = cmp_known_make(s, &s->fields[i]);
-
-		if (!cmp_numbers_defined(c, &k, &k))
-			c->beyond = 2;
+	if (!todo || !seen) {
+		c->rc = -ENOMEM;
+		found = -1;
+	} else {
+		todo[n++] = type;
+		seen[type] = 1;
 	}
-	if (!c->beyond)
-		c->beyond = 1;
-	return c->beyond - 1;
+	while (n > 0 && !found) {
+		const struct sch_message *m = &s->messages[todo[--n]];
+
+		if (!cmp_spend(c, m->n_fields + 1u))
+			found = -1;
+		for (uint32_t i = m->first; i < m->first + m->n_fields && !found; i++) {
+			const struct sch_field *f = &s->fields[i];
+
+			if (f->flags & SCH_F_OPEN) {
+				struct cmp_known k = cmp_known_make(s, f);
+
+				found = !cmp_numbers_defined(c, &k, &k);
+			} else if ((f->type == SCH_T_MESSAGE || f->type == SCH_T_GROUP) && !seen[f->sub]) {
+				seen[f->sub] = 1;
+				todo[n++] = f->sub;
+			}
+		}
+	}
+	free(todo);
+	free(seen);
+	return found;
 }
 
 /* Fields of messages that are excused from all rules, with what is inside them. */
@@ -139,7 +169,7 @@ static void ignored_check(struct cmp_check *c, const struct cmp_pair *p)
 		cmp_tell(c, &t, "is no longer excused from rules (ignore = IGNORE_ALWAYS): those of %.200s apply now",
 			 sch_type_name(c->now.set, p->g->sub));
 	/* Without rules an enum has no more numbers than its definition; with them it may. */
-	if (changed & p->g->flags && beyond_enums(c))
+	if (changed & p->g->flags && beyond_enums(c, p->f->sub))
 		cmp_tell(c, &t, "is excused from rules (ignore = IGNORE_ALWAYS), also from those by which enums accept "
 				"numbers that they do not have");
 }

@@ -318,7 +318,9 @@ static int numbers_same(struct cmp_check *c, const struct cmp_pair *p)
 		a = (float)a;
 		b = (float)b;
 	}
-	return (isnan(a) && isnan(b)) || !(a < b || a > b);
+	if (isnan(a) || isnan(b))
+		return isnan(a) && isnan(b);
+	return !(a < b || a > b);
 }
 
 static int is_text(int type)
