@@ -289,8 +289,7 @@ $(TEST_WEFT_SET): tests/schemas/plugin.proto $(OPTIONS_C) $(BUILD)/config.mk
 	$(call descriptor_set,-I. -Ischemas)
 $(BUILD)/tests/guest-lib/test_method: $(TEST_WEFT_OBJS)
 $(OBJ)/tests/guest-lib/test_method.o: | $(GEN)/$(TEST_WEFT).pb-c.h $(GEN)/$(TEST_WEFT).weft.h
-$(BUILD)/tests/schemas/test_plugin: $(patsubst $(GEN)/%.c,$(OBJ)/gen/%.o,$(PLUGIN_PB_C) $(DESC_C)) \
-	| $(PLUGIN) $(GEN)/$(TEST_WEFT).pb-c.h
+$(BUILD)/tests/schemas/test_plugin: $(PLUGIN_PB_C:$(GEN)/%.c=$(OBJ)/gen/%.o) | $(PLUGIN) $(GEN)/$(TEST_WEFT).pb-c.h
 $(BUILD)/tests/%: $(OBJ)/tests/%.o $(DEMO_GEN_OBJS) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
