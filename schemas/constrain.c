@@ -119,9 +119,9 @@ struct field_rules {
 
 static int no_expressions(const struct c_at *at, const struct c_opts *o)
 {
-	if (c_opt(o, "cel") || c_opt(o, "cel_expression"))
-		return c_fail(at, "%s%s: expressions are not supported yet", at->prefix, c_opt(o, "cel") ? "cel" : "cel_expression");
-	return 0;
+	const char *name = c_opt(o, "cel") ? "cel" : "cel_expression";
+
+	return c_opt(o, name) ? c_fail(at, "%s%s: expressions are not supported yet", at->prefix, name) : 0;
 }
 
 /* Reads what r->opts says. With IGNORE_ALWAYS nothing else is looked at. */
@@ -251,7 +251,8 @@ static int count_rules(struct c_at *at, const struct field_rules *r, const char 
 	int rc = 0;
 
 	if ((min || r->required) && max && max->key < (min && min->key ? min->key : r->required ? 1 : 0))
-		return c_fail(at, "contradiction: %s is above %s.%s", min && min->key > max->key ? least : "required", at->kind, most);
+		return c_fail(at, "contradiction: %s is above %s.%s", min && min->key > max->key ? least : "required", at->kind,
+			      most);
 	if (min || max)
 		rc = counted(at, at->f);
 	if (!rc && min)
