@@ -254,14 +254,22 @@ number: /* outside its guard */
 op_string:
 	PRESENCE();
 	LENGTH();
-	if (unlikely(!plain(at, v) || v - f->lo >= f->size))
-		goto text;
-	goto span;
+	if (unlikely(!plain(at, v))) {
+		why = sch_walk_string(w, f, tag, at, (uint32_t)v);
+		if (why)
+			return why;
+		goto span;
+	}
+	goto text;
 op_bytes:
 	PRESENCE();
 	LENGTH();
-	if (unlikely(v - f->lo >= f->size))
-		goto text;
+text:
+	if (unlikely(v - f->lo >= f->size)) {
+		why = sch_walk_text(w, f, tag, at, (uint32_t)v);
+		if (why)
+			return why;
+	}
 span:
 	p = at + v;
 	if (unlikely(span == spans_end))
@@ -270,12 +278,6 @@ span:
 		*span++ = (struct sch_span){ (uint32_t)(at - w->msg), (uint32_t)v, (uint32_t)(f - s->fields) };
 	STEP();
 	NEXT();
-text: /* outside its guard, or not ASCII */
-	why = sch_walk_text(w, f, tag, at, (uint32_t)v);
-	if (why)
-		return why;
-	goto span;
-
 op_packed:
 	LENGTH();
 	p = at + v;

@@ -173,19 +173,23 @@ enum sch_reason sch_walk_text(struct sch_walk *w, const struct sch_field *f, con
 	struct sch_value v = { .at = at, .len = len };
 	struct place place = { f, tag, NULL, at };
 
-	const uint8_t *bad = f->type == SCH_T_STRING ? sch_utf8_bad(at, at + len, 1) : NULL, *nul = NULL;
+	return is_muted(w, w->depth) ? SCH_OK : value_judge(w, f, &v, &place);
+}
+
+enum sch_reason sch_walk_string(struct sch_walk *w, const struct sch_field *f, const uint8_t *tag, const uint8_t *at,
+				uint32_t len)
+{
+	const uint8_t *bad = sch_utf8_bad(at, at + len, 1);
 	uint32_t before = w->n_violations;
-	enum sch_reason why = SCH_OK;
+	enum sch_reason why;
 
 	if (bad)
 		return sch_walk_refuse_field(w, SCH_UTF8, f, f->number, tag, NULL, bad);
-	if (!is_muted(w, w->depth))
-		why = value_judge(w, f, &v, &place);
-	if (f->type == SCH_T_STRING && len && !w->ask->loose)
-		nul = memchr(at, 0, len);
-	if (why || !nul || w->n_violations != before) /* a rule that forbids the NUL says more than we do */
+	why = sch_walk_text(w, f, tag, at, len);
+	bad = len && !w->ask->loose ? memchr(at, 0, len) : NULL;
+	if (why || !bad || w->n_violations != before) /* a rule that forbids the NUL says more than we do */
 		return why;
-	return sch_walk_refuse_field(w, SCH_UTF8, f, f->number, tag, NULL, nul);
+	return sch_walk_refuse_field(w, SCH_UTF8, f, f->number, tag, NULL, bad);
 }
 
 /* --- tags ----------------------------------------------------------------------------------------------------------- */

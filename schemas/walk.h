@@ -48,9 +48,12 @@ enum sch_reason sch_walk_presence(struct sch_walk *w, const struct sch_field *f,
 /* A number outside its guard, or with rules beyond it. */
 enum sch_reason sch_walk_number(struct sch_walk *w, const struct sch_field *f, const uint8_t *tag, const uint8_t *packed,
 				const uint8_t *at, uint64_t key);
-/* A string that is not plain ASCII, or text outside its guard, or with rules beyond it. */
+/* Bytes, or a string of plain ASCII, outside its guard or with rules beyond it. */
 enum sch_reason sch_walk_text(struct sch_walk *w, const struct sch_field *f, const uint8_t *tag, const uint8_t *at,
 			      uint32_t len);
+/* A string that is not plain ASCII. */
+enum sch_reason sch_walk_string(struct sch_walk *w, const struct sch_field *f, const uint8_t *tag, const uint8_t *at,
+				uint32_t len);
 /* The end of the innermost level, whose content ends at `at`: presence, counts, map keys, rules of the message. */
 enum sch_reason sch_walk_close(struct sch_walk *w, const uint8_t *at);
 
