@@ -153,9 +153,9 @@ static void fields_print(const struct view *v, uint32_t type, const struct width
 			printf("  %-*s  %s\n", w->id, sch_rule_id(v->set, rule),
 			       rule_text(v, rule, about, text, sizeof text));
 		}
-		if (f.zero_ok)
-			printf("%*s  (unless it is zero or empty)\n",
-			       w->number + w->name + w->type + w->presence + 8, "");
+		if (f.zero_ok || f.empty_ok)
+			printf("%*s  (%s)\n", w->number + w->name + w->type + w->presence + 6, "",
+			       f.empty_ok ? "unless the list is empty" : "unless it is zero or empty");
 	}
 }
 
@@ -403,6 +403,8 @@ static json_t *field_json(const struct view *v, uint32_t type, uint32_t i, const
 		json_object_set_new(o, "enum", cli_schema_text(e.name));
 	if (f->zero_ok)
 		json_object_set_new(o, "ignore_zero", json_true());
+	if (f->empty_ok)
+		json_object_set_new(o, "ignore_empty", json_true());
 	for (uint32_t k = 0; (rule = sch_show_rule(v->show, type, i, k, &about)) != SCH_SHOW_NONE; k++)
 		json_array_append_new(rules, rule_json(v, rule, abouts[about]));
 	json_object_set_new(o, "rules", rules);

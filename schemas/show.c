@@ -446,7 +446,8 @@ int sch_show_field(const struct sch_show *s, uint32_t type, uint32_t i, struct s
 					.sub = SCH_SHOW_NONE,
 					.enumeration = SCH_SHOW_NONE,
 					.opaque = (uint8_t)is_opaque(f),
-					.zero_ok = (f->flags & SCH_F_ZERO_OK) != 0 };
+					.zero_ok = (f->flags & SCH_F_ZERO_OK) != 0,
+					.empty_ok = (f->flags & SCH_F_EMPTY_OK) != 0 };
 	if (d && d->has_oneof_index && !is_optional(d))
 		out->oneof = s->types[type].d->oneof_decl[d->oneof_index]->name;
 	if (f->flags & SCH_F_MAP) {
