@@ -144,6 +144,7 @@ struct cmp_known {
 	const struct sch_rule *r;       /* n of them */
 	uint32_t n;
 	int zero_ok;                    /* zero is accepted, whatever the rules say */
+	int no_zero;                    /* it is refused: required, and without presence */
 	int is_number;                  /* then lo to hi are the keys between which it lies; NaN aside */
 	__int128 lo, hi;
 	int no_nan;

@@ -116,7 +116,12 @@ static void rule_learn(struct cmp_known *k, const struct sch_rule *r)
 		number_bound(k, number_of(r->a, is_signed), number_of(r->b, is_signed));
 		break;
 	case SCH_R_OUTSIDE:
-		k->no_nan = 1;
+		if (is_float(k->f.type)) /* infinite or less, but a number */
+			number_bound(k, -(__int128)infinity_key(k->f.type) - 1, infinity_key(k->f.type));
+		break;
+	case SCH_R_STR_NOT_IN:
+		if (r->n && text_at(k->set, r, 0).len == 0) /* sorted by length */
+			bytes_bound(&k->bytes_lo, &k->bytes_hi, 1, UINT64_MAX);
 		break;
 	case SCH_R_FINITE:
 		number_bound(k, -(__int128)infinity_key(k->f.type), (__int128)infinity_key(k->f.type) - 1);
@@ -172,6 +177,10 @@ struct cmp_known cmp_known_make(const struct sch_set *set, const struct sch_fiel
 		k.lo = k.f.type == SCH_T_ENUM ? INT32_MIN : INT64_MIN;
 		k.hi = k.f.type == SCH_T_ENUM ? INT32_MAX : INT64_MAX;
 	}
+	for (uint32_t i = f->rules; f->flags & SCH_F_IMPLICIT && i < f->rules + f->n_list; i++)
+		k.no_zero |= set->rules[i].op == SCH_R_REQUIRED;
+	if (k.no_zero)
+		bytes_bound(&k.bytes_lo, &k.bytes_hi, 1, UINT64_MAX);
 	for (uint32_t i = 0; i < k.n; i++)
 		rule_learn(&k, &k.r[i]);
 	/* UTF-8 takes one to four bytes for a code point */
@@ -211,8 +220,8 @@ static int rule_accepts(const struct cmp_known *k, const struct sch_rule *r, con
 /* Is the value refused for sure? */
 static int known_refuses(const struct cmp_known *k, const struct sch_value *v)
 {
-	if (k->zero_ok && is_zero(k, v))
-		return 0;
+	if ((k->zero_ok || k->no_zero) && is_zero(k, v))
+		return k->no_zero;
 	for (uint32_t i = 0; i < k->n; i++)
 		if (rule_refuses(k, &k->r[i], v))
 			return 1;
@@ -243,6 +252,14 @@ struct few {
 	uint64_t n;
 };
 
+static int has_rule(const struct cmp_known *k, int op)
+{
+	for (uint32_t i = 0; i < k->n; i++)
+		if (k->r[i].op == op)
+			return 1;
+	return 0;
+}
+
 static int few_find(const struct cmp_known *k, struct few *out)
 {
 	*out = (struct few){ .r = NULL };
@@ -259,7 +276,7 @@ static int few_find(const struct cmp_known *k, struct few *out)
 	}
 	if (out->r)
 		return 1;
-	if (k->f.type == SCH_T_ENUM && !(k->f.flags & SCH_F_OPEN)) {
+	if (k->f.type == SCH_T_ENUM && (!(k->f.flags & SCH_F_OPEN) || has_rule(k, SCH_R_DEFINED))) {
 		const struct sch_enum *e = &k->set->enums[k->f.sub];
 
 		out->values = k->set->values + e->first;
@@ -566,16 +583,18 @@ static int same_kind_known(const struct cmp_known *old, const struct cmp_known *
 static int number_known(const struct cmp_known *old, const struct cmp_known *now, const struct sch_rule *r)
 {
 	__int128 a = number_of(r->a, r->flags & SCH_RF_SIGNED), b = number_of(r->b, r->flags & SCH_RF_SIGNED);
+	int but_zero = cmp_is_integer(old->f.type) && (old->no_zero || now->zero_ok); /* that is not asked about */
+	__int128 lo = old->lo + (but_zero && old->lo == 0), hi = old->hi - (but_zero && old->hi == 0);
 
 	if (!old->is_number || (is_float(old->f.type) && !old->no_nan))
 		return 0;
 	if (r->op == SCH_R_OUTSIDE)
-		return old->hi < a || old->lo > b || same_kind_known(old, now, r);
+		return hi < a || lo > b || same_kind_known(old, now, r);
 	if (r->op == SCH_R_FINITE) {
 		b = (__int128)infinity_key(now->f.type) - 1;
 		a = -(b + 1);
 	}
-	return old->lo >= a && old->hi <= b;
+	return lo >= a && hi <= b;
 }
 
 static int mask_known(struct cmp_check *c, const struct cmp_known *old, const struct cmp_known *now,
