@@ -63,6 +63,7 @@ struct Type {
 };
 
 struct Run {
+	std::vector<std::unique_ptr<sch_set, void (*)(sch_set *)>> sets;
 	std::vector<Type> types;
 	uint64_t reasons[SCH_REASON_COUNT];
 	uint64_t cpp_accepted, missing_required, repacked;
@@ -118,22 +119,21 @@ void hex_print(const char *what, const std::string &bytes)
 // Strict, without rules. Twice with other bytes behind the message: they must not matter.
 sch_reason strict(const Type &t, const std::string &msg, Random &random, sch_result *r)
 {
-	static std::vector<uint8_t> padded;
+	std::unique_ptr<uint8_t[]> padded(new uint8_t[msg.size() + SCH_PAD]); // exactly, for AddressSanitizer
 	static sch_result other;
 	sch_ask ask;
 
 	memset(&ask, 0, sizeof ask);
 	ask.no_rules = 1;
-	padded.resize(msg.size() + SCH_PAD);
-	memcpy(padded.data(), msg.data(), msg.size());
+	memcpy(padded.get(), msg.data(), msg.size());
 	for (uint32_t i = 0; i < SCH_PAD; i += 8) {
 		uint64_t v = random.next();
 
-		memcpy(padded.data() + msg.size() + i, &v, 8);
+		memcpy(padded.get() + msg.size() + i, &v, 8);
 	}
-	sch_validate_ask(t.set, t.type, padded.data(), msg.size(), &ask, &other);
-	memset(padded.data() + msg.size(), random.one_in(2) ? 0xff : 0, SCH_PAD);
-	sch_validate_ask(t.set, t.type, padded.data(), msg.size(), &ask, r);
+	sch_validate_ask(t.set, t.type, padded.get(), msg.size(), &ask, &other);
+	memset(padded.get() + msg.size(), random.one_in(2) ? 0xff : 0, SCH_PAD);
+	sch_validate_ask(t.set, t.type, padded.get(), msg.size(), &ask, r);
 	if (r->reason != other.reason || (r->reason != SCH_OK && r->offset != other.offset) || r->n_spans != other.n_spans)
 		finding(t, msg, *r, "the answer depends on what follows the message");
 	return r->reason;
@@ -319,13 +319,14 @@ void files_add(const FileDescriptor *f, std::set<const FileDescriptor *> &have, 
 	f->CopyTo(out.add_file());
 }
 
-const sch_set *set_compile(const std::string &bytes)
+const sch_set *set_compile(Run &run, const std::string &bytes)
 {
 	sch_set *set;
 	sch_err err;
 
 	if (sch_set_compile(&set, bytes.data(), bytes.size(), &err))
 		die(std::string(err.file) + " " + err.where + ": " + err.text);
+	run.sets.emplace_back(set, sch_set_free);
 	return set;
 }
 
@@ -375,7 +376,7 @@ void demo_add(Run &run, const char *path)
 	for (const auto &f : files.file())
 		if (!pool.BuildFile(f))
 			die(std::string(path) + ": cannot be used");
-	const sch_set *set = set_compile(bytes.str());
+	const sch_set *set = set_compile(run, bytes.str());
 
 	for (const auto &t : types) {
 		const Descriptor *d = pool.FindMessageTypeByName(t.name);
@@ -396,7 +397,7 @@ void types_add(Run &run, const char *demo)
 	files_add(differ::Old::descriptor()->file(), have, files);
 	files_add(differ::Grouped::descriptor()->file(), have, files);
 	files_add(bench::v1::Order::descriptor()->file(), have, files);
-	const sch_set *set = set_compile(files.SerializeAsString());
+	const sch_set *set = set_compile(run, files.SerializeAsString());
 
 	type_add(run, set, generated<differ::Plain>(), &differ__plain__descriptor, nullptr);
 	type_add(run, set, generated<differ::Lists>(), &differ__lists__descriptor, nullptr);
