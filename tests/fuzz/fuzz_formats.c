@@ -47,6 +47,45 @@ static void addresses_agree(const uint8_t *p, size_t len, const int has[SCH_FORM
 		must(slash && address_of(AF_INET6, p, (size_t)(slash - p), ours));
 }
 
+/* A host name, and what follows the @ of an email address, label by label and byte by byte. */
+static int is_name(const uint8_t *p, size_t len, int is_host)
+{
+	size_t label = 0, digits = 0;
+
+	if (is_host && len && p[len - 1] == '.')
+		len--;
+	if (is_host && len > 253)
+		return 0;
+	for (size_t i = 0; i < len; i++) {
+		int inner = label > 0 && i + 1 < len && p[i + 1] != '.';
+
+		if (p[i] == '.') {
+			if (label == 0)
+				return 0;
+			label = digits = 0;
+			continue;
+		}
+		if (++label > 63)
+			return 0;
+		if (p[i] >= '0' && p[i] <= '9')
+			digits++;
+		else if (!(p[i] >= 'a' && p[i] <= 'z') && !(p[i] >= 'A' && p[i] <= 'Z') && !(p[i] == '-' && inner))
+			return 0;
+	}
+	return label && (!is_host || digits < label);
+}
+
+static void names_agree(const uint8_t *p, size_t len, const int has[SCH_FORMAT_COUNT])
+{
+	const uint8_t *at = memchr(p, '@', len);
+
+	must(has[SCH_FMT_HOSTNAME] == is_name(p, len, 1));
+	if (has[SCH_FMT_EMAIL])
+		must(at && is_name(at + 1, len - (size_t)(at - p) - 1, 0));
+	else if (at == p + 1 && *p == 'a')
+		must(!is_name(at + 1, len - 2, 0));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int has[SCH_FORMAT_COUNT];
@@ -61,6 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(has[f] == 0 || has[f] == 1);
 	}
 	addresses_agree(p, size, has);
+	names_agree(p, size, has);
 	must(!has[SCH_FMT_UUID] || size == 36);
 	must(!has[SCH_FMT_TUUID] || size == 32);
 	must(!has[SCH_FMT_ULID] || size == 26);
