@@ -362,10 +362,11 @@ $(OBJ)/tests/%.o: tests/%.cc $(BUILD)/config.mk $(FLAGS) | $(CPP_H) $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
 	$(call compile,$(CXX) $(CPPFLAGS) $(CPP_FLAGS) $(XCFLAGS))
+BENCH_RULED := $(BUILD)/bench/ruled.binpb
 DIFFERENTIAL := $(BUILD)/tests/differential
-DIFFERENTIAL_OBJS := $(call obj,$(wildcard tests/differential/*.cc)) $(patsubst %.proto,$(OBJ)/gen/%.pb.o,$(CPP_PROTO)) \
+DIFFERENTIAL_OBJS := $(call obj,$(wildcard tests/differential/*.cc) bench/order/pool.c) $(patsubst %.proto,$(OBJ)/gen/%.pb.o,$(CPP_PROTO)) \
 	$(patsubst %,$(OBJ)/gen/%.pb-c.o,tests/schemas/differ tests/schemas/differ2 bench/order/order)
-$(DIFFERENTIAL): $(DIFFERENTIAL_OBJS) $(filter %.pb-c.o,$(DEMO_GEN_OBJS)) $(call obj,$(SCH_SRCS)) $(GEN_OBJS) | $(DEMO_SET)
+$(DIFFERENTIAL): $(DIFFERENTIAL_OBJS) $(filter %.pb-c.o,$(DEMO_GEN_OBJS)) $(call obj,$(SCH_SRCS)) $(GEN_OBJS) | $(DEMO_SET) $(BENCH_RULED)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
@@ -376,7 +377,7 @@ differential: $(DIFFERENTIAL) ## strict mode against protobuf-c and Google's par
 	$(DIFFERENTIAL) --count $(COUNT) --seed $(SEED)
 
 # --- the validator's speed beside them ---------------------------------------------------------------------------------
-BENCH_RULES_SETS := $(BUILD)/bench/ruled.binpb $(BUILD)/bench/rules.binpb
+BENCH_RULES_SETS := $(BENCH_RULED) $(BUILD)/bench/rules.binpb
 $(BENCH_RULES_SETS): $(BUILD)/bench/%.binpb: bench/order/%.proto $(RULES_C) $(BUILD)/config.mk
 	$(call descriptor_set,-I. -Ischemas)
 $(call obj,bench/order/order.c bench/order/rules.c): XCFLAGS += -DBUILD_DIR='"$(BUILD)"'

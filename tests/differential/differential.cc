@@ -5,11 +5,13 @@
 //   - what strict mode accepts, both parsers take and read the same: the same fields present, the same values, none unknown;
 //   - what they write from it, strict mode accepts again, and C++ reads the same from protobuf-c's bytes;
 //   - conformant mode accepts exactly what the C++ parser does, with and without required fields;
+//   - the schema's rules change nothing else: with them strict mode accepts nothing more, and where it refuses for another
+//     reason than a rule, it is the same one at the same place;
 //   - no answer depends on the bytes behind the message.
 // For types that protobuf-c cannot (groups, proto3's optional), C++'s reflection over the descriptor is the second parser.
 // The same seed gives the same messages. Exit status: 0 all held, 1 a finding, 2 it could not run.
 //
-//   differential [--count N] [--seed N] [--demo SET] [--plant]
+//   differential [--count N] [--seed N] [--plant]
 //
 // --plant shows protobuf-c another message now and then, and empties what the second C++ parser read, to see that a
 // difference is found.
@@ -40,6 +42,7 @@
 #include "tests/schemas/differ_optional.pb.h"
 
 extern "C" {
+#include "bench/order/pool.h"
 #include "schemas/schema.h"
 }
 
@@ -52,6 +55,9 @@ namespace {
 constexpr uint32_t MUTANTS = 24; // of each message
 constexpr size_t DONORS = 64;
 
+#define DEMO_SET BUILD_DIR "/schemas/demo.binpb"
+#define RULED_SET BUILD_DIR "/bench/ruled.binpb"
+
 struct Type {
 	const Message *prototype;               // C++: generated code, or reflection where there is none
 	const ProtobufCMessageDescriptor *c;    // NULL: protobuf-c cannot
@@ -59,7 +65,8 @@ struct Type {
 	const sch_set *set;
 	uint32_t type;
 	std::unique_ptr<Message> theirs, again; // parsed into
-	uint64_t seen, accepted, changed_accepted, conformant;
+	std::vector<std::string> samples;       // messages that meet the rules, where random ones hardly ever do
+	uint64_t seen, accepted, changed_accepted, ruled, conformant;
 };
 
 struct Run {
@@ -116,8 +123,23 @@ void hex_print(const char *what, const std::string &bytes)
 
 // --- one message -----------------------------------------------------------------------------------------------------
 
-// Strict, without rules. Twice with other bytes behind the message: they must not matter.
-sch_reason strict(const Type &t, const std::string &msg, Random &random, sch_result *r)
+// With rules, r being the answer without.
+bool rules_check(const Type &t, const uint8_t *padded, const std::string &msg, const sch_result &r)
+{
+	static sch_result ruled;
+
+	sch_validate(t.set, t.type, padded, msg.size(), &ruled);
+	bool by_rule = ruled.reason == SCH_RULE || ruled.reason == SCH_RULE_ERROR;
+
+	if (!by_rule && (ruled.reason != r.reason || (r.reason != SCH_OK && ruled.offset != r.offset)))
+		finding(t, msg, r, std::string("with rules the answer is another: ") +
+			(ruled.reason == SCH_OK ? "accepts" : sch_reason_name(ruled.reason)) + " at " + std::to_string(ruled.offset));
+	return ruled.reason == SCH_OK;
+}
+
+// Strict, without rules. Twice with other bytes behind the message: they must not matter. With rules as an aside: *ruled,
+// where it is not NULL, says whether they are met.
+sch_reason strict(const Type &t, const std::string &msg, Random &random, sch_result *r, bool *ruled = nullptr)
 {
 	std::unique_ptr<uint8_t[]> padded(new uint8_t[msg.size() + SCH_PAD]); // exactly, for AddressSanitizer
 	static sch_result other;
@@ -136,6 +158,10 @@ sch_reason strict(const Type &t, const std::string &msg, Random &random, sch_res
 	sch_validate_ask(t.set, t.type, padded.get(), msg.size(), &ask, r);
 	if (r->reason != other.reason || (r->reason != SCH_OK && r->offset != other.offset) || r->n_spans != other.n_spans)
 		finding(t, msg, *r, "the answer depends on what follows the message");
+	bool met = rules_check(t, padded.get(), msg, *r);
+
+	if (ruled)
+		*ruled = met;
 	return r->reason;
 }
 
@@ -218,9 +244,11 @@ void check(Run &run, Type &t, const std::string &msg, bool valid, bool changed, 
 	bool complete = sch_validate_conformant(t.set, t.type, at, msg.size(), 1, &lenient) == SCH_OK;
 	bool parsed = t.theirs->ParsePartialFromString(msg);
 	bool initialized = parsed && t.theirs->IsInitialized();
+	bool ruled;
 
-	strict(t, msg, random, &r);
+	strict(t, msg, random, &r, &ruled);
 	t.seen++;
+	t.ruled += ruled;
 	t.conformant += conformant;
 	run.reasons[r.reason]++;
 	run.cpp_accepted += parsed;
@@ -255,7 +283,9 @@ void one_message(Run &run, Random &random, std::vector<Tree> &donors, std::strin
 {
 	Type &t = run.types[random.below(run.types.size())];
 	const Descriptor *type = t.prototype->GetDescriptor();
-	Tree tree = tree_make(type, random, 1 + random.below(12));
+	bool sample = !t.samples.empty() && !random.one_in(3);
+	Tree tree = sample ? tree_read(type, t.samples[random.below(t.samples.size())])
+		: tree_make(type, random, 1 + random.below(12));
 	std::string base, msg;
 
 	tree_write(tree, base);
@@ -285,11 +315,12 @@ void report(const Run &run, double seconds)
 {
 	uint64_t seen = 0, accepted = 0, changed = 0;
 
-	printf("%-24s %10s %10s %10s %12s\n", "type", "messages", "accepted", "of changed", "conformant");
+	printf("%-24s %10s %10s %10s %10s %10s\n", "type", "messages", "accepted", "of changed", "with rules", "conformant");
 	for (const Type &t : run.types) {
-		printf("%-24s %10llu %10llu %10llu %12llu\n", t.prototype->GetDescriptor()->full_name().c_str(),
+		printf("%-24s %10llu %10llu %10llu %10llu %10llu\n", t.prototype->GetDescriptor()->full_name().c_str(),
 		       static_cast<unsigned long long>(t.seen), static_cast<unsigned long long>(t.accepted),
-		       static_cast<unsigned long long>(t.changed_accepted), static_cast<unsigned long long>(t.conformant));
+		       static_cast<unsigned long long>(t.changed_accepted), static_cast<unsigned long long>(t.ruled),
+		       static_cast<unsigned long long>(t.conformant));
 		seen += t.seen;
 		accepted += t.accepted;
 		changed += t.changed_accepted;
@@ -352,8 +383,20 @@ template <typename T> const Message *generated()
 	return &T::default_instance();
 }
 
+google::protobuf::FileDescriptorSet set_read(const char *path)
+{
+	std::ifstream in(path, std::ios::binary);
+	std::stringstream bytes;
+	google::protobuf::FileDescriptorSet files;
+
+	bytes << in.rdbuf();
+	if (!in || !files.ParseFromString(bytes.str()))
+		die(std::string(path) + ": no descriptor set");
+	return files;
+}
+
 // The demo's messages have no C++ code here: reflection over its set reads them.
-void demo_add(Run &run, const char *path)
+void demo_add(Run &run)
 {
 	static const struct {
 		const char *name;
@@ -366,28 +409,36 @@ void demo_add(Run &run, const char *path)
 	};
 	static google::protobuf::DescriptorPool pool;
 	static google::protobuf::DynamicMessageFactory factory;
-	std::ifstream in(path, std::ios::binary);
-	std::stringstream bytes;
-	google::protobuf::FileDescriptorSet files;
+	google::protobuf::FileDescriptorSet files = set_read(DEMO_SET);
+	const sch_set *set = set_compile(run, files.SerializeAsString());
 
-	bytes << in.rdbuf();
-	if (!in || !files.ParseFromString(bytes.str()))
-		die(std::string(path) + ": no descriptor set");
 	for (const auto &f : files.file())
 		if (!pool.BuildFile(f))
-			die(std::string(path) + ": cannot be used");
-	const sch_set *set = set_compile(run, bytes.str());
-
+			die(DEMO_SET ": cannot be used");
 	for (const auto &t : types) {
 		const Descriptor *d = pool.FindMessageTypeByName(t.name);
 
 		if (!d)
-			die(std::string(path) + " has no " + t.name);
+			die(std::string(DEMO_SET " has no ") + t.name);
 		type_add(run, set, factory.GetPrototype(d), t.c, nullptr);
 	}
 }
 
-void types_add(Run &run, const char *demo)
+// The benchmark's order, with its rules, and messages that meet them.
+void order_add(Run &run)
+{
+	struct orders orders;
+
+	type_add(run, set_compile(run, set_read(RULED_SET).SerializeAsString()), generated<bench::v1::Order>(),
+		 &bench__v1__order__descriptor, nullptr);
+	if (orders_make(&orders))
+		die("no memory");
+	for (uint32_t i = 0; i < ORDERS; i++)
+		run.types.back().samples.emplace_back(reinterpret_cast<const char *>(orders.at[i]), orders.len[i]);
+	orders_free(&orders);
+}
+
+void types_add(Run &run)
 {
 	static google::protobuf::DynamicMessageFactory factory;
 	google::protobuf::FileDescriptorSet files;
@@ -396,7 +447,6 @@ void types_add(Run &run, const char *demo)
 	files_add(differ::Maybe::descriptor()->file(), have, files);
 	files_add(differ::Old::descriptor()->file(), have, files);
 	files_add(differ::Grouped::descriptor()->file(), have, files);
-	files_add(bench::v1::Order::descriptor()->file(), have, files);
 	const sch_set *set = set_compile(run, files.SerializeAsString());
 
 	type_add(run, set, generated<differ::Plain>(), &differ__plain__descriptor, nullptr);
@@ -407,10 +457,10 @@ void types_add(Run &run, const char *demo)
 	type_add(run, set, generated<differ::All>(), &differ__all__descriptor, nullptr);
 	type_add(run, set, generated<differ::Old>(), &differ__old__descriptor, nullptr);
 	type_add(run, set, generated<differ::Need>(), &differ__need__descriptor, nullptr);
-	type_add(run, set, generated<bench::v1::Order>(), &bench__v1__order__descriptor, nullptr);
 	type_add(run, set, generated<differ::Maybe>(), nullptr, factory.GetPrototype(differ::Maybe::descriptor()));
 	type_add(run, set, generated<differ::Grouped>(), nullptr, factory.GetPrototype(differ::Grouped::descriptor()));
-	demo_add(run, demo);
+	order_add(run);
+	demo_add(run);
 }
 
 } // namespace
@@ -420,11 +470,9 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "count", required_argument, nullptr, 'c' },
 		{ "seed", required_argument, nullptr, 's' },
-		{ "demo", required_argument, nullptr, 'd' },
 		{ "plant", no_argument, nullptr, 'p' },
 		{ nullptr, 0, nullptr, 0 },
 	};
-	const char *demo = BUILD_DIR "/schemas/demo.binpb";
 	Run run = {};
 	int o;
 
@@ -435,15 +483,13 @@ int main(int argc, char **argv)
 			run.count = strtoull(optarg, nullptr, 10);
 		else if (o == 's')
 			run.seed = strtoull(optarg, nullptr, 10);
-		else if (o == 'd')
-			demo = optarg;
 		else if (o == 'p')
 			run.plant = true;
 		else
-			die("[--count N] [--seed N] [--demo SET] [--plant]");
+			die("[--count N] [--seed N] [--plant]");
 	}
 	google::protobuf::SetLogHandler(nullptr);
-	types_add(run, demo);
+	types_add(run);
 
 	auto start = std::chrono::steady_clock::now();
 	Random random(run.seed);

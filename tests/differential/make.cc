@@ -5,6 +5,7 @@
 #include <google/protobuf/descriptor.pb.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
@@ -221,6 +222,105 @@ Tree message_make(const Descriptor *type, Random &random, uint32_t room, uint32_
 Tree tree_make(const Descriptor *type, Random &random, uint32_t room)
 {
 	return message_make(type, random, room, 0);
+}
+
+// --- from bytes ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Reads valid bytes only; anything else is a broken test.
+class Reader {
+public:
+	explicit Reader(const std::string &bytes) : bytes_(bytes) {}
+	bool done() const { return at_ == bytes_.size(); }
+	uint64_t varint()
+	{
+		uint64_t v = 0;
+
+		for (uint32_t shift = 0;; shift += 7) { // ends at the last byte, or aborts
+			uint8_t byte = static_cast<uint8_t>(take(1)[0]);
+
+			v |= static_cast<uint64_t>(byte & 0x7f) << shift;
+			if (byte < 0x80)
+				return v;
+		}
+	}
+	uint64_t fixed(size_t n)
+	{
+		std::string raw = take(n);
+		uint64_t v = 0;
+
+		for (size_t i = 0; i < n; i++)
+			v |= static_cast<uint64_t>(static_cast<uint8_t>(raw[i])) << 8 * i;
+		return v;
+	}
+	std::string take(size_t n)
+	{
+		if (n > bytes_.size() - at_)
+			abort();
+		at_ += n;
+		return bytes_.substr(at_ - n, n);
+	}
+
+private:
+	const std::string &bytes_;
+	size_t at_ = 0;
+};
+
+uint64_t value_read(Reader &in, Kind kind)
+{
+	return kind == Kind::FIXED64 ? in.fixed(8) : kind == Kind::FIXED32 ? in.fixed(4) : in.varint();
+}
+
+Node packed_full(const FieldDescriptor *f, const std::string &content)
+{
+	Node whole = packed_make(f);
+	Reader in(content);
+
+	while (!in.done()) {
+		Node n;
+
+		n.kind = kind_of(f);
+		n.bare = true;
+		n.number = static_cast<uint32_t>(f->number());
+		n.field = f;
+		n.value = value_read(in, n.kind);
+		whole.kids.push_back(std::move(n));
+	}
+	return whole;
+}
+
+} // namespace
+
+Tree tree_read(const Descriptor *type, const std::string &bytes)
+{
+	Reader in(bytes);
+	Tree t;
+
+	while (!in.done()) {
+		uint64_t tag = in.varint();
+		Node n;
+
+		n.number = static_cast<uint32_t>(tag >> 3);
+		n.field = type->FindFieldByNumber(static_cast<int>(n.number));
+		if (!n.field)
+			abort();
+		n.kind = kind_of(n.field);
+		if ((tag & 7) != 2) {
+			n.value = value_read(in, n.kind);
+		} else {
+			std::string content = in.take(in.varint());
+
+			if (n.kind == Kind::MESSAGE)
+				n.kids = tree_read(n.field->message_type(), content);
+			else if (n.kind == Kind::BYTES)
+				n.bytes = std::move(content);
+			else
+				n = packed_full(n.field, content);
+		}
+		t.push_back(std::move(n));
+	}
+	return t;
 }
 
 // --- bytes -----------------------------------------------------------------------------------------------------------

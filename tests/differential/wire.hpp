@@ -51,6 +51,9 @@ using Tree = std::vector<Node>;
 // have, roughly.
 Tree tree_make(const google::protobuf::Descriptor *type, Random &random, uint32_t room);
 
+// The tree of a message that is known to be valid.
+Tree tree_read(const google::protobuf::Descriptor *type, const std::string &bytes);
+
 // Changes the tree once. `harmless` keeps to changes that most often leave the message valid: another order, another form
 // of a list, a field more or less, another value. `donors` are trees to take nodes from.
 void tree_change(Tree &tree, const google::protobuf::Descriptor *type, Random &random, bool harmless,
