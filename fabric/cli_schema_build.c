@@ -74,7 +74,7 @@ static const struct argp parser = {
 	       "Exit status: 0 written, 1 the schemas have errors, 2 it could not be done. SET stays as it was unless it is 0.",
 };
 
-/* --- looking at the set ------------------------------------------------------------------------------------------------- */
+/* --- looking at the set ------------------------------------------------------------------------------------------- */
 
 struct report {
 	const struct options *o;

@@ -25,7 +25,7 @@
 
 extern char **environ;
 
-/* --- finding files ----------------------------------------------------------------------------------------------------- */
+/* --- finding files ------------------------------------------------------------------------------------------------ */
 
 struct texts {
 	char **at; /* owned, each owned */
@@ -146,7 +146,7 @@ int cli_proto_is_standard(const char *name)
 	       !strcmp(name, "weft/options.proto");
 }
 
-/* --- running protoc ------------------------------------------------------------------------------------------------------ */
+/* --- running protoc ----------------------------------------------------------------------------------------------- */
 
 /* protoc splits -I at ':' and gives '=' a meaning. */
 static int folder_ok(const char *command, const char *path)

@@ -69,7 +69,7 @@ static const struct argp parser = {
 	       "Exit status: 0 shown, 1 shown, but its rules cannot be used, 2 there is no such type or set.",
 };
 
-/* --- the same for people and JSON --------------------------------------------------------------------------------------- */
+/* --- the same for people and JSON --------------------------------------------------------------------------------- */
 
 static const char *const about_names[] = {
 	[SCH_ABOUT_FIELD] = "",
@@ -95,7 +95,7 @@ static const char *streams_name(const struct sch_show_method *m)
 						      : NULL;
 }
 
-/* --- people: one message -------------------------------------------------------------------------------------------------- */
+/* --- people: one message ------------------------------------------------------------------------------------------ */
 
 static int wider(int width, const char *text)
 {
@@ -286,7 +286,7 @@ static void type_print(const struct view *v, uint32_t type, const struct sch_sho
 	methods_print(v, type);
 }
 
-/* --- people: the whole set ---------------------------------------------------------------------------------------------------- */
+/* --- people: the whole set ---------------------------------------------------------------------------------------- */
 
 static int type_shown(const struct view *v, uint32_t type, struct sch_show_type *t)
 {
@@ -353,7 +353,7 @@ static int set_print(const struct view *v)
 	return 0;
 }
 
-/* --- JSON ------------------------------------------------------------------------------------------------------------------------ */
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
 
 static json_t *rule_json(const struct view *v, uint32_t rule, const char *about)
 {
@@ -474,7 +474,7 @@ static json_t *set_json(const struct view *v)
 	return json_pack("{s:o, s:o, s:o}", "set", cli_schema_text(v->o->set), "types", types, "methods", methods);
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------------------------ */
 
 static int show_one(const struct view *v)
 {

@@ -144,7 +144,7 @@ static const struct argp parser = {
 	       "Exit status: 0 accepted (or all cases answered), 1 refused, 2 the question could not be answered.",
 };
 
-/* --- one message ----------------------------------------------------------------------------------------------------- */
+/* --- one message -------------------------------------------------------------------------------------------------- */
 
 static FILE *input_open(const char *path)
 {
@@ -303,7 +303,7 @@ static int validate_one(const struct options *o, const struct sch_set *set)
 	return rc;
 }
 
-/* --- many messages ----------------------------------------------------------------------------------------------------- */
+/* --- many messages ------------------------------------------------------------------------------------------------ */
 
 /* Reads one line without its newline into a buffer that grows. 1: a line, 0: the end, -1: longer than the limit (and
  * skipped) or out of memory. */

@@ -29,7 +29,7 @@ static void tell(const struct lint *l, enum sch_lint_level level, const char *fi
 	l->each(l->arg, &(struct sch_finding){ level, file, where, text });
 }
 
-/* --- types that cannot be used ---------------------------------------------------------------------------------------- */
+/* --- types that cannot be used ------------------------------------------------------------------------------------ */
 
 /* "file: where: text" in its parts. */
 static void error_tell(const struct lint *l, const char *text)
@@ -62,7 +62,7 @@ static void errors_tell(const struct lint *l)
 	}
 }
 
-/* --- types ---------------------------------------------------------------------------------------------------------------- */
+/* --- types -------------------------------------------------------------------------------------------------------- */
 
 /* Options are extended for compilers, not for messages. */
 static int is_option_type(const char *name)
