@@ -228,14 +228,14 @@ static void limits_print(const struct view *v, uint32_t type, const struct sch_s
 	else
 		printf("  nesting   %u deep; deeper than %u is refused\n", t->nesting, SCH_DEPTH_MAX);
 	printf("  content   ");
-	if (opaque + lists == 0)
-		printf("no text and no bytes of its own\n");
-	else if (lists == 0)
-		printf("%u text or bytes of its own", opaque);
-	else
-		printf("%u text or bytes of its own and %u list%s of them", opaque, lists, lists == 1 ? "" : "s");
+	if (opaque)
+		printf("%u field%s of text or bytes%s", opaque, opaque == 1 ? "" : "s", lists ? " and " : "");
+	if (lists)
+		printf("%u list%s of text or bytes", lists, lists == 1 ? "" : "s");
 	if (opaque + lists)
-		printf("; %u that are not empty is the limit\n", SCH_SPANS_MAX);
+		printf("; more than %u that are not empty are refused\n", SCH_SPANS_MAX);
+	else
+		printf("no text and no bytes of its own\n");
 	printf("  presence  %u bit%s\n", t->n_presence, t->n_presence == 1 ? "" : "s");
 	if (maps)
 		printf("  maps      4096 entries in the whole message\n");
