@@ -324,7 +324,7 @@ enum sch_reason sch_validate_conformant(const struct sch_set *set, uint32_t type
 
 	r->reason = SCH_OK;
 	r->offset = 0;
-	r->rule = 0;
+	r->rule = SCH_NONE;
 	r->for_key = 0;
 	r->n_spans = 0;
 	r->spans_cut = 0;

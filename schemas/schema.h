@@ -69,7 +69,7 @@ struct sch_span {
 struct sch_result {
 	enum sch_reason reason;
 	uint32_t offset;      /* where in the message the offence begins */
-	uint32_t rule;        /* SCH_RULE and SCH_RULE_ERROR: which rule, for sch_rule_id */
+	uint32_t rule;        /* SCH_RULE and SCH_RULE_ERROR: which rule, for sch_rule_id; else UINT32_MAX */
 	uint8_t for_key;      /* the rule is about a map's key */
 	uint32_t n_spans;     /* recorded; more opaque fields than SCH_SPANS_MAX set spans_cut */
 	uint8_t spans_cut;

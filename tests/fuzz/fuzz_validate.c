@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Fuzzes both validators on the same bytes. The first byte chooses the type. What must hold: strict mode accepts nothing
- * that conformant mode refuses; what it reports lies inside the message; protobuf-c can parse what it accepts, and what
- * protobuf-c then writes is accepted again; a field that the schema does not have is always found. */
+ * that conformant mode refuses; what it reports lies inside the message and does not depend on the bytes behind it;
+ * protobuf-c can parse what it accepts, and what protobuf-c then writes is accepted again; a field that the schema does not
+ * have is always found. Guards, must bits and what else makes the strict loop fast change no answer: a second set in which
+ * nothing is settled at a glance gives the same one. Asked for all violations, the first is the one told otherwise. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct sch_set *set;
+static struct sch_set *set, *slow;
 
 static const struct {
 	const char *name;
@@ -28,22 +30,56 @@ static const struct {
 	{ "old.Req", NULL },
 	{ "old.Set", NULL },
 	{ "later.Maybe", NULL },
+	{ "ruled.Numbers", NULL },
+	{ "ruled.Texts", NULL },
+	{ "ruled.Lists", NULL },
+	{ "ruled.Groups", NULL },
+	{ "ruled.Known", NULL },
 };
 #define TYPES (sizeof types / sizeof types[0])
 
+/* Takes every short cut out of a set: no guard holds anything, every end of a message is looked at. */
+static void slow_make(struct sch_set *s)
+{
+	for (uint32_t i = 0; i < s->n_fields; i++) {
+		struct sch_field *f = (struct sch_field *)(uintptr_t)&s->fields[i];
+
+		f->size = 0;
+		f->easy = 0;
+		f->ends |= SCH_E_LOOK;
+		f->tag0 = 0; /* no field is expected: each is looked up */
+		f->op = SCH_OP_NONE;
+	}
+	for (uint32_t i = 0; i < s->n_messages; i++) {
+		struct sch_message *m = (struct sch_message *)(uintptr_t)&s->messages[i];
+
+		m->must0 = ~0ull;
+		m->ends |= SCH_E_LOOK;
+	}
+	for (uint32_t i = 0; i < s->n_must; i++)
+		((uint64_t *)(uintptr_t)s->must)[i] = ~0ull;
+	for (uint32_t i = 0; i < s->n_bounds; i++)
+		((struct sch_bound *)(uintptr_t)s->bounds)[i].lo = UINT32_MAX;
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+	static const char protos[] = "strict.proto old.proto later.proto ruled.proto google/protobuf/descriptor.proto";
+
 	(void)argc;
 	(void)argv;
-	set = fdset_compiled("strict.proto old.proto later.proto google/protobuf/descriptor.proto");
-	if (!set) {
+	set = fdset_compiled(protos);
+	slow = fdset_compiled(protos);
+	if (set && slow)
+		slow_make(slow);
+	if (!set || !slow) {
 		fprintf(stderr, "fuzz_validate: protoc could not compile tests/schemas; run from the tree's root\n");
 		abort();
 	}
 	return 0;
 }
 
-static void result_check(const struct sch_result *r, size_t len)
+static void result_check(const struct sch_result *r, const uint8_t *msg, size_t len)
 {
 	char path[SCH_PATH_MAX];
 
@@ -51,8 +87,11 @@ static void result_check(const struct sch_result *r, size_t len)
 	assert(r->depth <= sizeof r->path / sizeof r->path[0]);
 	for (uint32_t i = 0; i < r->depth; i++)
 		assert(r->path[i].field == UINT32_MAX || r->path[i].field < set->n_fields);
-	assert(sch_path_render(set, r, path, sizeof path) < sizeof path);
+	assert(sch_path_render(set, r, NULL, path, sizeof path) < sizeof path);
 	assert(strlen(path) < sizeof path);
+	assert(sch_path_render(set, r, msg, path, sizeof path) < sizeof path);
+	assert(strlen(path) < sizeof path);
+	assert((r->reason == SCH_RULE) == (r->rule != SCH_NONE) || r->reason == SCH_RULE_ERROR);
 }
 
 static void spans_check(const struct sch_result *r, size_t len)
@@ -76,7 +115,7 @@ static void known_check(uint32_t type, const ProtobufCMessageDescriptor *known, 
 
 	assert(m);
 	size_t n = protobuf_c_message_get_packed_size(m);
-	uint8_t *again = malloc(n ? n : 1);
+	uint8_t *again = malloc(n + SCH_PAD);
 
 	assert(again);
 	assert(protobuf_c_message_pack(m, again) == n);
@@ -89,43 +128,122 @@ static void known_check(uint32_t type, const ProtobufCMessageDescriptor *known, 
 static void unknown_check(uint32_t type, const uint8_t *msg, size_t len)
 {
 	static const uint8_t field[] = { 0xb8, 0xa3, 0x09, 0x01 };
-	uint8_t *more = malloc(len + sizeof field);
+	uint8_t *more = malloc(len + sizeof field + SCH_PAD);
 	struct sch_result r;
 
 	assert(more);
 	memcpy(more, msg, len);
 	memcpy(more + len, field, sizeof field);
-	assert(sch_validate(set, type, more, len + sizeof field, &r) == SCH_UNKNOWN_FIELD);
+	const struct sch_ask ask = { .has_now = 1, .now_s = 1000 };
+
+	assert(sch_validate_ask(set, type, more, len + sizeof field, &ask, &r) == SCH_UNKNOWN_FIELD);
 	assert(r.offset == len && r.depth == 1 && r.path[0].number == 18999);
 	free(more);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Same answer, same place, same rule? */
+static void same_check(const struct sch_result *a, const struct sch_result *b)
 {
-	struct sch_result strict, lenient;
+	assert(a->reason == b->reason && a->offset == b->offset && a->rule == b->rule && a->for_key == b->for_key);
+	assert(a->depth == b->depth);
+	for (uint32_t i = 0; i < a->depth; i++)
+		assert(memcmp(&a->path[i], &b->path[i], sizeof a->path[i]) == 0);
+	if (a->reason == SCH_OK) {
+		assert(a->n_spans == b->n_spans && a->spans_cut == b->spans_cut);
+		assert(memcmp(a->span, b->span, a->n_spans * sizeof a->span[0]) == 0);
+	}
+}
 
-	if (size == 0)
-		return 0;
-	size_t choice = data[0] % TYPES, len = size - 1;
-	uint32_t type = (uint32_t)sch_type_find(set, types[choice].name);
-	const uint8_t *msg = data + 1;
-	enum sch_reason why = sch_validate(set, type, msg, len, &strict);
+struct told {
+	uint32_t n;
+	struct sch_result first;
+};
+
+static void violation_told(void *arg, const struct sch_result *r)
+{
+	struct told *t = arg;
+
+	assert(r->reason == SCH_RULE || r->reason == SCH_RULE_ERROR);
+	if (t->n++ == 0)
+		t->first = *r;
+}
+
+/* The same question in other ways. */
+static void others_check(uint32_t type, const uint8_t *msg, size_t len, const struct sch_result *r)
+{
+	static struct told told; /* large */
+	const struct sch_ask plain = { .has_now = 1, .now_s = 1000 }, bare = { .no_rules = 1 };
+	const struct sch_ask all = { .has_now = 1, .now_s = 1000, .each = violation_told, .arg = &told };
+	static struct sch_result other;
+
+	told.n = 0;
+	sch_validate_ask(slow, type, msg, len, &plain, &other);
+	same_check(r, &other);
+	sch_validate_ask(set, type, msg, len, &all, &other);
+	if (told.n) {
+		assert(r->reason == told.first.reason && r->rule == told.first.rule && r->offset == told.first.offset);
+		assert(other.reason != SCH_OK);
+	} else {
+		same_check(r, &other);
+	}
+	int broken = r->reason != SCH_OK && r->reason != SCH_RULE && r->reason != SCH_RULE_ERROR;
+
+	sch_validate_ask(set, type, msg, len, &bare, &other);
+	if (broken && r->reason != SCH_UTF8) /* a rule may be told before a NUL is */
+		assert(other.reason == r->reason && other.offset == r->offset);
+	else if (r->reason == SCH_OK) /* an enum whose rules allow what it does not have is not open without them */
+		assert(other.reason == SCH_OK || other.reason == SCH_ENUM);
+}
+
+static void one_check(const char *name, const ProtobufCMessageDescriptor *known, const uint8_t *msg, size_t len)
+{
+	static struct sch_result strict, lenient; /* large */
+	const struct sch_ask ask = { .has_now = 1, .now_s = 1000 };
+	uint32_t type = (uint32_t)sch_type_find(set, name);
+	enum sch_reason why = sch_validate_ask(set, type, msg, len, &ask, &strict);
 	enum sch_reason other = sch_validate_conformant(set, type, msg, len, 1, &lenient);
 
 	assert(why == strict.reason && other == lenient.reason);
-	result_check(&strict, len);
-	result_check(&lenient, len);
+	result_check(&strict, msg, len);
+	result_check(&lenient, msg, len);
+	others_check(type, msg, len, &strict);
 	if (other == SCH_REQUIRED) {
 		assert(sch_validate_conformant(set, type, msg, len, 0, &lenient) == SCH_OK);
 	} else if (other == SCH_OK) {
 		assert(lenient.n_spans == 0);
 	}
 	if (why != SCH_OK)
-		return 0;
+		return;
 	assert(other == SCH_OK);
 	spans_check(&strict, len);
 	unknown_check(type, msg, len);
-	if (types[choice].known)
-		known_check(type, types[choice].known, msg, len);
+	if (known)
+		known_check(type, known, msg, len);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct sch_result first, second;
+
+	if (size == 0)
+		return 0;
+	size_t choice = data[0] % TYPES, len = size - 1;
+	const struct sch_ask ask = { .has_now = 1, .now_s = 1000 };
+	uint32_t type = (uint32_t)sch_type_find(set, types[choice].name);
+	uint8_t *msg = malloc(len + SCH_PAD);
+
+	assert(msg);
+	if (len)
+		memcpy(msg, data + 1, len);
+	memset(msg + len, 0, SCH_PAD);
+	one_check(types[choice].name, types[choice].known, msg, len);
+	sch_validate_ask(set, type, msg, len, &ask, &first);
+	memset(msg + len, 0xff, SCH_PAD);
+	sch_validate_ask(set, type, msg, len, &ask, &second);
+	same_check(&first, &second);
+	memset(msg + len, len & 1 ? 0x01 : 0x80, SCH_PAD);
+	sch_validate_ask(set, type, msg, len, &ask, &second);
+	same_check(&first, &second);
+	free(msg);
 	return 0;
 }
