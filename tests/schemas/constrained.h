@@ -23,7 +23,9 @@ struct row {
 	"import \"google/protobuf/field_mask.proto\";\nimport \"google/protobuf/timestamp.proto\";\n"                  \
 	"import \"google/protobuf/wrappers.proto\";\n"                                                                 \
 	"enum E { ZERO = 0; ONE = 1; TWO = 2; NINE = 9; }\n"                                                           \
-	"message Sub { int32 x = 1; }\n"
+	"message Sub { int32 x = 1; }\n"                                                                              \
+	"message All { google.protobuf.Any a = 1; google.protobuf.Duration d = 2; google.protobuf.FieldMask m = 3;\n"  \
+	"google.protobuf.Timestamp t = 4; google.protobuf.Int32Value b = 5 [(buf.validate.field).required = true]; }\n"
 
 #define CONSTRAINED_HEAD_2                                                                                             \
 	"import \"buf/validate/validate.proto\";\n"                                                                    \
