@@ -280,7 +280,7 @@ UNITS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRCS))
 $(OBJ)/tests/%.o: XCFLAGS += -DBUILD_DIR='"$(BUILD)"'
 ROAD_SETS := $(patsubst tests/fabric/%.proto,$(BUILD)/tests/%.binpb,$(wildcard tests/fabric/*.proto))
 $(ROAD_SETS): $(BUILD)/tests/%.binpb: tests/fabric/%.proto $(BUILD)/config.mk
-	$(call descriptor_set,--include_source_info -Itests/fabric)
+	$(call descriptor_set,--include_source_info -Itests/fabric -Ischemas)
 # Services for the tests of generated code.
 TEST_WEFT := tests/schemas/plugin
 TEST_WEFT_OBJS := $(patsubst %,$(OBJ)/gen/%.pb-c.o,$(TEST_WEFT)) $(patsubst %,$(OBJ)/gen/%.weft.o,$(TEST_WEFT))
@@ -398,7 +398,7 @@ LINT_FLAGS := $(BUILD)/lint/flags
 $(LINT_FLAGS): $(BUILD)/config.mk $(FLAGS) | $(GEN_H) $(DEMO_WEFT_C:.c=.h) $(GEN)/$(TEST_WEFT).weft.h
 	@mkdir -p $(@D)
 	@printf '%s\n' 'all $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 -O2 $(WARN) -fno-common -DBUILD_DIR=BUILD' \
-		'dpdk $(DPDK_CFLAGS)' > $@.part
+		'cxx $(CPPFLAGS) -std=gnu++17 -O2 $(CXX_WARN) -fno-common' 'dpdk $(DPDK_CFLAGS)' > $@.part
 	@$(put)
 LINTS := $(wildcard tests/lint/test_*.py)
 
@@ -441,7 +441,7 @@ $(SANITIZED):
 .PHONY: sanitized
 # Processes that nobody waits for leave their reports here too.
 SAN_REPORTS := $(abspath $(BUILD))/reports
-SAN_SYSTEM := tests/system/test_soak.py tests/system/test_frontend.py
+SAN_SYSTEM := tests/system/test_soak.py tests/system/test_frontend.py tests/system/test_schema_live.py
 sanitized: $(UNITS) $(WEFTD) $(WEFT) $(TOOLS) $(TEST_DATA)
 	@rm -rf $(SAN_REPORTS) && mkdir -p $(SAN_REPORTS)
 	@ASAN_OPTIONS=log_path=$(SAN_REPORTS)/asan:detect_leaks=1 UBSAN_OPTIONS=log_path=$(SAN_REPORTS)/ubsan:print_stacktrace=1 \

@@ -64,8 +64,8 @@ static int make(struct sch_pattern **out, const char *text, size_t len, char *wh
 		return refuse(-E2BIG, why, why_cap, "it compiles to too many steps");
 	if (size > SCH_PATTERN_PROGRAM_MAX) {
 		if (why_cap)
-			snprintf(why, why_cap, "it compiles to %d steps, more than %d; count with min_len and max_len instead", size,
-				 SCH_PATTERN_PROGRAM_MAX);
+			snprintf(why, why_cap, "it compiles to %d steps, more than %d; count with min_len and max_len instead",
+				 size, SCH_PATTERN_PROGRAM_MAX);
 		return -E2BIG;
 	}
 

@@ -69,6 +69,8 @@ def flags_of(path, text):
         for line in f:
             kind, _, rest = line.strip().partition(" ")
             kinds[kind] = rest.split()
+    if path.endswith(".cc"):
+        return kinds["cxx"]
     # Tests are told where the build is, as a string; the quotes do not survive a file.
     flags = [f if f != "-DBUILD_DIR=BUILD" else '-DBUILD_DIR="build"' for f in kinds["all"]]
     if "<rte_" in text:

@@ -531,7 +531,8 @@ static void test_time(void **state)
 static void test_now(void **state)
 {
 	const struct sch_time minute[] = { { 60, 0 } };
-	static const char now[] = "\x08\xe8\x07\x10\xf4\x03", later[] = "\x08\xe8\x07\x10\xf5\x03", sooner[] = "\x08\xe8\x07\x10\xf3\x03";
+	static const char now[] = "\x08\xe8\x07\x10\xf4\x03", later[] = "\x08\xe8\x07\x10\xf5\x03";
+	static const char sooner[] = "\x08\xe8\x07\x10\xf3\x03";
 	struct sch_now clock = { 0 };
 	struct sch_field f = { .type = SCH_T_MESSAGE };
 	struct sch_value v = sch_value_zero();
