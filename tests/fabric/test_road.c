@@ -148,6 +148,9 @@ static void the_schema_is_kept(void **state)
 		ROW("\x08\x01\x42\x03\x01\x02\x03", WEFT_V_SCHEMA_PACKED, NULL),
 		ROW("\x08\x01\x4a\x05\x0a\x01x\x10\x01\x4a\x05\x0a\x01x\x10\x02", WEFT_V_SCHEMA_MAP, NULL),
 		ROW("\x08\x01\x52\x06\x08\x02\x52\x02\x28\x09", WEFT_V_SCHEMA_ENUM, NULL),
+		ROW("\x08\x01\x70\x0a", WEFT_V_SCHEMA_RULE, "ruled: uint32.lt"),
+		ROW("\x08\x01\x7a\x01Z", WEFT_V_SCHEMA_RULE, "code: bytes.pattern"),
+		ROW("\x08\x01\x7a\x01\xff", WEFT_V_SCHEMA_RULE_ERROR, "code: bytes.pattern"),
 #undef ROW
 	};
 	struct road *r = *state;
