@@ -13,6 +13,17 @@ static const uint16_t verdict_of_reason[SCH_REASON_COUNT] = {
 #undef X
 };
 
+/* Where in the message, and of a rule, which: "account: string.min_len". The path gives way where both are too long. */
+static void explain(const struct sch_set *schemas, struct fab_msg *m, const struct sch_result *r)
+{
+	const char *id = r->reason == SCH_RULE || r->reason == SCH_RULE_ERROR ? sch_rule_id(schemas, r->rule) : "";
+	size_t cap = sizeof(m->detail), taken = *id ? strlen(id) + 2 : 0;
+	size_t n = sch_path_render(schemas, r, NULL, m->detail, taken + 8 < cap ? cap - taken : 8);
+
+	if (*id && n < cap)
+		snprintf(m->detail + n, cap - n, "%s%s", n ? ": " : "", id);
+}
+
 void stage_validate(struct fab *f, struct fab_burst *b)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
@@ -31,7 +42,7 @@ void stage_validate(struct fab *f, struct fab_burst *b)
 			continue;
 		fab_refuse(m, (enum weft_verdict)verdict_of_reason[r->reason]);
 		m->offset = r->offset;
-		sch_path_render(f->now->schemas, r, NULL, m->detail, sizeof(m->detail));
+		explain(f->now->schemas, m, r);
 	}
 }
 

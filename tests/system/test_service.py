@@ -112,6 +112,7 @@ def it_runs_as_the_page_says():
     ledger = wait_for("entries", DIR / "run" / "ledger.console", r"(?s)teller books 100 on 4711.*books")
     expect("uk: died" not in ledger, "the ledger died", ledger)
     wait_for("the balance", DIR / "run" / "teller.console", r"balance 100 after 1 entries")
+    wait_for("the rule", DIR / "run" / "teller.console", r"refused: schema_rule, account.*string\.min_len.* \(rule \d+\)")
     told = wait_for("the refusal", DIR / "run" / "teller.console", r"refused: content_forbidden, SSH in receipt \(rule \d+\)")
     rule = re.search(r"\(rule (\d+)\)", told).group(1)
     line = re.compile(r'"verdict":"content_forbidden".*"rule":{"id":%s,"file":"policy/teller.yaml","line":3,' % rule)

@@ -6,7 +6,7 @@
  *
  *   attempt 11 unknown-field expect=schema_unknown_field names=19 find=id:23 | event with a field that no schema has
  *   told 11 unknown-field schema_unknown_field rule=14 #19
- *   done attempts=45 events=39 events_refused=15 ...
+ *   done attempts=49 events=39 events_refused=15 ...
  * find is id:N, ids:FIRST-LAST,at_least:N, port:N (source port), frame (by the protocol's name) or next (the next
  * decision with that verdict and no message number).
  *

@@ -393,7 +393,7 @@ const struct attempt camera_attempts[] = {
 	{ "false-verdict", WEFT_V_MESSAGE_MALFORMED, "", "speaks in the fabric's name", make_verdict, "demo.Event",
 	  NONE },
 
-	/* Bytes that do not mean exactly one event. */
+	/* Bytes that do not mean exactly one event, or one that its schema's rules forbid. */
 	{ "wire-type", WEFT_V_SCHEMA_WIRE_TYPE, "seq", "event with a text where the number is", EVENT(0x0a, 0x01, 'x') },
 	{ "range", WEFT_V_SCHEMA_RANGE, "lux", "event with 2^33 in a 32-bit field",
 	  EVENT(0x08, 0x01, 0x38, 0x80, 0x80, 0x80, 0x80, 0x40) },
@@ -412,6 +412,13 @@ const struct attempt camera_attempts[] = {
 	  EVENT(0x08, 0x01, 0x10, 0x09) },
 	{ "two-places", WEFT_V_SCHEMA_ONEOF, "", "event at two places of a oneof",
 	  EVENT(0x22, 0x04, 0x08, 0x01, 0x10, 0x02, 0x2a, 0x04, 'h', 'a', 'l', 'l') },
+	{ "rule-length", WEFT_V_SCHEMA_RULE, "string.max_len", "event with a note longer than its rule allows", make_long_note,
+	  "demo.Event", NULL, 200 },
+	{ "rule-range", WEFT_V_SCHEMA_RULE, "sint32.gte_lte", "event in the light of a million lux",
+	  EVENT(0x08, 0x01, 0x38, 0x80, 0x89, 0x7a) },
+	{ "rule-pattern", WEFT_V_SCHEMA_RULE, "string.pattern", "event in a room that is a shell command",
+	  EVENT(0x08, 0x01, 0x2a, 0x05, '$', '(', 'i', 'd', ')') },
+	{ "rule-nested", WEFT_V_SCHEMA_RULE, "zone.row", "event in row 99 of eight", EVENT(0x22, 0x04, 0x08, 99, 0x10, 1) },
 	{ "field-zero", WEFT_V_SCHEMA_TAG, "", "event with field number zero", EVENT(0x08, 0x01, 0x00, 0x01) },
 
 	/* Content that is something else. */
