@@ -40,25 +40,29 @@ static int program_size(const RE2 &re)
 	return forward > reverse ? forward : reverse;
 }
 
-static RE2::Options options_of(int64_t mem)
+static std::unique_ptr<sch_pattern> compiled(const re2::StringPiece &text, int steps)
 {
 	RE2::Options o;
 
 	o.set_log_errors(false);
 	o.set_never_capture(true); /* nobody asks where */
-	o.set_max_mem(mem);
-	return o;
+	o.set_max_mem(SCH_PATTERN_MEM_BASE + int64_t{ SCH_PATTERN_MEM_STEP } * steps);
+	return std::unique_ptr<sch_pattern>(new sch_pattern(text, o));
 }
 
 static int make(struct sch_pattern **out, const char *text, size_t len, char *why, size_t why_cap)
 {
 	re2::StringPiece piece(text, len);
-	RE2 first(piece, options_of(SCH_PATTERN_MEM_BASE + int64_t{ SCH_PATTERN_MEM_STEP } * SCH_PATTERN_PROGRAM_MAX));
+	std::unique_ptr<sch_pattern> p = compiled(piece, 0);
+	int too_large = p->re.error_code() == RE2::ErrorPatternTooLarge;
 
-	if (!first.ok())
-		return refuse(first.error_code() == RE2::ErrorPatternTooLarge ? -E2BIG : -EINVAL, why, why_cap,
-			      first.error().c_str());
-	int size = program_size(first);
+	/* How much memory a pattern deserves, its size tells; most are small. */
+	if (too_large || (p->re.ok() && p->re.ProgramSize() > SCH_PATTERN_MEM_BASE / SCH_PATTERN_MEM_STEP / 2))
+		p = compiled(piece, too_large ? SCH_PATTERN_PROGRAM_MAX : p->re.ProgramSize());
+	if (!p->re.ok())
+		return refuse(p->re.error_code() == RE2::ErrorPatternTooLarge ? -E2BIG : -EINVAL, why, why_cap,
+			      p->re.error().c_str());
+	int size = program_size(p->re);
 
 	if (size < 0)
 		return refuse(-E2BIG, why, why_cap, "it compiles to too many steps");
@@ -68,14 +72,6 @@ static int make(struct sch_pattern **out, const char *text, size_t len, char *wh
 				 size, SCH_PATTERN_PROGRAM_MAX);
 		return -E2BIG;
 	}
-
-	/* Again, now that its size says how much memory it deserves. */
-	std::unique_ptr<sch_pattern> p(
-		new sch_pattern(piece, options_of(SCH_PATTERN_MEM_BASE + int64_t{ SCH_PATTERN_MEM_STEP } * size)));
-
-	size = p->re.ok() ? program_size(p->re) : -1;
-	if (size < 0)
-		return refuse(-E2BIG, why, why_cap, "it compiles to too many steps");
 	p->text_max = SCH_PATTERN_WORK_MAX / static_cast<size_t>(size > 0 ? size : 1);
 	*out = p.release();
 	return 0;

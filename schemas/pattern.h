@@ -12,8 +12,8 @@ struct sch_pattern; /* compiled; any number of threads may match with it */
 #define SCH_PATTERN_BYTES_MAX 4096u     /* of a pattern's text */
 #define SCH_PATTERN_PROGRAM_MAX 16384   /* steps that a pattern compiles to; \pL alone is some 1,200 */
 #define SCH_PATTERN_WORK_MAX (8u << 20) /* steps x bytes of text that one match may cost; beyond it a text is not judged */
-#define SCH_PATTERN_MEM_BASE (512 << 10) /* bytes that one pattern may take, with what it caches while it matches: */
-#define SCH_PATTERN_MEM_STEP 512         /* ... this many more for each step */
+#define SCH_PATTERN_MEM_BASE (512 << 10) /* bytes that one pattern may take, with what it caches while it matches ... */
+#define SCH_PATTERN_MEM_STEP 512         /* ... and for each step, where it has more than 512 of them */
 
 /* Compiles. Returns 0 and a pattern for sch_pattern_free, or -EINVAL, -E2BIG (too long, too many steps), -ENOMEM with why
  * filled: what is wrong, usually in the words of the library. */
