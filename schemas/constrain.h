@@ -117,6 +117,17 @@ struct c_interval {
 int c_bounds(const struct c_at *at, const struct c_end *lo, const struct c_end *hi, c_wide min, c_wide max,
 	     struct c_interval *out);
 
+/* --- fields ----------------------------------------------------------------------------------------------------------- */
+/* Compiles what the field's options say. picked: a message.oneof names it, so that rules do not apply to its zero unless they
+ * say so. */
+int c_field(struct build *b, struct b_message *m, struct b_field *f, int picked);
+/* Gives the field a counter in its message. */
+int c_counted(const struct c_at *at, struct b_field *f);
+/* A valid message has the slot, or is looked at closer. */
+void c_must(struct b_message *m, uint16_t slot);
+/* Refuses FieldRules and MessageRules with expressions. */
+int c_no_expressions(const struct c_at *at, const struct c_opts *o);
+
 /* --- kinds: each compiles the rules of one, o being Int32Rules, StringRules and so on ----------------------------------- */
 int c_numbers(const struct c_at *at, const struct c_opts *o); /* numbers, bool, enum */
 int c_text(const struct c_at *at, const struct c_opts *o);    /* string, bytes */
