@@ -168,8 +168,8 @@ static int print_text(const struct findings *f, const struct sch_compat *sum)
 	for (size_t i = 0; i < f->n; i++)
 		puts(f->at[i].text);
 	if (!f->n)
-		printf("compatible: %u messages with %u fields, %u enums, %u methods; new: %u messages, %u methods\n", sum->messages,
-		       sum->fields, sum->enums, sum->methods, sum->new_messages, sum->new_methods);
+		printf("compatible: %u messages with %u fields, %u enums, %u methods; new: %u messages, %u methods\n",
+		       sum->messages, sum->fields, sum->enums, sum->methods, sum->new_messages, sum->new_methods);
 	if (cli_schema_flush(COMMAND))
 		return CLI_ERROR;
 	if (f->n) {

@@ -112,7 +112,8 @@ static void rule_tell(struct cmp_check *c, const struct cmp_pair *p, const struc
 	if (q)
 		sch_rule_describe(c->old.set, index_of(c->old.set, q), was, sizeof was);
 	if (q && strcmp(was, is) != 0)
-		cmp_tell(c, &t, "rule %s was \"%s\" and is \"%s\": it cannot be shown to accept all that was accepted", id, was, is);
+		cmp_tell(c, &t, "rule %s was \"%s\" and is \"%s\": it cannot be shown to accept all that was accepted", id,
+			 was, is);
 	else if (q)
 		cmp_tell(c, &t, "rule %s (%s) asks more: it cannot be shown to accept all that was accepted", id, is);
 	else

@@ -46,8 +46,8 @@ static inline struct text_set text_compile(char *dir, const char *options)
 	char command[700];
 
 	snprintf(command, sizeof command,
-		 "cd %s && { ls *.proto | xargs protoc --include_imports %s --descriptor_set_out=set -I. -I\"$OLDPWD/schemas\" 2>err "
-		 "&& cat set || { cat err >&2; false; }; }",
+		 "cd %s && { ls *.proto | xargs protoc --include_imports %s --descriptor_set_out=set -I. "
+		 "-I\"$OLDPWD/schemas\" 2>err && cat set || { cat err >&2; false; }; }",
 		 dir, options);
 	FILE *f = popen(command, "re");
 

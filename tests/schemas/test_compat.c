@@ -32,7 +32,8 @@ static const struct pair pairs[] = {
 	{ "message M { message N {\n int32 a = 1; } N n = 1; }", "message M { message N { reserved 1; } N n = 1; }",
 	  "STRICT_FIELD_DELETED M.N.a old2\n" },
 	/* --- STRICT_TYPE_DELETED --- */
-	{ "message M { int32 a = 1; }\nmessage N { int32 a = 1; }", "message M { int32 a = 1; }", "STRICT_TYPE_DELETED N old2\n" },
+	{ "message M { int32 a = 1; }\nmessage N { int32 a = 1; }", "message M { int32 a = 1; }",
+	  "STRICT_TYPE_DELETED N old2\n" },
 	{ "message M {\n message N { }\n int32 a = 1; }", "message M { int32 a = 1; }", "STRICT_TYPE_DELETED M.N old2\n" },
 	{ "message M { int32 a = 1; }", "message N { int32 a = 1; } message M { int32 a = 1; }", "" },
 	{ "message M { int32 a = 1; } message N { }", "enum N { Z = 0; } message M { int32 a = 1; }",
@@ -80,7 +81,8 @@ static const struct pair pairs[] = {
 	  "STRICT_TYPE_NARROWED M.a 1\n" },
 	{ "message M { map<int64, uint64> a = 1; }", "message M { map<int32, uint32> a = 1; }",
 	  "STRICT_TYPE_NARROWED M.a (key) 1\nSTRICT_TYPE_NARROWED M.a (value) 1\n" },
-	{ "enum E { Z = 0; } message M { E a = 1 [(buf.validate.field).enum.not_in = 7]; }", "enum E { Z = 0; } message M { E a = 1; }",
+	{ "enum E { Z = 0; } message M { E a = 1 [(buf.validate.field).enum.not_in = 7]; }",
+	  "enum E { Z = 0; } message M { E a = 1; }",
 	  "STRICT_TYPE_NARROWED M.a 1\n" },
 	{ "enum E { Z = 0; } message M { E a = 1 [(buf.validate.field).enum.defined_only = true]; }",
 	  "enum E { Z = 0; } message M { E a = 1; }", "" },
@@ -90,7 +92,8 @@ static const struct pair pairs[] = {
 	  "proto2;message M { map<int32, int32> a = 1; }", "STRICT_TYPE_NARROWED M.a 1\n" },
 	/* --- FIELD_WIRE_COMPATIBLE_CARDINALITY, MESSAGE_SAME_REQUIRED_FIELDS --- */
 	{ "message M { int32 a = 1; }", "message M { repeated int32 a = 1; }", "FIELD_WIRE_COMPATIBLE_CARDINALITY M.a 1\n" },
-	{ "message M { repeated int32 a = 1; }", "message M { optional int32 a = 1; }", "FIELD_WIRE_COMPATIBLE_CARDINALITY M.a 1\n" },
+	{ "message M { repeated int32 a = 1; }", "message M { optional int32 a = 1; }",
+	  "FIELD_WIRE_COMPATIBLE_CARDINALITY M.a 1\n" },
 	{ "message M { int32 a = 1; optional string b = 2; }", "message M { optional int32 a = 1; string b = 2; }", "" },
 	{ "message M { repeated int32 a = 1; }", "message M { repeated int32 a = 1 [packed = false]; }", "" },
 	{ "proto2;message M { optional int32 a = 1; }", "proto2;message M {\n required int32 a = 1; }",
@@ -99,17 +102,22 @@ static const struct pair pairs[] = {
 	  "FIELD_WIRE_COMPATIBLE_CARDINALITY M.a 1\nMESSAGE_SAME_REQUIRED_FIELDS M.a old2\n" },
 	{ "proto2;message M { required int32 a = 1; }", "proto2;message M { required int32 a = 1;\n required int32 b = 2; }",
 	  "MESSAGE_SAME_REQUIRED_FIELDS M.b 2\n" },
-	{ "proto2;message M { required int32 a = 1;\n required int32 b = 2; }", "proto2;message M { required int32 a = 1; reserved 2; }",
+	{ "proto2;message M { required int32 a = 1;\n required int32 b = 2; }",
+	  "proto2;message M { required int32 a = 1; reserved 2; }",
 	  "MESSAGE_SAME_REQUIRED_FIELDS M.b old2\nSTRICT_FIELD_DELETED M.b old2\n" },
-	{ "proto2;message M { required int32 a = 1; }", "proto2;message M { required int32 b = 1; optional int32 c = 2; }", "" },
+	{ "proto2;message M { required int32 a = 1; }",
+	  "proto2;message M { required int32 b = 1; optional int32 c = 2; }", "" },
 	/* --- FIELD_SAME_DEFAULT --- */
-	{ "proto2;message M { optional int32 a = 1 [default = 5]; }", "proto2;message M { optional int32 a = 1 [default = 6]; }",
+	{ "proto2;message M { optional int32 a = 1 [default = 5]; }",
+	  "proto2;message M { optional int32 a = 1 [default = 6]; }",
 	  "FIELD_SAME_DEFAULT M.a 1\n" },
 	{ "proto2;message M { optional int32 a = 1; }", "proto2;message M { optional int32 a = 1 [default = 6]; }",
 	  "FIELD_SAME_DEFAULT M.a 1\n" },
-	{ "proto2;message M { optional int32 a = 1 [default = 5]; }", "proto2;message M { optional int64 a = 1 [default = 5]; }", "" },
+	{ "proto2;message M { optional int32 a = 1 [default = 5]; }",
+	  "proto2;message M { optional int64 a = 1 [default = 5]; }", "" },
 	{ "proto2;message M { optional int32 a = 1; optional bool b = 2 [default = false]; optional string c = 3; }",
-	  "proto2;message M { optional int32 a = 1 [default = 0]; optional bool b = 2; optional string c = 3 [default = \"\"]; }", "" },
+	  "proto2;message M { optional int32 a = 1 [default = 0]; optional bool b = 2; optional string c = 3 [default = "
+	  "\"\"]; }", "" },
 	{ "proto2;message M { optional uint64 a = 1 [default = 18446744073709551615]; }",
 	  "proto2;message M { optional uint64 a = 1 [default = 18446744073709551614]; }", "FIELD_SAME_DEFAULT M.a 1\n" },
 	{ "proto2;message M { optional double a = 1 [default = nan]; optional float b = 2 [default = -inf]; }",
@@ -132,7 +140,8 @@ static const struct pair pairs[] = {
 	  "FIELD_SAME_ONEOF M.b 2\n" },
 	{ "message M { int32 a = 1; int32 b = 2; }", "message M { int32 a = 1;\n oneof o {\n int32 b = 2; } }",
 	  "FIELD_SAME_ONEOF M.b 3\n" },
-	{ "message M { oneof o { int32 a = 1; int32 b = 2; } }", "message M { oneof o { int32 a = 1; } oneof p { int32 b = 2; } }",
+	{ "message M { oneof o { int32 a = 1; int32 b = 2; } }",
+	  "message M { oneof o { int32 a = 1; } oneof p { int32 b = 2; } }",
 	  "FIELD_SAME_ONEOF M.b 1\n" },
 	{ "message M { oneof o { int32 a = 1; } int32 c = 3; optional int32 d = 4; }",
 	  "message M { oneof o { int32 x = 1; int32 b = 2; } optional int32 c = 3; int32 d = 4; }", "" },
@@ -149,18 +158,21 @@ static const struct pair pairs[] = {
 	  "FIELD_SAME_DEFAULT N.x 1\n" },
 	{ "proto2;message M { extensions 4 to 9; } extend M { optional int64 x = 4; optional int32 y = 5; }",
 	  "proto2;message M { extensions 4 to 9; } extend M { optional int32 x = 4; }", "" },
-	{ "proto2;message M { optional int32 a = 4; }", "proto2;message M { extensions 4 to 9; } extend M { optional int32 a = 4; }",
+	{ "proto2;message M { optional int32 a = 4; }",
+	  "proto2;message M { extensions 4 to 9; } extend M { optional int32 a = 4; }",
 	  "FIELD_NO_DELETE_UNLESS_NUMBER_RESERVED M.a old1\nSTRICT_FIELD_DELETED M.a old1\n" },
 	/* --- RESERVED_MESSAGE_NO_DELETE --- */
 	{ "message M { reserved 2, 5 to 9;\n reserved \"x\", \"y\"; }", "message M { reserved 5 to 8; reserved \"y\"; }",
 	  "RESERVED_MESSAGE_NO_DELETE M old1\nRESERVED_MESSAGE_NO_DELETE M old1\nRESERVED_MESSAGE_NO_DELETE M old2\n" },
-	{ "message M { reserved 2, 5 to 9; reserved \"x\"; }", "message M { reserved 1, 2, 8 to max, 7, 5 to 6; reserved \"z\", \"x\"; }", "" },
+	{ "message M { reserved 2, 5 to 9; reserved \"x\"; }",
+	  "message M { reserved 1, 2, 8 to max, 7, 5 to 6; reserved \"z\", \"x\"; }", "" },
 	{ "message M { reserved 5 to max; }", "message M { reserved 5 to 536870910; }", "RESERVED_MESSAGE_NO_DELETE M old1\n" },
 	{ "message M { reserved 5; }", "message M { int32 a = 5; }", "RESERVED_MESSAGE_NO_DELETE M old1\n" },
 	/* --- RESERVED_ENUM_NO_DELETE --- */
 	{ "enum E { Z = 0; reserved -5 to -1, 3;\n reserved \"X\"; }", "enum E { Z = 0; reserved -4 to -1, 3 to max; }",
 	  "RESERVED_ENUM_NO_DELETE E old1\nRESERVED_ENUM_NO_DELETE E old2\n" },
-	{ "enum E { Z = 0; reserved -5 to -1; reserved \"X\"; }", "enum E { Z = 0; reserved -5, -4 to -2, -1; reserved \"X\"; }", "" },
+	{ "enum E { Z = 0; reserved -5 to -1; reserved \"X\"; }",
+	  "enum E { Z = 0; reserved -5, -4 to -2, -1; reserved \"X\"; }", "" },
 	/* --- ENUM_VALUE_NO_DELETE_UNLESS_NUMBER_RESERVED, STRICT_VALUE_DELETED --- */
 	{ "enum E { Z = 0;\n A = 1;\n B = 2; }", "enum E { Z = 0;\n B = 2; }",
 	  "ENUM_VALUE_NO_DELETE_UNLESS_NUMBER_RESERVED E old2\nSTRICT_VALUE_DELETED E old2\n" },
@@ -186,20 +198,24 @@ static const struct pair pairs[] = {
 	/* --- STRICT_RULE_TIGHTENED: presence and lists; single values are in test_compat_values.c --- */
 	{ "message M { optional int32 a = 1; }", "message M { optional int32 a = 1 [(buf.validate.field).required = true]; }",
 	  "STRICT_RULE_TIGHTENED M.a 1\n" },
-	{ "message M { optional int32 a = 1 [(buf.validate.field).required = true]; }", "message M { optional int32 a = 1; }", "" },
+	{ "message M { optional int32 a = 1 [(buf.validate.field).required = true]; }",
+	  "message M { optional int32 a = 1; }", "" },
 	{ "message M { int32 a = 1; }", "message M { int32 a = 1;\n int32 b = 2 [(buf.validate.field).int32.gt = 0]; }",
 	  "STRICT_RULE_TIGHTENED M.b 2\n" },
 	{ "message M { int32 a = 1; }", "message M { int32 a = 1; int32 b = 2 [(buf.validate.field).int32.gte = 0];"
 	  " optional int32 c = 3 [(buf.validate.field).int32.gt = 0];"
 	  " int32 d = 4 [(buf.validate.field).int32.gt = 0, (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE];"
 	  " repeated int32 e = 5 [(buf.validate.field).repeated.items.int32.gt = 0]; }", "" },
-	{ "message M { int32 a = 1; }", "message M { int32 a = 1;\n repeated int32 b = 2 [(buf.validate.field).repeated.min_items = 1];\n"
+	{ "message M { int32 a = 1; }",
+	  "message M { int32 a = 1;\n repeated int32 b = 2 [(buf.validate.field).repeated.min_items = 1];\n"
 	  " M c = 3 [(buf.validate.field).required = true]; }",
 	  "STRICT_RULE_TIGHTENED M.b 2\nSTRICT_RULE_TIGHTENED M.c 3\n" },
-	{ "message M { repeated int32 a = 1; }", "message M { repeated int32 a = 1 [(buf.validate.field).repeated.unique = true]; }",
+	{ "message M { repeated int32 a = 1; }",
+	  "message M { repeated int32 a = 1 [(buf.validate.field).repeated.unique = true]; }",
 	  "STRICT_RULE_TIGHTENED M.a 1\n" },
 	{ "message M { repeated int32 a = 1 [(buf.validate.field).repeated = {unique: true, min_items: 2, max_items: 5}]; }",
-	  "message M { repeated int32 a = 1 [(buf.validate.field).repeated = {unique: true, min_items: 1, max_items: 6}]; }", "" },
+	  "message M { repeated int32 a = 1 [(buf.validate.field).repeated = {unique: true, min_items: 1, max_items: 6}]; "
+	  "}", "" },
 	{ "message M { repeated int32 a = 1 [(buf.validate.field).repeated = {min_items: 1, max_items: 6}]; }",
 	  "message M { repeated int32 a = 1 [(buf.validate.field).repeated = {min_items: 2, max_items: 5}]; }",
 	  "STRICT_RULE_TIGHTENED M.a 1\nSTRICT_RULE_TIGHTENED M.a 1\n" },
@@ -207,9 +223,11 @@ static const struct pair pairs[] = {
 	  "message M { repeated int32 a = 1 [(buf.validate.field).required = true]; }", "" },
 	{ "message M { repeated int32 a = 1 [(buf.validate.field).repeated.min_items = 2,"
 	  " (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE]; }",
-	  "message M { repeated int32 a = 1 [(buf.validate.field).repeated.min_items = 2]; }", "STRICT_RULE_TIGHTENED M.a 1\n" },
+	  "message M { repeated int32 a = 1 [(buf.validate.field).repeated.min_items = 2]; }",
+	  "STRICT_RULE_TIGHTENED M.a 1\n" },
 	{ "message M { map<string, int32> a = 1 [(buf.validate.field).map = {max_pairs: 5, keys: {string: {max_len: 5}}}]; }",
-	  "message M { map<string, int32> a = 1 [(buf.validate.field).map = {max_pairs: 6, keys: {string: {max_len: 6}}}]; }", "" },
+	  "message M { map<string, int32> a = 1 [(buf.validate.field).map = {max_pairs: 6, keys: {string: {max_len: "
+	  "6}}}]; }", "" },
 	{ "message M { map<string, int32> a = 1 [(buf.validate.field).map = {max_pairs: 6, keys: {string: {max_len: 6}}}]; }",
 	  "message M { map<string, int32> a = 1 [(buf.validate.field).map = {max_pairs: 5, keys: {string: {max_len: 5}},"
 	  " values: {int32: {gt: 0}}}]; }",
@@ -227,13 +245,15 @@ static const struct pair pairs[] = {
 	  "message M { int32 a = 1 [(buf.validate.field).required = true]; }", "STRICT_RULE_TIGHTENED M.a 1\n" },
 	{ "message M { int32 a = 1 [(buf.validate.field).int32.gt = 0, (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE]; }",
 	  "message M { int32 a = 1 [(buf.validate.field).int32.gt = 0]; }", "STRICT_RULE_TIGHTENED M.a 1\n" },
-	{ "message M { N a = 1 [(buf.validate.field).ignore = IGNORE_ALWAYS]; } message N { }", "message M { N a = 1; } message N { }",
+	{ "message M { N a = 1 [(buf.validate.field).ignore = IGNORE_ALWAYS]; } message N { }",
+	  "message M { N a = 1; } message N { }",
 	  "STRICT_RULE_TIGHTENED M.a 1\n" },
 	{ "message M { N a = 1; } message N { int32 b = 1 [(buf.validate.field).int32.gt = 5]; }",
 	  "message M { N a = 1 [(buf.validate.field).ignore = IGNORE_ALWAYS]; }"
 	  " message N { int32 b = 1 [(buf.validate.field).int32.gt = 5]; }", "" },
 	/* --- whole messages --- */
-	{ "message M { oneof o { int32 a = 1; } }", "message M { oneof o { option (buf.validate.oneof).required = true; int32 a = 1; } }",
+	{ "message M { oneof o { int32 a = 1; } }",
+	  "message M { oneof o { option (buf.validate.oneof).required = true; int32 a = 1; } }",
 	  "STRICT_RULE_TIGHTENED M 1\n" },
 	{ "message M { oneof o { option (buf.validate.oneof).required = true; int32 a = 1; } }",
 	  "message M { oneof o { option (buf.validate.oneof).required = true; int32 a = 1; int32 b = 2; } }", "" },
@@ -241,17 +261,22 @@ static const struct pair pairs[] = {
 	  "message M { option (buf.validate.message).oneof = {fields: [\"a\", \"b\"]}; int32 a = 1; int32 b = 2; }",
 	  "STRICT_RULE_TIGHTENED M 1\n" },
 	{ "message M { option (buf.validate.message).oneof = {fields: [\"a\", \"b\"]}; int32 a = 1; int32 b = 2; }",
-	  "message M { option (buf.validate.message).oneof = {fields: [\"b\", \"c\"]}; int32 a = 1; int32 b = 2; int32 c = 3; }", "" },
-	{ "message M { option (buf.validate.message).oneof = {fields: [\"a\", \"b\"], required: true}; int32 a = 1; int32 b = 2; }",
-	  "message M { option (buf.validate.message).oneof = {fields: [\"b\", \"a\", \"c\"], required: true}; int32 a = 1; int32 b = 2;"
+	  "message M { option (buf.validate.message).oneof = {fields: [\"b\", \"c\"]}; int32 a = 1; int32 b = 2; int32 c "
+	  "= 3; }", "" },
+	{ "message M { option (buf.validate.message).oneof = {fields: [\"a\", \"b\"], required: true}; int32 a = 1; int32 "
+	  "b = 2; }",
+	  "message M { option (buf.validate.message).oneof = {fields: [\"b\", \"a\", \"c\"], required: true}; int32 a = "
+	  "1; int32 b = 2;"
 	  " int32 c = 3; }", "" },
 	{ "message M { option (buf.validate.message).oneof = {fields: [\"a\", \"b\"]}; int32 a = 1; int32 b = 2; }",
-	  "message M { option (buf.validate.message).oneof = {fields: [\"a\", \"b\"], required: true}; int32 a = 1; int32 b = 2; }",
+	  "message M { option (buf.validate.message).oneof = {fields: [\"a\", \"b\"], required: true}; int32 a = 1; int32 "
+	  "b = 2; }",
 	  "STRICT_RULE_TIGHTENED M 1\n" },
 	{ "message M { option (buf.validate.message).oneof = {fields: [\"a\", \"b\"]}; int32 a = 1; int32 b = 2; }",
 	  "message M { option (buf.validate.message).oneof = {fields: [\"a\", \"b\"]}; optional int32 a = 1; int32 b = 2; }",
 	  "STRICT_RULE_TIGHTENED M 1\n" },
-	{ "message M { option (buf.validate.message).oneof = {fields: [\"a\", \"b\"]}; int32 a = 1 [(buf.validate.field).int32.gt = 3];"
+	{ "message M { option (buf.validate.message).oneof = {fields: [\"a\", \"b\"]}; int32 a = 1 "
+	  "[(buf.validate.field).int32.gt = 3];"
 	  " int32 b = 2; }", "message M { int32 a = 1 [(buf.validate.field).int32.gt = 3]; int32 b = 2; }",
 	  "STRICT_RULE_TIGHTENED M.a 1\n" },
 };
