@@ -192,21 +192,27 @@ static int is_far(uint16_t slot)
 	return slot != SCH_NO_SLOT && slot >= 64;
 }
 
-/* How many bytes a shortest varint may have and lie in the guard whatever its value is. */
-static uint8_t easy_bytes(const struct sch_field *o)
+/* From when on packed varints have to be decoded to be judged. */
+static void easy_put(struct sch_field *o)
 {
-	uint8_t n = 0;
+	const uint64_t cap = 1ull << 55;
+	uint64_t below = 0 - o->lo, most, raw; /* the guard reaches from -below to most; what stands on the wire, to raw */
 
-	if (o->wire != SCH_W_VARINT)
-		return 0;
-	for (; n < 8; n++) {
-		int zigzag = o->type == SCH_T_SINT32 || o->type == SCH_T_SINT64;
-		uint64_t values = 1ull << (7 * (n + 1)), low = zigzag ? 0 - values / 2 : 0;
-
-		if (low - o->lo >= o->size || low + values - 1 - o->lo >= o->size || values > o->size)
-			break;
+	if (o->wire != SCH_W_VARINT || below >= o->size) /* 0 is not even in it */
+		return;
+	most = o->size - 1 - below;
+	raw = most;
+	if (o->type == SCH_T_SINT32 || o->type == SCH_T_SINT64) { /* 2n stands for n, 2n - 1 for -n */
+		most = most < cap ? most * 2 + 1 : cap * 2;
+		below = below < cap ? below * 2 : cap * 2;
+		raw = most < below ? most : below;
 	}
-	return n;
+	if (raw >= cap * 2)
+		raw = cap * 2 - 1;
+	while (o->easy < 8 && raw + 1 >= 1ull << (7 * (o->easy + 1)))
+		o->easy++;
+	if (o->easy < 8)
+		o->top = (uint8_t)((raw + 1) >> (7 * o->easy));
 }
 
 static void field_put(const struct build *b, struct parts *p, uint32_t i)
@@ -231,7 +237,7 @@ static void field_put(const struct build *b, struct parts *p, uint32_t i)
 		.flags = f->flags | (f->extension ? SCH_F_EXTENSION : 0),
 	};
 	o->size = o->flags & SCH_F_RULED ? 0 : f->span == UINT64_MAX ? f->span : f->span + 1;
-	o->easy = easy_bytes(o);
+	easy_put(o);
 	if (is_far(f->slot) || is_far(f->oneof))
 		o->flags |= SCH_F_FAR;
 	else if (f->slot != SCH_NO_SLOT)
@@ -360,6 +366,8 @@ int b_emit(struct build *b, struct sch_set **out)
 		memcpy(p.patterns, b->patterns.at, n.n_patterns * sizeof *p.patterns);
 	b->patterns.n = 0; /* the set owns them now */
 	*p.set = n;
+	/* pext takes AMD's family 17h hundreds of cycles */
+	p.set->fast = __builtin_cpu_supports("bmi2") && !__builtin_cpu_is("amdfam17h");
 	p.set->messages = p.messages;
 	p.set->fields = p.fields;
 	p.set->enums = p.enums;

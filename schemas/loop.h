@@ -30,24 +30,45 @@ static inline __attribute__((always_inline)) LOOP_TARGET struct LOOP_NAME(varint
 	return (struct LOOP_NAME(varint)){ p + (last >> 3) + 1, GATHER(x) };
 }
 
-/* Varints of packed content [p, end), sixteen bytes at a time: where they end is one mask, and only those that are too long
- * for their length to vouch for them are decoded. Their number is added to *n. */
+/* Decodes and judges the packed varints that start at a bit of `hard`, among those that end at a bit of `last`. */
+static LOOP_TARGET enum sch_reason LOOP_NAME(packed_hard)(struct sch_walk *w, const struct sch_field *f, const uint8_t *tag,
+							  const uint8_t *start, const uint8_t *p, uint32_t hard, uint32_t last)
+{
+	enum sch_reason why = SCH_OK;
+
+	hard &= (2u << (31 - __builtin_clz(last))) - 1;
+	while (hard && !why) { /* its lowest bit is the first byte of one */
+		uint32_t first = (uint32_t)__builtin_ctz(hard), len = (uint32_t)__builtin_ctz(last >> first) + 1;
+		uint64_t v = GATHER(load64(p + first) & ~0ull >> (64 - 8 * len));
+
+		if (f->elem == SCH_OP_ZIGZAG)
+			v = zigzag(v);
+		if (unlikely(v - f->lo >= f->size))
+			why = sch_walk_number(w, f, tag, start, p + first, v);
+		hard &= ~0u << (first + len - 1) << 1;
+	}
+	return why;
+}
+
+/* Varints of packed content [p, end), 32 bytes at a time: where they end is one mask, and only where a length and a last
+ * byte do not vouch for all values are they decoded. Their number is added to *n. */
 static LOOP_TARGET enum sch_reason LOOP_NAME(packed)(struct sch_walk *w, const struct sch_field *f, const uint8_t *tag,
 						     const uint8_t *p, const uint8_t *end, uint32_t *n)
 {
+	const __m128i zero = _mm_setzero_si128(), under = _mm_set1_epi8((char)(f->top - 1));
+	const uint32_t easy = f->easy;
 	const uint8_t *start = p;
 	enum sch_reason why = SCH_OK;
 
 	while (p < end) {
-		const __m128i bytes = _mm_loadu_si128((const __m128i_u *)p);
-		uint32_t more = (uint32_t)_mm_movemask_epi8(bytes), left = (uint32_t)(end - p), runs, hard = ~0u;
-		uint32_t last = ~more & (left < 16 ? (1u << left) - 1 : 0xffff);
-		uint32_t zero = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_setzero_si128()));
+		const __m128i a = _mm_loadu_si128((const __m128i_u *)p), b = _mm_loadu_si128((const __m128i_u *)(p + 16));
+		uint32_t more = tops(a, b), hard = ~0u, runs;
+		uint32_t last = ~more & (uint32_t)(end - p >= 32 ? ~0ull : (1ull << (end - p)) - 1);
 
 		runs = more & more >> 1;
 		runs &= runs >> 2;
 		runs &= runs >> 4; /* where eight bytes go on */
-		if (unlikely(runs | !last | (zero & more << 1 & last))) {
+		if (unlikely(runs || !last || (tops(_mm_cmpeq_epi8(a, zero), _mm_cmpeq_epi8(b, zero)) & more << 1 & last))) {
 			const uint8_t *one = p; /* long, cut off, or not the shortest somewhere in here: one by one */
 			struct strict_varint x = strict_varint(p, end);
 
@@ -62,23 +83,13 @@ static LOOP_TARGET enum sch_reason LOOP_NAME(packed)(struct sch_walk *w, const s
 			continue;
 		}
 		*n += (uint32_t)__builtin_popcount(last);
-		for (uint32_t i = 0; i < f->easy; i++)
+		for (uint32_t i = 0; i < easy; i++)
 			hard &= more >> i;
-		if (f->easy == 0)
-			hard = 0xffff;
-		hard &= (2u << (31 - __builtin_clz(last))) - 1;
-		while (hard) { /* its lowest bit is the first byte of such an element */
-			uint32_t first = (uint32_t)__builtin_ctz(hard), bits;
-			uint64_t v = load64(p + first);
-
-			bits = ((uint32_t)__builtin_ctz(last >> first) + 1) * 8;
-			v = GATHER(v & ~0ull >> (64 - bits));
-			if (f->elem == SCH_OP_ZIGZAG)
-				v = zigzag(v);
-			if (unlikely(v - f->lo >= f->size) && (why = sch_walk_number(w, f, tag, start, p + first, v)))
-				return why;
-			hard &= ~0u << (first + bits / 8 - 1) << 1;
-		}
+		/* longer by one with a last byte that is too large, or longer still? */
+		if (unlikely((last & (uint64_t)hard << easy & tops(_mm_cmpgt_epi8(a, under), _mm_cmpgt_epi8(b, under))) ||
+			     (hard & (uint64_t)more >> easy)) &&
+		    (why = LOOP_NAME(packed_hard)(w, f, tag, start, p, hard, last)))
+			return why;
 		p += 32 - __builtin_clz(last);
 	}
 	return SCH_OK;

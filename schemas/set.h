@@ -115,7 +115,10 @@ struct sch_field {
 	uint8_t n_list;
 	uint8_t count;      /* SCH_F_COUNTED: its counter in its message */
 	uint8_t mute;       /* message: SCH_F_IGNORED, so that no rule applies in it */
-	uint8_t ends;       /* message: SCH_E_*, what its beginning and end take */
+	union {
+		uint8_t ends; /* message: SCH_E_*, what its beginning and end take */
+		uint8_t top;  /* packed varints: with one byte more than easy, the last one below this, they do, too */
+	};
 };
 _Static_assert(sizeof(struct sch_field) == 64, "a field is one cache line");
 
@@ -238,6 +241,7 @@ struct sch_set {
 	const uint32_t *by_name;          /* message indices sorted by full name */
 	const uint16_t *direct;           /* position in its message + 1, or 0 */
 	const char *names;
+	uint64_t fast;                    /* this processor has BMI2, and is quick at it */
 	const struct sch_rule *rules;
 	const uint8_t *pool;              /* operands, aligned to 8; offset 0 is an empty string */
 	struct sch_pattern *const *patterns; /* owned: freed with the set */

@@ -178,6 +178,12 @@ static int counts_odd(const struct sch_set *s, const struct sch_message *m, cons
 	return odd;
 }
 
+/* The top bits of 32 bytes. */
+static inline uint32_t tops(__m128i a, __m128i b)
+{
+	return (uint32_t)_mm_movemask_epi8(a) | (uint32_t)_mm_movemask_epi8(b) << 16;
+}
+
 /* Closes up the seven-bit groups of eight bytes. */
 static inline uint64_t gather(uint64_t x)
 {
@@ -220,8 +226,7 @@ static enum sch_reason walk_start(struct sch_walk *w, uint32_t type, size_t len)
 	l->muted = 0;
 	l->ends = m->ends;
 	level_prepare(w, m, l);
-	/* pext is slow on AMD's family 17h */
-	if (__builtin_cpu_supports("bmi2") && !__builtin_cpu_is("amdfam17h"))
+	if (likely(w->set->fast))
 		return walk_bmi2(w);
 	return walk_plain(w);
 }
