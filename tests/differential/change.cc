@@ -142,8 +142,8 @@ void harmless_change(Place p, Random &random)
 void spoil_text(std::string &s, Random &random)
 {
 	static const char *const bad[] = {
-		"\x80", "\xc0\x80", "\xc1\xbf", "\xc3", "\xe0\x80\x80", "\xe2\x82", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf0\x9f\x98",
-		"\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff",
+		"\x80", "\xc0\x80", "\xc1\xbf", "\xc3", "\xe0\x80\x80", "\xe2\x82", "\xed\xa0\x80", "\xf0\x80\x80\x80",
+		"\xf0\x9f\x98", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff",
 	};
 	size_t at = random.below(s.size() + 1);
 
@@ -155,7 +155,8 @@ void spoil_text(std::string &s, Random &random)
 
 Node unknown_make(Random &random)
 {
-	static const uint32_t numbers[] = { 0, 1, 15, 16, 99, 100, 101, 102, 200, 1000, 2046, 2049, 18999, 536870910, 536870911, 536870912 };
+	static const uint32_t numbers[] = { 0,	  1,	15,   16,   99,	   100,	      101,	 102,
+					    200, 1000, 2046, 2049, 18999, 536870910, 536870911, 536870912 };
 	Node n;
 
 	n.number = numbers[random.below(sizeof numbers / sizeof *numbers)];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Reads protobuf-c's messages through its own descriptors and Google's through reflection, so that one walk serves every type.
+// Reads protobuf-c's messages through its own descriptors and Google's through reflection: one walk serves every type.
 #include "tests/differential/compare.hpp"
 
 #include <google/protobuf/descriptor.h>
@@ -131,9 +131,12 @@ std::string compare_map(const Message &m, const Reflection *r, const FieldDescri
 		const Message &entry = r->GetRepeatedMessage(m, f, i);
 		size_t k;
 
-		for (k = 0; k < n; k++)
-			if (!taken[k] && compare_messages(entry, load<const ProtobufCMessage *>(list + k * sizeof(void *)), true).empty())
+		for (k = 0; k < n; k++) {
+			const ProtobufCMessage *other = load<const ProtobufCMessage *>(list + k * sizeof(void *));
+
+			if (!taken[k] && compare_messages(entry, other, true).empty())
 				break;
+		}
 		if (k == n)
 			return "entry " + std::to_string(i) + " is not there";
 		taken[k] = true;
@@ -162,8 +165,8 @@ std::string compare_field(const Message &m, const Reflection *r, const FieldDesc
 			std::string what;
 
 			if (f->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE)
-				what = compare_messages(r->GetRepeatedMessage(m, f, static_cast<int>(i)), load<const ProtobufCMessage *>(one),
-							false);
+				what = compare_messages(r->GetRepeatedMessage(m, f, static_cast<int>(i)),
+							load<const ProtobufCMessage *>(one), false);
 			else if (!same_scalar(m, r, f, static_cast<int>(i), one))
 				what = ": another value";
 			if (!what.empty())
@@ -254,7 +257,8 @@ void negative_zeros_drop(Message *m)
 	for (const FieldDescriptor *f : fields) {
 		if (f->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
 			for (int i = 0; i < (f->is_repeated() ? r->FieldSize(*m, f) : 1); i++)
-				negative_zeros_drop(f->is_repeated() ? r->MutableRepeatedMessage(m, f, i) : r->MutableMessage(m, f));
+				negative_zeros_drop(f->is_repeated() ? r->MutableRepeatedMessage(m, f, i)
+						    : r->MutableMessage(m, f));
 			continue;
 		}
 		if (f->is_repeated() || (f->has_presence() && !entry))

@@ -5,8 +5,8 @@
 //   - what strict mode accepts, both parsers take and read the same: the same fields present, the same values, none unknown;
 //   - what they write from it, strict mode accepts again, and C++ reads the same from protobuf-c's bytes;
 //   - conformant mode accepts exactly what the C++ parser does, with and without required fields;
-//   - the schema's rules change nothing else: with them strict mode accepts nothing more, and where it refuses for another
-//     reason than a rule, it is the same one at the same place;
+//   - the schema's rules change nothing else: with them strict mode accepts nothing more, but for numbers of open enums whose
+//     rules say which they take, and where it refuses for another reason than a rule, it is the same one at the same place;
 //   - no answer depends on the bytes behind the message.
 // For types that protobuf-c cannot (groups, proto3's optional), C++'s reflection over the descriptor is the second parser.
 // The same seed gives the same messages. Exit status: 0 all held, 1 a finding, 2 it could not run.
@@ -73,7 +73,7 @@ struct Run {
 	std::vector<std::unique_ptr<sch_set, void (*)(sch_set *)>> sets;
 	std::vector<Type> types;
 	uint64_t reasons[SCH_REASON_COUNT];
-	uint64_t cpp_accepted, missing_required, repacked;
+	uint64_t cpp_accepted, missing_required, repacked, open_enums;
 	uint64_t count, seed;
 	bool plant;
 };
@@ -123,23 +123,27 @@ void hex_print(const char *what, const std::string &bytes)
 
 // --- one message -----------------------------------------------------------------------------------------------------
 
-// With rules, r being the answer without.
+// With rules, r being the answer without. Rules that say which numbers an open enum takes may take one that it does not
+// have; what comes behind it is then judged too.
 bool rules_check(const Type &t, const uint8_t *padded, const std::string &msg, const sch_result &r)
 {
 	static sch_result ruled;
 
 	sch_validate(t.set, t.type, padded, msg.size(), &ruled);
 	bool by_rule = ruled.reason == SCH_RULE || ruled.reason == SCH_RULE_ERROR;
+	bool same = ruled.reason == r.reason && (r.reason == SCH_OK || ruled.offset == r.offset);
+	bool beyond = r.reason == SCH_ENUM && (ruled.reason == SCH_OK || ruled.offset > r.offset);
 
-	if (!by_rule && (ruled.reason != r.reason || (r.reason != SCH_OK && ruled.offset != r.offset)))
+	if (!by_rule && !same && !beyond)
 		finding(t, msg, r, std::string("with rules the answer is another: ") +
-			(ruled.reason == SCH_OK ? "accepts" : sch_reason_name(ruled.reason)) + " at " + std::to_string(ruled.offset));
+			(ruled.reason == SCH_OK ? "accepts" : sch_reason_name(ruled.reason)) + " at " +
+			std::to_string(ruled.offset));
 	return ruled.reason == SCH_OK;
 }
 
-// Strict, without rules. Twice with other bytes behind the message: they must not matter. With rules as an aside: *ruled,
-// where it is not NULL, says whether they are met.
-sch_reason strict(const Type &t, const std::string &msg, Random &random, sch_result *r, bool *ruled = nullptr)
+// *r: strict, without rules. Twice with other bytes behind the message: they must not matter. *ruled: accepted with rules.
+// Returns whether either accepts.
+bool strict(const Type &t, const std::string &msg, Random &random, sch_result *r, bool *ruled)
 {
 	std::unique_ptr<uint8_t[]> padded(new uint8_t[msg.size() + SCH_PAD]); // exactly, for AddressSanitizer
 	static sch_result other;
@@ -158,18 +162,16 @@ sch_reason strict(const Type &t, const std::string &msg, Random &random, sch_res
 	sch_validate_ask(t.set, t.type, padded.get(), msg.size(), &ask, r);
 	if (r->reason != other.reason || (r->reason != SCH_OK && r->offset != other.offset) || r->n_spans != other.n_spans)
 		finding(t, msg, *r, "the answer depends on what follows the message");
-	bool met = rules_check(t, padded.get(), msg, *r);
-
-	if (ruled)
-		*ruled = met;
-	return r->reason;
+	*ruled = rules_check(t, padded.get(), msg, *r);
+	return r->reason == SCH_OK || *ruled;
 }
 
 void accepted_again(const Type &t, const std::string &msg, const std::string &written, const char *whose, Random &random)
 {
 	sch_result r;
+	bool ruled;
 
-	if (strict(t, written, random, &r) != SCH_OK) {
+	if (!strict(t, written, random, &r, &ruled)) {
 		hex_print("read from", msg);
 		finding(t, written, r, std::string("strict mode refuses what ") + whose + " wrote from an accepted message");
 	}
@@ -244,9 +246,8 @@ void check(Run &run, Type &t, const std::string &msg, bool valid, bool changed, 
 	bool complete = sch_validate_conformant(t.set, t.type, at, msg.size(), 1, &lenient) == SCH_OK;
 	bool parsed = t.theirs->ParsePartialFromString(msg);
 	bool initialized = parsed && t.theirs->IsInitialized();
-	bool ruled;
+	bool ruled, accepted = strict(t, msg, random, &r, &ruled);
 
-	strict(t, msg, random, &r, &ruled);
 	t.seen++;
 	t.ruled += ruled;
 	t.conformant += conformant;
@@ -258,13 +259,13 @@ void check(Run &run, Type &t, const std::string &msg, bool valid, bool changed, 
 	if (complete != initialized)
 		finding(t, msg, r, complete ? "C++ misses a required field, conformant mode does not"
 				   : "conformant mode misses a required field, C++ does not");
-	if (r.reason != SCH_OK) {
-		if (valid)
-			finding(t, msg, r, "strict mode refuses a valid message");
+	if (valid && r.reason != SCH_OK)
+		finding(t, msg, r, "strict mode refuses a valid message");
+	if (!accepted)
 		return;
-	}
 	t.accepted++;
 	t.changed_accepted += changed;
+	run.open_enums += r.reason != SCH_OK;
 	if (!initialized)
 		finding(t, msg, r, "C++ refuses what strict mode accepts");
 	std::string what = unknown_find(*t.theirs);
@@ -330,6 +331,7 @@ void report(const Run &run, double seconds)
 		if (run.reasons[i])
 			printf(" %s %llu", i ? sch_reason_name(static_cast<sch_reason>(i)) : "accepted",
 			       static_cast<unsigned long long>(run.reasons[i]));
+	printf("\n%llu of what lacks an enum's number is accepted with rules", static_cast<unsigned long long>(run.open_enums));
 	printf("\nC++ accepts %llu, of which %llu lack required fields; protobuf-c read and wrote %llu\n",
 	       static_cast<unsigned long long>(run.cpp_accepted), static_cast<unsigned long long>(run.missing_required),
 	       static_cast<unsigned long long>(run.repacked));
