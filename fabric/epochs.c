@@ -203,8 +203,9 @@ static int compare(const struct fab_epoch *before, const struct fab_epoch *read,
 
 static int refuse(const struct told *t, const char *path, char *err, size_t cap)
 {
-	return fab_fail(err, cap, -EPERM, "%s does not fit what runs: %u incompatible change%s, %u name%s that policies use and it lacks",
-			path, t->changes, t->changes == 1 ? "" : "s", t->void_rules, t->void_rules == 1 ? "" : "s");
+	return fab_fail(err, cap, -EPERM,
+			"%s does not fit what runs: %u incompatible change%s, %u name%s that policies use and it lacks", path,
+			t->changes, t->changes == 1 ? "" : "s", t->void_rules, t->void_rules == 1 ? "" : "s");
 }
 
 int fab_epochs_wish(struct fab_epochs *s, const struct fab_wish *w, struct fab_epoch **next, char *err, size_t cap)

@@ -248,7 +248,7 @@ void fab_port_forget(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	p->arp_n = 0;
 	for (struct fab_pair *q = p->pairs; q != NULL; q = q->next_of_src)
 		for (uint32_t i = 0; q->open_n > 0 && i < WEFT_OPEN_REQUESTS_MAX; i++)
-			if (q->open[i].id != 0 && !q->open[i].answering)
+			if (q->open[i].id != 0 && !q->open[i].answering && !q->open[i].ended)
 				fab_request_close(q, &q->open[i]);
 }
 

@@ -46,6 +46,8 @@ struct fab_request {
 	uint32_t reply_type;  /* schema type */
 	uint32_t content;     /* content set */
 	uint8_t answering;    /* a reply is in this burst */
+	uint8_t waits;        /* it is still in the pair's queue */
+	uint8_t ended;        /* its requester was told that it is refused; only while it waits: it will not be delivered */
 	uint8_t log;
 };
 

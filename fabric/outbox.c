@@ -317,6 +317,8 @@ void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg
 	i->subject = m->hdr.subject;
 	i->id = m->hdr.id;
 	i->kind = m->hdr.kind;
+	if (m->hdr.kind == WEFT_KIND_REQUEST)
+		m->request->waits = 1;
 	memcpy(fab_item_data(i), m->data, m->len);
 	fab_count_add(&to->c->queued_bytes, m->len);
 	if (!pair->queued) {
@@ -362,6 +364,11 @@ static void flush_doomed(struct fab *f, struct fab_port *p, struct fab_pair *pai
 					 .verdict = WEFT_V_RECEIVER_GONE,
 					 .kind = (uint8_t)i->kind};
 
+		if (i->kind == WEFT_KIND_REQUEST && fab_request_leave(pair, i->id)) {
+			pop_waiting(f, p, pair);
+			pair->doomed--;
+			continue;
+		}
 		/* It was counted as passed; the count moves, so that each message has one verdict. */
 		fab_count_sub(&from->c->verdict[WEFT_V_PASSED], 1);
 		fab_count_add(&from->c->verdict[WEFT_V_RECEIVER_GONE], 1);
@@ -436,8 +443,16 @@ static int out_waiting(struct fab *f, struct fab_port *p)
 	pair = p->waiting;
 	i = fab_queue_front(&pair->queue);
 	assert(i != NULL);
+	if (i->kind == WEFT_KIND_REQUEST && fab_request_ended(pair, i->id)) {
+		fab_request_leave(pair, i->id);
+		pop_waiting(f, p, pair);
+		rotate_waiting(p);
+		return 1;
+	}
 	if (!fab_out_message(p, fab_item_data(i), i->len))
 		return 0;
+	if (i->kind == WEFT_KIND_REQUEST)
+		fab_request_leave(pair, i->id);
 	fab_count_add(&p->c->messages_delivered, 1);
 	fab_count_add(&p->c->bytes_delivered, i->len - WEFT_MESSAGE_HDR_LEN);
 	pop_waiting(f, p, pair);

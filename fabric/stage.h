@@ -48,6 +48,10 @@ uint16_t fab_verdict_of_answer(enum pol_answer answer);
 /* stage_route.c: open requests. */
 void fab_request_close(struct fab_pair *pair, struct fab_request *r); /* its slot is free again; it was not */
 void fab_request_forget(struct fab_pair *pair, uint32_t id); /* the one with this id, if it is still open: nobody will answer */
+/* Takes note that the request with this id leaves the queue, delivered or not. 1 when it had ended before: it is none of
+ * what passed any more. */
+int fab_request_leave(struct fab_pair *pair, uint32_t id);
+int fab_request_ended(const struct fab_pair *pair, uint32_t id); /* the same without taking note */
 /* Makes an open request one of the epoch in force: its reply will be judged by that. 1; 0 where that epoch does not let
  * such a request pass. */
 int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct fab_request *r);

@@ -26,6 +26,26 @@ void fab_request_forget(struct fab_pair *pair, uint32_t id)
 		fab_request_close(pair, r);
 }
 
+int fab_request_ended(const struct fab_pair *pair, uint32_t id)
+{
+	const struct fab_request *r = &pair->open[id & (WEFT_OPEN_REQUESTS_MAX - 1u)];
+
+	return r->id == id && r->ended;
+}
+
+int fab_request_leave(struct fab_pair *pair, uint32_t id)
+{
+	struct fab_request *r = slot_of(pair, id);
+
+	if (r->id != id)
+		return 0;
+	r->waits = 0;
+	if (!r->ended)
+		return 0;
+	fab_request_close(pair, r);
+	return 1;
+}
+
 int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct fab_request *r)
 {
 	const struct pol_entry *e = pol_entry_find(f->now->policy, pair->src, pair->dst, r->subject);
@@ -58,7 +78,7 @@ static void route_reply(struct fab *f, struct fab_burst *b, struct fab_msg *m)
 	struct fab_pair *asked = fab_pair_find(f, m->dst, m->src);
 	struct fab_request *r = asked != NULL ? slot_of(asked, m->hdr.ref) : NULL;
 
-	if (r == NULL || r->id != m->hdr.ref || r->subject != m->hdr.subject || r->answering ||
+	if (r == NULL || r->id != m->hdr.ref || r->subject != m->hdr.subject || r->answering || r->ended ||
 	    r->deadline_ns <= b->now_ns || (r->epoch != f->now->number && !fab_request_renew(f, asked, r))) {
 		fab_refuse(m, WEFT_V_REQUEST_UNKNOWN);
 		return;
@@ -143,7 +163,7 @@ static void admit_by_policy(struct fab *f, struct fab_burst *b, struct fab_msg *
 	if (m->hdr.kind == WEFT_KIND_REQUEST) {
 		struct fab_request *r = slot_of(m->pair, m->hdr.id);
 
-		if (r->id != 0 && (r->answering || r->deadline_ns > b->now_ns)) {
+		if (r->id != 0 && (r->answering || r->ended || r->deadline_ns > b->now_ns)) {
 			fab_refuse(m, WEFT_V_REQUEST_LIMIT);
 			return;
 		}

@@ -133,13 +133,16 @@ static void end_request(struct fab *f, struct fab_port *p, struct fab_pair *pair
 	fab_count_add(&p->c->verdict[verdict], 1);
 	fab_notice_put(p, &n);
 	fab_report(f, p, &said, now_ns);
-	fab_request_close(pair, r);
+	if (r->waits)
+		r->ended = 1; /* what was refused must not be delivered */
+	else
+		fab_request_close(pair, r);
 }
 
 /* 0: no room to tell; look again later. */
 static int look(struct fab *f, struct fab_port *p, struct fab_pair *pair, struct fab_request *r, uint64_t now_ns)
 {
-	if (r->id == 0 || r->epoch == f->now->number)
+	if (r->id == 0 || r->ended || r->epoch == f->now->number)
 		return 1;
 	if (r->deadline_ns <= now_ns) {
 		fab_request_close(pair, r); /* whoever asked has stopped waiting */

@@ -228,6 +228,57 @@ static void requests_without_a_method(void **state)
 	assert_int_equal(alice->message.hdr.ref, last);
 }
 
+/* Requests that wait for room in bob's ring when their method goes: told once, counted once, not delivered; and it is all the same
+ * whether he reads again or goes away. */
+static void requests_that_wait(void **state)
+{
+	static uint8_t msg[60000], third[20000];
+	struct road *r = *state;
+	struct road_guest *alice = &r->g[ALICE], *bob = &r->g[BOB];
+	const struct fab_pair *pair = fab_pair_find(r->f, ALICE, BOB);
+	uint64_t *verdicts = r->f->port_counters[ALICE].verdict;
+
+	road_large_item(msg, sizeof(msg));
+	road_large_item(third, sizeof(third));
+	for (unsigned again = 0; again < 2; again++) {
+		uint64_t passed = verdicts[WEFT_V_PASSED], had = bob->message.n, told = alice->verdict.n;
+		uint32_t id;
+
+		for (unsigned i = 0; i < 2; i++) { /* two fill his ring */
+			road_send(alice, WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, msg, sizeof(msg));
+			road_turn(r, BOB);
+		}
+		road_send(alice, WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, third, sizeof(third));
+		id = road_send(alice, WEFT_KIND_REQUEST, BOB, ACT, 0, 60000, one, sizeof(one));
+		road_turn(r, BOB);
+		assert_int_equal(pair->queue.n, 2);
+		assert_int_equal(pair->open_n, 1);
+		swap_to(r, LESS);
+		road_turn(r, BOB);
+		assert_int_equal(alice->verdict.n, told + 1);
+		assert_int_equal(alice->verdict.hdr.id, id);
+		assert_int_equal(alice->verdict.hdr.ref, WEFT_V_SUBJECT_UNKNOWN);
+		assert_int_equal(pair->queue.n, 2);
+		assert_int_equal(verdicts[WEFT_V_PASSED], passed + 3);
+		swap_to(r, BASE); /* what ended stays ended */
+		if (again == 0) {
+			road_turn(r, 0);
+			assert_int_equal(bob->message.n, had + 3);
+			assert_int_equal(bob->message.hdr.kind, WEFT_KIND_ONEWAY);
+			assert_int_equal(alice->verdict.n, told + 1);
+		} else {
+			fab_port_gone(r->f, &r->f->port[BOB], r->now_ns);
+			road_turn(r, BOB);
+			assert_int_equal(alice->verdict.n, told + 2); /* the message, not the request */
+			assert_int_equal(alice->verdict.hdr.ref, WEFT_V_RECEIVER_GONE);
+			assert_int_equal(verdicts[WEFT_V_PASSED], passed + 2);
+		}
+		assert_int_equal(pair->queue.n, 0);
+		assert_int_equal(pair->open_n, 0);
+		assert_int_equal(pair->accepted_total, pair->disposed_total);
+	}
+}
+
 /* The answer to a request that policy, not the schemas, has withdrawn: what it would get if it came now. */
 static void a_request_that_policy_withdraws(void **state)
 {
@@ -583,6 +634,7 @@ int main(void)
 		SWAP_TEST(no_room_to_record_it),
 		SWAP_TEST(a_request_open_across_it),
 		SWAP_TEST(requests_without_a_method),
+		SWAP_TEST(requests_that_wait),
 		SWAP_TEST(a_request_that_policy_withdraws),
 		SWAP_TEST(rates_go_on),
 		SWAP_TEST(content_sets_change_with_it),
