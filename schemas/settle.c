@@ -131,6 +131,20 @@ static int enum_has(const struct sch_set *s, uint32_t index, int32_t v)
 	return 0;
 }
 
+/* Of an open enum's numbers its rules decide, where others are not asked for as well. */
+static enum sch_reason open_enum_check(const struct sch_walk *w, const struct sch_field *f, uint64_t key)
+{
+	struct sch_value v = { .key = key };
+	struct sch_now now = { 0 };
+
+	if (!is_muted(w, w->depth) || (key == 0 && f->flags & SCH_F_ZERO_OK))
+		return SCH_OK; /* value_judge's to say */
+	for (uint32_t i = f->rules + f->n_list; i < f->rules + f->n_rules; i++)
+		if (sch_rule_judge(w->set, f, &w->set->rules[i], &v, &now) != SCH_MET)
+			return SCH_ENUM;
+	return SCH_OK;
+}
+
 /* Does the number fit its type? Negative int32 and enum numbers are sign-extended to 64 bits on the wire. */
 static enum sch_reason type_check(const struct sch_walk *w, const struct sch_field *f, uint64_t key)
 {
@@ -145,8 +159,8 @@ static enum sch_reason type_check(const struct sch_walk *w, const struct sch_fie
 	case SCH_T_ENUM:
 		if ((int64_t)key != (int32_t)key)
 			return SCH_RANGE;
-		if (f->flags & SCH_F_OPEN && !is_muted(w, w->depth))
-			return SCH_OK;
+		if (f->flags & SCH_F_OPEN)
+			return open_enum_check(w, f, key);
 		if (w->ask->loose && !(f->flags & SCH_F_CLOSED))
 			return SCH_OK;
 		return enum_has(w->set, f->sub, (int32_t)key) ? SCH_OK : SCH_ENUM;

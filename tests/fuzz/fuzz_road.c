@@ -56,10 +56,12 @@ struct guest {
 struct world {
 	struct fab *f;
 	struct road *road; /* configuration, policy, schemas, inspector: made once */
+	struct fab_epoch *other; /* may follow the road's own, and be followed by it */
 	struct guest g[ROAD_GUESTS + 1];
 	struct sent sent[SENT_MAX];
 	uint32_t n_sent;
 	uint64_t now_ns;
+	uint64_t last_epoch; /* that decisions have named */
 	uint64_t refusals; /* in decisions that were taken out of the ring */
 	uint8_t writer_stalls;
 };
@@ -114,7 +116,8 @@ static struct randombytes_implementation random_source = {
 /* --- the schema set ------------------------------------------------------------------------------------------------
  */
 
-static struct sch_set *schemas(void)
+/* Without the service where has_valve is 0, and then in another order. */
+static struct sch_set *schemas(int has_valve)
 {
 	Google__Protobuf__FieldDescriptorProto seq = GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__INIT, bytes;
 	Google__Protobuf__FieldDescriptorProto *fields[] = {&seq, &bytes};
@@ -142,7 +145,7 @@ static struct sch_set *schemas(void)
 	bytes.type = GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_BYTES;
 	for (unsigned i = 0; i < 3; i++) {
 		google__protobuf__descriptor_proto__init(&message[i]);
-		message[i].name = (char *)(uintptr_t)names[i];
+		message[i].name = (char *)(uintptr_t)names[has_valve ? i : 2 - i];
 		message[i].n_field = 2;
 		message[i].field = fields;
 	}
@@ -157,7 +160,7 @@ static struct sch_set *schemas(void)
 	file.syntax = (char *)(uintptr_t) "proto3";
 	file.n_message_type = 3;
 	file.message_type = messages;
-	file.n_service = 1;
+	file.n_service = has_valve ? 1 : 0;
 	file.service = services;
 	fds.n_file = 1;
 	fds.file = files;
@@ -608,6 +611,25 @@ static void pause_or_go_on(struct guest *me)
 	fab_port_start(w->f, p, w->now_ns);
 }
 
+/* The road's own epoch has the odd numbers. */
+static struct fab_epoch *epoch_of(uint64_t number)
+{
+	return number % 2 ? w->road->epoch : w->other;
+}
+
+static void next_epoch(void)
+{
+	uint64_t number = w->f->now->number + 1;
+	struct fab_epoch *e = epoch_of(number);
+
+	e->number = number;
+	must(fab_epoch_offer(w->f, e) == 0, "an epoch that fits is not taken");
+	if (!fab_epoch_take(w->f, w->now_ns))
+		must(fab_epoch_withdraw(w->f), "an epoch that was not taken is gone");
+	else
+		must(fab_epoch_in_force(w->f) == e, "an epoch that was taken is not in force");
+}
+
 static void take_decisions(void)
 {
 	struct fab_decision d;
@@ -616,9 +638,15 @@ static void take_decisions(void)
 	if (w->writer_stalls)
 		return;
 	while (fab_decision_ring_take(w->road->ring, &d, 1) == 1) {
-		must(d.count > 0 && d.id != 0 && (last_id == 0 || d.id == last_id + 1 || d.id == 1),
+		must(d.id != 0 && (last_id == 0 || d.id == last_id + 1 || d.id == 1),
 		     "a decision's number");
 		last_id = d.id;
+		if (d.count == 0) { /* another epoch */
+			must(d.policy_epoch == ++w->last_epoch, "an epoch's number");
+			continue;
+		}
+		must(d.policy_epoch == w->last_epoch, "a decision's epoch");
+		must(d.rule == 0 || pol_rule(epoch_of(d.policy_epoch)->policy, d.rule) != NULL, "a rule of no epoch");
 		must(d.src >= 1 && d.src <= ROAD_GUESTS && d.dst <= ROAD_GUESTS, "a decision's ports");
 		if (d.verdict != WEFT_V_PASSED)
 			w->refusals += d.count;
@@ -729,6 +757,9 @@ static void step(struct input *in)
 		for (unsigned n = draw(in) & 63u; n > 0; n--)
 			send_message(me, in);
 		break;
+	case 23:
+		next_epoch();
+		break;
 	default:
 		turn();
 	}
@@ -739,12 +770,18 @@ static void step(struct input *in)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+	static const char *const policies[] = {road_alice, road_bob, road_carol};
+	char err[256];
+
 	(void)argc;
 	(void)argv;
 	w = calloc(1, sizeof(*w));
 	if (w == NULL || sodium_init() < 0)
 		road_fatal("start");
-	w->road = road_make_with(schemas());
+	w->road = road_make_with(schemas(1));
+	w->other = road_epoch_of(schemas(0), 8, policies, NULL);
+	if (fab_epoch_follow(w->other, w->road->epoch, err, sizeof(err)) != 0)
+		road_fatal(err);
 	fab_decision_ring_free(w->road->ring);
 	w->road->ring = fab_decision_ring_make(DECISIONS);
 	randombytes_set_implementation(&random_source);
@@ -765,6 +802,12 @@ static void begin(void)
 	r->config.decisions_per_s = 20;
 	r->config.window = 65536 + 4096;
 	memset(r->epoch->buckets, 0, r->epoch->n_buckets * sizeof(r->epoch->buckets[0]));
+	memset(w->other->buckets, 0, w->other->n_buckets * sizeof(w->other->buckets[0]));
+	if (r->epoch->content != NULL) { /* the other one was in force at the end */
+		w->other->content = dpi_sets_swap(r->dpi, r->epoch->content);
+		r->epoch->content = NULL;
+	}
+	w->last_epoch = r->epoch->number = 7;
 	if (fab_make(&w->f, &r->config, r->epoch, r->dpi, r->ring, 0x1234) != 0)
 		road_fatal("no memory");
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
