@@ -324,11 +324,13 @@ $(FUZZ_LIB): $(patsubst %,$(FUZZ)/obj/%.o,$(basename $(LIB_SRCS))) $(GEN_OBJS:$(
 	@rm -f $@.part
 	$(call say,AR,$@)
 	$(Q)ar rcsP $@.part $^ && $(put)
+$(FUZZ)/fuzz_plugin: $(patsubst %.c,$(FUZZ)/obj/%.o,$(filter-out %/main.c,$(PLUGIN_SRCS))) \
+	$(PLUGIN_PB_C:$(GEN)/%.c=$(FUZZ)/obj/gen/%.o)
 # The validator's fuzzer holds its answers against code that protobuf-c generates.
 $(FUZZ)/fuzz_validate: $(FUZZ)/obj/gen/tests/schemas/strict.pb-c.o
 $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 	$(call say,LD,$@)
-	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS) -o $@.part && $(put)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $(filter %.o,$^) $(filter %.a,$^) $(HOST_LIBS) -o $@.part && $(put)
 
 # --- bench: the fabric's speed, measured -----------------------------------------------------------------------------
 BENCH_SET := $(BUILD)/bench/bench.binpb

@@ -20,6 +20,10 @@
 
 #include "session.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define WEFT_LAUNCH_BYTES_MAX 16384u
 #define WEFT_LAUNCH_SETS_MAX 32u
 #define WEFT_LAUNCH_KEY_MAX 32u
@@ -43,5 +47,9 @@ uint32_t weft_launch_parse(struct weft_launch *l, const char *text, size_t len, 
 
 /* The value of `set key`, or NULL. */
 const char *weft_launch_get(const struct weft_launch *l, const char *key);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

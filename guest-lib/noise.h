@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define WEFT_KEY_LEN 32u
 #define WEFT_HASH_LEN 64u
 
@@ -55,5 +59,9 @@ void weft_aead_seal(uint8_t suite, const uint8_t key[WEFT_KEY_LEN], uint64_t n, 
 /* len includes the tag; out holds len - 16 bytes (may be in place). Returns 0, or -1 and out is zeroed. */
 int weft_aead_open(uint8_t suite, const uint8_t key[WEFT_KEY_LEN], uint64_t n, const uint8_t *ad, size_t ad_len,
 		   const uint8_t *in, size_t len, uint8_t *out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,6 +7,10 @@
 #include "launch.h"
 #include "port.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct weft_port_linux_opts {
 	uint16_t ring_size;  /* descriptors per ring, a power of two, 64 to 4096; 0: 512 */
 	uint8_t busy;        /* 1: wait() polls and never sleeps (load generators) */
@@ -19,5 +23,9 @@ int weft_port_linux_open(struct weft_port **port, const char *socket_path, const
 
 /* Reads a launch file (0600 is required) and wipes its buffer. Returns 0 or -errno with a text for a person in err. */
 int weft_launch_read(struct weft_launch *l, const char *path, char *err, size_t err_cap);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

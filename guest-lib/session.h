@@ -11,6 +11,10 @@
 #include "noise.h"
 #include "wire.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define WEFT_REKEY_RECORDS (1ull << 20)  /* the guest shakes hands again after this many records in a direction */
 #define WEFT_SPENT_RECORDS (1ull << 24)  /* nobody seals or opens beyond this: AES-GCM's limit is 2^24.5 */
 #define WEFT_REKEY_NS (120ull * 1000000000ull) /* or after this long, once something was sent */
@@ -61,5 +65,9 @@ uint32_t weft_session_check(const struct weft_session *s, const struct weft_reco
 uint32_t weft_session_open(struct weft_session *s, uint8_t *out, const uint8_t *record, size_t len);
 
 void weft_session_wipe(struct weft_session *s);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -6,6 +6,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* X(SYMBOL, number, "name", "one line of help")
  * The number is the wire and audit code: never reuse one. The name is also the counter's name. */
 #define WEFT_VERDICTS(X)                                                                                               \
@@ -83,5 +87,9 @@ const char *weft_verdict_name(uint32_t v);
 
 /* One line of help for a person, or "?". Static text. Any thread. */
 const char *weft_verdict_help(uint32_t v);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -17,6 +17,10 @@
 #include "port.h"
 #include "verdict.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct weft; /* an endpoint */
 
 #define WEFT_HANDLERS_MAX 64u  /* subjects that one endpoint handles */
@@ -123,5 +127,9 @@ struct weft_counters {
 	uint64_t no_room;     /* replies of generated code that found no room: answered with a status instead */
 };
 void weft_counters(const struct weft *w, struct weft_counters *c);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -48,6 +48,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define WEFT_WIRE_VERSION 1u
 
 /* Limits. README.md repeats them from here. */
@@ -192,5 +196,9 @@ size_t weft_prologue_put(uint8_t out[WEFT_PROLOGUE_LEN], uint8_t suite, uint16_t
 
 /* 1 when name is 1 to WEFT_NAME_MAX bytes of [a-z][a-z0-9-]*. */
 int weft_name_ok(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

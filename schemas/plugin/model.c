@@ -226,8 +226,8 @@ static int method_make(struct make *m, const struct gen_file *f, const struct ge
 		return fail(m, f->proto, out->line, where,
 			    "in C its name would be mistaken for one of protobuf-c's; use no '_' at its ends and no \"__\"");
 	if (gen_name_c_keyword(snake))
-		return fail(m, f->proto, out->line, where, "%s is a keyword of C, with which protobuf-c's code for it does not compile",
-			    snake);
+		return fail(m, f->proto, out->line, where,
+			    "%s is a keyword of C, with which protobuf-c's code for it does not compile", snake);
 	if ((p->has_client_streaming && p->client_streaming) || (p->has_server_streaming && p->server_streaming))
 		return fail(m, f->proto, out->line, where,
 			    "it streams, which Weft has not: a method takes one message and returns one; send several");

@@ -16,17 +16,17 @@ static const char *const c_keywords[] = {
 
 /* Of C and C++, and macros of their headers and compilers. */
 static const char *const keywords[] = {
-	"alignas", "alignof", "and", "and_eq", "asm", "assert", "atomic_cancel", "atomic_commit", "atomic_noexcept", "auto", "bitand",
-	"bitor", "bool", "break", "case", "catch", "char", "char16_t", "char32_t", "char8_t", "class", "co_await",
-	"co_return", "co_yield", "compl", "complex", "concept", "const", "const_cast", "consteval", "constexpr", "constinit",
-	"continue", "decltype", "default", "delete", "do", "double", "dynamic_cast", "else", "enum", "errno", "explicit",
-	"export", "extern", "false", "float", "for", "friend", "goto", "if", "imaginary", "inline", "int", "linux", "long",
-	"mutable", "namespace", "new", "noexcept", "noreturn", "not", "not_eq", "nullptr", "offsetof", "operator", "or", "or_eq",
-	"private", "protected", "public", "reflexpr", "register", "reinterpret_cast", "requires", "restrict", "return",
-	"short", "signed", "sizeof", "static", "static_assert", "static_cast", "struct", "switch", "synchronized",
-	"template", "this", "thread_local", "throw", "true", "try", "typedef", "typeid", "typename", "typeof",
-	"typeof_unqual", "union", "unix", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor",
-	"xor_eq",
+	"alignas", "alignof", "and", "and_eq", "asm", "assert", "atomic_cancel", "atomic_commit", "atomic_noexcept",
+	"auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "char16_t", "char32_t", "char8_t",
+	"class", "co_await", "co_return", "co_yield", "compl", "complex", "concept", "const", "const_cast",
+	"consteval", "constexpr", "constinit", "continue", "decltype", "default", "delete", "do", "double",
+	"dynamic_cast", "else", "enum", "errno", "explicit", "export", "extern", "false", "float", "for", "friend",
+	"goto", "if", "imaginary", "inline", "int", "linux", "long", "mutable", "namespace", "new", "noexcept",
+	"noreturn", "not", "not_eq", "nullptr", "offsetof", "operator", "or", "or_eq", "private", "protected",
+	"public", "reflexpr", "register", "reinterpret_cast", "requires", "restrict", "return", "short", "signed",
+	"sizeof", "static", "static_assert", "static_cast", "struct", "switch", "synchronized", "template", "this",
+	"thread_local", "throw", "true", "try", "typedef", "typeid", "typename", "typeof", "typeof_unqual", "union",
+	"unix", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq",
 };
 
 static int upper(char c)

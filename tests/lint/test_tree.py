@@ -80,12 +80,12 @@ def check_include(path, quote, name):
         return "is dpi/'s public header and must not need %s" % name
     if name.startswith("rte_") and path not in RTE_FILES:
         return "includes %s, which only %s may" % (name, " and ".join(sorted(RTE_FILES)))
-    generated = name.endswith((".pb-c.h", ".pb-weft.h"))
+    generated = name.endswith((".pb-c.h", ".weft.h"))
     target = resolve(path, name)
     if quote == "<":
         return "includes %s of ours with angle brackets" % name if resolve("", name) else None
     if generated and not target:
-        ours = os.path.isfile(os.path.join(ROOT, re.sub(r"\.pb-(c|weft)\.h$", ".proto", name)))
+        ours = os.path.isfile(os.path.join(ROOT, re.sub(r"\.(pb-c|weft)\.h$", ".proto", name)))
         if not ours or folder in MAY_INCLUDE_GENERATED:
             return None
         return "includes %s, but %s/ may not include generated code" % (name, folder)

@@ -103,7 +103,8 @@ static void generated_code_compiles(void **state)
 	/* Not plugin.proto: with its method New, protobuf-c's own header is no C++. */
 	static const char user[] = "#include \"schemas/demo/home.weft.h\"\n#include \"schemas/demo/home.weft.h\"\n"
 				   "static demo_valve_act_fn done;\n"
-				   "static void done(struct weft *, const struct weft_result *, const Demo__ActReply *, void *) {}\n"
+				   "static void done(struct weft *, const struct weft_result *, const Demo__ActReply *, void *)\n"
+				   "{ }\n"
 				   "int call(struct weft *w, const Demo__ActRequest *q);\n"
 				   "int call(struct weft *w, const Demo__ActRequest *q)\n"
 				   "{ return demo_valve_act(w, \"valve\", q, 0, done, nullptr); }\n";
@@ -135,7 +136,8 @@ static void the_same_again(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(run("mkdir -p %s/%d && protoc --plugin=%s --weft_out=%s/%d -I. -Ischemas tests/schemas/plugin.proto",
+		assert_int_equal(run("mkdir -p %s/%d && "
+				     "protoc --plugin=%s --weft_out=%s/%d -I. -Ischemas tests/schemas/plugin.proto",
 				     dir, i, PLUGIN, dir, i),
 				 0);
 	a = file_text("0/tests/schemas/plugin.weft.h");
@@ -233,8 +235,8 @@ static void refusals(void **state)
 			      "  rpc A(M) returns (google.protobuf.Empty) { option (weft.one_way) = true; }\n"
 			      "  rpc B(M) returns (google.protobuf.Empty) { option (weft.one_way) = true; }\n}\n",
 		 "", "x.proto:8: t.S: ", "A and B both take t.M one way"},
-		{"syntax = \"proto3\";\npackage weft;\nmessage M {}\nservice S { rpc R(M) returns (M); }\n", "", "x.proto:4: weft.S: ",
-		 "guest-lib"},
+		{"syntax = \"proto3\";\npackage weft;\nmessage M {}\nservice S { rpc R(M) returns (M); }\n", "",
+		 "x.proto:4: weft.S: ", "guest-lib"},
 		{"syntax = \"proto3\";\nmessage M {}\nservice Weft { rpc Send(M) returns (M); }\n", "", "x.proto:3: Weft: ",
 		 "guest-lib"},
 		{"syntax = \"proto3\";\nmessage M {}\nservice Static { rpc Cast(M) returns (M); }\n", "",
@@ -264,7 +266,8 @@ static void refusals(void **state)
 
 static void not_a_request(void **state)
 {
-	static const uint8_t truncated[] = {0x7a, 0x7f, 0x0a}, group[] = {0x0b, 0x0c}, huge[] = {0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f};
+	static const uint8_t truncated[] = {0x7a, 0x7f, 0x0a}, group[] = {0x0b, 0x0c};
+	static const uint8_t huge[] = {0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f};
 	static const struct {
 		const void *bytes;
 		size_t len;
@@ -329,7 +332,8 @@ static void hostile_requests(void **state)
 	Google__Protobuf__DescriptorProto m = GOOGLE__PROTOBUF__DESCRIPTOR_PROTO__INIT, *ms[] = {&m};
 	Google__Protobuf__ServiceDescriptorProto s = GOOGLE__PROTOBUF__SERVICE_DESCRIPTOR_PROTO__INIT, *ss[] = {&s};
 	Google__Protobuf__MethodDescriptorProto r = GOOGLE__PROTOBUF__METHOD_DESCRIPTOR_PROTO__INIT, *rs[] = {&r};
-	char good_file[] = "x.proto", good_m[] = "M", good_s[] = "S", good_r[] = "R", type[] = ".M", none[] = ".N", relative[] = "M";
+	char good_file[] = "x.proto", good_m[] = "M", good_s[] = "S", good_r[] = "R";
+	char type[] = ".M", none[] = ".N", relative[] = "M";
 	char evil[] = "M; int main(void)", other[] = "y.proto", evil_package[] = "a..b", *wanted[] = {good_file};
 	char **texts[] = {&f.name, &m.name, &s.name, &r.name, &r.input_type, &r.output_type};
 	char long_name[600];

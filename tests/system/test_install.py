@@ -33,6 +33,36 @@ int main(void)
 """
 
 
+PROTO = """syntax = "proto3";
+package t;
+import "buf/validate/validate.proto";
+import "google/protobuf/empty.proto";
+import "weft/options.proto";
+message M { int32 n = 1 [(buf.validate.field).int32.gt = 0]; }
+service S {
+  rpc Get(M) returns (M);
+  rpc Put(M) returns (google.protobuf.Empty) { option (weft.one_way) = true; }
+}
+"""
+# A message without its INIT is refused before anything else is looked at, so no fabric is needed.
+CALLER = """#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include "t.weft.h"
+
+int main(int argc, char **)
+{
+	T__M m;
+	char *memory = static_cast<char *>(calloc(1, 1 << 20));
+
+	memset(&m, 0, sizeof(m));
+	int err = t_s_put(reinterpret_cast<struct weft *>(memory), "x", &m, nullptr);
+	printf("%s %s %d\\n", T_S_GET_SUBJECT, T_S_PUT_SUBJECT, err);
+	return argc > 9 ? weft_run(nullptr) : 0;
+}
+"""
+
+
 class Failed(Exception):
     """The test failed; the text says how."""
 
@@ -51,7 +81,8 @@ def test_files():
     files = {str(p.relative_to(DEST)): p.stat().st_mode & 0o777 for p in DEST.rglob("*") if p.is_file()}
     top = PREFIX.lstrip("/") + "/"
     for need in ("bin/weft", "bin/weftd", "include/weft/weft.h", "lib/libweft-guest.a", "lib/pkgconfig/weft-guest.pc",
-                 "share/doc/weft/README.md", "share/weft/proto/buf/validate/validate.proto"):
+                 "share/doc/weft/README.md", "share/weft/proto/buf/validate/validate.proto",
+                 "bin/protoc-gen-weft", "include/weft/method.h", "share/weft/proto/weft/options.proto"):
         if top + need not in files:
             raise Failed(f"{need} is missing")
     for path, mode in files.items():
@@ -87,8 +118,31 @@ def test_program():
         raise Failed(out)
 
 
+def test_services():
+    """docs/services.md without the source tree: protoc with the plugin, then C and C++ against what it made."""
+    work = DEST / "services"
+    work.mkdir()
+    (work / "t.proto").write_text(PROTO)
+    (work / "t.cc").write_text(CALLER)
+    top = DEST / PREFIX.lstrip("/")
+    protos = f"-I{top}/share/weft/proto"
+    env = {**os.environ, "PKG_CONFIG_PATH": str(top / "lib" / "pkgconfig"),
+           "PATH": f"{top}/bin:{os.environ.get('PATH', '/usr/bin')}"}
+    google = [f"google/protobuf/{n}.proto" for n in ("empty", "descriptor", "duration", "field_mask", "timestamp")]
+    run("protoc", "-I.", protos, "--c_out=.", "--weft_out=.", "t.proto", cwd=work, env=env)
+    run("protoc", protos, "--c_out=.", "weft/options.proto", "buf/validate/validate.proto", cwd=work, env=env)
+    run("protoc", "-I/usr/include", "--c_out=.", *google, cwd=work, env=env)
+    flags = run("pkg-config", "--cflags", "--libs", "weft-guest", env=env).replace(PREFIX, str(DEST) + PREFIX).split()
+    run(os.environ.get("CC", "gcc"), "-I.", "-Wall", "-Wextra", "-Werror", "-c", "t.weft.c", "t.pb-c.c",
+        "google/protobuf/empty.pb-c.c", *flags, cwd=work)
+    run("c++", "-I.", "-Wall", "-Wextra", "-Werror", "t.cc", "t.weft.o", "t.pb-c.o", "empty.pb-c.o", *flags, "-o", "t", cwd=work)
+    out = run(work / "t")
+    if out != "t.S/Get t.M -22\n":
+        raise Failed(out)
+
+
 def main():
-    tests = [test_files, test_commands, test_program]
+    tests = [test_files, test_commands, test_program, test_services]
     print(f"1..{len(tests)}", flush=True)
     bad = 0
     for i, test in enumerate(tests, 1):

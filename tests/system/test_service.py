@@ -144,6 +144,9 @@ def it_runs_as_a_process():
             weft("ps")
         finally:
             p.kill()
+    end = time.monotonic() + 5  # until weftd has seen that it is gone
+    while time.monotonic() < end and subprocess.run([WEFT, "ps"], cwd=DIR, capture_output=True, check=False).returncode == 0:
+        time.sleep(0.1)
     weft("ps", status=1)
     weft("down")
 
