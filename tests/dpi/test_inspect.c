@@ -2,6 +2,7 @@
 /* What dpi_inspect() says of single payloads: protocols are named, sets allow, honest data passes. */
 #include "dpi/dpi.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -251,6 +252,31 @@ static void knows_names(void **state)
 	assert_non_null(dpi_version());
 }
 
+/* Other content sets for an inspector at work: what it allows is theirs, and the way back is open. */
+static void sets_change_under_it(void **state)
+{
+	static const char get[] = "GET /index.html HTTP/1.1\r\nHost: example.com\r\nUser-Agent: curl/7.88.1\r\n\r\n";
+	static const char *const wrong[] = { "Htttp" };
+	const char *const *names[] = { wrong };
+	struct dpi_sets *none = NULL, *before;
+	struct dpi_finding f;
+	struct dpi_err err;
+
+	(void)state;
+	assert_int_equal(dpi_sets_make(&none, names, (const uint32_t[]){ 1 }, 1, &err), -EINVAL);
+	assert_null(none);
+	assert_non_null(strstr(err.text, "HTTP"));
+	assert_int_equal(dpi_sets_make(&none, names, (const uint32_t[]){ 0 }, 1, &err), 0);
+	before = dpi_sets_swap(inspector, none);
+	expect(SET_NONE, TEXT(get), DPI_FORBIDDEN, "HTTP");
+	dpi_inspect(inspector, SET_HTTP, TEXT(get), &f); /* there is no such set now */
+	assert_int_equal(f.answer, DPI_FAILED);
+	assert_ptr_equal(dpi_sets_swap(inspector, before), none);
+	expect(SET_HTTP, TEXT(get), DPI_CLEAN, "HTTP");
+	dpi_sets_free(none);
+	dpi_sets_free(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +287,7 @@ int main(void)
 		cmocka_unit_test(passes_random_bytes),
 		cmocka_unit_test(one_message_says_nothing_of_the_next),
 		cmocka_unit_test(refuses_what_it_cannot_see),
+		cmocka_unit_test(sets_change_under_it),
 		cmocka_unit_test(knows_names),
 	};
 

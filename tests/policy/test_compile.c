@@ -507,6 +507,56 @@ static void test_too_many_combinations(void **state)
 	sch_set_free(many);
 }
 
+struct missing {
+	unsigned n;
+	struct pol_err last;
+};
+
+static void on_missing(void *arg, const struct pol_err *e)
+{
+	struct missing *m = arg;
+	m->n++;
+	m->last = *e;
+}
+
+/* What the schemas lack allows nothing; the rest of the rule, and every other mistake, is as ever. */
+static void test_subjects_that_are_missing(void **state)
+{
+	(void)state;
+	static const char meter[] = METER_FILE("  - to: hub\n"
+					       "    message: [plant.Reading, plant.Gone, plant.Valve/Act]\n"
+					       "  - to: valve\n"
+					       "    method: plant.Gone/Act\n"
+					       "    rate: 1/s\n");
+	const struct pol_text text[3] = {
+	    {meter, strlen(meter)}, {plant_hub, strlen(plant_hub)}, {plant_valve, strlen(plant_valve)}};
+	struct missing m = {0};
+	struct pol_err err = {0};
+	struct pol_set *set = NULL;
+	assert_int_equal(compile3(&set, meter, strlen(meter), plant_hub, plant_valve, &err), -ENOENT);
+	assert_int_equal(pol_compile_lenient(&set, plant_unikernel, 3, text, schemas, 9, on_missing, &m, &err), 0);
+	assert_int_equal(m.n, 3);
+	assert_string_equal(m.last.file, "meter.yaml");
+	assert_int_equal(m.last.line, 6);
+	assert_non_null(strstr(m.last.text, "no method \"plant.Gone/Act\""));
+	assert_non_null(pol_entry_find(set, 1, 2, weft_subject("plant.Reading")));
+	assert_null(pol_entry_find(set, 1, 2, weft_subject("plant.Gone")));
+	assert_null(pol_entry_find(set, 1, 2, weft_subject("plant.Alarm"))); /* only the hub has a rule */
+	assert_null(pol_entry_find(set, 0, 0, 0));
+	/* rules keep their numbers: a void one is a rule */
+	assert_string_equal(pol_rule(set, 2)->text, "send plant.Gone/Act to valve");
+	struct pol_bucket buckets[16] = {{0}};
+	assert_int_equal(pol_decide(set, buckets, 1, 3, weft_subject("plant.Gone/Act"), 0, 1).answer, POL_SUBJECT_UNKNOWN);
+	pol_set_free(set);
+
+	static const char nobody[] = METER_FILE("  - to: nobody\n"
+						"    message: plant.Reading\n");
+	const struct pol_text bad[3] = {{nobody, strlen(nobody)}, text[1], text[2]};
+	assert_int_equal(pol_compile_lenient(&set, plant_unikernel, 3, bad, schemas, 9, on_missing, &m, &err), -ENOENT);
+	assert_null(set);
+	assert_non_null(strstr(err.text, "no unikernel"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -528,6 +578,7 @@ int main(void)
 	    cmocka_unit_test(test_from_disk),
 	    cmocka_unit_test(test_many_unikernels_and_rules),
 	    cmocka_unit_test(test_too_many_combinations),
+	    cmocka_unit_test(test_subjects_that_are_missing),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);
