@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "build.h"
+#include "formats.h"
 
 #define LINE 64u          /* each table starts on a cache line: a field fills one */
 #define ENDS 2u           /* fields of SCH_OP_NONE that follow each message's */
@@ -169,7 +170,8 @@ static void ops_put(struct sch_field *o)
 {
 	uint32_t wire = o->flags & SCH_F_PACKABLE ? SCH_W_LEN : o->wire, tag = o->number << 3 | wire;
 
-	o->elem = o->flags & SCH_F_EXTENSION ? SCH_OP_UNKNOWN : type_table[o->type].op;
+	if (o->elem != SCH_OP_FORMAT)
+		o->elem = o->flags & SCH_F_EXTENSION ? SCH_OP_UNKNOWN : type_table[o->type].op;
 	o->wide = o->elem;
 	if (o->flags & SCH_F_PACKABLE)
 		o->wide = SCH_OP_PACKED; /* counts by itself */
@@ -215,6 +217,56 @@ static void easy_put(struct sch_field *o)
 		o->top = (uint8_t)((raw + 1) >> (7 * o->easy));
 }
 
+/* Is what has the format always plain ASCII, without NUL? (Zones of IPv6 addresses are anything.) */
+static int is_ascii_format(enum sch_format format)
+{
+	switch (format) {
+	case SCH_FMT_EMAIL:
+	case SCH_FMT_HOSTNAME:
+	case SCH_FMT_IPV4:
+	case SCH_FMT_IPV4_WITH_PREFIXLEN:
+	case SCH_FMT_IPV4_PREFIX:
+	case SCH_FMT_URI:
+	case SCH_FMT_URI_REF:
+	case SCH_FMT_UUID:
+	case SCH_FMT_TUUID:
+	case SCH_FMT_ULID:
+	case SCH_FMT_HEADER_NAME:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* A string with a format and no other rule than its length: the loop asks for the format by itself. */
+static void format_put(const struct build *b, const struct b_field *f, struct sch_field *o)
+{
+	const struct sch_rule *format = NULL;
+	int empty_ok = 1;
+
+	for (uint32_t i = f->rules + f->n_list; i < f->rules + f->n_rules; i++) {
+		const struct sch_rule *r = B_RULE(b, i);
+
+		if (r->op == SCH_R_NOT_EMPTY)
+			empty_ok = 0;
+		if (r->op == SCH_R_LEN || r->op == SCH_R_BYTES || r->op == SCH_R_NOT_EMPTY) /* in the guard, or just below */
+			continue;
+		if (r->op != SCH_R_FORMAT || format)
+			return;
+		format = r;
+	}
+	if (!format || !is_ascii_format((enum sch_format)format->a))
+		return;
+	o->op = o->elem = SCH_OP_FORMAT;
+	o->format = (uint8_t)format->a;
+	o->lo = f->lo;
+	o->size = f->span == UINT64_MAX ? f->span : f->span + 1;
+	if (!empty_ok && o->lo == 0) {
+		o->lo = 1;
+		o->size--;
+	}
+}
+
 static void field_put(const struct build *b, struct parts *p, uint32_t i)
 {
 	const struct b_field *f = B_FIELD(b, i);
@@ -238,6 +290,8 @@ static void field_put(const struct build *b, struct parts *p, uint32_t i)
 	};
 	o->size = o->flags & SCH_F_RULED ? 0 : f->span == UINT64_MAX ? f->span : f->span + 1;
 	easy_put(o);
+	if (f->type == SCH_T_STRING && o->flags & SCH_F_RULED && !f->extension)
+		format_put(b, f, o);
 	if (is_far(f->slot) || is_far(f->oneof))
 		o->flags |= SCH_F_FAR;
 	else if (f->slot != SCH_NO_SLOT)

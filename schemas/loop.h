@@ -25,7 +25,7 @@ static inline __attribute__((always_inline)) LOOP_TARGET struct LOOP_NAME(varint
 	unsigned last = (unsigned)__builtin_ctzll(stop) & ~7u; /* bit position of the last byte */
 
 	x &= stop ^ (stop - 1);
-	if (unlikely(!(x >> last) && last))
+	if (unlikely(!((x >> last) | (last == 0)))) /* one branch: a last byte of zero, but for a lone one */
 		return (struct LOOP_NAME(varint)){ NULL, 0 };
 	return (struct LOOP_NAME(varint)){ p + (last >> 3) + 1, GATHER(x) };
 }
@@ -103,7 +103,7 @@ static LOOP_TARGET enum sch_reason LOOP_NAME(walk)(struct sch_walk *w)
 		[SCH_OP_SFIXED32] = &&op_sfixed32, [SCH_OP_DOUBLE] = &&op_double,   [SCH_OP_FLOAT] = &&op_float,
 		[SCH_OP_STRING] = &&op_string,   [SCH_OP_BYTES] = &&op_bytes,       [SCH_OP_MESSAGE] = &&op_message,
 		[SCH_OP_GROUP] = &&op_group,     [SCH_OP_PACKED] = &&op_packed,     [SCH_OP_COUNTED] = &&op_counted,
-		[SCH_OP_WIDE] = &&op_wide,       [SCH_OP_UNKNOWN] = &&other,
+		[SCH_OP_WIDE] = &&op_wide,       [SCH_OP_UNKNOWN] = &&other,        [SCH_OP_FORMAT] = &&op_format,
 	};
 	const struct sch_set *const s = w->set;
 	struct sch_level *l = w->level;
@@ -272,6 +272,15 @@ op_string:
 		goto span;
 	}
 	goto text;
+op_format:
+	PRESENCE();
+	LENGTH();
+	if (likely(v - f->lo < f->size && sch_format_has((enum sch_format)f->format, at, v)))
+		goto span;
+	why = sch_walk_string(w, f, tag, at, (uint32_t)v);
+	if (why)
+		return why;
+	goto span;
 op_bytes:
 	PRESENCE();
 	LENGTH();

@@ -77,6 +77,7 @@ enum sch_op {
 	SCH_OP_FLOAT,
 	SCH_OP_STRING,
 	SCH_OP_BYTES,
+	SCH_OP_FORMAT,   /* string whose one rule beyond its guard is a format that has no characters but ASCII */
 	SCH_OP_MESSAGE,
 	SCH_OP_GROUP,
 	SCH_OP_PACKED,   /* many of a number at once */
@@ -118,6 +119,7 @@ struct sch_field {
 	union {
 		uint8_t ends; /* message: SCH_E_*, what its beginning and end take */
 		uint8_t top;  /* packed varints: with one byte more than easy, the last one below this, they do, too */
+		uint8_t format; /* SCH_OP_FORMAT: enum sch_format */
 	};
 };
 _Static_assert(sizeof(struct sch_field) == 64, "a field is one cache line");

@@ -93,7 +93,7 @@ static enum sch_reason value_judge(struct sch_walk *w, const struct sch_field *f
 
 	if (f->n_rules == 0)
 		return SCH_OK;
-	if (f->flags & (SCH_F_ZERO_OK | SCH_F_IMPLICIT) && sch_value_is_zero(s, f, v)) {
+	if (f->flags & (SCH_F_ZERO_OK | SCH_F_IMPLICIT) && (!v->len || f->flags & SCH_F_BOXED) && sch_value_is_zero(s, f, v)) {
 		uint32_t required = f->flags & SCH_F_IMPLICIT ? required_rule(w, f) : SCH_NONE;
 
 		if (required != SCH_NONE)
@@ -199,7 +199,11 @@ enum sch_reason sch_walk_string(struct sch_walk *w, const struct sch_field *f, c
 
 	if (bad)
 		return sch_walk_refuse_field(w, SCH_UTF8, f, f->number, tag, NULL, bad);
-	why = sch_walk_text(w, f, tag, at, len);
+	/* A character has four bytes at most, so here the guard holds for characters as well as for bytes. */
+	if (len - f->lo < f->size && (len + 3ull) / 4 >= f->lo && f->op != SCH_OP_FORMAT && f->elem != SCH_OP_FORMAT)
+		why = SCH_OK;
+	else
+		why = sch_walk_text(w, f, tag, at, len);
 	bad = len && !w->ask->loose ? memchr(at, 0, len) : NULL;
 	if (why || !bad || w->n_violations != before) /* a rule that forbids the NUL says more than we do */
 		return why;

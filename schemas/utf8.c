@@ -64,6 +64,26 @@ enum {
 };
 #define CARRY (SHORT | LONE | TAILS) /* decided by high halves alone */
 
+/* n bytes, 0 to 15, and zeros behind them; reads no other. */
+static inline __m128i load_short(const uint8_t *p, size_t n)
+{
+	uint64_t a = 0, b = 0, c = 0;
+	uint32_t d = 0, e = 0;
+
+	if (n >= 8) {
+		memcpy(&a, p, 8);
+		memcpy(&b, p + n - 8, 8);
+		c = n == 8 ? 0 : b >> (8 * (16 - n));
+	} else if (n >= 4) {
+		memcpy(&d, p, 4);
+		memcpy(&e, p + n - 4, 4);
+		a = d | (uint64_t)e << (8 * (n - 4));
+	} else if (n) {
+		a = p[0] | (uint64_t)p[n / 2] << (8 * (n / 2)) | (uint64_t)p[n - 1] << (8 * (n - 1));
+	}
+	return _mm_set_epi64x((int64_t)c, (int64_t)a);
+}
+
 /* 0 where all of [p, end) is UTF-8; of NUL it says nothing. */
 static __attribute__((target("ssse3"))) int is_bad_by_blocks(const uint8_t *p, const uint8_t *end)
 {
@@ -91,14 +111,8 @@ static __attribute__((target("ssse3"))) int is_bad_by_blocks(const uint8_t *p, c
 
 	for (;; p += 16, left -= 16) { /* until the block in which it ends, or one of zeros behind a full one */
 		__m128i now, one, two, three, pairs, late;
-		uint8_t tail[16] = { 0 };
 
-		if (left >= 16) {
-			now = _mm_loadu_si128((const __m128i_u *)p);
-		} else {
-			memcpy(tail, p, left);
-			now = _mm_loadu_si128((const __m128i_u *)tail);
-		}
+		now = left >= 16 ? _mm_loadu_si128((const __m128i_u *)p) : load_short(p, left);
 		one = _mm_alignr_epi8(now, before, 15);
 		two = _mm_alignr_epi8(now, before, 14);
 		three = _mm_alignr_epi8(now, before, 13);
