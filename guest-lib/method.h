@@ -58,7 +58,8 @@ struct weft_method {
 	int (*handle)(const void *handlers, struct weft *w, const struct weft_message *m, const ProtobufCMessage *in,
 		      ProtobufCMessage *out, void *arg);
 	/* Calls the typed callback fn; NULL for one-way methods. */
-	void (*answer)(weft_any_fn *fn, struct weft *w, const struct weft_result *r, const ProtobufCMessage *reply, void *arg);
+	void (*answer)(weft_any_fn *fn, struct weft *w, const struct weft_result *r, const ProtobufCMessage *reply,
+		       void *arg);
 };
 
 /* Registers n methods (those with have[i]) or none. handlers and the methods must live as long as the endpoint. Returns 0,
