@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "formats.h"
 #include "walk.h"
 
 #define BYTES_MAX INT32_MAX /* of one message: what protobuf itself allows */

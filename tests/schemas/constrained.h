@@ -188,7 +188,7 @@ static inline void tell_field(struct told *t, const struct sch_set *s, const str
 		tell_operands(t, s, &value, r);
 		tell(t, "; ");
 	}
-	if (f->type != SCH_T_MESSAGE && f->type != SCH_T_GROUP && f->size && f->size != UINT64_MAX) {
+	if (f->type != SCH_T_MESSAGE && f->type != SCH_T_GROUP && f->size && f->size != UINT64_MAX && !(f->flags & SCH_F_RULED)) {
 		tell(t, "guard ");
 		tell_key(t, f, f->lo);
 		tell(t, "..");

@@ -368,7 +368,7 @@ static size_t guard_check(const struct sch_set *s, const struct sch_field *f)
 	size_t judged = 0;
 
 	memset(ascii, 'x', sizeof ascii);
-	for (uint32_t i = 0; i < 200 && f->size; i++) {
+	for (uint32_t i = 0; i < 200 && f->size && !(f->flags & SCH_F_RULED); i++) {
 		struct sch_value v = { probe(f, i), ascii, 0 };
 		struct sch_now now = { 0 };
 
