@@ -75,8 +75,8 @@ int weft_method_call(struct weft *w, const struct weft_method *m, const char *to
 
 /* The same for a program that has nothing else to do: steps the endpoint until the call has ended, and while there is no
  * session or no credit; other handlers run meanwhile. Returns 0 with *r, and *reply where all went well (else NULL), both
- * valid until the next weft_step(), which another wait is too; -EBUSY inside a handler; -ECANCELED after weft_stop(); -EAGAIN when it
- * could not be sent in timeout_ns; else weft_method_call()'s or weft_step()'s errors. */
+ * valid until the next weft_step(), which another wait is too; -EBUSY inside a handler; -ECANCELED after weft_stop();
+ * -EAGAIN when it could not be sent in timeout_ns; else weft_method_call()'s or weft_step()'s errors. */
 int weft_method_wait(struct weft *w, const struct weft_method *m, const char *to, const ProtobufCMessage *request,
 		     uint64_t timeout_ns, struct weft_result *r, const ProtobufCMessage **reply);
 
