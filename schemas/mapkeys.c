@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Finds a map key, or an element of a unique list, that occurs twice. A heap sort in place: no allocation, and no input makes it quadratic, which a
- * hash table could not promise without a secret. */
+/* Finds a map key, or an element of a unique list, that occurs twice. A heap sort in place: no allocation, and no input makes
+ * it quadratic, which a hash table could not promise without a secret. */
 #include <string.h>
 
 #include "mapkeys.h"

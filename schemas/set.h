@@ -94,7 +94,7 @@ enum sch_op {
  * A number's key is 64 bits wide: integers as they are, sign- or zero-extended as their type says; enums as int32; double
  * and float such that signed order of keys is the order of values (sch_key_double, sch_key_float). */
 struct sch_field {
-	uint64_t lo, size;  /* guard: key - lo < size, modulo 2^64; with SCH_F_RULED size is 0 (but for SCH_OP_FORMAT). What all fits has 2^64 - 1 */
+	uint64_t lo, size;  /* guard: key - lo < size, modulo 2^64. SCH_F_RULED: 0 (but for SCH_OP_FORMAT); all fits: 2^64 - 1 */
 	uint64_t mask;      /* bits of presence word 0 that it takes: its own and its oneof's; 0 where repeated */
 	uint16_t step;      /* bytes to where the next field is expected in the table: 0, the same, or one on */
 	uint8_t tag0;       /* first byte of its usual tag; 0 where the loop shall look it up: longer, SCH_F_FAR, unknown */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The strict validator. It accepts only bytes that mean exactly one thing to every protobuf parser and that meet the
  * schema's rules; docs/schemas.md lists both. Nothing is allocated, copied or decoded for later. The loop over the bytes is
- * in loop.h; what is unusual is settled in settle.c. */
+ * in loop.inc; what is unusual is settled in settle.c. */
 #include <emmintrin.h>
 #include <string.h>
 
@@ -196,7 +196,7 @@ static inline uint64_t gather(uint64_t x)
 #define LOOP_NAME(part) part##_plain
 #define LOOP_TARGET
 #define GATHER(x) gather(x)
-#include "loop.h"
+#include "loop.inc"
 #undef LOOP_NAME
 #undef LOOP_TARGET
 #undef GATHER
@@ -204,7 +204,7 @@ static inline uint64_t gather(uint64_t x)
 #define LOOP_NAME(part) part##_bmi2
 #define LOOP_TARGET __attribute__((target("bmi,bmi2,popcnt")))
 #define GATHER(x) __builtin_ia32_pext_di(x, ~TOPS)
-#include "loop.h"
+#include "loop.inc"
 #undef LOOP_NAME
 #undef LOOP_TARGET
 #undef GATHER

@@ -47,7 +47,7 @@ LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)")
 
 
 def is_c(path):
-    return path.endswith((".c", ".cc", ".h"))
+    return path.endswith((".c", ".cc", ".h", ".inc"))
 
 
 def is_script(path, text):
@@ -104,7 +104,7 @@ def check_include(path, quote, name):
 def include_rule(all_files):
     wrong = []
     for path in all_files:
-        if path.split("/")[0] not in MAY_INCLUDE or not path.endswith((".c", ".cc", ".h", ".S")):
+        if path.split("/")[0] not in MAY_INCLUDE or not path.endswith((".c", ".cc", ".h", ".inc", ".S")):
             continue
         text = text_of(path) or ""
         for m in INCLUDE.finditer(text):
@@ -123,7 +123,7 @@ def heads(all_files):
         text = text_of(path)
         if text is None:
             continue
-        named = path.endswith((".c", ".cc", ".h", ".S", ".ld", ".proto", ".py", ".sh")) or path == "Makefile"
+        named = path.endswith((".c", ".cc", ".h", ".inc", ".S", ".ld", ".proto", ".py", ".sh")) or path == "Makefile"
         if not named and not is_script(path, text):
             continue
         lines = text.split("\n")

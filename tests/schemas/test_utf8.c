@@ -65,7 +65,9 @@ static void test_all_triples(void **state)
 
 static void test_places(void **state)
 {
-	static const char *const bad[] = { "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80", "\xe2\x82", "\xf0\x9f\x90", "\xff" };
+	static const char *const bad[] = {
+		"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80", "\xe2\x82", "\xf0\x9f\x90", "\xff",
+	};
 	uint8_t s[100];
 
 	(void)state;
