@@ -60,7 +60,7 @@ override CFLAGS += -std=gnu11 $(OPT) $(WARN) -fno-common -fstack-protector-stron
 # C++ only where a library needs it; the same warnings, but for those that C alone has.
 CXX_WARN := $(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(WARN)) -Wmissing-declarations
 override CXXFLAGS += -std=gnu++17 $(OPT) $(CXX_WARN) -fno-common -fstack-protector-strong $(FORTIFY) $(SAN_FLAGS)
-override LDFLAGS += -Wl,-z,relro,-z,now $(SAN_FLAGS)
+override LDFLAGS += -Wl,-z,relro,-z,now,--as-needed $(SAN_FLAGS)
 # compile: $(call compile,COMPILER AND FLAGS) makes $@ of $< and notes the headers that it needed.
 compile = $(Q)$(1) -MMD -MP -MF $@.d -MT $@ -c $< -o $@.part && mv -f $@.d $(@:.o=.d) && $(put)
 # Objects are remade when the flags that made them were others.
@@ -69,7 +69,7 @@ $(FLAGS): FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(UK_CFLAGS)' | cmp -s - $@ || \
 		{ echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(UK_CFLAGS)' > $@.part; $(put); }
-FORCE:
+.PHONY: FORCE
 
 # --- generated code and descriptor sets -------------------------------------------------------------------------------
 GEN := $(BUILD)/gen
@@ -249,12 +249,14 @@ $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unikernel/test_*.c)): \
 
 # --- process endpoints: the same services as Linux processes -----------------------------------------------------------
 SERVICE_BINS := $(foreach s,$(SERVICES),$(BUILD)/services/$(notdir $(s)))
+# All that guest-lib and its services need; the installed weft-guest.pc names the same.
+GUEST_LIBS := -lsodium -lprotobuf-c
 define process_service
 $(BUILD)/services/$(notdir $(1)): $(call obj,$(call service_srcs,$(1)) unikernel/process_main.c unikernel/format.c) \
 	$$(DEMO_GEN_OBJS) $$(GUEST_LIB)
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(HOST_LIBS) -o $$@.part && $$(put)
+	$$(Q)$$(CC) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(GUEST_LIBS) -o $$@.part && $$(put)
 endef
 $(foreach s,$(SERVICES),$(eval $(call process_service,$(s))))
 

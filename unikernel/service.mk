@@ -80,7 +80,7 @@ $(OWN_BUILD)/images/$(1).elf: $(call own_objs,uk,$(1)) $(call uk_obj,unikernel/m
 $(OWN_BUILD)/services/$(1): $(call own_objs,obj,$(1)) $(call obj,unikernel/process_main.c unikernel/format.c) $$(GUEST_LIB)
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(HOST_LIBS) -o $$@.part && $$(put)
+	$$(Q)$$(CC) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(GUEST_LIBS) -o $$@.part && $$(put)
 endef
 $(foreach s,$(OWN_NAMES),$(eval $(call own_service,$(s))))
 
