@@ -111,6 +111,12 @@ json_int_t cli_int(const json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
+const char *cli_string(const json_t *o, const char *key, const char *absent)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : absent;
+}
+
 struct row {
 	const char *name, *kind, *state;
 	int up, absent; /* absent: a process endpoint that nobody started */

@@ -2,15 +2,13 @@
 /* `weft schema`: finds the command and calls it; reading sets, saying what is wrong with them, printing JSON. What each
  * command does is in cli_schema_NAME.c. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "fabric/cli.h"
 #include "fabric/cli_schema.h"
+#include "fabric/files.h"
 #include "policy/err.h"
 
 static const struct command {
@@ -29,54 +27,13 @@ static const struct command {
 uint8_t *cli_schema_read(const char *path, size_t *len, char *why, size_t why_cap)
 {
 	uint8_t *data = NULL;
-	size_t n = 0, size;
-	struct stat st;
-	/* O_NONBLOCK: a FIFO in the file's place must not hang us. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int rc = fab_file_load(path, SCH_SET_BYTES_MAX, &data, len);
 
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		snprintf(why, why_cap, "%s", strerror(errno));
-		goto fail;
-	}
-	if (!S_ISREG(st.st_mode) || st.st_size < 0 || (uint64_t)st.st_size > SCH_SET_BYTES_MAX) {
+	if (rc == -EINVAL || rc == -EFBIG)
 		snprintf(why, why_cap, "a descriptor set is a file of at most %u MiB", SCH_SET_BYTES_MAX >> 20);
-		goto fail;
-	}
-	size = (size_t)st.st_size;
-	data = malloc(size + 1);
-	if (!data) {
-		snprintf(why, why_cap, "out of memory");
-		goto fail;
-	}
-	while (n < size) { /* ends with the file */
-		ssize_t got = read(fd, data + n, size - n);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0) {
-			snprintf(why, why_cap, "%s", strerror(errno));
-			goto fail;
-		}
-		if (got == 0)
-			break;
-		n += (size_t)got;
-	}
-	close(fd);
-	*len = n;
+	else if (rc)
+		snprintf(why, why_cap, "%s", strerror(-rc));
 	return data;
-fail:
-	free(data);
-	if (fd >= 0)
-		close(fd);
-	return NULL;
-}
-
-const char *cli_schema_err(const struct sch_err *err, const char *path, char *out, size_t cap)
-{
-	const char *file = err->file[0] ? err->file : path;
-
-	snprintf(out, cap, "%s%s%s%s%s", file, file[0] ? ": " : "", err->where, err->where[0] ? ": " : "", err->text);
-	return out;
 }
 
 const char *cli_schema_unknown(const struct sch_set *set, const char *path, const char *type, char *out, size_t cap)

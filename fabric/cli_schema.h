@@ -21,9 +21,6 @@ int cli_schema_apply(int argc, char **argv);
  * The caller frees. */
 uint8_t *cli_schema_read(const char *path, size_t *len, char *why, size_t why_cap);
 
-/* "file: where: text", without what is empty; `path` stands in for a file that is not named. Returns out. */
-const char *cli_schema_err(const struct sch_err *err, const char *path, char *out, size_t cap);
-
 /* "SET has no message type \"x\"; did you mean \"y\"?". Returns out. */
 const char *cli_schema_unknown(const struct sch_set *set, const char *path, const char *type, char *out, size_t cap);
 

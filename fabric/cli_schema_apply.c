@@ -46,16 +46,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
-
 static void where(const json_t *place)
 {
 	json_int_t line = cli_int(place, "line");
-	printf("%s:", text_of(place, "file"));
+	printf("%s:", cli_string(place, "file", ""));
 	if (line)
 		printf("%" JSON_INTEGER_FORMAT ":", line);
 }
@@ -72,16 +66,16 @@ static void show_findings(const json_t *answer)
 	const json_t *changes = json_object_get(answer, "changes"), *voids = json_object_get(answer, "void_rules");
 	for (size_t i = 0; i < json_array_size(changes); i++) {
 		const json_t *c = json_array_get(changes, i);
-		const char *keep = text_of(c, "keep");
+		const char *keep = cli_string(c, "keep", "");
 		where(json_object_get(c, json_is_true(json_object_get(c, "in_old")) ? "old" : "new"));
-		printf(" %s: %s (%s)%s%s\n", text_of(c, "name"), text_of(c, "text"), text_of(c, "rule"), keep[0] ? "; " : "",
-		       keep);
+		printf(" %s: %s (%s)%s%s\n", cli_string(c, "name", ""), cli_string(c, "text", ""), cli_string(c, "rule", ""),
+		       keep[0] ? "; " : "", keep);
 	}
 	show_more(answer, "n_changes", json_array_size(changes));
 	for (size_t i = 0; i < json_array_size(voids); i++) {
 		const json_t *v = json_array_get(voids, i);
 		where(v);
-		printf(" %s\n", text_of(v, "text"));
+		printf(" %s\n", cli_string(v, "text", ""));
 	}
 	show_more(answer, "n_void_rules", json_array_size(voids));
 }
@@ -92,7 +86,8 @@ static void show_success(const struct fab_config *c, const char *set, const json
 	printf("epoch %" JSON_INTEGER_FORMAT " is in force%s: schemas %s (%s), %" JSON_INTEGER_FORMAT
 	       " types, %" JSON_INTEGER_FORMAT " methods%s\n",
 	       cli_int(answer, "epoch"), json_is_true(json_object_get(answer, "unchanged")) ? " already" : "",
-	       text_of(answer, "path"), text_of(answer, "digest"), cli_int(answer, "types"), cli_int(answer, "methods"),
+	       cli_string(answer, "path", ""), cli_string(answer, "digest", ""), cli_int(answer, "types"),
+	       cli_int(answer, "methods"),
 	       json_is_true(json_object_get(answer, "forced")) ? "; forced" : "");
 	if (!realpath(c->schemas, full) || strcmp(full, set) != 0)
 		printf("%s names another set, %s: that is what weftd reads when it starts\n", c->path, c->schemas);

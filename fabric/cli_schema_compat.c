@@ -194,7 +194,7 @@ static int compare(const struct options *o, uint8_t *const set[2], const size_t 
 	struct findings f = { .o = o };
 	struct sch_compat sum;
 	struct sch_err err;
-	char text[1024];
+	char text[1024], what[SCH_ERR_MAX];
 	int rc = sch_compat_check(set[0], len[0], set[1], len[1], keep, &f, &sum, &err), status;
 
 	if (rc || f.nomem) {
@@ -202,10 +202,9 @@ static int compare(const struct options *o, uint8_t *const set[2], const size_t 
 		const char *path = sum.failed == SCH_COMPAT_NEW ? o->paths[1] : sum.failed ? o->paths[0] : "";
 
 		if (rc && sum.failed && err.file[0])
-			snprintf(text, sizeof text, "%.200s: %s: %s%s%s", path, err.file, err.where, err.where[0] ? ": " : "",
-				 err.text);
+			snprintf(text, sizeof text, "%.200s: %s", path, sch_err_text(&err, "", what, sizeof what));
 		else if (rc)
-			cli_schema_err(&err, path, text, sizeof text);
+			sch_err_text(&err, path, text, sizeof text);
 		else
 			snprintf(text, sizeof text, "out of memory");
 		status = unanswered(o, text);

@@ -16,6 +16,7 @@
 
 #include "fabric/cli.h"
 #include "fabric/cli_schema_protoc.h"
+#include "fabric/files.h"
 #include "schemas/schema.h"
 
 #define FILES_MAX 20000u   /* .proto files below a folder */
@@ -266,34 +267,16 @@ static int protoc_run(const char *command, char *const *argv, int fd)
 /* Reads all that protoc wrote. NULL after saying why. */
 static uint8_t *memory_read(const char *command, int fd, size_t *len)
 {
-	struct stat st;
-	size_t n = 0;
+	uint8_t *data = NULL;
+	char path[32];
 
-	if (fstat(fd, &st) != 0 || st.st_size < 0) {
-		cli_fail(command, "cannot read what protoc wrote: %s", strerror(errno));
-		return NULL;
-	}
-	if ((uint64_t)st.st_size > SCH_SET_BYTES_MAX) {
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	int rc = fab_file_load(path, SCH_SET_BYTES_MAX, &data, len);
+
+	if (rc == -EFBIG)
 		cli_fail(command, "the set would be larger than %u MiB", SCH_SET_BYTES_MAX >> 20);
-		return NULL;
-	}
-	uint8_t *data = malloc((size_t)st.st_size + 1);
-
-	while (data && n < (size_t)st.st_size) { /* ends with the file */
-		ssize_t got = pread(fd, data + n, (size_t)st.st_size - n, (off_t)n);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0) {
-			free(data);
-			data = NULL;
-			break;
-		}
-		n += (size_t)got;
-	}
-	if (!data)
-		cli_fail(command, "cannot read what protoc wrote");
-	*len = n;
+	else if (rc)
+		cli_fail(command, "cannot read what protoc wrote: %s", strerror(-rc));
 	return data;
 }
 

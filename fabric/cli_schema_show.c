@@ -510,7 +510,7 @@ int cli_schema_show(int argc, char **argv)
 	rc = sch_show_open(&show, data, len, &err);
 	free(data);
 	if (rc)
-		return cli_fail(COMMAND, "%s", cli_schema_err(&err, o.set, text, sizeof text));
+		return cli_fail(COMMAND, "%s", sch_err_text(&err, o.set, text, sizeof text));
 	const struct view v = { &o, show, sch_show_set(show) };
 
 	if (o.type)

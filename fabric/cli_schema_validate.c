@@ -192,21 +192,14 @@ static int unanswered(const struct options *o, const char *text)
 	return cli_fail(COMMAND, "%s", text);
 }
 
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text ? text : "";
-}
-
 static int width_of(const json_t *list, const char *key, int most)
 {
 	size_t i, width = 0;
 	json_t *v;
 
 	json_array_foreach(list, i, v)
-		if (strlen(text_of(v, key)) > width)
-			width = strlen(text_of(v, key));
+		if (strlen(cli_string(v, key, "")) > width)
+			width = strlen(cli_string(v, key, ""));
 	return width > (size_t)most ? most : (int)width;
 }
 
@@ -218,9 +211,9 @@ static void violations_print(const struct cli_inquiry *q)
 	json_t *v;
 
 	json_array_foreach(q->violations, i, v)
-		printf("  %-*s  %-*s  offset %5" JSON_INTEGER_FORMAT "  %s%s\n", field, text_of(v, "field"), id,
-		       text_of(v, "rule_id"), cli_int(v, "offset"), json_object_get(v, "for_key") ? "the key " : "",
-		       text_of(v, "message"));
+		printf("  %-*s  %-*s  offset %5" JSON_INTEGER_FORMAT "  %s%s\n", field, cli_string(v, "field", ""), id,
+		       cli_string(v, "rule_id", ""), cli_int(v, "offset"), json_object_get(v, "for_key") ? "the key " : "",
+		       cli_string(v, "message", ""));
 	if (q->cut)
 		printf("  and more\n");
 }
@@ -464,7 +457,7 @@ int cli_schema_validate(int argc, char **argv)
 	if (argp_parse(&parser, argc, argv, 0, NULL, &o) != 0)
 		return CLI_ERROR;
 	if (sch_set_load_lenient(&set, o.fdset, &err) != 0) {
-		cli_schema_err(&err, o.fdset, text, sizeof text);
+		sch_err_text(&err, o.fdset, text, sizeof text);
 		if (o.cases)
 			validate_cases(&o, NULL, text);
 		return o.cases ? cli_fail(COMMAND, "%s", text) : unanswered(&o, text);

@@ -10,12 +10,6 @@
 
 #define COMMAND "stats"
 
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "?";
-}
-
 static json_int_t refused_of(const json_t *port)
 {
 	json_t *verdicts = json_object_get(port, "verdicts"), *v;
@@ -32,7 +26,7 @@ static void ports(const json_t *stats)
 	const json_t *list = json_object_get(stats, "ports");
 	int width = 9;
 	for (size_t i = 0; i < json_array_size(list); i++) {
-		int n = (int)strlen(text_of(json_array_get(list, i), "name"));
+		int n = (int)strlen(cli_string(json_array_get(list, i), "name", ""));
 		width = n > width ? n : width;
 	}
 	printf("\n%-*s  %-8s %10s %10s %10s %12s %8s %10s %8s\n", width, "UNIKERNEL", "STATE", "PASSED", "REFUSED",
@@ -42,7 +36,8 @@ static void ports(const json_t *stats)
 		printf("%-*s  %-8s %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
 		       " %12" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
 		       " %8" JSON_INTEGER_FORMAT "\n",
-		       width, text_of(p, "name"), text_of(p, "state"), cli_int(json_object_get(p, "verdicts"), "passed"),
+		       width, cli_string(p, "name", "?"), cli_string(p, "state", "?"),
+		       cli_int(json_object_get(p, "verdicts"), "passed"),
 		       refused_of(p), cli_int(p, "messages_delivered"), cli_int(p, "bytes_delivered"),
 		       cli_int(p, "control_delivered"), cli_int(p, "handshakes"), cli_int(p, "queued_bytes"));
 	}
@@ -75,8 +70,8 @@ static void foreign(const json_t *decisions)
 	printf("\nFRAMES THAT ARE NO RECORDS\n");
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *f = json_array_get(list, i);
-		const char *to = json_string_value(json_object_get(f, "to")), *what = text_of(f, "protocol");
-		printf("%12" JSON_INTEGER_FORMAT "  %s tried %s%s%s\n", cli_int(f, "count"), text_of(f, "from"),
+		const char *to = json_string_value(json_object_get(f, "to")), *what = cli_string(f, "protocol", "?");
+		printf("%12" JSON_INTEGER_FORMAT "  %s tried %s%s%s\n", cli_int(f, "count"), cli_string(f, "from", "?"),
 		       what[0] ? what : "several things", to ? " to " : "", to ? to : "");
 	}
 	if (other)
@@ -92,7 +87,7 @@ static void stages(const json_t *stats)
 		const json_t *s = json_array_get(list, i);
 		double bursts = (double)cli_int(s, "bursts"), messages = (double)cli_int(s, "messages");
 		double cycles = (double)cli_int(s, "cycles");
-		printf("%-10s %12.0f %12.0f %12.1f %12.0f\n", text_of(s, "name"), bursts, messages,
+		printf("%-10s %12.0f %12.0f %12.1f %12.0f\n", cli_string(s, "name", "?"), bursts, messages,
 		       bursts > 0 ? messages / bursts : 0, messages > 0 && hz > 0 ? cycles / hz * 1e9 / messages : 0);
 	}
 }
@@ -100,13 +95,14 @@ static void stages(const json_t *stats)
 static void people(const json_t *stats)
 {
 	const json_t *d = json_object_get(stats, "decisions");
-	printf("fabric %s: weftd pid %" JSON_INTEGER_FORMAT ", up %.1f s, boot %s\n%s\n", text_of(stats, "fabric"),
-	       cli_int(stats, "pid"), json_real_value(json_object_get(stats, "uptime_s")), text_of(stats, "boot"),
-	       text_of(stats, "settings"));
+	printf("fabric %s: weftd pid %" JSON_INTEGER_FORMAT ", up %.1f s, boot %s\n%s\n", cli_string(stats, "fabric", "?"),
+	       cli_int(stats, "pid"), json_real_value(json_object_get(stats, "uptime_s")), cli_string(stats, "boot", "?"),
+	       cli_string(stats, "settings", "?"));
 	const json_t *schema = json_object_get(stats, "schema");
 	printf("epoch %" JSON_INTEGER_FORMAT ": schemas %s (%s), %" JSON_INTEGER_FORMAT " types, %" JSON_INTEGER_FORMAT
 	       " methods%s\n",
-	       cli_int(stats, "policy_epoch"), text_of(schema, "path"), text_of(schema, "digest"), cli_int(schema, "types"),
+	       cli_int(stats, "policy_epoch"), cli_string(schema, "path", "?"), cli_string(schema, "digest", "?"),
+	       cli_int(schema, "types"),
 	       cli_int(schema, "methods"), json_is_true(json_object_get(schema, "forced")) ? "; forced" : "");
 	ports(stats);
 	verdicts(stats);

@@ -65,8 +65,7 @@ static int check(const struct fab_config *c)
 	char err[512];
 	int status = CLI_YES;
 	if (sch_set_load(&schemas, c->schemas, &se) != 0)
-		return cli_fail(COMMAND, "%s: %s%s%s", se.file[0] ? se.file : c->schemas, se.where,
-				se.where[0] ? ": " : "", se.text);
+		return cli_fail(COMMAND, "%s", sch_err_text(&se, c->schemas, err, sizeof err));
 	struct pol_unikernel *u = calloc(c->n, sizeof *u);
 	if (!u) {
 		sch_set_free(schemas);

@@ -23,16 +23,24 @@ struct fab_epochs {
 	int pending;                 /* the last was made, and nobody took it yet */
 };
 
+static int file_load(const char *path, size_t max_bytes, uint8_t **bytes, size_t *len, char *err, size_t cap)
+{
+	int r = fab_file_load(path, max_bytes, bytes, len);
+
+	if (r == -EFBIG)
+		return fab_fail(err, cap, r, "%s: longer than %zu MiB", path, max_bytes >> 20);
+	if (r != 0)
+		fab_fail(err, cap, r, "%s: %s", path, r == -EINVAL ? "not a regular file" : strerror(-r));
+	return r;
+}
+
 static int read_schemas(struct fab_epoch *into, const char *path, char *err, size_t cap)
 {
 	char full[PATH_MAX];
-	int r = fab_file_load(path, SCH_SET_BYTES_MAX, &into->fdset, &into->fdset_len);
+	int r = file_load(path, SCH_SET_BYTES_MAX, &into->fdset, &into->fdset_len, err, cap);
 
 	if (r != 0)
-		return fab_fail(err, cap, r, "%s: %s", path,
-				r == -EFBIG    ? "longer than 64 MiB"
-				: r == -EINVAL ? "not a regular file"
-					       : strerror(-r));
+		return r;
 	into->path = strdup(realpath(path, full) != NULL ? full : path);
 	if (into->path == NULL)
 		return fab_fail(err, cap, -ENOMEM, "no memory");
@@ -43,12 +51,12 @@ static int read_schemas(struct fab_epoch *into, const char *path, char *err, siz
 static int compile_schemas(struct sch_set **set, const struct fab_epoch *read, char *err, size_t cap)
 {
 	struct sch_err se = {.file = ""};
+	char text[SCH_ERR_MAX];
 	int r = sch_set_compile(set, read->fdset, read->fdset_len, &se);
 
 	if (r == 0)
 		return 0;
-	return fab_fail(err, cap, r, "%s: %s%s%s%s%s", read->path, se.file, se.file[0] != '\0' ? ": " : "", se.where,
-			se.where[0] != '\0' ? ": " : "", se.text);
+	return fab_fail(err, cap, r, "%s: %s", read->path, sch_err_text(&se, "", text, sizeof(text)));
 }
 
 static int policy_fail(const struct pol_err *pe, int r, char *err, size_t cap)
@@ -71,13 +79,10 @@ static int read_policies(struct fab_epochs *s, char *err, size_t cap)
 	for (uint32_t i = 0; i < c->n; i++) {
 		uint8_t *bytes = NULL;
 		size_t len = 0;
-		int r = fab_file_load(c->u[i].policy, POL_FILE_BYTES_MAX, &bytes, &len);
+		int r = file_load(c->u[i].policy, POL_FILE_BYTES_MAX, &bytes, &len, err, cap);
 
 		if (r != 0)
-			return fab_fail(err, cap, r, "%s: %s", c->u[i].policy,
-					r == -EFBIG    ? "longer than 1 MiB"
-					: r == -EINVAL ? "not a regular file"
-						       : strerror(-r));
+			return r;
 		s->who[i] = (struct pol_unikernel){c->u[i].name, c->u[i].policy};
 		s->text[i] = (struct pol_text){(const char *)bytes, len};
 	}
@@ -192,12 +197,13 @@ static int compare(const struct fab_epoch *before, const struct fab_epoch *read,
 {
 	struct sch_compat sum = {0};
 	struct sch_err se = {.file = ""};
+	char text[SCH_ERR_MAX];
 	int r = sch_compat_check(before->fdset, before->fdset_len, read->fdset, read->fdset_len, tell_change, t, &sum,
 				 &se);
 
 	if (r != 0)
-		return fab_fail(err, cap, r, "%s cannot be compared with the set in force: %s%s%s%s%s", read->path, se.file,
-				se.file[0] != '\0' ? ": " : "", se.where, se.where[0] != '\0' ? ": " : "", se.text);
+		return fab_fail(err, cap, r, "%s cannot be compared with the set in force: %s", read->path,
+				sch_err_text(&se, "", text, sizeof(text)));
 	return 0;
 }
 

@@ -10,80 +10,74 @@
 
 #include "fabric/files.h"
 
-ssize_t fab_file_read(const char *path, char *buf, size_t cap, mode_t mode_refused)
+/* Opens a regular file without any of these mode bits. A descriptor or -errno. */
+static int regular_open(const char *path, mode_t mode_refused, struct stat *st)
 {
 	/* O_NONBLOCK: a FIFO in the file's place must not hang us. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), ret = 0;
 	if (fd < 0)
 		return -errno;
-	ssize_t ret = 0;
-	struct stat st;
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, st) < 0)
 		ret = -errno;
-	else if (!S_ISREG(st.st_mode))
+	else if (!S_ISREG(st->st_mode))
 		ret = -EINVAL;
-	else if (st.st_mode & mode_refused)
+	else if (st->st_mode & mode_refused)
 		ret = -EPERM;
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
+/* Reads up to the file's end. Its length or -errno; -EFBIG where it fills buf, because the end was not seen then. */
+static ssize_t rest_read(int fd, void *buf, size_t cap)
+{
 	size_t have = 0;
-	while (ret == 0) {
-		if (have + 1 >= cap) {
-			ret = -EFBIG;
-			break;
-		}
-		ssize_t n = read(fd, buf + have, cap - 1 - have);
+	while (have < cap) {
+		ssize_t n = read(fd, (char *)buf + have, cap - have);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			ret = -errno;
-		if (n <= 0)
-			break;
+			return -errno;
+		if (n == 0)
+			return (ssize_t)have;
 		have += (size_t)n;
 	}
+	return -EFBIG;
+}
+
+ssize_t fab_file_read(const char *path, char *buf, size_t cap, mode_t mode_refused)
+{
+	struct stat st;
+	int fd = regular_open(path, mode_refused, &st);
+	if (fd < 0)
+		return fd;
+	ssize_t len = rest_read(fd, buf, cap);
 	close(fd);
-	if (ret < 0)
-		return ret;
-	buf[have] = 0;
-	return (ssize_t)have;
+	if (len >= 0)
+		buf[len] = 0;
+	return len;
 }
 
 int fab_file_load(const char *path, size_t max, uint8_t **bytes, size_t *len)
 {
 	struct stat st;
-	uint8_t *buf = NULL;
-	size_t have = 0;
-	/* O_NONBLOCK: a FIFO in the file's place must not hang us. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), ret = fd < 0 ? -errno : 0;
-	if (ret)
-		return ret;
-	if (fstat(fd, &st) < 0)
-		ret = -errno;
-	else if (!S_ISREG(st.st_mode))
-		ret = -EINVAL;
-	else if ((uint64_t)st.st_size > max)
-		ret = -EFBIG;
+	int fd = regular_open(path, 0, &st);
+	if (fd < 0)
+		return fd;
+	ssize_t ret = (uint64_t)st.st_size > max ? -EFBIG : 0;
 	/* One byte more than the file has, so that its end is seen; one that grows meanwhile is cut off as too large. */
-	size_t cap = ret ? 0 : (size_t)st.st_size + 1;
-	if (!ret && !(buf = malloc(cap)))
-		ret = -ENOMEM;
-	while (!ret) {
-		ssize_t n = read(fd, buf + have, cap - have);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			ret = -errno;
-		if (n <= 0)
-			break;
-		have += (size_t)n;
-		if (have == cap)
-			ret = -EFBIG;
-	}
+	size_t cap = (size_t)st.st_size + 1;
+	uint8_t *buf = ret ? NULL : malloc(cap);
+	if (!ret)
+		ret = buf ? rest_read(fd, buf, cap) : -ENOMEM;
 	close(fd);
-	if (ret) {
+	if (ret < 0) {
 		free(buf);
-		return ret;
+		return (int)ret;
 	}
 	*bytes = buf;
-	*len = have;
+	*len = (size_t)ret;
 	return 0;
 }
 

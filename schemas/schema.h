@@ -25,6 +25,11 @@ struct sch_err {
 	char where[160]; /* full name of the message, field, service or method; "" where none */
 	char text[240];  /* what is wrong and what would be right */
 };
+#define SCH_ERR_MAX 576u /* bytes of its text, with a path no longer than its file */
+
+/* "file: where: text", without what is empty; `path` stands in for a file that is not named ("": for none). Cut to fit,
+ * terminated unless cap is 0. Returns out. */
+const char *sch_err_text(const struct sch_err *err, const char *path, char *out, size_t cap);
 
 /* Compiles a FileDescriptorSet (protoc --descriptor_set_out --include_imports). Returns 0 and a set to be freed with
  * sch_set_free, or -errno with err filled. Hostile bytes are refused, never trusted. */

@@ -16,6 +16,14 @@ void sch_set_free(struct sch_set *set)
 	free(set); /* one allocation */
 }
 
+const char *sch_err_text(const struct sch_err *err, const char *path, char *out, size_t cap)
+{
+	const char *file = err->file[0] ? err->file : path;
+
+	snprintf(out, cap, "%s%s%s%s%s", file, file[0] ? ": " : "", err->where, err->where[0] ? ": " : "", err->text);
+	return out;
+}
+
 static const char *type_name(const struct sch_set *s, uint32_t type)
 {
 	return s->names + s->messages[type].name;
