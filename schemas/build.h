@@ -53,7 +53,6 @@ struct b_field {
 	uint32_t sub;
 	uint16_t slot, oneof;
 	uint8_t extension;
-	uint8_t closed;   /* of an enum's field: the enum is closed (proto2, or a feature) */
 	uint32_t flags;   /* SCH_F_* */
 	uint8_t type;     /* SCH_T_*, a delimited message being a SCH_T_GROUP */
 	uint8_t n_list;

@@ -291,7 +291,8 @@ static int set_load(struct sch_set **set, const char *path, int lenient, struct 
 
 	*set = NULL;
 	memset(err, 0, sizeof *err);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* O_NONBLOCK: a FIFO in the file's place must not hang us. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		rc = b_fail(&b, -errno, path, NULL, "cannot read it: %s", strerror(errno));

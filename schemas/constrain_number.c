@@ -282,7 +282,7 @@ int c_numbers(const struct c_at *at, const struct c_opts *o)
 	int rc;
 
 	/* rules about numbers decide alone which of them an open enum takes */
-	if (at->type == SCH_T_ENUM && !at->f->closed &&
+	if (at->type == SCH_T_ENUM && !(at->f->flags & SCH_F_CLOSED) &&
 	    (c_opt(o, "const") || c_opt(o, "in") || c_opt(o, "not_in") || c_opt(o, "defined_only"))) {
 		at->f->flags |= SCH_F_OPEN;
 		at->f->lo = (uint64_t)(int64_t)INT32_MIN;

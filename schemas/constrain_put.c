@@ -331,7 +331,8 @@ int c_candidates(const struct c_at *at, const struct c_opts *o)
 	while (!met && (opt = c_opt_next(o, name, &i))) {
 		struct sch_value value = { opt->key, opt->at, opt->len };
 
-		if (at->type == SCH_T_ENUM && at->f->closed && !sch_enum_has(&v.set, 0, (int32_t)(int64_t)opt->key)) {
+		if (at->type == SCH_T_ENUM && at->f->flags & SCH_F_CLOSED &&
+		    !sch_enum_has(&v.set, 0, (int32_t)(int64_t)opt->key)) {
 			closed = 1;
 			continue;
 		}

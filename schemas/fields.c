@@ -212,10 +212,8 @@ static int field_features(struct build *b, struct b_field *f, struct b_features 
 		f->flags |= SCH_F_REQUIRED;
 	if (f->type == SCH_T_STRING && all.utf8 == B_VERIFY)
 		f->flags |= SCH_F_UTF8;
-	if (f->type == SCH_T_ENUM && B_ENUM_AT(b, f->sub)->closed) {
+	if (f->type == SCH_T_ENUM && B_ENUM_AT(b, f->sub)->closed)
 		f->flags |= SCH_F_CLOSED;
-		f->closed = 1;
-	}
 	if (all.presence == B_IMPLICIT && f->flags & SCH_F_CLOSED)
 		return field_fail(b, f, -EINVAL, "an enum that need not have 0 (proto2, CLOSED) needs field presence");
 	if (all.presence == B_IMPLICIT && f->d->default_value)

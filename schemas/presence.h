@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which required fields a conformant parser would hold set after merging: a message may come in several pieces, and a
- * oneof's later member drops an earlier one, as
- * does a map's later entry with the same key. Keeps a tree of the messages that matter. Conformant mode only, never on
- * the data path: it allocates. */
+ * oneof's later member drops an earlier one, as does a map's later entry with the same key. Keeps a tree of the messages
+ * that matter. Conformant mode only, never on the data path: it allocates. */
 #ifndef SCH_PRESENCE_H
 #define SCH_PRESENCE_H
 
