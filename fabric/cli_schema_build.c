@@ -3,6 +3,7 @@
  * writes the set. Finding files and running protoc is left to cli_schema_protoc.c, judging to schemas/. */
 #include <argp.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +94,11 @@ static void finding_tell(void *arg, const struct sch_finding *f)
 	r->errors += f->level == SCH_LINT_ERROR;
 	r->warnings += f->level == SCH_LINT_WARNING;
 	if (!r->o->json) {
-		fprintf(stderr, "%s%s%s%s%s: %s\n", f->file, *f->file ? ": " : "", f->where, *f->where ? ": " : "",
+		char line[16] = "";
+
+		if (f->line)
+			snprintf(line, sizeof line, ":%" PRIu32, f->line);
+		fprintf(stderr, "%s%s%s%s%s%s: %s\n", f->file, line, *f->file ? ": " : "", f->where, *f->where ? ": " : "",
 			levels[f->level], f->text);
 		return;
 	}
@@ -101,6 +106,7 @@ static void finding_tell(void *arg, const struct sch_finding *f)
 
 	json_object_set_new(p, "level", json_string(levels[f->level]));
 	json_object_set_new(p, "file", cli_schema_text(f->file));
+	json_object_set_new(p, "line", f->line ? json_integer(f->line) : json_null());
 	json_object_set_new(p, "where", cli_schema_text(f->where));
 	json_object_set_new(p, "text", cli_schema_text(f->text));
 	json_array_append_new(r->problems, p);
@@ -108,7 +114,7 @@ static void finding_tell(void *arg, const struct sch_finding *f)
 
 static void error_tell(struct report *r, const struct sch_err *e)
 {
-	finding_tell(r, &(struct sch_finding){ SCH_LINT_ERROR, e->file, e->where, e->text });
+	finding_tell(r, &(struct sch_finding){ SCH_LINT_ERROR, e->file, e->where, e->text, 0 });
 }
 
 struct sums {

@@ -304,8 +304,6 @@ void cmp_side_free(struct cmp_side *s)
 	}
 	for (uint32_t i = 0; i < s->methods.n; i++)
 		free(CMP_METHOD(s, i)->name);
-	for (size_t i = 0; s->lines && i < s->fds->n_file; i++)
-		free(s->lines[i].at);
 	free(s->messages.at);
 	free(s->enums.at);
 	free(s->fields.at);
@@ -314,7 +312,7 @@ void cmp_side_free(struct cmp_side *s)
 	free(s->enum_names);
 	free(s->method_names);
 	free(s->file_names);
-	free(s->lines);
+	sch_lines_free(s->lines, s->fds ? s->fds->n_file : 0);
 	if (s->fds)
 		google__protobuf__file_descriptor_set__free_unpacked(s->fds, NULL);
 	sch_set_free(s->set);
@@ -392,61 +390,6 @@ struct cmp_spot cmp_spot_method(const struct cmp_side *s, const struct cmp_metho
 	return cmp_spot_part(cmp_spot_part(cmp_spot_file(m->file, 0), FILE_SERVICE, m->service), SERVICE_METHOD, m->at);
 }
 
-static int path_order(const int32_t *a, size_t n, const int32_t *b, size_t m)
-{
-	for (size_t i = 0; i < n && i < m; i++)
-		if (a[i] != b[i])
-			return a[i] < b[i] ? -1 : 1;
-	return (n > m) - (n < m);
-}
-
-static int location_order(const void *a, const void *b)
-{
-	const fd_location_t *x = *(const fd_location_t *const *)a, *y = *(const fd_location_t *const *)b;
-
-	return path_order(x->path, x->n_path, y->path, y->n_path);
-}
-
-static void lines_make(const struct cmp_side *s, uint32_t file)
-{
-	const Google__Protobuf__SourceCodeInfo *info = s->fds->file[file]->source_code_info;
-	struct cmp_lines *l = &s->lines[file];
-
-	l->made = 1;
-	l->at = info ? calloc(info->n_location + 1, sizeof *l->at) : NULL;
-	if (!l->at)
-		return; /* without memory as without the information: no lines */
-	for (size_t i = 0; i < info->n_location; i++)
-		if (info->location[i]->n_path <= CMP_PATH_MAX && info->location[i]->n_span > 0)
-			l->at[l->n++] = info->location[i];
-	qsort(l->at, l->n, sizeof *l->at, location_order);
-}
-
-/* The line of the spot, or of the nearest thing around it that has one; 0 where none has. */
-static uint32_t spot_line(const struct cmp_side *s, const struct cmp_spot *spot)
-{
-	struct cmp_lines *l = &s->lines[spot->file];
-
-	if (!l->made)
-		lines_make(s, spot->file);
-	for (uint32_t n = spot->n; n > 0; n = n > 2 ? n - 2 : 0) {
-		size_t lo = 0, hi = l->n;
-
-		while (lo < hi) {
-			size_t mid = lo + (hi - lo) / 2;
-
-			if (path_order(l->at[mid]->path, l->at[mid]->n_path, spot->path, n) < 0)
-				lo = mid + 1;
-			else
-				hi = mid;
-		}
-		if (lo < l->n && path_order(l->at[lo]->path, l->at[lo]->n_path, spot->path, n) == 0 &&
-		    l->at[lo]->span[0] >= 0 && l->at[lo]->span[0] < INT32_MAX)
-			return (uint32_t)l->at[lo]->span[0] + 1;
-	}
-	return 0;
-}
-
 /* --- telling ------------------------------------------------------------------------------------------------------ */
 
 char *cmp_printable(char *to, size_t cap, const char *from)
@@ -463,7 +406,8 @@ static struct sch_place place_of(const struct cmp_side *s, const struct cmp_spot
 {
 	if (spot->file == SCH_NONE)
 		return (struct sch_place){ NULL, 0 };
-	return (struct sch_place){ cmp_printable(name, cap, s->fds->file[spot->file]->name), spot_line(s, spot) };
+	return (struct sch_place){ cmp_printable(name, cap, s->fds->file[spot->file]->name),
+				    sch_line_at(&s->lines[spot->file], s->fds->file[spot->file], spot->path, spot->n) };
 }
 
 void cmp_tell(struct cmp_check *c, const struct cmp_tell *t, const char *fmt, ...)

@@ -6,12 +6,12 @@
 
 #include "build.h"
 #include "compat.h"
+#include "lines.h"
 
-#define CMP_PATH_MAX 112 /* of a definition in SourceCodeInfo: two for each of the 47 levels that precheck lets through */
+#define CMP_PATH_MAX SCH_LINES_PATH_MAX
 
 typedef Google__Protobuf__MethodDescriptorProto fd_method_t;
 typedef Google__Protobuf__EnumValueDescriptorProto fd_value_t;
-typedef Google__Protobuf__SourceCodeInfo__Location fd_location_t;
 
 struct cmp_message {
 	const fd_message_t *d;
@@ -45,19 +45,13 @@ struct cmp_method {
 	uint32_t file, service, at;
 };
 
-struct cmp_lines {
-	const fd_location_t **at; /* sorted by path */
-	size_t n;
-	uint8_t made;
-};
-
 /* One of the two sets. */
 struct cmp_side {
 	fd_set_t *fds;
 	struct sch_set *set;
 	struct b_list messages, enums, fields, methods;
 	uint32_t *message_names, *enum_names, *method_names, *file_names; /* indices sorted by name */
-	struct cmp_lines *lines;  /* one for each file */
+	struct sch_lines *lines;  /* one for each file */
 };
 
 #define CMP_MSG(s, i) (&((struct cmp_message *)(s)->messages.at)[i])

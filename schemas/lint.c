@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What in a set cannot be used, is refused at run time, or will surprise. Looks only; what a validator does is decided in
  * its own files. */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "lines.h"
+#include "rules.h"
 #include "set.h"
 #include "show.h"
 
@@ -13,7 +17,19 @@ struct lint {
 	const struct sch_set *set;
 	void (*each)(void *arg, const struct sch_finding *f);
 	void *arg;
+	struct sch_lines *lines; /* one for each file; NULL: findings have no lines */
 };
+
+/* The line of what a finding is about. */
+static uint32_t line_of(const struct lint *l, const char *file, const char *where)
+{
+	const fd_set_t *d = sch_show_descriptors(l->show);
+
+	for (size_t i = 0; l->lines && *where && i < d->n_file; i++)
+		if (!strcmp(d->file[i]->name, file))
+			return sch_line_of(&l->lines[i], d->file[i], where);
+	return 0;
+}
 
 static void tell(const struct lint *l, enum sch_lint_level level, const char *file, const char *where, const char *fmt,
 		 ...) __attribute__((format(printf, 5, 6)));
@@ -26,7 +42,7 @@ static void tell(const struct lint *l, enum sch_lint_level level, const char *fi
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	l->each(l->arg, &(struct sch_finding){ level, file, where, text });
+	l->each(l->arg, &(struct sch_finding){ level, file, where, text, line_of(l, file, where) });
 }
 
 /* --- types that cannot be used ------------------------------------------------------------------------------------ */
@@ -128,6 +144,80 @@ static void opaque_check(const struct lint *l, const struct sch_show_type *t, ui
 		tell(l, SCH_LINT_INFO, t->file, where, "no rule binds it: it is content for inspection");
 }
 
+/* --- enums -------------------------------------------------------------------------------------------------------- */
+
+static const char *enum_name(const struct lint *l, uint32_t enumeration)
+{
+	struct sch_show_enum e;
+
+	return sch_show_enum(l->show, enumeration, &e) == 0 ? e.name : "the enum";
+}
+
+static int is_value(const struct lint *l, uint32_t enumeration, uint64_t key)
+{
+	const char *name;
+	int32_t number;
+
+	for (uint32_t i = 0; (name = sch_show_value(l->show, enumeration, i, &number)) != NULL; i++)
+		if ((uint64_t)(int64_t)number == key)
+			return 1;
+	return 0;
+}
+
+/* The first number of an enum.const or enum.in that the enum does not have, or NULL. */
+static const uint64_t *stranger_of(const struct lint *l, const struct sch_rule *r, uint32_t enumeration)
+{
+	const uint64_t *key = r->op == SCH_R_NUM_EQ ? &r->a : sch_rule_operands(l->set, r);
+	uint32_t n = r->op == SCH_R_NUM_EQ ? 1 : r->n;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (!is_value(l, enumeration, key[i]))
+			return &key[i];
+	return NULL;
+}
+
+/* An open enum's numbers are all of int32, and only where no rule says which ones it takes does the validator keep to those
+ * that have a name. */
+static void enum_check(const struct lint *l, const struct sch_show_type *t, uint32_t type, uint32_t field,
+		       const struct sch_show_field *f, const char *where)
+{
+	const struct sch_field *in = &l->set->fields[l->set->messages[type].first + field];
+	const char *of = "", *name = enum_name(l, f->enumeration), *id = NULL;
+	const uint64_t *stranger = NULL;
+	enum sch_about about;
+	uint32_t rule;
+	int not_in = 0; /* without it, defined_only = false opened it: that was meant */
+
+	if (in->flags & SCH_F_MAP) {
+		in = &l->set->fields[l->set->messages[in->sub].first + 1];
+		of = "the value: ";
+	}
+	if (in->type != SCH_T_ENUM || !(in->flags & SCH_F_OPEN) || f->enumeration == SCH_SHOW_NONE)
+		return;
+	for (uint32_t k = 0; (rule = sch_show_rule(l->show, type, field, k, &about)) != SCH_SHOW_NONE; k++) {
+		const struct sch_rule *r = &l->set->rules[rule];
+
+		if (about == SCH_ABOUT_KEY)
+			continue;
+		if (r->op == SCH_R_DEFINED)
+			return;
+		if (r->op == SCH_R_NUM_EQ || r->op == SCH_R_NUM_IN) {
+			stranger = stranger_of(l, r, f->enumeration);
+			if (!stranger) /* it says which ones, and all have a name */
+				return;
+			id = sch_rule_id(l->set, rule);
+		}
+		not_in |= r->op == SCH_R_NUM_NOT_IN;
+	}
+	if (stranger)
+		tell(l, SCH_LINT_WARNING, t->file, where,
+		     "%s%s takes %" PRId64 ", which %s does not have: messages may hold it; name it there, or leave it out", of, id,
+		     (int64_t)*stranger, name);
+	else if (not_in)
+		tell(l, SCH_LINT_WARNING, t->file, where,
+		     "%senum.not_in takes all other numbers, also those that %s does not have; add defined_only = true", of, name);
+}
+
 static void type_check(const struct lint *l, uint32_t type)
 {
 	struct sch_show_field f;
@@ -154,12 +244,14 @@ static void type_check(const struct lint *l, uint32_t type)
 		}
 		pattern_check(l, &t, type, i, where);
 		opaque_check(l, &t, type, i, &f, where);
+		enum_check(l, &t, type, i, &f, where);
 	}
 }
 
 void sch_lint(const struct sch_show *show, void (*each)(void *arg, const struct sch_finding *f), void *arg)
 {
-	struct lint l = { show, sch_show_set(show), each, arg };
+	size_t n_files = sch_show_file_count(show);
+	struct lint l = { show, sch_show_set(show), each, arg, calloc(n_files + 1, sizeof *l.lines) };
 
 	errors_tell(&l);
 	for (uint32_t i = 0; i < sch_type_count(l.set); i++)
@@ -171,4 +263,5 @@ void sch_lint(const struct sch_show *show, void (*each)(void *arg, const struct 
 			tell(&l, SCH_LINT_WARNING, m->file, m->name,
 			     "streams, so it is no subject: no policy can name it and no message can carry it");
 	}
+	sch_lines_free(l.lines, n_files);
 }

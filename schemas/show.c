@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "build.h"
+#include "lines.h"
 #include "show.h"
 
 struct show_type {
@@ -272,6 +273,11 @@ void sch_show_close(struct sch_show *s)
 const struct sch_set *sch_show_set(const struct sch_show *s)
 {
 	return s->set;
+}
+
+const fd_set_t *sch_show_descriptors(const struct sch_show *s)
+{
+	return s->d;
 }
 
 uint32_t sch_show_file_count(const struct sch_show *s)

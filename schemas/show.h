@@ -91,6 +91,7 @@ struct sch_finding {
 	const char *file;  /* "" where none */
 	const char *where; /* full name; "" where none */
 	const char *text;
+	uint32_t line;     /* 0 where it is not known: the set was made without positions */
 };
 /* Calls each for every finding; the strings live as long as the call. Errors come first, at most one for a type, and not
  * again for the types that hold it. */

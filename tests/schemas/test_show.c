@@ -248,6 +248,53 @@ static void test_lint(void **state)
 	assert_int_equal(found.other, 0);
 }
 
+struct opened {
+	struct {
+		const char *where, *part;
+		uint32_t line;
+	} want[8];
+	unsigned seen;
+};
+
+static void opened_note(void *arg, const struct sch_finding *f)
+{
+	struct opened *o = arg;
+
+	if (strcmp(f->file, "open.proto") != 0)
+		return;
+	assert_true(o->seen < 8 && o->want[o->seen].where);
+	assert_int_equal(f->level, SCH_LINT_WARNING);
+	assert_string_equal(f->where, o->want[o->seen].where);
+	assert_non_null(strstr(f->text, o->want[o->seen].part));
+	assert_int_equal(f->line, o->want[o->seen].line);
+	o->seen++;
+}
+
+/* An open enum takes numbers without a name where its rules do: that is told, each with its line. */
+static void test_open_enums(void **state)
+{
+	struct opened opened = { .want = {
+		{ "open.Ruled.some", "defined_only", 16 },
+		{ "open.Ruled.odd_one", "enum.const takes 7", 19 },
+		{ "open.Ruled.odd_listed", "enum.in takes -3", 21 },
+		{ "open.Ruled.many", "defined_only", 22 },
+		{ "open.Ruled.named", "the value: enum.not_in", 23 },
+		{ "open.Ruled.Inner.some", "defined_only", 27 },
+	} };
+	struct sch_show *open = NULL;
+	struct sch_err err;
+	size_t len = 0;
+	uint8_t *set = fdset_make("--include_source_info open.proto", &len);
+
+	(void)state;
+	assert_non_null(set);
+	assert_int_equal(sch_show_open(&open, set, len, &err), 0);
+	sch_lint(open, opened_note, &opened);
+	assert_int_equal(opened.seen, 6);
+	sch_show_close(open);
+	free(set);
+}
+
 static void test_damaged(void **state)
 {
 	struct sch_show *none = NULL;
@@ -273,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_types),   cmocka_unit_test(test_nesting), cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_rules),   cmocka_unit_test(test_enums),   cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_lint),    cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_open_enums),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

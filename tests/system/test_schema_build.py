@@ -5,9 +5,13 @@ they leave behind. Prints TAP."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+
+import tap
+from tap import expect
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
@@ -67,19 +71,10 @@ message Pattern { string p = 1 [(buf.validate.field).string.pattern = "("]; }
 }
 
 
-class Failed(Exception):
-    """The test failed; the text says how."""
-
-
-def check(truth, text):
-    if not truth:
-        raise Failed(str(text))
-
-
 def weft(*args, status=0, cwd=ROOT, env=None):
     p = subprocess.run([WEFT, "schema", *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
                        cwd=cwd, env={**os.environ, **(env or {})}, check=False)
-    check(p.returncode == status, f"weft schema {args}: exit status {p.returncode}, not {status}\n{p.stdout}{p.stderr}")
+    expect(p.returncode == status, f"weft schema {args}: exit status {p.returncode}, not {status}\n{p.stdout}{p.stderr}")
     return p
 
 
@@ -105,25 +100,25 @@ def test_build():
     src, out = folder("good", GOOD), DIR / "one.binpb"
     out.write_text("old")
     p = weft("build", src, "-o", out)
-    check(p.stdout == f"{out}: 2 files, 3 messages, 1 method, 10 rules\n" and not p.stderr, p.stdout + p.stderr)
+    expect(p.stdout == f"{out}: 2 files, 3 messages, 1 method, 10 rules\n" and not p.stderr, p.stdout + p.stderr)
     first = out.read_bytes()
     weft("build", src, "-o", out)
-    check(out.read_bytes() == first, "the same files give another set")
-    check(out.stat().st_mode & 0o777 == 0o644, "mode")
-    check(b"buf/validate/validate.proto" in first, "imports are not in the set")
+    expect(out.read_bytes() == first, "the same files give another set")
+    expect(out.stat().st_mode & 0o777 == 0o644, "mode")
+    expect(b"buf/validate/validate.proto" in first, "imports are not in the set")
     order = "0a03616263" + "12020801"
     p = subprocess.run([WEFT, "schema", "validate", "--fdset", out, "--type", "shop.Order"], input=bytes.fromhex(order),
                        capture_output=True, timeout=60, check=False)
-    check(p.returncode == 0, p)
+    expect(p.returncode == 0, p)
 
 
 def test_build_json():
     got = json.loads(weft("build", folder("good", GOOD), "-o", DIR / "j.binpb", "--json").stdout)
-    check({k: got[k] for k in ("written", "files", "messages", "methods", "rules")} ==
+    expect({k: got[k] for k in ("written", "files", "messages", "methods", "rules")} ==
           {"written": True, "files": 2, "messages": 3, "methods": 1, "rules": 10}, got)
     got = json.loads(weft("build", folder("bad", ERRORS), "-o", DIR / "k.binpb", "--json", status=1).stdout)
-    check(not got["written"] and not (DIR / "k.binpb").exists(), got)
-    check({p["where"] for p in got["problems"] if p["level"] == "error"} ==
+    expect(not got["written"] and not (DIR / "k.binpb").exists(), got)
+    expect({p["where"] for p in got["problems"] if p["level"] == "error"} ==
           {"bad.Type.s", "bad.Never.n", "bad.Pattern.p"}, got["problems"])
 
 
@@ -133,19 +128,21 @@ def test_errors_are_all_told():
     p = weft("build", folder("bad", ERRORS), "-o", out, status=1)
     lines = p.stderr.splitlines()
     for where in ("bad.Type.s", "bad.Never.n", "bad.Pattern.p"):
-        found = [line for line in lines if line.startswith(f"bad.proto: {where}: error: ")]
-        check(len(found) == 1, p.stderr)
-    check("3 errors" in lines[-1] and out.read_text() == "kept" and not p.stdout, p.stderr)
-    check(not list(DIR.glob("kept.binpb.*")), "something was left behind")
+        found = [line for line in lines if re.match(rf"bad\.proto:\d+: {re.escape(where)}: error: ", line)]
+        expect(len(found) == 1, p.stderr)
+        at, field = int(found[0].split(":")[1]), where.rsplit(".", 1)[1]
+        expect(f" {field} = " in ERRORS["bad.proto"].splitlines()[at - 1], f"{found[0]}: not there")
+    expect("3 errors" in lines[-1] and out.read_text() == "kept" and not p.stdout, p.stderr)
+    expect(not list(DIR.glob("kept.binpb.*")), "something was left behind")
 
 
 def test_surprises():
     p = weft("build", folder("old", SURPRISES), "-o", DIR / "old.binpb")
     warned = {line.split(": ")[1] for line in p.stderr.splitlines() if ": warning: " in line}
-    check(warned == {"old.Open.more", "old.Set", "old.Match.loose", "old.Match.many", "old.Feed/Watch"}, p.stderr)
-    check(": info: " not in p.stderr and p.stdout.count("\n") == 1, p.stdout + p.stderr)
+    expect(warned == {"old.Open.more", "old.Set", "old.Match.loose", "old.Match.many", "old.Feed/Watch"}, p.stderr)
+    expect(": info: " not in p.stderr and p.stdout.count("\n") == 1, p.stdout + p.stderr)
     p = weft("build", folder("old", SURPRISES), "-o", DIR / "old.binpb", "--verbose")
-    check("old.proto: old.Open.free: info: " in p.stderr and "google" not in p.stderr, p.stderr)
+    expect("old.proto:4: old.Open.free: info: " in p.stderr and "google" not in p.stderr, p.stderr)
 
 
 def test_what_is_found():
@@ -153,9 +150,9 @@ def test_what_is_found():
     (src / "link.proto").symlink_to(src / "shop" / "kind.proto")
     (src / "loop").symlink_to(src)
     p = weft("build", src, "-o", DIR / "walk.binpb")
-    check("3 files" in p.stdout and "link.proto: not a regular file" in p.stderr, p.stdout + p.stderr)
+    expect("3 files" in p.stdout and "link.proto: not a regular file" in p.stderr, p.stdout + p.stderr)
     p = weft("build", src / "shop", "-I", src, "-o", DIR / "walk.binpb")
-    check("3 files, 3 messages" in p.stdout, p.stdout + p.stderr)  # named from the folder above
+    expect("3 files, 3 messages" in p.stdout, p.stdout + p.stderr)  # named from the folder above
     # A file of the same name in the current folder is not taken for it, and a name is no option.
     odd = folder("odd", {"-o.proto": 'syntax = "proto3"; message Odd {}'})
     (DIR / "here").mkdir(exist_ok=True)
@@ -170,14 +167,14 @@ def test_build_cannot():
     for args in ([], [good], ["-o", DIR / "x"], [good, good, "-o", DIR / "x"], [DIR / "nowhere", "-o", DIR / "x"],
                  [folder("empty", {"a.txt": ""}), "-o", DIR / "x"], [good, "-o", DIR / "no" / "such"],
                  [good, "-I", "a:b", "-o", DIR / "x"], [good, "-o", DIR]):
-        check(weft("build", *args, status=2).stderr.strip(), f"{args}: nothing is said")
+        expect(weft("build", *args, status=2).stderr.strip(), f"{args}: nothing is said")
     p = weft("build", folder("syntax", {"a.proto": "message {"}), "-o", DIR / "x", status=2)
-    check("a.proto:1:" in p.stderr, p.stderr)
+    expect("a.proto:1:" in p.stderr, p.stderr)
     p = weft("build", folder("import", {"a.proto": 'syntax = "proto3"; import "b.proto";'}), "-o", DIR / "x", status=2)
-    check("b.proto" in p.stderr and "-I PATH" in p.stderr, p.stderr)
+    expect("b.proto" in p.stderr and "-I PATH" in p.stderr, p.stderr)
     p = weft("build", good, "-o", DIR / "x", status=2, env={"PATH": str(DIR)})
-    check("there is no protoc" in p.stderr, p.stderr)
-    check(not (DIR / "x").exists() and not list(DIR.glob("x.*")), "something was left behind")
+    expect("there is no protoc" in p.stderr, p.stderr)
+    expect(not (DIR / "x").exists() and not list(DIR.glob("x.*")), "something was left behind")
 
 
 # --- show -----------------------------------------------------------------------------------------------------------
@@ -185,50 +182,50 @@ def test_build_cannot():
 def test_show_type():
     out = weft("show", good_set(), "shop.Order").stdout
     lines = out.splitlines()
-    check(lines[0] == "shop.Order  (shop/order.proto, proto3)", out)
+    expect(lines[0] == "shop.Order  (shop/order.proto, proto3)", out)
     head = next(i for i, line in enumerate(lines) if "PRESENCE" in line)
     at = {word: lines[head].index(word) for word in ("FIELD", "TYPE", "PRESENCE", "RULES")}
     row = next(line for line in lines if line[at["FIELD"]:].startswith("id "))
-    check(row[at["TYPE"]:].startswith("string ") and row[at["PRESENCE"]:].startswith("implicit "), row)
-    check(row[at["RULES"]:].startswith("string."), row)
+    expect(row[at["TYPE"]:].startswith("string ") and row[at["PRESENCE"]:].startswith("implicit "), row)
+    expect(row[at["RULES"]:].startswith("string."), row)
     for text in ("repeated shop.Order.Line", "map<string, shop.Kind>", "key: ", "optional", "oneof", "pay, one of: card, cash",
                  "KIND_LARGE", "-2  KIND_LARGE", "message.oneof", "can hold itself", "61440 bytes",
                  "shop.Desk/Place  takes it, returns shop.Answer"):
-        check(text in out, f"{text!r} is not in:\n{out}")
-    check(all(line == line.rstrip() for line in lines), "blanks at an end of a line")
-    check(max(map(len, lines)) < 160, "too wide")
+        expect(text in out, f"{text!r} is not in:\n{out}")
+    expect(all(line == line.rstrip() for line in lines), "blanks at an end of a line")
+    expect(max(map(len, lines)) < 160, "too wide")
 
 
 def test_show_type_json():
     got = json.loads(weft("show", good_set(), "shop.Order", "--json").stdout)
     fields = {f["name"]: f for f in got["fields"]}
-    check([f["number"] for f in got["fields"]] == sorted(f["number"] for f in got["fields"]), "order")
-    check({n: f["presence"] for n, f in fields.items()} ==
+    expect([f["number"] for f in got["fields"]] == sorted(f["number"] for f in got["fields"]), "order")
+    expect({n: f["presence"] for n, f in fields.items()} ==
           {"id": "implicit", "lines": "repeated", "kinds": "map", "price": "optional", "card": "oneof", "cash": "oneof",
            "note": "implicit", "link": "implicit", "parent": "optional", "kind": "implicit"}, fields)
-    check({r["rule_id"] for r in fields["id"]["rules"]} == {"string.min_len", "string.max_len"}, fields["id"])
-    check(all(r["message"] for f in got["fields"] for r in f["rules"]), "a rule says nothing")
+    expect({r["rule_id"] for r in fields["id"]["rules"]} == {"string.min_len", "string.max_len"}, fields["id"])
+    expect(all(r["message"] for f in got["fields"] for r in f["rules"]), "a rule says nothing")
     key = [r for r in fields["kinds"]["rules"] if r.get("about") == "key"]
-    check([r["rule"] for r in key] == ["map.keys.string.max_len"], fields["kinds"])
-    check(fields["kinds"]["enum"] == "shop.Kind" and fields["lines"]["message"] == "shop.Order.Line", fields)
-    check(got["enums"]["shop.Kind"][2] == {"name": "KIND_LARGE", "number": -2}, got["enums"])
-    check(got["nesting"] is None and got["limits"]["nesting"] == 32 and got["oneofs"] == ["pay"], got)
-    check([r["rule_id"] for r in got["rules"]] == ["message.oneof"], got["rules"])
-    check([m["name"] for m in got["methods"]] == ["shop.Desk/Place"], got["methods"])
+    expect([r["rule"] for r in key] == ["map.keys.string.max_len"], fields["kinds"])
+    expect(fields["kinds"]["enum"] == "shop.Kind" and fields["lines"]["message"] == "shop.Order.Line", fields)
+    expect(got["enums"]["shop.Kind"][2] == {"name": "KIND_LARGE", "number": -2}, got["enums"])
+    expect(got["nesting"] is None and got["limits"]["nesting"] == 32 and got["oneofs"] == ["pay"], got)
+    expect([r["rule_id"] for r in got["rules"]] == ["message.oneof"], got["rules"])
+    expect([m["name"] for m in got["methods"]] == ["shop.Desk/Place"], got["methods"])
 
 
 def test_show_set():
     out = weft("show", good_set()).stdout
-    check("  shop.Order       " in out and "  shop.Desk/Place  shop.Order -> shop.Answer\n" in out, out)
-    check("google.protobuf and buf.validate (--all)" in out and "FieldRules" not in out, out)
-    check("buf.validate.FieldRules" in weft("show", good_set(), "--all").stdout, "--all")
+    expect("  shop.Order       " in out and "  shop.Desk/Place  shop.Order -> shop.Answer\n" in out, out)
+    expect("google.protobuf and buf.validate (--all)" in out and "FieldRules" not in out, out)
+    expect("buf.validate.FieldRules" in weft("show", good_set(), "--all").stdout, "--all")
     got = json.loads(weft("show", good_set(), "--json").stdout)
-    check({"shop.Order", "buf.validate.FieldRules"} <= {t["name"] for t in got["types"]}, got)
+    expect({"shop.Order", "buf.validate.FieldRules"} <= {t["name"] for t in got["types"]}, got)
     weft("build", folder("old", SURPRISES), "-o", DIR / "old.binpb")
     out = weft("show", DIR / "old.binpb").stdout
-    check("old.Feed/Watch  old.Match -> old.Open  no subject: the server streams" in out, out)
+    expect("old.Feed/Watch  old.Match -> old.Open  no subject: the server streams" in out, out)
     out = weft("show", DIR / "old.binpb", "old.Open").stdout
-    check("extension" in out and "returns it, takes old.Match; no subject" in out, out)
+    expect("extension" in out and "returns it, takes old.Match; no subject" in out, out)
 
 
 def test_show_what_cannot_be_used():
@@ -237,46 +234,33 @@ def test_show_what_cannot_be_used():
                     "bad.proto"], check=True)
     for kind in ("bad.Type", "bad.Holds"):
         got = weft("show", out, kind, status=1).stdout
-        check("CANNOT BE USED\n  bad.proto: bad." in got, got)
-    check("bad.Never" in json.loads(weft("show", out, "bad.Never", "--json", status=1).stdout)["error"], "error")
-    check("CANNOT BE USED" in weft("show", out).stdout, "list")
+        expect("CANNOT BE USED\n  bad.proto: bad." in got, got)
+    expect("bad.Never" in json.loads(weft("show", out, "bad.Never", "--json", status=1).stdout)["error"], "error")
+    expect("CANNOT BE USED" in weft("show", out).stdout, "list")
 
 
 def test_show_cannot():
     good = good_set()
-    check('did you mean "shop.Order"?' in weft("show", good, "shop.Ordre", status=2).stderr, "near")
-    check("known are" in weft("show", good, "zzzzzzzz", status=2).stderr, "known")
+    expect('did you mean "shop.Order"?' in weft("show", good, "shop.Ordre", status=2).stderr, "near")
+    expect("known are" in weft("show", good, "zzzzzzzz", status=2).stderr, "known")
     for args in ([], [DIR / "nowhere"], [DIR], [WEFT], [good, "a", "b"], ["/dev/zero"]):
-        check(weft("show", *args, status=2).stderr.strip(), f"{args}: nothing is said")
+        expect(weft("show", *args, status=2).stderr.strip(), f"{args}: nothing is said")
 
 
 def test_dispatcher():
-    check("validate" in weft("--help").stdout and "build" in weft("--help").stdout, "help")
-    check('did you mean "build"?' in weft("biuld", status=2).stderr, "near")
-    check("Usage" in weft(status=2).stderr, "usage")
+    expect("validate" in weft("--help").stdout and "build" in weft("--help").stdout, "help")
+    expect('did you mean "build"?' in weft("biuld", status=2).stderr, "near")
+    expect("Usage" in weft(status=2).stderr, "usage")
     for command in ("validate", "build", "show"):
-        check(f"Usage: weft schema {command}" in weft(command, "--help").stdout, command)
+        expect(f"Usage: weft schema {command}" in weft(command, "--help").stdout, command)
 
 
 def main():
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
     if not WEFT.exists():
-        print(f"1..0 # SKIP {WEFT} is not built")
-        return 0
+        return tap.skip_all(f"{WEFT} is not built")
     shutil.rmtree(DIR, ignore_errors=True)
     DIR.mkdir(parents=True)
-    print(f"1..{len(tests)}", flush=True)
-    bad = 0
-    for i, (name, test) in enumerate(tests, 1):
-        try:
-            test()
-            print(f"ok {i} - {name[5:].replace('_', ' ')}", flush=True)
-        except (Failed, OSError, ValueError, KeyError, IndexError, StopIteration, subprocess.SubprocessError) as e:
-            bad += 1
-            print(f"not ok {i} - {name[5:].replace('_', ' ')}", flush=True)
-            for line in f"{type(e).__name__}: {e}".splitlines():
-                print("# " + line)
-    return 1 if bad else 0
+    return tap.run(tap.named_tests(globals()))
 
 
 if __name__ == "__main__":
