@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the system tests share: a fabric in a folder of its own below BUILD/run/tests, its process endpoints, its numbers,
-and TAP. Everything has a deadline, and nothing that was started outlives the block that started it."""
+"""What the system tests share: a fabric in a folder of its own below BUILD/run/tests, its process endpoints, its
+numbers. Everything has a deadline, and nothing that was started outlives the block that started it."""
 import argparse
 import json
 import os
@@ -11,29 +11,13 @@ import socket
 import subprocess
 import sys
 import time
-import traceback
+
+import tap
+from tap import Failed, Skipped, expect, note  # all of them for who imports from here
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 ITEM, PING = "weft.soak.Item", "weft.soak.Echo/Ping"
-
-
-class Failed(Exception):
-    """The test failed; the text says how."""
-
-
-class Skipped(Exception):
-    """The test cannot run here; the text says why."""
-
-
-def expect(condition, text, more=""):
-    if not condition:
-        raise Failed(text + ("\n" + more if more else ""))
-
-
-def note(text):
-    for line in text.splitlines():
-        print("# " + line, flush=True)
 
 
 def wait_for(what, condition, seconds, step=0.02):
@@ -276,22 +260,7 @@ def main(tests):
         tests = [t for t in tests if t.__name__[5:] in o.test]
     missing = [p for p in ("bin/weft", "bin/weftd", "tests/soak", "schemas/demo.binpb") if not (BUILD / p).exists()]
     if missing:
-        print("1..0 # SKIP not built: " + ", ".join(missing))
-        return 0
+        return tap.skip_all("not built: " + ", ".join(missing))
     # Whoever ends us by SIGTERM gets a clean fabric all the same.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    print(f"1..{len(tests)}", flush=True)
-    bad = 0
-    for i, test in enumerate(tests, 1):
-        name, start = test.__name__[5:].replace("_", " "), time.monotonic()
-        try:
-            test()
-            print(f"ok {i} - {name}", flush=True)
-        except Skipped as e:
-            print(f"ok {i} - {name} # SKIP {e}", flush=True)
-        except Exception as e:  # whatever it was, the next test runs
-            bad += 1
-            print(f"not ok {i} - {name}")
-            note(str(e) if isinstance(e, Failed) else traceback.format_exc())
-        note(f"{time.monotonic() - start:.1f} s")
-    return 1 if bad else 0
+    return tap.run(tests)

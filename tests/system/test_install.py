@@ -8,6 +8,9 @@ import shutil
 import subprocess
 import sys
 
+import tap
+from tap import Failed
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
 DEST = BUILD / "run" / "tests" / "install"
@@ -61,10 +64,6 @@ int main(int argc, char **)
 	return argc > 9 ? weft_run(nullptr) : 0;
 }
 """
-
-
-class Failed(Exception):
-    """The test failed; the text says how."""
 
 
 def run(*args, **more):
@@ -141,21 +140,5 @@ def test_services():
         raise Failed(out)
 
 
-def main():
-    tests = [test_files, test_commands, test_program, test_services]
-    print(f"1..{len(tests)}", flush=True)
-    bad = 0
-    for i, test in enumerate(tests, 1):
-        try:
-            test()
-            print(f"ok {i} - {test.__name__[5:].replace('_', ' ')}", flush=True)
-        except (Failed, OSError, subprocess.TimeoutExpired) as e:
-            bad += 1
-            print(f"not ok {i} - {test.__name__[5:].replace('_', ' ')}", flush=True)
-            for line in str(e).splitlines():
-                print("# " + line)
-    return 1 if bad else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.run([test_files, test_commands, test_program, test_services]))

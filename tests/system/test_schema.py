@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WEFT = os.path.join(ROOT, os.environ.get("BUILD", "build"), "bin", "weft")
 VECTORS = os.path.join(ROOT, "..", "shared", "vectors")
@@ -238,7 +240,9 @@ def test_huge_line():
 
 def public(folder):
     path = os.path.join(VECTORS, folder)
-    return path, None if os.path.isdir(path) else "../shared/vectors/%s is not here" % folder
+    if not os.path.isdir(path):
+        raise tap.Skipped("../shared/vectors/%s is not here" % folder)
+    return path
 
 
 def answers(path, *args):
@@ -254,9 +258,7 @@ def answers(path, *args):
 
 
 def test_public_wire_cases():
-    folder, missing = public("protobuf-wire")
-    if missing:
-        return missing
+    folder = public("protobuf-wire")
     for name in ("conformance", "hyperpb", "fuzz-proto3"):
         pairs = answers(os.path.join(folder, name + ".jsonl"), "--conformant", "--fdset",
                         os.path.join(folder, name + "_fdset.binpb"))
@@ -264,7 +266,6 @@ def test_public_wire_cases():
             required = g["verdict"] == "reject" and g["reason"] == "required"
             assert w["verdict"] == ("missing_required" if required else g["verdict"]), (w, g)
         print("# %s: %d of %d agree" % (name, len(pairs), len(pairs)))
-    return None
 
 
 def text_tree(text):
@@ -332,9 +333,7 @@ def violations(answer):
 
 
 def test_public_rule_cases():
-    folder, missing = public("protovalidate")
-    if missing:
-        return missing
+    folder = public("protovalidate")
     fdset = os.path.join(folder, "fdset.binpb")
     expressions, count, wrong = types_with_expressions(fdset), {}, []
     assert len(expressions) > 20, expressions
@@ -351,30 +350,18 @@ def test_public_rule_cases():
     for case in wrong[:10]:
         print("# %r" % (case,))
     assert not wrong, "%d cases differ" % len(wrong)
-    return None
 
 
 def main():
-    tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith("test_")]
     if not os.path.exists(WEFT):
-        print("1..0 # SKIP " + WEFT + " is not built")
-        return 0
+        return tap.skip_all(WEFT + " is not built")
     subprocess.run(["protoc", "--descriptor_set_out=" + FDSET, "-I" + os.path.join(ROOT, "tests", "schemas"),
                     "strict.proto", "old.proto"], check=True)
     with open(os.path.join(tmp.name, "ruled.proto"), "w", encoding="utf-8") as f:
         f.write(RULED_PROTO)
     subprocess.run(["protoc", "--descriptor_set_out=" + RULED, "--include_imports", "-I" + tmp.name,
                     "-I" + os.path.join(ROOT, "schemas"), "ruled.proto"], check=True)
-    print("1..%d" % len(tests), flush=True)
-    bad = 0
-    for i, (name, test) in enumerate(tests, 1):
-        try:
-            skip = test()
-            print("ok %d - %s%s" % (i, name, " # SKIP " + skip if skip else ""), flush=True)
-        except (AssertionError, ValueError, KeyError, IndexError, OSError, subprocess.SubprocessError) as e:
-            bad += 1
-            print("not ok %d - %s\n# %r" % (i, name, e), flush=True)
-    return 1 if bad else 0
+    return tap.run(tap.named_tests(globals()))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WEFT = os.path.join(ROOT, os.environ.get("BUILD", "build"), "bin", "weft")
 tmp = tempfile.TemporaryDirectory()
@@ -166,22 +168,11 @@ def test_large_message():
 
 
 def main():
-    tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith("test_")]
     if not os.path.exists(WEFT):
-        print("1..0 # SKIP " + WEFT + " is not built")
-        return 0
+        return tap.skip_all(WEFT + " is not built")
     subprocess.run(["protoc", "--descriptor_set_out=" + FDSET, "-I" + os.path.join(ROOT, "tests", "schemas"),
                     "strict.proto", "old.proto"], check=True)
-    print("1..%d" % len(tests), flush=True)
-    bad = 0
-    for i, (name, test) in enumerate(tests, 1):
-        try:
-            test()
-            print("ok %d - %s" % (i, name), flush=True)
-        except (AssertionError, ValueError, KeyError, IndexError, subprocess.SubprocessError) as e:
-            bad += 1
-            print("not ok %d - %s\n# %.2000s" % (i, name, repr(e)), flush=True)
-    return 1 if bad else 0
+    return tap.run(tap.named_tests(globals()))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,9 @@ import shutil
 import subprocess
 import sys
 
+import tap
+from tap import expect
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
 WEFT = BUILD / "bin" / "weft"
@@ -30,19 +33,10 @@ NARROWER = OLD.replace("max_len = 8", "max_len = 7").replace("  string note = 2;
 BROKEN = OLD.replace("int64 count", "sint64 count").replace(".int64 =", ".sint64 =").replace("returns (Answer)", "returns (Order)")
 
 
-class Failed(Exception):
-    """The test failed; the text says how."""
-
-
-def check(truth, text):
-    if not truth:
-        raise Failed(str(text))
-
-
 def weft(*args, status=0, message=None):
     p = subprocess.run([WEFT, "schema", *args], input=message or b"", capture_output=True, timeout=120, check=False)
     p.stdout, p.stderr = p.stdout.decode(), p.stderr.decode()
-    check(p.returncode == status, f"weft schema {args}: exit status {p.returncode}, not {status}\n{p.stdout}{p.stderr}")
+    expect(p.returncode == status, f"weft schema {args}: exit status {p.returncode}, not {status}\n{p.stdout}{p.stderr}")
     return p
 
 
@@ -58,29 +52,29 @@ def made(name, text):
 
 def test_compatible():
     p = weft("compat", made("old", OLD), made("wider", WIDER))
-    check(re.fullmatch(r"compatible: \d+ messages with \d+ fields, \d+ enums, 1 methods; new: 0 messages, 0 methods\n",
+    expect(re.fullmatch(r"compatible: \d+ messages with \d+ fields, \d+ enums, 1 methods; new: 0 messages, 0 methods\n",
                        p.stdout) and not p.stderr, p.stdout + p.stderr)
 
 
 def test_tightened():
     p = weft("compat", made("old", OLD), made("narrower", NARROWER), status=1)
     lines = p.stdout.splitlines()
-    check(len(lines) == 2, p.stdout)
-    check(lines[0].startswith("order.proto:5: STRICT_RULE_TIGHTENED: shop.Order.id: "), lines[0])
-    check(lines[1].startswith("order.proto:6: STRICT_FIELD_DELETED: (old) shop.Order.note: "), lines[1])
-    check("0 WIRE, 2 STRICT" in p.stderr, p.stderr)
+    expect(len(lines) == 2, p.stdout)
+    expect(lines[0].startswith("order.proto:5: STRICT_RULE_TIGHTENED: shop.Order.id: "), lines[0])
+    expect(lines[1].startswith("order.proto:6: STRICT_FIELD_DELETED: (old) shop.Order.note: "), lines[1])
+    expect("0 WIRE, 2 STRICT" in p.stderr, p.stderr)
 
 
 def test_broken_as_json():
     got = json.loads(weft("compat", "--json", made("old", OLD), made("broken", BROKEN), status=1).stdout)
-    check(not got["compatible"] and got["wire"] == 2 and got["strict"] == 0, got)
+    expect(not got["compatible"] and got["wire"] == 2 and got["strict"] == 0, got)
     first, second = got["findings"]
-    check((first["rule"], first["category"], first["file"], first["line"], first["name"]) ==
+    expect((first["rule"], first["category"], first["file"], first["line"], first["name"]) ==
           ("FIELD_WIRE_COMPATIBLE_TYPE", "WIRE", "order.proto", 7, "shop.Order.count"), first)
-    check(first["old"] == {"file": "order.proto", "line": 7} and first["text"] and first["keep"] and not first["in_old"], first)
-    check(second["rule"] == "RPC_SAME_RESPONSE_TYPE" and second["name"] == "shop.Desk/Place", second)
+    expect(first["old"] == {"file": "order.proto", "line": 7} and first["text"] and first["keep"] and not first["in_old"], first)
+    expect(second["rule"] == "RPC_SAME_RESPONSE_TYPE" and second["name"] == "shop.Desk/Place", second)
     got = json.loads(weft("compat", "--json", made("old", OLD), made("wider", WIDER)).stdout)
-    check(got["compatible"] and got["findings"] == [] and got["compared"]["methods"] == 1, got)
+    expect(got["compatible"] and got["findings"] == [] and got["compared"]["methods"] == 1, got)
 
 
 def test_validator_agrees():
@@ -96,7 +90,7 @@ def test_without_lines():
     subprocess.run(["protoc", "--include_imports", f"--descriptor_set_out={out}", f"-I{DIR / 'old'}", f"-I{ROOT / 'schemas'}",
                     "order.proto"], check=True, timeout=60)
     p = weft("compat", out, made("narrower", NARROWER), status=1)
-    check("order.proto: STRICT_FIELD_DELETED: (old) shop.Order.note" in p.stdout and "--include_source_info" in p.stderr,
+    expect("order.proto: STRICT_FIELD_DELETED: (old) shop.Order.note" in p.stdout and "--include_source_info" in p.stderr,
           p.stdout + p.stderr)
 
 
@@ -107,31 +101,18 @@ def test_no_answer():
                         (("compat", old, DIR / "none.binpb"), "No such file"), (("compat", old, bad), "bad.binpb"),
                         (("compat", bad, old), "bad.binpb"), (("compat", old, DIR), "descriptor set is a file")):
         p = weft(*args, status=2)
-        check(words in p.stderr and not p.stdout, (args, p.stdout, p.stderr))
+        expect(words in p.stderr and not p.stdout, (args, p.stdout, p.stderr))
     got = json.loads(weft("compat", "--json", old, bad, status=2).stdout)
-    check(got["compatible"] is None and "bad.binpb" in got["error"], got)
-    check("Usage: weft schema compat" in weft("compat", "--help").stdout, "help")
+    expect(got["compatible"] is None and "bad.binpb" in got["error"], got)
+    expect("Usage: weft schema compat" in weft("compat", "--help").stdout, "help")
 
 
 def main():
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
     if not WEFT.exists():
-        print(f"1..0 # SKIP {WEFT} is not built")
-        return 0
+        return tap.skip_all(f"{WEFT} is not built")
     shutil.rmtree(DIR, ignore_errors=True)
     DIR.mkdir(parents=True)
-    print(f"1..{len(tests)}", flush=True)
-    bad = 0
-    for i, (name, test) in enumerate(tests, 1):
-        try:
-            test()
-            print(f"ok {i} - {name[5:].replace('_', ' ')}", flush=True)
-        except (Failed, OSError, ValueError, KeyError, IndexError, subprocess.SubprocessError) as e:
-            bad += 1
-            print(f"not ok {i} - {name[5:].replace('_', ' ')}", flush=True)
-            for line in f"{type(e).__name__}: {e}".splitlines():
-                print("# " + line)
-    return 1 if bad else 0
+    return tap.run(tap.named_tests(globals()))
 
 
 if __name__ == "__main__":
