@@ -348,27 +348,35 @@ static void road_serve(struct road *r, unsigned who)
 		continue;
 }
 
-/* Serves all ports until nothing moves, then lets every guest but `deaf` (0: none) receive. */
+/* What a worker does in a turn, after which so much time has passed: all ports are served until nothing moves. */
+static void road_work(struct road *r, uint64_t turn_ns)
+{
+	uint32_t cookie, len;
+
+	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
+		while (r->f->port[i].running && fab_port_serve(r->f, &r->f->port[i], r->now_ns) > 0)
+			continue;
+	r->now_ns += turn_ns;
+	fab_tick(r->f, r->now_ns);
+	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
+		fab_port_pump(r->f, &r->f->port[i]);
+		if (r->f->port[i].running)
+			fab_port_publish(&r->f->port[i]);
+		while (virtq_get(&r->g[i].tx, &cookie, &len) == 1)
+			continue;
+	}
+}
+
+/* Some turns of the worker; after each every guest but `deaf` (0: none) receives. */
 static void road_turn(struct road *r, unsigned deaf)
 {
 	for (unsigned round = 0; round < 8; round++) {
 		struct fab_decision d;
-		uint32_t cookie, len;
 
+		road_work(r, FAB_TICK_NS);
 		for (unsigned i = 1; i <= ROAD_GUESTS; i++)
-			while (r->f->port[i].running && fab_port_serve(r->f, &r->f->port[i], r->now_ns) > 0)
-				continue;
-		r->now_ns += FAB_TICK_NS;
-		fab_tick(r->f, r->now_ns);
-		for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
-			fab_port_pump(r->f, &r->f->port[i]);
-			if (r->f->port[i].running)
-				fab_port_publish(&r->f->port[i]);
-			while (virtq_get(&r->g[i].tx, &cookie, &len) == 1)
-				continue;
 			if (i != deaf)
 				road_receive(&r->g[i]);
-		}
 		while (fab_decision_ring_take(r->ring, &d, 1) == 1) {
 			r->last = d;
 			r->decisions += d.count;

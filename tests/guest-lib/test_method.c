@@ -56,20 +56,8 @@ static void fabric_turn(struct both *b)
 {
 	struct road *r = b->r;
 	struct fab_decision d;
-	uint32_t cookie, len;
 
-	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
-		while (r->f->port[i].running && fab_port_serve(r->f, &r->f->port[i], r->now_ns) > 0)
-			continue;
-	r->now_ns += TURN_NS;
-	fab_tick(r->f, r->now_ns);
-	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
-		fab_port_pump(r->f, &r->f->port[i]);
-		if (r->f->port[i].running)
-			fab_port_publish(&r->f->port[i]);
-		while (virtq_get(&r->g[i].tx, &cookie, &len) == 1)
-			continue;
-	}
+	road_work(r, TURN_NS);
 	b->alice.queued = b->bob.queued = 0;
 	while (fab_decision_ring_take(r->ring, &d, 1) == 1)
 		continue;

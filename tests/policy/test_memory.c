@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Every allocation of the policy compiler and of the reader of fabric.yaml fails once: each time the answer is -ENOMEM,
- * nothing is left behind, and the next try succeeds. The allocator of this program stands in front of glibc's; under a
- * sanitizer, which brings its own, these tests are skipped. */
+ * nothing is left behind, and the next try succeeds. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,76 +10,8 @@
 #include <cmocka.h>
 
 #include "fabric/config.h"
+#include "tests/allocator.h"
 #include "tests/policy/plant.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define OWN_ALLOCATOR 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
-#define OWN_ALLOCATOR 0
-#endif
-#endif
-#ifndef OWN_ALLOCATOR
-#define OWN_ALLOCATOR 1
-#endif
-
-static int armed;	/* count and fail */
-static uint64_t nth;	/* allocations until the one that fails */
-static uint64_t failed; /* how many did */
-static int64_t live;	/* blocks taken while armed and not given back */
-
-#if OWN_ALLOCATOR
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-void *__libc_memalign(size_t alignment, size_t size);
-void __libc_free(void *p);
-
-static int fails(void)
-{
-	if (!armed || --nth != 0)
-		return 0;
-	failed++;
-	errno = ENOMEM;
-	return 1;
-}
-
-static void *took(void *p)
-{
-	live += armed && p != NULL;
-	return p;
-}
-
-void *malloc(size_t size)
-{
-	return fails() ? NULL : took(__libc_malloc(size));
-}
-
-void *calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : took(__libc_calloc(n, size));
-}
-
-void *realloc(void *p, size_t size)
-{
-	if (fails())
-		return NULL;
-	void *q = __libc_realloc(p, size);
-	live += armed && p == NULL && q != NULL;
-	return q;
-}
-
-void *aligned_alloc(size_t alignment, size_t size)
-{
-	return fails() ? NULL : took(__libc_memalign(alignment, size));
-}
-
-void free(void *p)
-{
-	live -= armed && p != NULL;
-	__libc_free(p);
-}
-#endif
 
 /* Runs step() with its first allocation failing, then its second and so on until it gets through. step returns its
  * result and frees what it made. */
@@ -92,10 +23,7 @@ static void fail_each(const char *what, int (*step)(struct pol_err *err))
 	}
 	for (uint64_t k = 1; k < 100000; k++) {
 		struct pol_err err = {0};
-		nth = k;
-		live = 0;
-		failed = 0;
-		armed = 1;
+		arm(k);
 		int rc = step(&err);
 		armed = 0;
 		assert_int_equal(live, 0);

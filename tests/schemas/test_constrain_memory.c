@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Every allocation of the passes that turn descriptors into tables, rules among them, fails once: each time the answer is
- * -ENOMEM, nothing is left behind, and the next try succeeds. The allocator of this program stands in front of glibc's; under
- * a sanitizer, which brings its own, the test is skipped. */
+ * -ENOMEM, nothing is left behind, and the next try succeeds. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,93 +11,8 @@
 #include <google/protobuf/descriptor.pb-c.h>
 
 #include "schemas/schema.h"
+#include "tests/allocator.h"
 #include "tests/schemas/fdset.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define OWN_ALLOCATOR 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
-#define OWN_ALLOCATOR 0
-#endif
-#endif
-#ifndef OWN_ALLOCATOR
-#define OWN_ALLOCATOR 1
-#endif
-
-static int armed;       /* count and fail */
-static uint64_t taken;  /* allocations since then */
-static uint64_t nth;    /* the one that fails; 0: none */
-static uint64_t failed; /* how many did */
-static int64_t live;    /* blocks taken while armed and not given back */
-
-#if OWN_ALLOCATOR
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-void *__libc_memalign(size_t alignment, size_t size);
-void __libc_free(void *p);
-
-static int fails(void)
-{
-	if (!armed || ++taken != nth)
-		return 0;
-	failed++;
-	errno = ENOMEM;
-	return 1;
-}
-
-static void *took(void *p)
-{
-	live += armed && p != NULL;
-	return p;
-}
-
-void *malloc(size_t size)
-{
-	return fails() ? NULL : took(__libc_malloc(size));
-}
-
-void *calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : took(__libc_calloc(n, size));
-}
-
-void *realloc(void *p, size_t size)
-{
-	if (fails())
-		return NULL;
-	void *q = __libc_realloc(p, size);
-
-	live += armed && p == NULL && q != NULL;
-	return q;
-}
-
-void *reallocarray(void *p, size_t n, size_t size)
-{
-	size_t bytes;
-
-	return __builtin_mul_overflow(n, size, &bytes) ? NULL : realloc(p, bytes);
-}
-
-void *aligned_alloc(size_t alignment, size_t size)
-{
-	return fails() ? NULL : took(__libc_memalign(alignment, size));
-}
-
-void free(void *p)
-{
-	live -= armed && p != NULL;
-	__libc_free(p);
-}
-#endif
-
-static void arm(uint64_t which)
-{
-	nth = which;
-	taken = failed = 0;
-	live = 0;
-	armed = 1;
-}
 
 /* What protobuf-c takes before any pass runs; it cannot tell memory from damage, so its own failures are not tried. */
 static uint64_t unpack_takes(const uint8_t *data, size_t len)
