@@ -56,6 +56,7 @@ json_t *cli_stats_ask(const struct fab_config *c, int *why, char *err, size_t er
 /* The member of stats' "ports" with this name, or NULL (stats may be NULL). */
 const json_t *cli_port(const json_t *stats, const char *name);
 json_int_t cli_int(const json_t *o, const char *key); /* 0 where there is none */
+const char *cli_plural(json_int_t n); /* "" for 1, else "s" */
 const char *cli_string(const json_t *o, const char *key, const char *absent); /* valid with o; absent where there is none */
 
 /* The table that `up` and `ps` print: every unikernel, its state, its process. Returns how many are not up. Process

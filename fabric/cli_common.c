@@ -111,6 +111,11 @@ json_int_t cli_int(const json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
+const char *cli_plural(json_int_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 const char *cli_string(const json_t *o, const char *key, const char *absent)
 {
 	const char *s = json_string_value(json_object_get(o, key));

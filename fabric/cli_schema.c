@@ -36,14 +36,32 @@ uint8_t *cli_schema_read(const char *path, size_t *len, char *why, size_t why_ca
 	return data;
 }
 
+static int is_everybodys(const char *type)
+{
+	return strncmp(type, "google.protobuf.", 16) == 0 || strncmp(type, "buf.validate.", 13) == 0;
+}
+
 const char *cli_schema_unknown(const struct sch_set *set, const char *path, const char *type, char *out, size_t cap)
 {
-	struct pol_near near = { .word = type };
+	struct pol_near own = { .word = type }, all = { .word = type };
 	char quoted[POL_QUOTE_MAX], hint[POL_HINT_MAX];
+	int32_t method = sch_method_find(set, type);
 
-	for (uint32_t i = 0; i < sch_type_count(set); i++)
-		pol_near_try(&near, sch_type_name(set, i));
-	snprintf(out, cap, "%s has no message type %s%s", path, pol_quote(quoted, type), pol_near_or_known(&near, hint));
+	pol_quote(quoted, type);
+	if (method >= 0) {
+		const struct sch_method *m = sch_method_get(set, (uint32_t)method);
+
+		snprintf(out, cap, "%s is a method; its messages are %s and %s", quoted, sch_type_name(set, m->input),
+			 sch_type_name(set, m->output));
+		return out;
+	}
+	for (uint32_t i = 0; i < sch_type_count(set); i++) {
+		pol_near_try(&all, sch_type_name(set, i));
+		if (!is_everybodys(sch_type_name(set, i)))
+			pol_near_try(&own, sch_type_name(set, i));
+	}
+	snprintf(out, cap, "%s has no message type %s%s", path, quoted,
+		 own.best || !all.best ? pol_near_or_known(own.n ? &own : &all, hint) : pol_near_hint(&all, hint));
 	return out;
 }
 

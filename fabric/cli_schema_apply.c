@@ -67,9 +67,10 @@ static void show_findings(const json_t *answer)
 	for (size_t i = 0; i < json_array_size(changes); i++) {
 		const json_t *c = json_array_get(changes, i);
 		const char *keep = cli_string(c, "keep", "");
-		where(json_object_get(c, json_is_true(json_object_get(c, "in_old")) ? "old" : "new"));
-		printf(" %s: %s (%s)%s%s\n", cli_string(c, "name", ""), cli_string(c, "text", ""), cli_string(c, "rule", ""),
-		       keep[0] ? "; " : "", keep);
+		int in_old = json_is_true(json_object_get(c, "in_old"));
+		where(json_object_get(c, in_old ? "old" : "new"));
+		printf(" %s: %s%s: %s%s%s\n", cli_string(c, "rule", ""), in_old ? "(old) " : "", cli_string(c, "name", ""),
+		       cli_string(c, "text", ""), keep[0] ? "; " : "", keep);
 	}
 	show_more(answer, "n_changes", json_array_size(changes));
 	for (size_t i = 0; i < json_array_size(voids); i++) {
@@ -83,12 +84,12 @@ static void show_findings(const json_t *answer)
 static void show_success(const struct fab_config *c, const char *set, const json_t *answer)
 {
 	char full[PATH_MAX];
+	json_int_t methods = cli_int(answer, "methods");
 	printf("epoch %" JSON_INTEGER_FORMAT " is in force%s: schemas %s (%s), %" JSON_INTEGER_FORMAT
-	       " types, %" JSON_INTEGER_FORMAT " methods%s\n",
+	       " types with imports, %" JSON_INTEGER_FORMAT " method%s%s\n",
 	       cli_int(answer, "epoch"), json_is_true(json_object_get(answer, "unchanged")) ? " already" : "",
-	       cli_string(answer, "path", ""), cli_string(answer, "digest", ""), cli_int(answer, "types"),
-	       cli_int(answer, "methods"),
-	       json_is_true(json_object_get(answer, "forced")) ? "; forced" : "");
+	       cli_string(answer, "path", ""), cli_string(answer, "digest", ""), cli_int(answer, "types"), methods,
+	       cli_plural(methods), json_is_true(json_object_get(answer, "forced")) ? "; forced" : "");
 	if (!realpath(c->schemas, full) || strcmp(full, set) != 0)
 		printf("%s names another set, %s: that is what weftd reads when it starts\n", c->path, c->schemas);
 }
@@ -141,7 +142,7 @@ int cli_schema_apply(int argc, char **argv)
 		{ 0 },
 	};
 	static const struct argp argp = { options, parse, "SET [FILE]",
-					  "Put the descriptor set SET in force in the running fabric of FILE, without losing a "
+					  "Puts the descriptor set SET in force in the running fabric of FILE, without losing a "
 					  "message. A set that is not compatible with the one in force is refused.\vThe policies "
 					  "stay as weftd read them. Exit status: 0 in force, 1 refused, 2 error.",
 					  NULL, NULL, NULL };

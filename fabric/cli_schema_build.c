@@ -167,11 +167,6 @@ static int set_check(struct report *r, const uint8_t *data, size_t len, struct s
 	return rc || r->errors ? CLI_NO : CLI_YES;
 }
 
-static const char *plural(uint32_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
 static int report_print(struct report *r, const struct sums *s, int status)
 {
 	const char *out = r->o->out;
@@ -185,10 +180,10 @@ static int report_print(struct report *r, const struct sums *s, int status)
 		if (cli_schema_print(COMMAND, line))
 			return CLI_ERROR;
 	} else if (status == CLI_YES) {
-		printf("%s: %u file%s, %u message%s, %u method%s, %u rule%s\n", out, s->files, plural(s->files), s->messages,
-		       plural(s->messages), s->methods, plural(s->methods), s->rules, plural(s->rules));
+		printf("%s: %u file%s, %u message%s, %u method%s, %u rule%s\n", out, s->files, cli_plural(s->files), s->messages,
+		       cli_plural(s->messages), s->methods, cli_plural(s->methods), s->rules, cli_plural(s->rules));
 	} else {
-		fprintf(stderr, "weft " COMMAND ": %u error%s; %s is not written\n", r->errors, plural(r->errors), out);
+		fprintf(stderr, "weft " COMMAND ": %u error%s; %s is not written\n", r->errors, cli_plural(r->errors), out);
 	}
 	return cli_schema_flush(COMMAND) ? CLI_ERROR : status;
 }

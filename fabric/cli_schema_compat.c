@@ -168,8 +168,11 @@ static int print_text(const struct findings *f, const struct sch_compat *sum)
 	for (size_t i = 0; i < f->n; i++)
 		puts(f->at[i].text);
 	if (!f->n)
-		printf("compatible: %u messages with %u fields, %u enums, %u methods; new: %u messages, %u methods\n",
-		       sum->messages, sum->fields, sum->enums, sum->methods, sum->new_messages, sum->new_methods);
+		printf("compatible: %u message%s with %u field%s, %u enum%s, %u method%s, imports included; new: %u message%s, "
+		       "%u method%s\n",
+		       sum->messages, cli_plural(sum->messages), sum->fields, cli_plural(sum->fields), sum->enums,
+		       cli_plural(sum->enums), sum->methods, cli_plural(sum->methods), sum->new_messages,
+		       cli_plural(sum->new_messages), sum->new_methods, cli_plural(sum->new_methods));
 	if (cli_schema_flush(COMMAND))
 		return CLI_ERROR;
 	if (f->n) {

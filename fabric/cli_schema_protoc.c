@@ -77,7 +77,7 @@ static int folder_read(const char *command, const char *dir, const char *folder,
 	const struct dirent *e;
 	char path[PATH_MAX];
 	struct stat st;
-	int rc = 0;
+	int rc = 0, unread = 0;
 
 	if (snprintf(path, sizeof path, "%s%s%s", dir, slash, folder) >= (int)sizeof path)
 		return cli_fail(command, "%s/%s: the path is too long", dir, folder);
@@ -92,10 +92,17 @@ static int folder_read(const char *command, const char *dir, const char *folder,
 			rc = text_add(folders, folder, slash, e->d_name);
 		else if (!is_proto(e->d_name))
 			continue;
+		else if (S_ISREG(st.st_mode) && faccessat(dirfd(d), e->d_name, R_OK, AT_EACCESS) != 0)
+			unread = errno;
 		else if (S_ISREG(st.st_mode))
 			rc = text_add(files, folder, slash, e->d_name);
 		else
 			fprintf(stderr, "%s/%s: not a regular file; left out\n", path, e->d_name);
+		if (unread) {
+			cli_fail(command, "%s/%s: %s", path, e->d_name, strerror(unread));
+			closedir(d);
+			return CLI_ERROR;
+		}
 		if (!rc && (files->n > FILES_MAX || folders->n > FOLDERS_MAX))
 			rc = -E2BIG;
 	}

@@ -99,11 +99,12 @@ static void people(const json_t *stats)
 	       cli_int(stats, "pid"), json_real_value(json_object_get(stats, "uptime_s")), cli_string(stats, "boot", "?"),
 	       cli_string(stats, "settings", "?"));
 	const json_t *schema = json_object_get(stats, "schema");
-	printf("epoch %" JSON_INTEGER_FORMAT ": schemas %s (%s), %" JSON_INTEGER_FORMAT " types, %" JSON_INTEGER_FORMAT
-	       " methods%s\n",
+	json_int_t methods = cli_int(schema, "methods");
+	printf("epoch %" JSON_INTEGER_FORMAT ": schemas %s (%s), %" JSON_INTEGER_FORMAT " types with imports, %" JSON_INTEGER_FORMAT
+	       " method%s%s\n",
 	       cli_int(stats, "policy_epoch"), cli_string(schema, "path", "?"), cli_string(schema, "digest", "?"),
-	       cli_int(schema, "types"),
-	       cli_int(schema, "methods"), json_is_true(json_object_get(schema, "forced")) ? "; forced" : "");
+	       cli_int(schema, "types"), methods, cli_plural(methods),
+	       json_is_true(json_object_get(schema, "forced")) ? "; forced" : "");
 	ports(stats);
 	verdicts(stats);
 	foreign(d);

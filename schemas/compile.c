@@ -262,7 +262,7 @@ static int set_compile(struct sch_set **set, const void *fdset, size_t len, int 
 	b.set = google__protobuf__file_descriptor_set__unpack(NULL, len, fdset);
 	if (!b.set)
 		rc = b_fail(&b, -EINVAL, NULL, NULL,
-			    "not a FileDescriptorSet; make one with protoc --descriptor_set_out --include_imports");
+			    "not a FileDescriptorSet; make one with weft schema build, or protoc --include_imports");
 	for (size_t i = 0; i < sizeof passes / sizeof passes[0] && !rc; i++)
 		rc = passes[i](&b);
 	if (!rc)

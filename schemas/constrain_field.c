@@ -249,8 +249,9 @@ static int count_rules(struct c_at *at, const struct field_rules *r, const char 
 	int rc = 0;
 
 	if ((min || r->required) && max && max->key < (min && min->key ? min->key : r->required ? 1 : 0))
-		return c_fail(at, "contradiction: %s is above %s.%s", min && min->key > max->key ? least : "required", at->kind,
-			      most);
+		return min && min->key > max->key
+			       ? c_fail(at, "contradiction: %s.%s is above %s.%s", at->kind, least, at->kind, most)
+			       : c_fail(at, "contradiction: required, but %s.%s is 0", at->kind, most);
 	if (min || max)
 		rc = c_counted(at, at->f);
 	if (!rc && min)

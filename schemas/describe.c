@@ -238,16 +238,23 @@ static void put_bounds(struct text *t, const struct sch_set *s, const struct sch
 	}
 }
 
-static void put_length(struct text *t, const struct sch_rule *r, const char *unit)
+/* "3 elements", "1 element". */
+static void put_count(struct text *t, uint64_t n, const char *one, const char *more)
+{
+	put(t, "%" PRIu64 " %s", n, n == 1 ? one : more);
+}
+
+static void put_length(struct text *t, const struct sch_rule *r, const char *one, const char *more)
 {
 	if (r->a == r->b)
-		put(t, "must have exactly %" PRIu64 " %s", r->a, unit);
+		put(t, "must have exactly ");
 	else if (r->b >= UNBOUNDED)
-		put(t, "must have at least %" PRIu64 " %s", r->a, unit);
+		put(t, "must have at least ");
 	else if (r->a == 0)
-		put(t, "must have at most %" PRIu64 " %s", r->b, unit);
+		put(t, "must have at most ");
 	else
-		put(t, "must have between %" PRIu64 " and %" PRIu64 " %s", r->a, r->b, unit);
+		put(t, "must have between %" PRIu64 " and ", r->a);
+	put_count(t, r->b >= UNBOUNDED ? r->a : r->b, one, more);
 }
 
 static const char *format_words(uint64_t format)
@@ -290,7 +297,7 @@ static const char *format_words(uint64_t format)
 static void put_among(struct text *t, const struct sch_set *s, const struct sch_rule *r, const char *id, const char *must)
 {
 	put(t, "%s ", must);
-	if (!has_word(id, "const"))
+	if (r->n > 1 && !has_word(id, "const"))
 		put(t, "one of ");
 	put_list(t, s, r, id);
 }
@@ -298,17 +305,20 @@ static void put_among(struct text *t, const struct sch_set *s, const struct sch_
 static void describe(struct text *t, const struct sch_set *s, const struct sch_rule *r, const char *id)
 {
 	const struct sch_text *one = sch_rule_operands(s, r);
-	const char *units = starts(id, "map.") ? "entries" : "elements";
+	int map = starts(id, "map.");
+	const char *unit = map ? "entry" : "element", *units = map ? "entries" : "elements";
 
 	switch ((enum sch_rule_op)r->op) {
 	case SCH_R_REQUIRED:
 		put(t, "must be set");
 		break;
 	case SCH_R_COUNT_MIN:
-		put(t, "must have at least %" PRIu64 " %s", r->a, units);
+		put(t, "must have at least ");
+		put_count(t, r->a, unit, units);
 		break;
 	case SCH_R_COUNT_MAX:
-		put(t, "must have at most %" PRIu64 " %s", r->a, units);
+		put(t, "must have at most ");
+		put_count(t, r->a, unit, units);
 		break;
 	case SCH_R_UNIQUE:
 		put(t, "must not have the same element twice");
@@ -340,10 +350,10 @@ static void describe(struct text *t, const struct sch_set *s, const struct sch_r
 		put(t, "must be a number that the enum has");
 		break;
 	case SCH_R_LEN:
-		put_length(t, r, "characters");
+		put_length(t, r, "character", "characters");
 		break;
 	case SCH_R_BYTES:
-		put_length(t, r, "bytes");
+		put_length(t, r, "byte", "bytes");
 		break;
 	case SCH_R_STR_EQ:
 	case SCH_R_PREFIX:

@@ -104,6 +104,6 @@ int sch_precheck(const uint8_t *data, size_t len, const char **why)
 	case SCH_PRECHECK_BROKEN:
 		break;
 	}
-	*why = "not a FileDescriptorSet; make one with protoc --descriptor_set_out --include_imports";
+	*why = "not a FileDescriptorSet; make one with weft schema build, or protoc --include_imports";
 	return -EINVAL;
 }

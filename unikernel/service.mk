@@ -15,7 +15,7 @@ ifeq ($(wildcard $(OWN)/.),)
 $(error DIR=$(OWN): there is no such folder)
 endif
 OWN_NAMES := $(basename $(notdir $(wildcard $(OWN)/*.c)))
-OWN_PROTO := $(sort $(shell cd $(OWN) && find . -name build -prune -o -name '*.proto' -printf '%P\n'))
+OWN_PROTO := $(sort $(shell cd $(OWN) && find . -name build -prune -o -type f -name '*.proto' -printf '%P\n'))
 ifeq ($(OWN_NAMES),)
 $(error DIR=$(OWN): no service there; a service NAME is a file NAME.c that defines service_start())
 endif
@@ -37,8 +37,11 @@ OWN_CPPFLAGS = -I$(OWN) -I$(OWN_GEN) $(CPPFLAGS) $(LIB_CFLAGS)
 # Warnings about somebody else's code are no errors; OWN_WARN takes other habits.
 OWN_WARN ?= -Wall -Wextra
 
-$(OWN_SET): $(addprefix $(OWN)/,$(OWN_PROTO)) $(BUILD)/config.mk
-	$(call descriptor_set,--include_source_info -I$(OWN) -Ischemas)
+# What a fabric would not take, rules that contradict themselves and so on, ends the build here.
+$(OWN_SET): $(addprefix $(OWN)/,$(OWN_PROTO)) $(BUILD)/config.mk $(WEFT)
+	@mkdir -p $(@D)
+	$(call say,SCHEMA,$@)
+	$(Q)$(WEFT) schema build -Ischemas $(OWN) -o $@ >/dev/null
 $(OWN_GEN)/%.pb-c.c $(OWN_GEN)/%.pb-c.h: $(OWN)/%.proto $(BUILD)/config.mk
 	@mkdir -p $(OWN_GEN)
 	$(call say,PROTOC,$<)

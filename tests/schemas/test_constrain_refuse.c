@@ -67,7 +67,7 @@ static const struct row rows3[] = {
 	{ R("google.protobuf.FieldMask", ".field_mask = { const: { paths: \"ab\" }, in: [\"a\"] }"),
 	  "field_mask.const does not meet field_mask.in" },
 	{ R("repeated int32", ".repeated = { min_items: 3, max_items: 2 }"), "min_items is above repeated.max_items" },
-	{ R("repeated int32", ".repeated = { max_items: 0 }" AND ".required = true"), "required is above repeated.max_items" },
+	{ R("repeated int32", ".repeated = { max_items: 0 }" AND ".required = true"), "required, but repeated.max_items is 0" },
 	{ R("map<int32, int32>", ".map = { min_pairs: 3, max_pairs: 2 }"), "min_pairs is above map.max_pairs" },
 	{ "oneof o { int32 v = 1 [(buf.validate.field).required = true]; int32 w = 2 [(buf.validate.field).required = true]; }",
 	  ".w: contradiction: another member of the same oneof is required" },

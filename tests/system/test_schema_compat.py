@@ -52,7 +52,7 @@ def made(name, text):
 
 def test_compatible():
     p = weft("compat", made("old", OLD), made("wider", WIDER))
-    expect(re.fullmatch(r"compatible: \d+ messages with \d+ fields, \d+ enums, 1 methods; new: 0 messages, 0 methods\n",
+    expect(re.fullmatch(r"compatible: \d+ messages with \d+ fields, \d+ enums, 1 method, imports included; new: 0 messages, 0 methods\n",
                        p.stdout) and not p.stderr, p.stdout + p.stderr)
 
 
