@@ -468,7 +468,8 @@ static enum sch_reason absent_judge(struct sch_walk *w, const struct sch_field *
 	return f->flags & SCH_F_IMPLICIT ? value_judge(w, f, &zero, &at) : SCH_OK;
 }
 
-/* Presence bits: what the wire format demands first, then what rules do, in the order of the fields. */
+/* Presence bits: what the wire format demands first, then what rules do, in the order of the fields. Of a field that both
+ * demand the rule tells. */
 static enum sch_reason must_close(struct sch_walk *w, const struct sch_message *m, const struct sch_level *l,
 				  const uint8_t *end, int rules)
 {
@@ -488,7 +489,7 @@ static enum sch_reason must_close(struct sch_walk *w, const struct sch_message *
 			continue;
 		if (rules)
 			why = absent_judge(w, f, end);
-		else if (f->flags & SCH_F_REQUIRED)
+		else if (f->flags & SCH_F_REQUIRED && (is_muted(w, w->depth) || required_rule(w, f) == SCH_NONE))
 			why = sch_walk_refuse_field(w, SCH_REQUIRED, f, f->number, NULL, NULL, end);
 	}
 	return why;

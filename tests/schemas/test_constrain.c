@@ -440,6 +440,42 @@ static void test_proto2(void **arg)
 	sch_set_free(s);
 }
 
+static void count_told(void *arg, const struct sch_result *r)
+{
+	(void)r;
+	++*(uint32_t *)arg;
+}
+
+/* What the wire format and a rule both require: the rule tells, unless none is asked for. */
+static void test_required_twice(void **arg)
+{
+	static const struct row rows[] = {
+		{ "required int32 v = 1 [(buf.validate.field).required = true, (buf.validate.field).int32.gt = 5]; "
+		  "optional int32 w = 2 [(buf.validate.field).required = true];",
+		  "" },
+		{ "required int32 v = 1 [(buf.validate.field).required = true]; required int32 w = 2;", "" },
+		{ "optional M0 v = 1 [(buf.validate.field).ignore = IGNORE_ALWAYS];", "" },
+	};
+	static const uint8_t in[2 + SCH_PAD] = { 0x0a, 0x00 };
+	static struct sch_result r; /* large */
+	struct sch_set *s = rows_compile("required2", "proto2", CONSTRAINED_HEAD_2, rows, N(rows));
+	uint32_t m0 = (uint32_t)sch_type_find(s, "p.M0"), m1 = (uint32_t)sch_type_find(s, "p.M1"), told = 0;
+	struct sch_ask bare = { .no_rules = 1 }, all = { .each = count_told, .arg = &told };
+
+	(void)arg;
+	assert_int_equal(sch_validate(s, m0, in, 0, &r), SCH_RULE);
+	assert_string_equal(sch_rule_id(s, r.rule), "required");
+	assert_int_equal(r.path[0].number, 1);
+	assert_int_equal(sch_validate_ask(s, m0, in, 0, &all, &r), SCH_RULE);
+	assert_int_equal(told, 2);
+	assert_int_equal(sch_validate_ask(s, m0, in, 0, &bare, &r), SCH_REQUIRED);
+	assert_int_equal(sch_validate(s, m1, in, 0, &r), SCH_REQUIRED); /* w has no rule */
+	assert_int_equal(r.path[0].number, 2);
+	/* no rule applies in v, so that the wire format tells */
+	assert_int_equal(sch_validate(s, (uint32_t)sch_type_find(s, "p.M2"), in, 2, &r), SCH_REQUIRED);
+	sch_set_free(s);
+}
+
 /* The public suite's types: those that cannot be used are those that are meant to be. */
 static void test_standard(void **arg)
 {
@@ -475,6 +511,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_proto3),
 		cmocka_unit_test(test_proto2),
+		cmocka_unit_test(test_required_twice),
 		cmocka_unit_test(test_standard),
 	};
 
