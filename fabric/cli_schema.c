@@ -16,9 +16,9 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *help;
 } commands[] = {
-	{ "validate", cli_schema_validate, "hold messages against a schema and its rules" },
 	{ "build", cli_schema_build, "make a descriptor set of a folder of .proto files, and check it" },
 	{ "show", cli_schema_show, "print a message's fields, rules and limits" },
+	{ "validate", cli_schema_validate, "hold messages against a schema and its rules" },
 	{ "compat", cli_schema_compat, "what breaks between two descriptor sets" },
 	{ "apply", cli_schema_apply, "put another schema set in force in a running fabric" },
 };

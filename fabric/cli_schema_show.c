@@ -480,8 +480,12 @@ static int show_one(const struct view *v)
 {
 	int32_t type = sch_type_find(v->set, v->o->type);
 	struct sch_show_type t;
+	struct sch_show_enum e;
 	char text[640];
 
+	for (uint32_t i = 0; type < 0 && sch_show_enum(v->show, i, &e) == 0; i++)
+		if (!strcmp(e.name, v->o->type))
+			return cli_fail(COMMAND, "%s is an enum; it is shown with each message that has it", e.name);
 	if (type < 0)
 		return cli_fail(COMMAND, "%s", cli_schema_unknown(v->set, v->o->set, v->o->type, text, sizeof text));
 	sch_show_type(v->show, (uint32_t)type, &t);

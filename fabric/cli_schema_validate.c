@@ -27,7 +27,7 @@ struct options {
 	int json;
 };
 
-enum { OPT_FDSET = 256, OPT_TYPE, OPT_CASES, OPT_CONFORMANT, OPT_NO_RULES, OPT_ALL, OPT_NOW, OPT_JSON };
+enum { OPT_FDSET = 256, OPT_TYPE, OPT_CASES, OPT_CONFORMANT, OPT_NO_RULES, OPT_NOW, OPT_ALL = 'a', OPT_JSON = 'j' };
 
 static const struct argp_option option_list[] = {
 	{ "fdset", OPT_FDSET, "SET", 0, "descriptor set (weft schema build, or protoc)", 0 },

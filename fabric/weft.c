@@ -21,7 +21,7 @@ static const struct command {
 	{ "stats", cli_stats, "counters: ports, verdicts, stages, the decision log" },
 	{ "tail", cli_tail, "decisions as they happen" },
 	{ "keygen", cli_keygen, "make key pairs" },
-	{ "schema", cli_schema, "schema sets: validate messages, build, show, apply" },
+	{ "schema", cli_schema, "schema sets: build, show, validate, compat, apply" },
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -163,14 +163,15 @@ int main(int argc, char **argv)
 	gen_request_t *request;
 	int rc;
 
+	int help = argc == 2 && strcmp(argv[1], "--help") == 0;
+
 	if (argc > 1 || isatty(STDIN_FILENO)) {
-		(void)argv;
 		fputs("protoc-gen-weft is run by protoc, which finds it in PATH:\n"
 		      "  protoc --c_out=DIR --weft_out=DIR [--weft_opt=include=PATH] FILE.proto\n"
 		      "makes FILE.weft.h and FILE.weft.c beside protobuf-c's FILE.pb-c.h and FILE.pb-c.c.\n"
 		      "  include=PATH  what the header includes of guest-lib; without it weft/method.h\n",
-		      stderr);
-		return 2;
+		      help ? stdout : stderr);
+		return help ? 0 : 2;
 	}
 	request = request_parse();
 	if (!request)

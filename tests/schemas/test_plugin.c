@@ -294,7 +294,8 @@ static void not_a_request(void **state)
 	put_file("in", deep + at, sizeof(deep) - at);
 	assert_int_equal(run("%s < %s/in", PLUGIN, dir), 1);
 	assert_non_null(strstr(said, "nests types too deep"));
-	assert_int_equal(run("%s --help", PLUGIN), 2);
+	assert_int_equal(run("%s --help", PLUGIN), 0);
+	assert_int_equal(run("%s --nonsense", PLUGIN), 2);
 	assert_non_null(strstr(said, "--weft_out"));
 }
 
