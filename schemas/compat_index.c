@@ -392,7 +392,8 @@ struct cmp_spot cmp_spot_method(const struct cmp_side *s, const struct cmp_metho
 
 /* --- telling ------------------------------------------------------------------------------------------------------ */
 
-char *cmp_printable(char *to, size_t cap, const char *from)
+/* Copies what can be printed; other bytes become '?'. Always terminated. Returns to. */
+static char *printable(char *to, size_t cap, const char *from)
 {
 	size_t i = 0;
 
@@ -406,7 +407,7 @@ static struct sch_place place_of(const struct cmp_side *s, const struct cmp_spot
 {
 	if (spot->file == SCH_NONE)
 		return (struct sch_place){ NULL, 0 };
-	return (struct sch_place){ cmp_printable(name, cap, s->fds->file[spot->file]->name),
+	return (struct sch_place){ printable(name, cap, s->fds->file[spot->file]->name),
 				    sch_line_at(&s->lines[spot->file], s->fds->file[spot->file], spot->path, spot->n) };
 }
 
@@ -424,8 +425,8 @@ void cmp_tell(struct cmp_check *c, const struct cmp_tell *t, const char *fmt, ..
 		.in_old = (uint8_t)t->in_old,
 		.old = place_of(&c->old, &t->old, old_file, sizeof old_file),
 		.now = place_of(&c->now, &t->now, now_file, sizeof now_file),
-		.name = cmp_printable(name, sizeof name, t->name),
-		.text = cmp_printable(text, sizeof text, raw),
+		.name = printable(name, sizeof name, t->name),
+		.text = printable(text, sizeof text, raw),
 		.keep = t->keep,
 	};
 	if (change.is_strict)

@@ -106,9 +106,6 @@ struct cmp_tell {
 /* Tells one finding; fmt and what follows say what changed. */
 void cmp_tell(struct cmp_check *c, const struct cmp_tell *t, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Copies what can be printed; other bytes become '?'. Always terminated. Returns to. */
-char *cmp_printable(char *to, size_t cap, const char *from);
-
 /* Takes n from what may be tried. 0: there is not so much left. */
 int cmp_spend(struct cmp_check *c, uint64_t n);
 
@@ -127,7 +124,6 @@ int cmp_type_check(struct cmp_check *c, const struct cmp_pair *p);
 void cmp_default_check(struct cmp_check *c, const struct cmp_pair *p);
 /* The numbers that a field's type can hold. 0: it is no integer (nor bool). */
 int cmp_type_range(int type, __int128 *lo, __int128 *hi);
-const char *cmp_type_name(int type); /* "int32" */
 
 /* --- compat_values.c --- */
 

@@ -25,7 +25,8 @@ static const uint8_t wire_groups[] = {
 	[SCH_T_GROUP] = 9, [SCH_T_MESSAGE] = 10, [SCH_T_ENUM] = 11,
 };
 
-const char *cmp_type_name(int type)
+/* "int32" */
+static const char *type_name(int type)
 {
 	return type >= SCH_T_DOUBLE && type <= SCH_T_SINT64 ? type_names[type] : "?";
 }
@@ -180,7 +181,7 @@ static int narrow_check(struct cmp_check *c, const struct cmp_pair *p)
 		number_text(from, lo < low ? lo : high + 1);
 		number_text(to, hi > high ? hi : low - 1);
 		cmp_tell(c, &t, "its type was %s and is %s: from %s to %s there are values that are refused or read as others",
-		       cmp_type_name(p->f->type), cmp_type_name(p->g->type), from, to);
+		       type_name(p->f->type), type_name(p->g->type), from, to);
 		return 0;
 	}
 	t.keep = "keep the list";
@@ -202,7 +203,7 @@ int cmp_type_check(struct cmp_check *c, const struct cmp_pair *p)
 	struct cmp_tell t = tell_of(c, p, SCH_C_FIELD_WIRE_COMPATIBLE_TYPE, "keep the type, or add a new field for the other");
 
 	if (wire_groups[was] != wire_groups[is] && !(was == SCH_T_STRING && is == SCH_T_BYTES)) {
-		cmp_tell(c, &t, "its type was %s and is %s%s", cmp_type_name(was), cmp_type_name(is),
+		cmp_tell(c, &t, "its type was %s and is %s%s", type_name(was), type_name(is),
 		       was == SCH_T_BYTES && is == SCH_T_STRING ? ": bytes that are not UTF-8 are refused" : "");
 		return 0;
 	}

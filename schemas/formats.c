@@ -159,7 +159,7 @@ static int is_labels(const uint8_t *p, size_t len, int *last_digits)
 	return 1;
 }
 
-int sch_is_hostname(const uint8_t *p, size_t len)
+static int is_hostname(const uint8_t *p, size_t len)
 {
 	int last_digits = 0;
 
@@ -182,7 +182,7 @@ static int is_email(const uint8_t *p, size_t len)
 
 static int is_address(const uint8_t *p, size_t len)
 {
-	return sch_is_hostname(p, len) || sch_is_ipv4(p, len) || sch_is_ipv6(p, len);
+	return is_hostname(p, len) || sch_is_ipv4(p, len) || sch_is_ipv6(p, len);
 }
 
 static int is_ip(const uint8_t *p, size_t len)
@@ -224,7 +224,7 @@ int sch_is_host_and_port(const uint8_t *p, size_t len, int port_required)
 
 	if (colon ? !is_port(colon + 1, len - host - 1) : port_required)
 		return 0;
-	return sch_is_hostname(p, host) || sch_is_ipv4(p, host);
+	return is_hostname(p, host) || sch_is_ipv4(p, host);
 }
 
 static int is_host_and_port(const uint8_t *p, size_t len)
@@ -292,7 +292,7 @@ int sch_format_has(enum sch_format format, const uint8_t *p, size_t len)
 	case SCH_FMT_EMAIL:
 		return is_email(p, len);
 	case SCH_FMT_HOSTNAME:
-		return sch_is_hostname(p, len);
+		return is_hostname(p, len);
 	case SCH_FMT_IP:
 		return is_ip(p, len);
 	case SCH_FMT_IPV4:

@@ -6,7 +6,6 @@
 
 #include "formats.h"
 
-int sch_is_hostname(const uint8_t *p, size_t len);
 /* A host name, an IPv4 address or an IPv6 address in brackets, and ":port", which may be absent unless required. */
 int sch_is_host_and_port(const uint8_t *p, size_t len, int port_required);
 int sch_is_ipv4(const uint8_t *p, size_t len); /* dotted decimal, no leading zeros */

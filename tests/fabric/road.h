@@ -60,7 +60,6 @@ struct road_guest {
 	struct virtq rx, tx;
 	struct virtq_slot rx_slot[ROAD_RING], tx_slot[ROAD_RING];
 	uint8_t *rx_buf, *tx_buf;
-	uint8_t *tx_next; /* the buffer for the next frame; a ring of four, so that bursts can be made */
 	uint32_t tx_at;
 	struct weft_identity id;
 	struct weft_noise noise;
