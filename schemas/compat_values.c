@@ -205,16 +205,16 @@ static int by_clock(const struct sch_rule *r)
 
 static int rule_refuses(const struct cmp_known *k, const struct sch_rule *r, const struct sch_value *v)
 {
-	struct sch_now now = { 0 };
+	struct sch_trial trial = { .work = SCH_PATTERN_WORK_MAX };
 
-	return !by_clock(r) && sch_rule_judge(k->set, &k->f, r, v, &now) == SCH_VIOLATED;
+	return !by_clock(r) && sch_rule_judge(k->set, &k->f, r, v, &trial) == SCH_VIOLATED;
 }
 
 static int rule_accepts(const struct cmp_known *k, const struct sch_rule *r, const struct sch_value *v)
 {
-	struct sch_now now = { 0 };
+	struct sch_trial trial = { .work = SCH_PATTERN_WORK_MAX };
 
-	return !by_clock(r) && sch_rule_judge(k->set, &k->f, r, v, &now) == SCH_MET;
+	return !by_clock(r) && sch_rule_judge(k->set, &k->f, r, v, &trial) == SCH_MET;
 }
 
 /* Is the value refused for sure? */

@@ -267,9 +267,11 @@ static int unique_rule(const struct c_at *at, const struct field_rules *r)
 		return 0;
 	if (is_message(at->f))
 		return c_fail(at, "repeated.unique is for lists of scalars and enums, not of messages");
+	int rc = c_counted(at, at->f); /* one element is always unique */
+
 	at->f->flags |= SCH_F_UNIQUE;
 	B_MSG(at->b, at->f->msg)->flags |= SCH_M_KEYED;
-	return c_rule(at, (struct sch_rule){ .op = SCH_R_UNIQUE }, "unique", NULL);
+	return rc ? rc : c_rule(at, (struct sch_rule){ .op = SCH_R_UNIQUE }, "unique", NULL);
 }
 
 /* What is asked of keys and values stands in the entry's own fields. */

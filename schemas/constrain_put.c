@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "constrain.h"
+#include "pattern.h"
 #include "rules.h"
 
 /* As b_fail does with what others wrote. */
@@ -299,10 +300,10 @@ static void view_make(const struct c_at *at, struct view *v)
 /* The first rule from at->first on that the value breaks, or NULL. */
 static const struct sch_rule *broken_by(const struct c_at *at, const struct view *v, const struct sch_value *value)
 {
-	struct sch_now now = { 0 };
+	struct sch_trial trial = { .work = SCH_PATTERN_WORK_MAX };
 
 	for (uint32_t i = at->first; i < at->b->rules.n; i++)
-		if (sch_rule_judge(&v->set, &v->field, &v->set.rules[i], value, &now) != SCH_MET)
+		if (sch_rule_judge(&v->set, &v->field, &v->set.rules[i], value, &trial) != SCH_MET)
 			return &v->set.rules[i];
 	return NULL;
 }

@@ -242,14 +242,19 @@ static int is_ascii_format(enum sch_format format)
 static void format_put(const struct build *b, const struct b_field *f, struct sch_field *o)
 {
 	const struct sch_rule *format = NULL;
-	int empty_ok = 1;
+	int empty_ok = !(f->n_list && f->flags & SCH_F_IMPLICIT); /* required */
 
 	for (uint32_t i = f->rules + f->n_list; i < f->rules + f->n_rules; i++) {
 		const struct sch_rule *r = B_RULE(b, i);
 
 		if (r->op == SCH_R_NOT_EMPTY)
 			empty_ok = 0;
-		if (r->op == SCH_R_LEN || r->op == SCH_R_BYTES || r->op == SCH_R_NOT_EMPTY) /* in the guard, or just below */
+		if (r->op == SCH_R_LEN || r->op == SCH_R_BYTES) {
+			if (f->lo < r->a || f->span > r->b - f->lo || f->lo > r->b)
+				return; /* lengths that no guard can hold together */
+			continue;
+		}
+		if (r->op == SCH_R_NOT_EMPTY)
 			continue;
 		if (r->op != SCH_R_FORMAT || format)
 			return;
@@ -314,9 +319,11 @@ static struct sch_bound bound_of(const struct build *b, uint32_t i)
 			lo = rule->a < UINT32_MAX ? rule->a : UINT32_MAX;
 		if (rule->op == SCH_R_COUNT_MAX && rule->a < hi)
 			hi = rule->a;
+		if (rule->op == SCH_R_UNIQUE && hi > 1)
+			hi = 1; /* two have to be compared */
 	}
-	if (lo > hi)
-		lo = hi; /* contradictory rules do not get here */
+	if (lo > hi) /* whatever there is has to be looked at: no list has so many */
+		lo = hi = UINT32_MAX;
 	return (struct sch_bound){ (uint32_t)lo, (uint32_t)(hi - lo), b_field_index(b, i) };
 }
 

@@ -16,9 +16,9 @@ extern "C" {
 
 struct sch_pattern {
 	RE2 re;
-	size_t text_max; /* bytes that one match may look at */
+	uint32_t steps; /* what one byte of text may cost */
 
-	sch_pattern(const re2::StringPiece &text, const RE2::Options &options) : re(text, options), text_max(0)
+	sch_pattern(const re2::StringPiece &text, const RE2::Options &options) : re(text, options), steps(1)
 	{
 	}
 };
@@ -72,7 +72,7 @@ static int make(struct sch_pattern **out, const char *text, size_t len, char *wh
 				 size, SCH_PATTERN_PROGRAM_MAX);
 		return -E2BIG;
 	}
-	p->text_max = SCH_PATTERN_WORK_MAX / static_cast<size_t>(size > 0 ? size : 1);
+	p->steps = size > 0 ? static_cast<uint32_t>(size) : 1;
 	*out = p.release();
 	return 0;
 }
@@ -96,10 +96,14 @@ extern "C" void sch_pattern_free(struct sch_pattern *p)
 	delete p;
 }
 
-extern "C" int sch_pattern_matches(const struct sch_pattern *p, const uint8_t *text, size_t len)
+extern "C" int sch_pattern_matches(const struct sch_pattern *p, const uint8_t *text, size_t len, uint32_t *work)
 {
-	if (len > p->text_max)
+	uint64_t cost;
+
+	if (__builtin_mul_overflow(uint64_t{ len }, p->steps, &cost) || *work < SCH_PATTERN_WORK_MATCH ||
+	    cost > *work - SCH_PATTERN_WORK_MATCH)
 		return -1;
+	*work -= SCH_PATTERN_WORK_MATCH + static_cast<uint32_t>(cost);
 	try {
 		re2::StringPiece piece(len ? reinterpret_cast<const char *>(text) : "", len);
 

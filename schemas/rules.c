@@ -78,27 +78,6 @@ static int number_among(const struct sch_set *s, const struct sch_field *f, cons
 	return key_among(s, rule, key) || (is_real(f) && key == 0 && key_among(s, rule, MINUS_ZERO));
 }
 
-static int enum_has(const struct sch_set *s, uint32_t index, int32_t number)
-{
-	const struct sch_enum *e = &s->enums[index];
-	uint32_t lo = 0, hi = e->n;
-
-	if ((uint32_t)number - (uint32_t)e->low < e->run)
-		return 1;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		int32_t x = s->values[e->first + mid];
-
-		if (x == number)
-			return 1;
-		if (x < number)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return 0;
-}
-
 static enum sch_judgement judge_number(const struct sch_set *s, const struct sch_field *f, const struct sch_rule *rule,
 				       uint64_t raw)
 {
@@ -118,7 +97,7 @@ static enum sch_judgement judge_number(const struct sch_set *s, const struct sch
 	case SCH_R_FINITE:
 		return met_if(magnitude(key) < infinity(f));
 	default: /* SCH_R_DEFINED */
-		return met_if(enum_has(s, f->sub, (int32_t)key));
+		return met_if(sch_enum_has(s, f->sub, (int32_t)key));
 	}
 }
 
@@ -184,17 +163,17 @@ static int length_ok(const struct sch_rule *rule, const uint8_t *p, uint32_t len
 }
 
 static enum sch_judgement judge_pattern(const struct sch_set *s, const struct sch_field *f, const struct sch_rule *rule,
-					const struct sch_value *v)
+					const struct sch_value *v, uint32_t *work)
 {
 	if (f->type == SCH_T_BYTES && v->len && sch_utf8_bad(v->at, v->at + v->len, 1))
 		return SCH_UNJUDGED;
-	int found = sch_pattern_matches(s->patterns[rule->arg], v->at, v->len);
+	int found = sch_pattern_matches(s->patterns[rule->arg], v->at, v->len, work);
 
 	return found < 0 ? SCH_UNJUDGED : met_if(found);
 }
 
 static enum sch_judgement judge_text(const struct sch_set *s, const struct sch_field *f, const struct sch_rule *rule,
-				     const struct sch_value *v)
+				     const struct sch_value *v, uint32_t *work)
 {
 	const struct sch_text *t = sch_rule_operands(s, rule); /* only where the operand is a text */
 
@@ -218,7 +197,7 @@ static enum sch_judgement judge_text(const struct sch_set *s, const struct sch_f
 	case SCH_R_STR_NOT_IN:
 		return met_if(!sch_text_among(s, rule, v->at, v->len));
 	case SCH_R_PATTERN:
-		return judge_pattern(s, f, rule, v);
+		return judge_pattern(s, f, rule, v, work);
 	case SCH_R_FORMAT:
 		return met_if(v->len == 0 || sch_format_has((enum sch_format)rule->a, v->at, v->len));
 	default: /* SCH_R_NOT_EMPTY */
@@ -228,7 +207,7 @@ static enum sch_judgement judge_text(const struct sch_set *s, const struct sch_f
 
 /* --- all -------------------------------------------------------------------------------------------------------------- */
 enum sch_judgement sch_rule_judge(const struct sch_set *s, const struct sch_field *f, const struct sch_rule *rule,
-				  const struct sch_value *v, struct sch_now *now)
+				  const struct sch_value *v, struct sch_trial *trial)
 {
 	struct sch_value boxed;
 
@@ -258,9 +237,9 @@ enum sch_judgement sch_rule_judge(const struct sch_set *s, const struct sch_fiel
 	case SCH_R_PATTERN:
 	case SCH_R_FORMAT:
 	case SCH_R_NOT_EMPTY:
-		return judge_text(s, f, rule, v);
+		return judge_text(s, f, rule, v, &trial->work);
 	default:
-		return sch_rule_judge_message(s, rule, v, now);
+		return sch_rule_judge_message(s, rule, v, trial);
 	}
 }
 

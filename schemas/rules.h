@@ -20,13 +20,23 @@ struct sch_now {
 	int32_t ns;
 };
 
-enum sch_judgement { SCH_MET = 0, SCH_VIOLATED, SCH_UNJUDGED /* a pattern over bytes that are not UTF-8 */ };
+/* What judging one message needs, and uses up. */
+struct sch_trial {
+	struct sch_now now;
+	uint32_t work; /* left for patterns: SCH_PATTERN_WORK_MAX in the beginning */
+};
+
+enum sch_judgement {
+	SCH_MET = 0,
+	SCH_VIOLATED,
+	SCH_UNJUDGED /* a pattern over bytes that are not UTF-8, or that would cost more than is left */
+};
 
 /* Does the value meet the rule? The field's type says how to read it. Of a message field the value is the message's
  * content, which has passed the wire format's checks; SCH_F_BOXED messages are opened here. Not for rules about lists,
  * presence and whole messages. */
 enum sch_judgement sch_rule_judge(const struct sch_set *s, const struct sch_field *f, const struct sch_rule *rule,
-				  const struct sch_value *v, struct sch_now *now);
+				  const struct sch_value *v, struct sch_trial *trial);
 
 /* The value that an absent field without presence has: zero, or empty. */
 static inline struct sch_value sch_value_zero(void)
@@ -41,7 +51,7 @@ int sch_value_is_zero(const struct sch_set *s, const struct sch_field *f, const 
 const struct sch_field *sch_value_unbox(const struct sch_set *s, const struct sch_field *f, struct sch_value *v);
 /* The rules about Any, Duration, Timestamp and FieldMask, for sch_rule_judge. */
 enum sch_judgement sch_rule_judge_message(const struct sch_set *s, const struct sch_rule *rule, const struct sch_value *v,
-					  struct sch_now *now);
+					  struct sch_trial *trial);
 /* Is [at, at + len) the text, or, sorted by length, then bytes, among n texts? For the files of the rules. */
 int sch_text_is(const struct sch_set *s, const struct sch_text *t, const uint8_t *at, uint32_t len);
 int sch_text_among(const struct sch_set *s, const struct sch_rule *rule, const uint8_t *at, uint32_t len);

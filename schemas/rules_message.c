@@ -191,7 +191,6 @@ static enum sch_judgement judge_now(const struct sch_set *s, const struct sch_ru
 /* --- Any, FieldMask --------------------------------------------------------------------------------------------------- */
 static int any_among(const struct sch_set *s, const struct sch_rule *rule, const struct sch_value *v)
 {
-	const struct sch_text *t = sch_rule_operands(s, rule);
 	const uint8_t *p = v->at, *end = v->at + v->len, *url = (const uint8_t *)"";
 	uint32_t len = 0;
 	struct part part;
@@ -202,25 +201,21 @@ static int any_among(const struct sch_set *s, const struct sch_rule *rule, const
 			len = part.len;
 		}
 	}
-	for (uint32_t i = 0; i < rule->n; i++)
-		if (sch_text_is(s, &t[i], url, len))
-			return 1;
-	return 0;
+	return sch_text_among(s, rule, url, len);
 }
 
-/* Is the path one of the texts, or below one: "a.b" is below "a"? */
+/* Is the path one of the texts, or below one: "a.b" is below "a"? It is if one of its beginnings is among them, of which
+ * none need be longer than the longest text, the last. */
 static int path_among(const struct sch_set *s, const struct sch_rule *rule, const uint8_t *at, uint32_t len)
 {
 	const struct sch_text *t = sch_rule_operands(s, rule);
 
-	for (uint32_t i = 0; i < rule->n; i++)
-		if (t[i].len <= len && (t[i].len == len || at[t[i].len] == '.') &&
-		    (t[i].len == 0 || memcmp(s->pool + t[i].at, at, t[i].len) == 0))
+	for (uint32_t n = 0; rule->n && n <= len && n <= t[rule->n - 1u].len; n++)
+		if ((n == len || at[n] == '.') && sch_text_among(s, rule, at, n))
 			return 1;
 	return 0;
 }
 
-/* Cost: paths of the message times texts of the rule. */
 static int judge_mask(const struct sch_set *s, const struct sch_rule *rule, const struct sch_value *v)
 {
 	const struct sch_text *t = sch_rule_operands(s, rule);
@@ -243,7 +238,7 @@ static int judge_mask(const struct sch_set *s, const struct sch_rule *rule, cons
 }
 
 enum sch_judgement sch_rule_judge_message(const struct sch_set *s, const struct sch_rule *rule, const struct sch_value *v,
-					  struct sch_now *now)
+					  struct sch_trial *trial)
 {
 	int ok = 0;
 
@@ -264,7 +259,7 @@ enum sch_judgement sch_rule_judge_message(const struct sch_set *s, const struct 
 	case SCH_R_LT_NOW:
 	case SCH_R_GT_NOW:
 	case SCH_R_WITHIN:
-		return judge_now(s, rule, time_read(v), now);
+		return judge_now(s, rule, time_read(v), &trial->now);
 	case SCH_R_MASK_EQ:
 	case SCH_R_MASK_IN:
 	case SCH_R_MASK_NOT_IN:

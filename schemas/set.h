@@ -186,7 +186,7 @@ enum sch_rule_op {
 	SCH_R_FORMAT,         /* a: enum sch_format; not asked of an empty string */
 	SCH_R_NOT_EMPTY,      /* the other half of a format */
 	/* messages that everybody knows; the value is the message's content */
-	SCH_R_ANY_IN,         /* type_url among n texts */
+	SCH_R_ANY_IN,         /* type_url among n texts, sorted as above */
 	SCH_R_ANY_NOT_IN,
 	SCH_R_TIME_RANGE,     /* Duration, Timestamp: two struct sch_time at arg, a <= value <= b */
 	SCH_R_TIME_OUTSIDE,   /* value < first or value > second */
@@ -197,7 +197,7 @@ enum sch_rule_op {
 	SCH_R_GT_NOW,
 	SCH_R_WITHIN,         /* one struct sch_time at arg: at most so far from now */
 	SCH_R_MASK_EQ,        /* FieldMask: n texts at arg, in this order */
-	SCH_R_MASK_IN,        /* each path is among n texts, or below one */
+	SCH_R_MASK_IN,        /* each path is among n texts, sorted as above, or below one */
 	SCH_R_MASK_NOT_IN,    /* no path is */
 	/* messages */
 	SCH_R_ONEOF,          /* a oneof of the language must be set: a is its slot, its name is at arg in the pool */

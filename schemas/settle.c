@@ -102,7 +102,7 @@ static enum sch_reason value_judge(struct sch_walk *w, const struct sch_field *f
 			return SCH_OK;
 	}
 	for (uint32_t i = f->rules + f->n_list; i < f->rules + f->n_rules && !why; i++) {
-		enum sch_judgement j = sch_rule_judge(s, f, &s->rules[i], v, &w->now);
+		enum sch_judgement j = sch_rule_judge(s, f, &s->rules[i], v, &w->trial);
 
 		if (j != SCH_MET)
 			why = violation(w, i, reasons[j], at);
@@ -112,35 +112,16 @@ static enum sch_reason value_judge(struct sch_walk *w, const struct sch_field *f
 
 /* --- values --------------------------------------------------------------------------------------------------------- */
 
-static int enum_has(const struct sch_set *s, uint32_t index, int32_t v)
-{
-	const struct sch_enum *e = &s->enums[index];
-	uint32_t lo = 0, hi = e->n;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		int32_t x = s->values[e->first + mid];
-
-		if (x == v)
-			return 1;
-		if (x < v)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return 0;
-}
-
 /* Of an open enum's numbers its rules decide, where others are not asked for as well. */
 static enum sch_reason open_enum_check(const struct sch_walk *w, const struct sch_field *f, uint64_t key)
 {
 	struct sch_value v = { .key = key };
-	struct sch_now now = { 0 };
+	struct sch_trial trial = { .work = 0 }; /* rules about enums ask for nothing */
 
 	if (!is_muted(w, w->depth) || (key == 0 && f->flags & SCH_F_ZERO_OK))
 		return SCH_OK; /* value_judge's to say */
 	for (uint32_t i = f->rules + f->n_list; i < f->rules + f->n_rules; i++)
-		if (sch_rule_judge(w->set, f, &w->set->rules[i], &v, &now) != SCH_MET)
+		if (sch_rule_judge(w->set, f, &w->set->rules[i], &v, &trial) != SCH_MET)
 			return SCH_ENUM;
 	return SCH_OK;
 }
@@ -163,7 +144,7 @@ static enum sch_reason type_check(const struct sch_walk *w, const struct sch_fie
 			return open_enum_check(w, f, key);
 		if (w->ask->loose && !(f->flags & SCH_F_CLOSED))
 			return SCH_OK;
-		return enum_has(w->set, f->sub, (int32_t)key) ? SCH_OK : SCH_ENUM;
+		return sch_enum_has(w->set, f->sub, (int32_t)key) ? SCH_OK : SCH_ENUM;
 	default:
 		return SCH_OK;
 	}
@@ -246,6 +227,14 @@ cold enum sch_reason sch_walk_overrun(struct sch_walk *w, const uint8_t *tag)
 
 	return sch_walk_refuse_field(w, SCH_TRUNCATED, i == SCH_NONE ? NULL : &w->set->fields[i], (uint32_t)v >> 3, tag, NULL,
 				     at);
+}
+
+cold enum sch_reason sch_walk_varint(struct sch_walk *w, enum sch_reason why, const struct sch_field *f, const uint8_t *tag,
+				     const uint8_t *at)
+{
+	if (at > w->level[w->depth].end) /* the tag itself is cut off; what the loop took for the rest of it lies behind */
+		return sch_walk_overrun(w, tag);
+	return sch_walk_refuse_field(w, why, f, f->number, tag, NULL, at);
 }
 
 /* Takes a presence bit. 0 where it is taken already. */
@@ -400,27 +389,24 @@ static enum sch_reason count_close(struct sch_walk *w, const struct sch_field *f
 	return why;
 }
 
-/* Is the field set in the level's message? Without presence: is it not zero, or not empty? */
+/* Is the field set in the level's message? Without presence: is it not zero, or not empty? Lists that are asked for are
+ * counted. */
 static int is_set(const struct sch_level *l, const struct sch_field *f, const uint8_t *end)
 {
 	const uint8_t *p = l->start;
 	struct sch_item item;
 
-	if (f->slot != SCH_NO_SLOT && !(f->flags & SCH_F_IMPLICIT))
+	if (f->slot == SCH_NO_SLOT)
+		return l->counts[f->count] > 0;
+	if (!(f->flags & SCH_F_IMPLICIT) || !slot_seen(l, f->slot))
 		return slot_seen(l, f->slot);
 	while ((p = sch_item_next(p, end, &item))) {
 		if (item.number != f->number)
 			continue;
-		if (f->slot == SCH_NO_SLOT) {
-			if (item.len || item.wire != SCH_W_LEN || !(f->flags & SCH_F_PACKABLE))
-				return 1;
-			continue;
-		}
 		if (f->type == SCH_T_STRING || f->type == SCH_T_BYTES)
 			return item.len > 0;
-		for (uint32_t i = 0; i < item.len; i++) /* -0 is zero, too, its top bit apart */
-			if (item.at[i] && !(i + 1 == item.len && item.at[i] == 0x80 &&
-					    (f->elem == SCH_OP_DOUBLE || f->elem == SCH_OP_FLOAT)))
+		for (uint32_t i = 0; i < item.len; i++) /* -0 is not the zero that encoders leave out */
+			if (item.at[i])
 				return 1;
 		return 0;
 	}
@@ -441,7 +427,7 @@ static enum sch_reason message_rules(struct sch_walk *w, const struct sch_messag
 			why = violation(w, i, SCH_RULE, &at);
 		if (r->op != SCH_R_ONE_OF)
 			continue;
-		for (uint32_t k = 0; k < r->n; k++) {
+		for (uint32_t k = 0; k < r->n && n < 2; k++) {
 			uint32_t field;
 
 			memcpy(&field, w->set->pool + r->arg + k * sizeof field, sizeof field);
@@ -477,6 +463,8 @@ static enum sch_reason must_close(struct sch_walk *w, const struct sch_message *
 	enum sch_reason why = SCH_OK;
 	uint64_t missing = m->must0 & ~l->seen;
 
+	if (!rules && !(m->flags & SCH_M_REQUIRED))
+		return SCH_OK;
 	for (uint32_t i = 1; i < m->n_words; i++)
 		missing |= s->must[m->must + i] & ~l->more[i - 1];
 	if (!missing)
@@ -508,9 +496,12 @@ static enum sch_reason lists_close(struct sch_walk *w, const struct sch_message 
 		if (l->counts[i] - b->lo > b->span)
 			why = count_close(w, &s->fields[b->field], l->counts[i], end);
 	}
-	for (uint32_t k = 0; m->flags & SCH_M_KEYED && k < m->n_fields && !why; k++)
-		if (s->fields[m->first + k].flags & SCH_F_UNIQUE)
-			why = unique_close(w, l, &s->fields[m->first + k], end);
+	for (uint32_t i = 0; i < m->n_counts && !why; i++) {
+		const struct sch_field *f = &s->fields[s->bounds[m->bounds + i].field];
+
+		if (f->flags & SCH_F_UNIQUE && l->counts[i] > 1)
+			why = unique_close(w, l, f, end);
+	}
 	return why;
 }
 

@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "formats.h"
+#include "pattern.h"
 #include "walk.h"
 
 #define BYTES_MAX INT32_MAX /* of one message: what protobuf itself allows */
@@ -82,7 +83,7 @@ static enum sch_reason packed_words(struct sch_walk *w, const struct sch_field *
 	if (unlikely(extra))
 		return sch_walk_refuse_field(w, SCH_PACKED, f, f->number, tag, start, end - extra);
 	*n += (uint32_t)((size_t)(end - p) / size);
-	if (f->size == UINT64_MAX) /* all that fits the type is good */
+	if (f->n_rules == f->n_list && f->size == UINT64_MAX) /* all that fits the type is good */
 		return SCH_OK;
 	for (; p < end; p += size) {
 		uint64_t key = word_key(f->elem, p);
@@ -215,6 +216,7 @@ static enum sch_reason walk_start(struct sch_walk *w, uint32_t type, size_t len)
 	const struct sch_message *m = &w->set->messages[type];
 	struct sch_level *l = w->level;
 
+	w->trial.work = SCH_PATTERN_WORK_MAX;
 	w->first_reason = SCH_OK;
 	w->depth = 0;
 	w->keys.n = 0;
@@ -260,7 +262,7 @@ enum sch_reason sch_validate(const struct sch_set *set, uint32_t type, const uin
 	w.msg = msg;
 	w.r = r;
 	w.ask = &nothing;
-	w.now.known = 0;
+	w.trial.now.known = 0;
 	return walk_start(&w, type, len);
 }
 
@@ -278,7 +280,7 @@ enum sch_reason sch_validate_ask(const struct sch_set *set, uint32_t type, const
 	w.r = r;
 	w.ask = ask;
 	w.first = &first;
-	w.now = (struct sch_now){ ask->has_now, ask->now_s, ask->now_ns };
+	w.trial.now = (struct sch_now){ ask->has_now, ask->now_s, ask->now_ns };
 	why = walk_start(&w, type, len);
 	if (why || !w.first_reason)
 		return why;

@@ -19,7 +19,7 @@ struct sch_walk {
 	const uint8_t *msg;
 	struct sch_result *r;
 	const struct sch_ask *ask;
-	struct sch_now now;
+	struct sch_trial trial;
 	enum sch_reason first_reason; /* with ask->each: the first violation's, else SCH_OK */
 	uint32_t depth;               /* of the innermost level */
 	struct sch_level level[SCH_DEPTH_MAX + 1];
@@ -43,6 +43,9 @@ enum sch_reason sch_walk_refuse_field(struct sch_walk *w, enum sch_reason reason
 enum sch_reason sch_walk_tag(struct sch_walk *w, const uint8_t *tag);
 /* Something read reached beyond the level's end: says what. Never SCH_OK. */
 enum sch_reason sch_walk_overrun(struct sch_walk *w, const uint8_t *tag);
+/* A varint at `at` that is no good, as `why` says, or that the message's end cuts off. Never SCH_OK. */
+enum sch_reason sch_walk_varint(struct sch_walk *w, enum sch_reason why, const struct sch_field *f, const uint8_t *tag,
+				const uint8_t *at);
 /* Presence bits that are taken already, or that do not all stand in word 0. Takes them in the innermost level. */
 enum sch_reason sch_walk_presence(struct sch_walk *w, const struct sch_field *f, const uint8_t *tag);
 /* A number outside its guard, or with rules beyond it. */

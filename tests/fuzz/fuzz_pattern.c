@@ -39,10 +39,17 @@ static void seen(unsigned answer, const uint8_t *pattern, size_t len)
 
 static int matches(const struct sch_pattern *p, const uint8_t *text, size_t len)
 {
-	int first = sch_pattern_matches(p, text, len);
+	uint32_t left = SCH_PATTERN_WORK_MAX, cost, again;
+	int first = sch_pattern_matches(p, text, len, &left);
 
 	must(first >= -1 && first <= 1);
-	must(sch_pattern_matches(p, text, len) == first);
+	cost = SCH_PATTERN_WORK_MAX - left;
+	must(first < 0 ? cost == 0 : cost >= SCH_PATTERN_WORK_MATCH + len);
+	again = cost; /* what it cost is enough, and one less is not */
+	must(sch_pattern_matches(p, text, len, &again) == first && again == 0);
+	again = first < 0 ? 0 : cost - 1;
+	cost = again;
+	must(sch_pattern_matches(p, text, len, &again) == -1 && again == cost);
 	return first;
 }
 

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "schemas/pattern.h"
 #include "schemas/rules.h"
 #include "tests/schemas/constrained.h"
 
@@ -229,7 +230,7 @@ static const struct row rows3[] = {
 	{ R("repeated E", ".repeated.items.enum.defined_only = true"),
 	  "enum.defined_only@repeated.items.enum.defined_only; guard 0..2 OPEN" },
 	{ R("repeated string", ".repeated = { unique: true, items: { required: true string: { min_len: 2 } } }"),
-	  "repeated.unique; | string.min_len@repeated.items.string.min_len 2..*; guard 2..* UNIQUE" },
+	  "repeated.unique; | string.min_len@repeated.items.string.min_len 2..*; guard 2..* COUNTED UNIQUE" },
 	{ R("repeated Sub", ".repeated.items.ignore = IGNORE_ALWAYS"), "IGNORED" },
 	{ R("repeated Sub", ".ignore = IGNORE_ALWAYS"), "IGNORED" },
 	{ R("repeated google.protobuf.Duration", ".repeated.items.duration.gt = {}"),
@@ -370,7 +371,7 @@ static size_t guard_check(const struct sch_set *s, const struct sch_field *f)
 	memset(ascii, 'x', sizeof ascii);
 	for (uint32_t i = 0; i < 200 && f->size && !(f->flags & SCH_F_RULED); i++) {
 		struct sch_value v = { probe(f, i), ascii, 0 };
-		struct sch_now now = { 0 };
+		struct sch_trial trial = { .work = SCH_PATTERN_WORK_MAX };
 
 		if (v.key - f->lo >= f->size || (is_text(f) && v.key > sizeof ascii))
 			continue;
@@ -379,7 +380,7 @@ static size_t guard_check(const struct sch_set *s, const struct sch_field *f)
 		if (f->type == SCH_T_ENUM && !(f->flags & SCH_F_OPEN))
 			assert_true(sch_enum_has(s, f->sub, (int32_t)v.key));
 		for (uint32_t r = f->rules + f->n_list; r < f->rules + f->n_rules; r++, judged++)
-			if (sch_rule_judge(s, f, &s->rules[r], &v, &now) != SCH_MET)
+			if (sch_rule_judge(s, f, &s->rules[r], &v, &trial) != SCH_MET)
 				fail_msg("%s: %" PRIu64 " lies in the guard and breaks %s",
 					 sch_field_name(s, (uint32_t)(f - s->fields)), v.key, sch_rule_id(s, r));
 		if (f->flags & SCH_F_IMPLICIT && f->n_list)
@@ -392,11 +393,11 @@ static size_t guard_check(const struct sch_set *s, const struct sch_field *f)
 static void must_check(const struct sch_set *s, const struct sch_message *m, const struct sch_field *f)
 {
 	struct sch_value zero = sch_value_zero();
-	struct sch_now now = { 0 };
+	struct sch_trial trial = { .work = SCH_PATTERN_WORK_MAX };
 	int must = s->must[m->must + f->slot / 64] >> f->slot % 64 & 1, breaks = f->n_list > 0;
 
 	for (uint32_t r = f->rules + f->n_list; r < f->rules + f->n_rules && !(f->flags & SCH_F_ZERO_OK); r++)
-		breaks |= sch_rule_judge(s, f, &s->rules[r], &zero, &now) != SCH_MET;
+		breaks |= sch_rule_judge(s, f, &s->rules[r], &zero, &trial) != SCH_MET;
 	assert_int_equal(must, breaks);
 }
 

@@ -30,7 +30,8 @@ static struct sch_pattern *made(const char *text)
 static int matches(const char *pattern, const char *text, size_t len)
 {
 	struct sch_pattern *p = made(pattern);
-	int answer = sch_pattern_matches(p, (const uint8_t *)text, len);
+	uint32_t work = SCH_PATTERN_WORK_MAX;
+	int answer = sch_pattern_matches(p, (const uint8_t *)text, len, &work);
 
 	sch_pattern_free(p);
 	return answer;
@@ -133,50 +134,75 @@ static void test_fits(void **state)
 		sch_pattern_free(made(good[i]));
 }
 
-static double ms_of(const struct sch_pattern *p, const uint8_t *text, size_t len, int expected)
+static double ms_since(const struct timespec *a)
 {
-	struct timespec a, b;
+	struct timespec b;
 
-	clock_gettime(CLOCK_MONOTONIC, &a);
-	assert_int_equal(sch_pattern_matches(p, text, len), expected);
 	clock_gettime(CLOCK_MONOTONIC, &b);
-	return (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6;
+	return (double)(b.tv_sec - a->tv_sec) * 1e3 + (double)(b.tv_nsec - a->tv_nsec) / 1e6;
 }
 
-/* Nested counting makes more states than any cache holds: the worst that a pattern can cost. What would cost more than the
- * limit is not judged. The time itself is printed; it is asserted only to be no exponential one. */
+/* Matches the text again and again, `len` bytes of it each time, until the work is used up. *n: how often. */
+static double ms_of_message(const struct sch_pattern *p, const uint8_t *text, size_t len, unsigned *n)
+{
+	uint32_t work = SCH_PATTERN_WORK_MAX;
+	struct timespec start;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	for (*n = 0; sch_pattern_matches(p, text, len, &work) >= 0; ++*n) /* each takes some of the work */
+		text += len + len > TEXT_MAX ? 0 : 1; /* another text */
+	return ms_since(&start);
+}
+
+/* Nested counting makes more states than any cache holds: the worst that a pattern can cost. The times themselves are
+ * printed; it is asserted only that the work, which does not depend on the machine, is bounded for a message. */
 static void test_hostile(void **state)
 {
 	static const unsigned counts[] = { 12, 20, 60, 120, 300, 900 };
-	uint8_t *text = malloc(TEXT_MAX);
+	static const size_t lens[] = { TEXT_MAX, 4000, 500, 20 };
+	uint8_t *text = malloc(2 * TEXT_MAX);
+	double worst = 0;
 	uint32_t x = 1;
 
 	(void)state;
 	assert_non_null(text);
-	for (size_t i = 0; i < TEXT_MAX; i++) {
+	for (size_t i = 0; i < 2 * TEXT_MAX; i++) {
 		x = x * 1103515245u + 12345u;
 		text[i] = x >> 16 & 1 ? 'a' : 'b';
 	}
 	for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
 		char pattern[64];
-		size_t steps = counts[i] + 7, limit = SCH_PATTERN_WORK_MAX / steps;
-		size_t len = limit < TEXT_MAX ? limit : TEXT_MAX;
+		size_t steps = counts[i] + 7, most = (SCH_PATTERN_WORK_MAX - SCH_PATTERN_WORK_MATCH) / steps;
 
 		snprintf(pattern, sizeof pattern, "[ab]*a[ab]{%u}c", counts[i]);
 		struct sch_pattern *p = made(pattern);
-		double ms = ms_of(p, text, len, 0);
 
-		print_message("# %s, %zu steps, %zu bytes of text: %.1f ms\n", pattern, steps, len, ms);
-		assert_true(ms < 5000);
-		if (limit < TEXT_MAX)
-			assert_int_equal(sch_pattern_matches(p, text, limit + 1), -1);
+		for (size_t k = 0; k < sizeof lens / sizeof lens[0]; k++) {
+			size_t len = lens[k] < most ? lens[k] : most;
+			unsigned n;
+			double ms = ms_of_message(p, text, len, &n);
+
+			print_message("# %s, %zu steps, %u texts of %zu bytes: %.1f ms\n", pattern, steps, n, len, ms);
+			assert_true((uint64_t)n * (len * steps + SCH_PATTERN_WORK_MATCH) <= SCH_PATTERN_WORK_MAX && n > 0);
+			worst = ms > worst ? ms : worst;
+		}
+		uint32_t work = SCH_PATTERN_WORK_MAX;
+
+		if (most < TEXT_MAX)
+			assert_int_equal(sch_pattern_matches(p, text, most + 1, &work), -1);
+		assert_true(most >= TEXT_MAX || work == SCH_PATTERN_WORK_MAX);
 		sch_pattern_free(p);
 	}
 	struct sch_pattern *nested = made("^(a+)+$");
+	unsigned n;
 
 	memset(text, 'a', TEXT_MAX);
 	text[TEXT_MAX - 1] = 'b';
-	print_message("# ^(a+)+$ on as many: %.3f ms\n", ms_of(nested, text, TEXT_MAX, 0));
+	print_message("# ^(a+)+$ on %u KiB: %.3f ms\n", TEXT_MAX >> 10, ms_of_message(nested, text, TEXT_MAX, &n));
+	print_message("# and on nothing, %u times: %.1f ms\n", SCH_PATTERN_WORK_MAX / SCH_PATTERN_WORK_MATCH,
+		      ms_of_message(nested, text, 0, &n));
+	assert_int_equal(n, SCH_PATTERN_WORK_MAX / SCH_PATTERN_WORK_MATCH);
+	print_message("# the worst message: %.1f ms\n", worst);
 	sch_pattern_free(nested);
 	free(text);
 }
@@ -189,8 +215,9 @@ static void *match_often(void *arg)
 	for (unsigned i = 0; i < 2000; i++) {
 		char text[32];
 		int n = snprintf(text, sizeof text, "item-%u", i);
+		uint32_t work = SCH_PATTERN_WORK_MAX;
 
-		found += (uintptr_t)sch_pattern_matches(p, (const uint8_t *)text, (size_t)n);
+		found += (uintptr_t)sch_pattern_matches(p, (const uint8_t *)text, (size_t)n, &work);
 	}
 	return (void *)found; /* no object, a number */
 }
