@@ -35,15 +35,14 @@ static void graph_free(struct graph *g)
 	free(g->cause);
 }
 
+/* To be freed whatever comes of it. */
 static int graph_make(struct build *b, struct graph *g)
 {
 	g->edge = calloc(b->fields.n + 1, sizeof *g->edge);
 	g->todo = calloc(b->messages.n + 1, sizeof *g->todo);
 	g->cause = calloc(b->messages.n + 1, sizeof *g->cause);
-	if (!g->edge || !g->todo || !g->cause) {
-		graph_free(g);
+	if (!g->edge || !g->todo || !g->cause)
 		return b_nomem(b);
-	}
 	for (uint32_t i = 0; i < b->fields.n; i++) {
 		const struct b_field *f = B_FIELD(b, i);
 
@@ -127,7 +126,7 @@ int b_spread(struct build *b)
 	int rc = graph_make(b, &g);
 
 	if (rc)
-		return rc;
+		goto out;
 	for (uint32_t i = 0; i < b->messages.n; i++)
 		if (B_MSG(b, i)->flags & SCH_M_REQUIRES)
 			g.todo[n++] = i;
@@ -140,6 +139,7 @@ int b_spread(struct build *b)
 		}
 	if (!rc)
 		rc = graph_spread(b, &g, n, 0, take_error);
+out:
 	graph_free(&g);
 	return rc;
 }

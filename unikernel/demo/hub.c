@@ -151,7 +151,7 @@ static void on_total(struct weft *w, void *arg)
 			(unsigned long long)t->readings, (unsigned long long)t->first, (unsigned long long)t->last,
 			(unsigned long long)t->ignored, (unsigned long long)t->asked, (unsigned long long)t->acted,
 			(unsigned long long)t->failed, (unsigned long long)t->events, (unsigned long long)t->frames,
-			(unsigned long long)t->pages, (unsigned long long)(t->odd + n.unreadable));
+			(unsigned long long)t->pages, (unsigned long long)t->odd + n.unreadable);
 	}
 	if (weft_timer(w, TOTAL_NS, on_total, h))
 		svc_log("no timer left: no more totals");
