@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `weft schema show`: a message as its author and its reviewer want to read it, or the list of what a set holds. What
- * there is to tell comes from schemas/show.h; here it gets its columns. */
+ * there is to tell comes from schemas/show.h; here it gets its columns. --json is in
+ * cli_schema_show_json.c. */
 #include <argp.h>
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "fabric/cli.h"
 #include "fabric/cli_schema.h"
 #include "fabric/cli_schema_protoc.h"
+#include "fabric/cli_schema_show.h"
 #include "guest-lib/wire.h"
 #include "schemas/schema.h"
 #include "schemas/show.h"
@@ -69,7 +71,7 @@ static const struct argp parser = {
 	       "Exit status: 0 shown, 1 shown, but its rules cannot be used, 2 there is no such type or set.",
 };
 
-/* --- the same for people and JSON --------------------------------------------------------------------------------- */
+/* --- words -------------------------------------------------------------------------------------------------------- */
 
 static const char *const about_names[] = {
 	[SCH_ABOUT_FIELD] = "",
@@ -353,128 +355,7 @@ static int set_print(const struct view *v)
 	return 0;
 }
 
-/* --- JSON --------------------------------------------------------------------------------------------------------- */
-
-static json_t *rule_json(const struct view *v, uint32_t rule, const char *about)
-{
-	const char *path = sch_rule_path(v->set, rule);
-	json_t *o = json_object();
-	char text[640] = "";
-
-	sch_rule_describe(v->set, rule, text, sizeof text);
-	if (*about)
-		json_object_set_new(o, "about", json_string(about));
-	json_object_set_new(o, "rule_id", cli_schema_text(sch_rule_id(v->set, rule)));
-	if (*path)
-		json_object_set_new(o, "rule", cli_schema_text(path));
-	json_object_set_new(o, "message", cli_schema_text(text));
-	return o;
-}
-
-static json_t *enum_json(const struct view *v, uint32_t enumeration)
-{
-	json_t *values = json_array();
-	const char *name;
-	int32_t number;
-
-	for (uint32_t i = 0; (name = sch_show_value(v->show, enumeration, i, &number)) != NULL; i++)
-		json_array_append_new(values, json_pack("{s:o, s:i}", "name", cli_schema_text(name), "number", (int)number));
-	return values;
-}
-
-static json_t *field_json(const struct view *v, uint32_t type, uint32_t i, const struct sch_show_field *f)
-{
-	static const char *const abouts[] = { [SCH_ABOUT_FIELD] = "", [SCH_ABOUT_ELEMENT] = "element",
-					      [SCH_ABOUT_KEY] = "key", [SCH_ABOUT_VALUE] = "value" };
-	json_t *o = json_object(), *rules = json_array();
-	enum sch_about about;
-	struct sch_show_enum e;
-	uint32_t rule;
-
-	json_object_set_new(o, "number", json_integer(f->number));
-	json_object_set_new(o, "name", cli_schema_text(f->name));
-	json_object_set_new(o, "type", cli_schema_text(f->type));
-	json_object_set_new(o, "presence", json_string(f->presence));
-	if (f->oneof)
-		json_object_set_new(o, "oneof", cli_schema_text(f->oneof));
-	if (f->sub != SCH_SHOW_NONE)
-		json_object_set_new(o, "message", cli_schema_text(sch_type_name(v->set, f->sub)));
-	if (sch_show_enum(v->show, f->enumeration, &e) == 0)
-		json_object_set_new(o, "enum", cli_schema_text(e.name));
-	if (f->zero_ok)
-		json_object_set_new(o, "ignore_zero", json_true());
-	if (f->empty_ok)
-		json_object_set_new(o, "ignore_empty", json_true());
-	for (uint32_t k = 0; (rule = sch_show_rule(v->show, type, i, k, &about)) != SCH_SHOW_NONE; k++)
-		json_array_append_new(rules, rule_json(v, rule, abouts[about]));
-	json_object_set_new(o, "rules", rules);
-	return o;
-}
-
-static json_t *method_json(const struct view *v, const struct sch_show_method *m)
-{
-	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:b}", "name", cli_schema_text(m->name), "file",
-			 cli_schema_text(m->file), "input", cli_schema_text(sch_type_name(v->set, m->input)), "output",
-			 cli_schema_text(sch_type_name(v->set, m->output)), "client_streams", m->client_streams,
-			 "server_streams", m->server_streams, "subject", !m->client_streams && !m->server_streams);
-}
-
-static json_t *type_json(const struct view *v, uint32_t type, const struct sch_show_type *t)
-{
-	json_t *o = json_object(), *fields = json_array(), *rules = json_array(), *oneofs = json_array();
-	json_t *enums = json_object(), *methods = json_array();
-	struct sch_show_field f;
-	struct sch_show_enum e;
-	const char *name;
-
-	for (uint32_t i = 0; sch_show_field(v->show, type, i, &f) == 0; i++) {
-		json_array_append_new(fields, field_json(v, type, i, &f));
-		if (sch_show_enum(v->show, f.enumeration, &e) == 0 && !json_object_get(enums, e.name))
-			json_object_set_new(enums, e.name, enum_json(v, f.enumeration));
-	}
-	for (uint32_t k = 0; k < t->n_rules; k++)
-		json_array_append_new(rules, rule_json(v, t->rules + k, ""));
-	for (uint32_t i = 0; (name = sch_show_oneof(v->show, type, i)) != NULL; i++)
-		json_array_append_new(oneofs, cli_schema_text(name));
-	for (uint32_t i = 0; i < sch_show_method_count(v->show); i++) {
-		const struct sch_show_method *m = sch_show_method(v->show, i);
-
-		if (m->input == type || m->output == type)
-			json_array_append_new(methods, method_json(v, m));
-	}
-	json_object_set_new(o, "type", cli_schema_text(t->name));
-	json_object_set_new(o, "file", cli_schema_text(t->file));
-	json_object_set_new(o, "syntax", cli_schema_text(t->syntax));
-	json_object_set_new(o, "error", t->error ? cli_schema_text(t->error) : json_null());
-	json_object_set_new(o, "fields", fields);
-	json_object_set_new(o, "rules", rules);
-	json_object_set_new(o, "oneofs", oneofs);
-	json_object_set_new(o, "enums", enums);
-	json_object_set_new(o, "methods", methods);
-	json_object_set_new(o, "nesting", t->nesting == SCH_SHOW_ENDLESS ? json_null() : json_integer(t->nesting));
-	json_object_set_new(o, "presence_bits", json_integer(t->n_presence));
-	json_object_set_new(o, "limits", json_pack("{s:i, s:i, s:i}", "bytes", (int)WEFT_PAYLOAD_MAX, "nesting",
-						   (int)SCH_DEPTH_MAX, "content", (int)SCH_SPANS_MAX));
-	return o;
-}
-
-static json_t *set_json(const struct view *v)
-{
-	json_t *types = json_array(), *methods = json_array();
-	struct sch_show_type t;
-
-	for (uint32_t i = 0; sch_show_type(v->show, i, &t) == 0; i++)
-		if (!t.map_entry)
-			json_array_append_new(types, json_pack("{s:o, s:o, s:i, s:i, s:o}", "name", cli_schema_text(t.name),
-							       "file", cli_schema_text(t.file), "fields", (int)t.n_fields,
-							       "rules", (int)t.n_all_rules, "error",
-							       t.error ? cli_schema_text(t.error) : json_null()));
-	for (uint32_t i = 0; i < sch_show_method_count(v->show); i++)
-		json_array_append_new(methods, method_json(v, sch_show_method(v->show, i)));
-	return json_pack("{s:o, s:o, s:o}", "set", cli_schema_text(v->o->set), "types", types, "methods", methods);
-}
-
-/* ------------------------------------------------------------------------------------------------------------------ */
+/* --- the question ------------------------------------------------------------------------------------------------- */
 
 static int show_one(const struct view *v)
 {
@@ -491,7 +372,7 @@ static int show_one(const struct view *v)
 	sch_show_type(v->show, (uint32_t)type, &t);
 	if (!v->o->json)
 		type_print(v, (uint32_t)type, &t);
-	else if (cli_schema_print(COMMAND, type_json(v, (uint32_t)type, &t)))
+	else if (cli_schema_print(COMMAND, cli_show_type_json(v->show, (uint32_t)type, &t)))
 		return CLI_ERROR;
 	return t.error ? CLI_NO : CLI_YES;
 }
@@ -520,7 +401,7 @@ int cli_schema_show(int argc, char **argv)
 	if (o.type)
 		rc = show_one(&v);
 	else if (o.json)
-		rc = cli_schema_print(COMMAND, set_json(&v));
+		rc = cli_schema_print(COMMAND, cli_show_set_json(show, o.set));
 	else
 		rc = set_print(&v);
 	sch_show_close(show);
