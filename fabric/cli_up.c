@@ -64,8 +64,11 @@ static int check(const struct fab_config *c)
 	struct pol_err pe = { .file = "" };
 	char err[512];
 	int status = CLI_YES;
-	if (sch_set_load(&schemas, c->schemas, &se) != 0)
-		return cli_fail(COMMAND, "%s", sch_err_text(&se, c->schemas, err, sizeof err));
+	if (sch_set_load(&schemas, c->schemas, &se) != 0) {
+		int of_proto = se.file[0] && strcmp(se.file, c->schemas) != 0; /* then the set is named too */
+		return cli_fail(COMMAND, "%s%s%s", of_proto ? c->schemas : "", of_proto ? ": " : "",
+				sch_err_text(&se, c->schemas, err, sizeof err));
+	}
 	struct pol_unikernel *u = calloc(c->n, sizeof *u);
 	if (!u) {
 		sch_set_free(schemas);

@@ -224,8 +224,8 @@ static char *epoch_text(const json_t *o, char *out, size_t cap)
 	char raw[1024], forced[128] = "";
 	if (json_is_true(json_object_get(o, "forced")))
 		snprintf(forced, sizeof forced,
-			 "; forced over %" JSON_INTEGER_FORMAT " incompatible changes and %" JSON_INTEGER_FORMAT " void rules",
-			 changes, voids);
+			 "; forced over %" JSON_INTEGER_FORMAT " incompatible change%s and %" JSON_INTEGER_FORMAT " void rule%s",
+			 changes, changes == 1 ? "" : "s", voids, voids == 1 ? "" : "s");
 	int n = snprintf(raw, sizeof raw, "weftd: epoch %" JSON_INTEGER_FORMAT " is in force: schemas %.700s (%s)%s",
 			 json_integer_value(json_object_get(o, "policy_epoch")), text_of(schema, "path", "?"),
 			 text_of(schema, "digest", "?"), forced);
