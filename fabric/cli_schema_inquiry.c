@@ -6,7 +6,7 @@
 #include "fabric/cli_schema.h"
 #include "fabric/cli_schema_inquiry.h"
 
-#define VIOLATIONS_MAX 65536u /* told of one message */
+#define VIOLATIONS_MAX 10000u /* told of one message */
 
 const char *cli_inquiry_path(const struct cli_inquiry *q, const struct sch_result *r, char out[CLI_PATH_MAX])
 {

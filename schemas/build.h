@@ -89,6 +89,7 @@ struct build {
 	struct b_list rules;    /* struct sch_rule */
 	struct b_list pool;     /* bytes; the first is 0 */
 	struct b_list patterns; /* struct sch_pattern *, given to the set by b_emit */
+	uint64_t judged;        /* what patterns cost so far while rules were held against each other */
 };
 
 #define B_FILE(b, i) (&((struct b_file *)(b)->files.at)[i])

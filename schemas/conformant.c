@@ -48,7 +48,7 @@ static enum sch_reason refuse(struct walk *w, enum sch_reason reason, uint32_t f
 {
 	struct sch_leaf leaf = { field, number, tag ? (uint32_t)(tag - w->msg) : SCH_NONE, packed };
 
-	sch_trace_fill(w->set, w->msg, w->level, w->top, &leaf, reason, (uint32_t)(at - w->msg), w->r);
+	sch_trace_fill(w->set, w->msg, w->level, w->top, &leaf, reason, (uint32_t)(at - w->msg), w->r, NULL);
 	return reason;
 }
 

@@ -11,6 +11,9 @@
 #include "pattern.h"
 #include "rules.h"
 
+/* Steps x bytes; some half a second. Beyond it a contradiction of `in` or `const` with a pattern may go unnoticed. */
+#define JUDGED_MAX (64ull * SCH_PATTERN_WORK_MAX)
+
 /* As b_fail does with what others wrote. */
 static void printable(char *s)
 {
@@ -301,11 +304,13 @@ static void view_make(const struct c_at *at, struct view *v)
 static const struct sch_rule *broken_by(const struct c_at *at, const struct view *v, const struct sch_value *value)
 {
 	struct sch_trial trial = { .work = SCH_PATTERN_WORK_MAX };
+	const struct sch_rule *broken = NULL;
 
-	for (uint32_t i = at->first; i < at->b->rules.n; i++)
+	for (uint32_t i = at->first; i < at->b->rules.n && !broken; i++)
 		if (sch_rule_judge(&v->set, &v->field, &v->set.rules[i], value, &trial) != SCH_MET)
-			return &v->set.rules[i];
-	return NULL;
+			broken = &v->set.rules[i];
+	at->b->judged += SCH_PATTERN_WORK_MAX - trial.work;
+	return broken;
 }
 
 int c_zero_breaks(const struct c_at *at)
@@ -332,6 +337,8 @@ int c_candidates(const struct c_at *at, const struct c_opts *o)
 	while (!met && (opt = c_opt_next(o, name, &i))) {
 		struct sch_value value = { opt->key, opt->at, opt->len };
 
+		if (at->b->judged > JUDGED_MAX)
+			return 0;
 		if (at->type == SCH_T_ENUM && at->f->flags & SCH_F_CLOSED &&
 		    !sch_enum_has(&v.set, 0, (int32_t)(int64_t)opt->key)) {
 			closed = 1;

@@ -336,10 +336,27 @@ struct sch_leaf {
 	const uint8_t *packed; /* first byte of the packed content that holds it, else NULL */
 };
 
+/* Where elements of a list were numbered last, so that the next offence in it is not counted from the list's beginning. */
+struct sch_tally {
+	uint32_t from;  /* offset of the content around it that was counted from ... */
+	uint32_t field; /* ... in which list; SCH_NONE: nothing yet */
+	uint32_t to;    /* up to there */
+	uint32_t n;     /* elements between them */
+};
+#define SCH_TALLIES 64u /* for each level, by the list's index */
+
+struct sch_tallies {
+	struct sch_tally list[SCH_DEPTH_MAX + 1][SCH_TALLIES];
+	struct sch_tally packed;
+};
+void sch_tallies_start(struct sch_tallies *tallies);
+
 /* Fills r's reason, offset and path. level[0] is the root, level[depth] the innermost. Rescans the bytes before the
- * offence to number elements of repeated fields: linear in the message, and only on refusal. */
+ * offence to number elements of repeated fields: linear in the message, and only on refusal. With tallies (else NULL), which
+ * belong to one message, many offences in the order of the wire cost hardly more than one. */
 void sch_trace_fill(const struct sch_set *s, const uint8_t *msg, const struct sch_level *level, uint32_t depth,
-		    const struct sch_leaf *leaf, enum sch_reason reason, uint32_t offset, struct sch_result *r);
+		    const struct sch_leaf *leaf, enum sch_reason reason, uint32_t offset, struct sch_result *r,
+		    struct sch_tallies *tallies);
 
 /* One field of content that a validator has walked, or is about to: nothing is trusted. */
 struct sch_item {

@@ -23,7 +23,7 @@ cold enum sch_reason sch_walk_refuse(struct sch_walk *w, enum sch_reason reason,
 
 	w->r->rule = SCH_NONE;
 	w->r->for_key = 0;
-	sch_trace_fill(w->set, w->msg, w->level, w->depth, &leaf, reason, offset_of(w, at), w->r);
+	sch_trace_fill(w->set, w->msg, w->level, w->depth, &leaf, reason, offset_of(w, at), w->r, w->tallies);
 	return reason;
 }
 
@@ -34,7 +34,7 @@ cold enum sch_reason sch_walk_refuse_field(struct sch_walk *w, enum sch_reason r
 
 	w->r->rule = SCH_NONE;
 	w->r->for_key = 0;
-	sch_trace_fill(w->set, w->msg, w->level, w->depth, &leaf, reason, offset_of(w, at), w->r);
+	sch_trace_fill(w->set, w->msg, w->level, w->depth, &leaf, reason, offset_of(w, at), w->r, w->tallies);
 	return reason;
 }
 

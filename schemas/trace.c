@@ -141,17 +141,59 @@ static void key_find(const uint8_t *msg, const uint8_t *p, const uint8_t *end, u
 		}
 }
 
+void sch_tallies_start(struct sch_tallies *tallies)
+{
+	memset(tallies, 0xff, sizeof *tallies); /* SCH_NONE */
+}
+
+/* What was counted of the same list before `to`, or the beginning. */
+static struct sch_tally tally_take(const struct sch_tally *last, uint32_t from, uint32_t field, uint32_t to)
+{
+	if (last && last->field == field && last->from == from && last->to <= to)
+		return *last;
+	return (struct sch_tally){ from, field, from, 0 };
+}
+
+static uint32_t tally_keep(struct sch_tally *last, struct sch_tally p, uint32_t to, uint32_t more)
+{
+	p.to = to;
+	p.n += more;
+	if (last)
+		*last = p;
+	return p.n;
+}
+
+/* The number of the element of the list at `tag`, in content from `from` on. */
+static uint32_t element_number(const struct sch_set *s, const uint8_t *msg, uint32_t field, const uint8_t *from,
+			       const uint8_t *tag, struct sch_tally *tallies)
+{
+	struct sch_tally *last = tallies ? &tallies[field % SCH_TALLIES] : NULL;
+	uint32_t to = (uint32_t)(tag - msg);
+	struct sch_tally p = tally_take(last, (uint32_t)(from - msg), field, to);
+
+	return tally_keep(last, p, to, element_count(&s->fields[field], msg + p.to, tag));
+}
+
+/* Likewise in packed content, of the element at offset `to`. */
+static uint32_t packed_number(const struct sch_set *s, const uint8_t *msg, uint32_t field, const uint8_t *from, uint32_t to,
+			      struct sch_tally *last)
+{
+	struct sch_tally p = tally_take(last, (uint32_t)(from - msg), field, to);
+
+	return tally_keep(last, p, to, packed_count(&s->fields[field], msg + p.to, msg + to));
+}
+
 /* Returns 1, or 0 where the path has no room: conformant mode nests deeper than a path is long. A map entry's content is
  * at entry, NULL elsewhere. */
 static int path_add(const struct sch_set *s, const uint8_t *msg, struct sch_result *r, uint32_t field, uint32_t number,
-		    const uint8_t *from, const uint8_t *tag, const struct sch_level *entry)
+		    const uint8_t *from, const uint8_t *tag, const struct sch_level *entry, struct sch_tallies *tallies)
 {
 	uint32_t element = UINT32_MAX;
 
 	if (r->depth == sizeof r->path / sizeof r->path[0])
 		return 0;
 	if (field != SCH_NONE && tag && s->fields[field].flags & SCH_F_REPEATED)
-		element = element_count(&s->fields[field], from, tag);
+		element = element_number(s, msg, field, from, tag, tallies ? tallies->list[r->depth] : NULL);
 	r->path[r->depth].field = field;
 	r->path[r->depth].number = number;
 	r->path[r->depth].element = element;
@@ -163,21 +205,23 @@ static int path_add(const struct sch_set *s, const uint8_t *msg, struct sch_resu
 }
 
 void sch_trace_fill(const struct sch_set *s, const uint8_t *msg, const struct sch_level *level, uint32_t depth,
-		    const struct sch_leaf *leaf, enum sch_reason reason, uint32_t offset, struct sch_result *r)
+		    const struct sch_leaf *leaf, enum sch_reason reason, uint32_t offset, struct sch_result *r,
+		    struct sch_tallies *tallies)
 {
 	r->reason = reason;
 	r->offset = offset;
 	r->depth = 0;
 	for (uint32_t i = 1; i <= depth; i++)
 		path_add(s, msg, r, level[i].field, level[i].field == SCH_NONE ? level[i].number : s->fields[level[i].field].number,
-			 level[i - 1].start, msg + level[i].tag, &level[i]);
+			 level[i - 1].start, msg + level[i].tag, &level[i], tallies);
 	if (leaf->number == 0)
 		return;
 	int added = path_add(s, msg, r, leaf->field, leaf->number, level[depth].start,
-			     leaf->tag == SCH_NONE ? NULL : msg + leaf->tag, NULL);
+			     leaf->tag == SCH_NONE ? NULL : msg + leaf->tag, NULL, tallies);
 
 	if (added && leaf->packed)
-		r->path[r->depth - 1].element += packed_count(&s->fields[leaf->field], leaf->packed, msg + offset);
+		r->path[r->depth - 1].element +=
+			packed_number(s, msg, leaf->field, leaf->packed, offset, tallies ? &tallies->packed : NULL);
 }
 
 /* What is rendered so far, bounded. */
@@ -203,7 +247,7 @@ static void text_put(struct text *t, const char *fmt, ...)
 static void text_quote(struct text *t, const uint8_t *p, uint32_t len)
 {
 	text_put(t, "\"");
-	for (uint32_t i = 0; i < len; i++) {
+	for (uint32_t i = 0; i < len && t->used + 1 < t->cap; i++) {
 		if (p[i] == '"' || p[i] == '\\')
 			text_put(t, "\\%c", p[i]);
 		else if (p[i] == '\n')

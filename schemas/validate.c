@@ -262,6 +262,7 @@ enum sch_reason sch_validate(const struct sch_set *set, uint32_t type, const uin
 	w.msg = msg;
 	w.r = r;
 	w.ask = &nothing;
+	w.tallies = NULL;
 	w.trial.now.known = 0;
 	return walk_start(&w, type, len);
 }
@@ -270,6 +271,7 @@ enum sch_reason sch_validate_ask(const struct sch_set *set, uint32_t type, const
 				 const struct sch_ask *ask, struct sch_result *r)
 {
 	struct sch_result first;
+	struct sch_tallies tallies;
 	struct sch_walk w;
 	enum sch_reason why;
 
@@ -280,6 +282,9 @@ enum sch_reason sch_validate_ask(const struct sch_set *set, uint32_t type, const
 	w.r = r;
 	w.ask = ask;
 	w.first = &first;
+	w.tallies = ask->each ? &tallies : NULL;
+	if (w.tallies)
+		sch_tallies_start(w.tallies);
 	w.trial.now = (struct sch_now){ ask->has_now, ask->now_s, ask->now_ns };
 	why = walk_start(&w, type, len);
 	if (why || !w.first_reason)

@@ -52,7 +52,10 @@ static void slow_make(struct sch_set *s)
 
 		f->size = 0;
 		f->easy = 0;
-		f->ends |= SCH_E_LOOK;
+		if (f->type == SCH_T_MESSAGE || f->type == SCH_T_GROUP)
+			f->ends |= SCH_E_LOOK;
+		else if (f->wire == SCH_W_VARINT)
+			f->top = 0;
 		f->tag0 = 0; /* no field is expected: each is looked up */
 		f->op = SCH_OP_NONE;
 	}

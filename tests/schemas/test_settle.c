@@ -129,6 +129,120 @@ static void test_minus_zero(void **state)
 	CHECK(rows);
 }
 
+/* --- all violations --------------------------------------------------------------------------------------------------- */
+struct told {
+	uint32_t n;
+	char paths[64][SCH_PATH_MAX];
+};
+
+static void violation_told(void *arg, const struct sch_result *r)
+{
+	struct told *t = arg;
+
+	if (t->n < sizeof t->paths / sizeof t->paths[0])
+		sch_path_render(set, r, NULL, t->paths[t->n], sizeof t->paths[0]);
+	t->n++;
+}
+
+/* Elements are numbered on from the last offence: in both forms of lists, side by side and inside each other. */
+static void test_numbers(void **state)
+{
+	static const char *const want[] = {
+		"uint64_[0]", "uint64_[2]", "uint64_[3]", "uint64_[4]", "int64_[0]", "uint64_[7]", "children[0].uint64_[0]",
+		"children[0].int64_[1]", "children[1].uint64_[0]", "children[1].children[0].uint64_[1]",
+		"children[1].children[1].uint64_[0]", "children[1].uint64_[1]", "int64_[1]", "uint64_[8]"
+	};
+	static struct told t;
+	const struct sch_ask ask = { .each = violation_told, .arg = &t };
+	struct sch_result r;
+	uint8_t msg[200 + SCH_PAD] = { 0 };
+	size_t len = hex_bytes("2200 2000 2203010000 2000 1800 22020101 2000"
+			       "fa01 06 2000 1801 1800"
+			       "fa01 13 2200 2000 fa01 04 2001 2000 fa01 03 2201 00 2000"
+			       "1800 2000", msg, 200);
+
+	(void)state;
+	t.n = 0;
+	assert_int_equal(sch_validate_ask(set, type_of("corner.Counts"), msg, len, &ask, &r), SCH_RULE);
+	for (uint32_t i = 0; i < sizeof want / sizeof want[0]; i++)
+		assert_string_equal(t.paths[i], want[i]);
+	assert_int_equal(t.n, sizeof want / sizeof want[0] + 1); /* and too many elements */
+	assert_string_equal(t.paths[t.n - 1], "uint64_");
+}
+
+static size_t varint_put(uint8_t *out, size_t v)
+{
+	size_t n = 0;
+
+	for (; v > 0x7f; v >>= 7)
+		out[n++] = (uint8_t)(v | 0x80);
+	out[n++] = (uint8_t)v;
+	return n;
+}
+
+/* A whole message of violations costs what its bytes do, not their square; time is taken as a ratio, so that no machine
+ * is too slow. */
+static void test_all_cost(void **state)
+{
+	static uint8_t msg[MESSAGE_MAX + SCH_PAD];
+	static struct told t;
+	const struct sch_ask ask = { .each = violation_told, .arg = &t };
+	struct sch_result r;
+
+	(void)state;
+	for (unsigned kind = 0; kind < 3; kind++) {
+		uint64_t ns[2] = { UINT64_MAX, UINT64_MAX };
+
+		for (unsigned turn = 0; turn < 10; turn++) {
+			size_t len = turn % 2 ? MESSAGE_MAX : MESSAGE_MAX / 16, at = 0;
+			struct timespec a, b;
+
+			memset(msg, 0, sizeof msg);
+			if (kind == 0) { /* packed */
+				msg[at++] = 0x22;
+				at += varint_put(msg + at, len - 5);
+				len = at + len - 5;
+			}
+			for (; kind > 0 && at + 2 <= len; at += 2) /* one list; two in turn */
+				msg[at] = kind == 2 && at & 2 ? 0x18 : 0x20;
+			t.n = 0;
+			clock_gettime(CLOCK_MONOTONIC, &a);
+			assert_int_equal(sch_validate_ask(set, type_of("corner.Counts"), msg, len, &ask, &r), SCH_RULE);
+			clock_gettime(CLOCK_MONOTONIC, &b);
+			uint64_t took = (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000u + (uint64_t)b.tv_nsec - (uint64_t)a.tv_nsec;
+
+			assert_true(t.n > len / 3);
+			ns[turn % 2] = took < ns[turn % 2] ? took : ns[turn % 2];
+		}
+		print_message("# kind %u: %u violations, %.2f ms; of a sixteenth, %.2f ms\n", kind, t.n, (double)ns[1] / 1e6,
+			      (double)ns[0] / 1e6);
+		assert_true(ns[1] < 64 * ns[0]); /* it was 256 */
+	}
+}
+
+/* --- what closing costs ----------------------------------------------------------------------------------------------- */
+/* One pattern, many texts: the budget is the message's. */
+static void test_patterns(void **state)
+{
+	static uint8_t msg[MESSAGE_MAX + SCH_PAD];
+	struct sch_result r;
+	size_t len = 0, unit = 2 + 200;
+	uint32_t type = type_of("corner.Patterns");
+
+	(void)state;
+	memset(msg, 0, sizeof msg);
+	while (len + unit + 1 <= MESSAGE_MAX) {
+		msg[len++] = 0x0a;
+		len += varint_put(msg + len, 200);
+		memset(msg + len, 'a', 200);
+		len += 200;
+	}
+	assert_int_equal(sch_validate(set, type, msg, len, &r), SCH_RULE_ERROR);
+	assert_true(r.path[0].element > 10 && r.path[0].element < SCH_PATTERN_WORK_MAX / (200 * 64));
+	assert_string_equal(sch_rule_id(set, r.rule), "string.pattern");
+	assert_int_equal(sch_validate(set, type, msg, r.path[0].element * 203, &r), SCH_OK); /* those before are fine */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +250,9 @@ int main(void)
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_cut_tag),
 		cmocka_unit_test(test_minus_zero),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_all_cost),
+		cmocka_unit_test(test_patterns),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
