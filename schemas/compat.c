@@ -509,6 +509,11 @@ static const char *idempotency_name(int level)
 	return level == 1 ? "NO_SIDE_EFFECTS" : level == 2 ? "IDEMPOTENT" : "IDEMPOTENCY_UNKNOWN";
 }
 
+static int is_streaming(const fd_method_t *d)
+{
+	return (d->has_client_streaming && d->client_streaming) || (d->has_server_streaming && d->server_streaming);
+}
+
 static void method_pair_check(struct cmp_check *c, const struct cmp_method *old, const struct cmp_method *now)
 {
 	const fd_method_t *d = old->d, *e = now->d;
@@ -538,6 +543,9 @@ static void method_pair_check(struct cmp_check *c, const struct cmp_method *old,
 	if (idempotency(d) != idempotency(e))
 		cmp_tell(c, &t, "its idempotency_level was %s and is %s", idempotency_name(idempotency(d)),
 		       idempotency_name(idempotency(e)));
+	t.rule = SCH_C_STRICT_METHOD_DELETED;
+	if (!is_streaming(e) && sch_method_find(c->old.set, old->name) >= 0 && sch_method_find(c->now.set, old->name) < 0)
+		cmp_tell(c, &t, "has no reply any more (weft.one_way) and is no subject: its requests are refused");
 }
 
 static void method_deleted(struct cmp_check *c, const struct cmp_method *m)

@@ -195,6 +195,14 @@ static const struct pair pairs[] = {
 	  "message M { } service S { rpc A(M) returns (M); }", "STRICT_METHOD_DELETED S/B old2\n" },
 	{ "message M { } service S { rpc A(M) returns (M); }\nservice T { rpc A(M) returns (M); }",
 	  "message M { } service S { rpc A(M) returns (M); }", "STRICT_METHOD_DELETED T/A old2\n" },
+	/* without a reply a method is no subject */
+	{ "message M { } service S { rpc A(M) returns (google.protobuf.Empty); }",
+	  "message M { } service S {\n rpc A(M) returns (google.protobuf.Empty) { option (weft.one_way) = true; } }",
+	  "STRICT_METHOD_DELETED S/A 2\n" },
+	{ "message M { } service S { rpc A(M) returns (google.protobuf.Empty) { option (weft.one_way) = true; } }",
+	  "message M { } service S { rpc A(M) returns (google.protobuf.Empty); }", "" },
+	{ "message M { } service S { rpc A(M) returns (google.protobuf.Empty) { option (weft.one_way) = true; } }",
+	  "message M { } service S { }", "" },
 	/* --- STRICT_RULE_TIGHTENED: presence and lists; single values are in test_compat_values.c --- */
 	{ "message M { optional int32 a = 1; }", "message M { optional int32 a = 1 [(buf.validate.field).required = true]; }",
 	  "STRICT_RULE_TIGHTENED M.a 1\n" },
@@ -292,8 +300,11 @@ static int set_write(const char *dir, int now)
 		int two = strncmp(body, "proto2;", 7) == 0;
 
 		snprintf(text, 1u << 16,
-			 "syntax = \"%s\"; package c%zu;%s\n%s\n", two ? "proto2" : "proto3", i,
-			 strstr(body, "buf.validate") ? " import \"buf/validate/validate.proto\";" : "", body + (two ? 7 : 0));
+			 "syntax = \"%s\"; package c%zu;%s%s\n%s\n", two ? "proto2" : "proto3", i,
+			 strstr(body, "buf.validate") ? " import \"buf/validate/validate.proto\";" : "",
+			 strstr(body, "google.protobuf.Empty") ?
+				 " import \"google/protobuf/empty.proto\"; import \"weft/options.proto\";" : "",
+			 body + (two ? 7 : 0));
 		snprintf(name, sizeof name, "c%zu.proto", i);
 		bad = text_write(dir, name, text);
 	}
