@@ -12,6 +12,7 @@
 
 #define TIME_MAX ((__int128)1 << 100) /* nanoseconds: beyond every Duration and Timestamp that can be written */
 #define FEW 1024 /* so many numbers between two bounds are tried one by one */
+#define STEPS_A_BYTE 4u /* of a pattern, in the time that other rules take for a byte */
 
 int cmp_is_integer(int type)
 {
@@ -302,10 +303,23 @@ static struct sch_value few_value(const struct cmp_known *k, const struct few *f
 	return text_at(k->set, f->r, (uint32_t)i);
 }
 
-/* What it costs to hold a value against all rules of the old field and one more. */
-static uint64_t judge_cost(const struct cmp_known *old, const struct sch_value *v)
+/* What it costs to hold a value against a rule: its bytes, and for a pattern what that takes for each. */
+static uint64_t rule_cost(const struct cmp_known *k, const struct sch_rule *r, const struct sch_value *v)
 {
-	return (1 + (uint64_t)v->len) * (old->n + 1);
+	uint64_t n = 1 + (uint64_t)v->len;
+
+	return r->op == SCH_R_PATTERN ? n * (1 + sch_pattern_steps(k->set->patterns[r->arg]) / STEPS_A_BYTE) : n;
+}
+
+/* Against all rules of the old field and one of the new. */
+static uint64_t judge_cost(const struct cmp_known *old, const struct cmp_known *now, const struct sch_rule *r,
+			   const struct sch_value *v)
+{
+	uint64_t cost = rule_cost(now, r, v);
+
+	for (uint32_t i = 0; i < old->n; i++)
+		cost += rule_cost(old, &old->r[i], v);
+	return cost;
 }
 
 /* Does each of the few values that the old field accepted meet the rule? */
@@ -318,7 +332,7 @@ static int few_meet(struct cmp_check *c, const struct cmp_known *old, const stru
 	for (uint64_t i = 0; i < few.n; i++) {
 		struct sch_value v = few_value(old, &few, i);
 
-		if (!cmp_spend(c, judge_cost(old, &v)))
+		if (!cmp_spend(c, judge_cost(old, now, r, &v)))
 			return 0;
 		if (!rule_accepts(now, r, &v) && !known_refuses(old, &v) && !(now->zero_ok && is_zero(now, &v)))
 			return 0;
@@ -335,7 +349,7 @@ static int listed_refused(struct cmp_check *c, const struct cmp_known *old, cons
 		struct sch_value v = number ? (struct sch_value){ .key = key_at(now->set, r, i) } : text_at(now->set, r, i);
 		__int128 x = number_of(v.key, !is_unsigned(now->f.type)), lo, hi;
 
-		if (!cmp_spend(c, judge_cost(old, &v)))
+		if (!cmp_spend(c, judge_cost(old, now, r, &v)))
 			return 0;
 		if (number && cmp_type_range(old->f.type, &lo, &hi) && (x < lo || x > hi))
 			continue;

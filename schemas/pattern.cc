@@ -113,6 +113,11 @@ extern "C" int sch_pattern_matches(const struct sch_pattern *p, const uint8_t *t
 	}
 }
 
+extern "C" uint32_t sch_pattern_steps(const struct sch_pattern *p)
+{
+	return p->steps;
+}
+
 extern "C" const char *sch_pattern_text(const struct sch_pattern *p)
 {
 	return p->re.pattern().c_str();

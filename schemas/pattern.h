@@ -26,6 +26,7 @@ void sch_pattern_free(struct sch_pattern *p); /* NULL is fine */
  * it takes. Fills the pattern's cache of states, within its memory. */
 int sch_pattern_matches(const struct sch_pattern *p, const uint8_t *text, size_t len, uint32_t *work);
 
+uint32_t sch_pattern_steps(const struct sch_pattern *p); /* what a match costs for each byte of text, 1 at least */
 const char *sch_pattern_text(const struct sch_pattern *p); /* as it was given; valid with the pattern */
 
 #endif
