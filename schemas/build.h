@@ -89,6 +89,7 @@ struct build {
 	struct b_list rules;    /* struct sch_rule */
 	struct b_list pool;     /* bytes; the first is 0 */
 	struct b_list patterns; /* struct sch_pattern *, given to the set by b_emit */
+	uint32_t steps;         /* of all of them */
 	uint64_t judged;        /* what patterns cost so far while rules were held against each other */
 };
 

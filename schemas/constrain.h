@@ -16,6 +16,7 @@
 #define C_VALUES_MAX 65535u   /* operands of one rule; parts of one level of options */
 #define C_POOL_MAX (64u << 20)
 #define C_PATTERNS_MAX 10000u
+#define C_STEPS_MAX (1u << 20) /* of all patterns of a set: some seconds to compile */
 #define C_MESSAGE_RULES_MAX 1000u
 
 /* One value of an option. */

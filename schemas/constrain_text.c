@@ -154,6 +154,8 @@ static int pattern(const struct c_at *at, const struct c_opts *o)
 		return 0;
 	if (at->b->patterns.n >= C_PATTERNS_MAX)
 		return c_fail(at, "the set has more than %u patterns", C_PATTERNS_MAX);
+	if (at->b->steps >= C_STEPS_MAX)
+		return c_fail(at, "the patterns of the set compile to more than %u steps together", C_STEPS_MAX);
 	rc = sch_pattern_make(&made, (const char *)opt->at, opt->len, why, sizeof why);
 	if (rc == -ENOMEM)
 		return b_nomem(at->b);
@@ -166,6 +168,7 @@ static int pattern(const struct c_at *at, const struct c_opts *o)
 		return b_nomem(at->b);
 	}
 	*slot = made;
+	at->b->steps += sch_pattern_steps(made);
 	c_ruled(at);
 	return c_rule(at, rule, "pattern", NULL);
 }

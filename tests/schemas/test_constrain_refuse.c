@@ -404,6 +404,10 @@ static void test_limits(void **state)
 	for (int i = 0; i < 1001; i++)
 		n += (size_t)sprintf(body + n, "option (buf.validate.message).oneof = { fields: [\"v\"] };");
 	assert_non_null(strstr(body_told(body), "more than 1000 message.oneof rules"));
+	n = 0;
+	for (int i = 1; i <= 300; i++)
+		n += (size_t)sprintf(body + n, "string f%d = %d [(buf.validate.field).string.pattern = \"%d(?:.{300}){2}\"];", i, i, i);
+	assert_non_null(strstr(body_told(body), "compile to more than 1048576 steps together"));
 	free(body);
 }
 
