@@ -110,7 +110,8 @@ struct weft {
 	uint32_t n_failed;
 
 	struct weft_methods *methods; /* what generated code needs (method.c), one block; NULL before its first call */
-	size_t methods_kept;          /* bytes of its arena that a reply has which wait() handed out, until the next step */
+	size_t methods_used;          /* bytes of its arena that are in use; 0 again in the next step */
+	size_t methods_kept;          /* of these, what a reply has which wait() handed out */
 
 	struct weft_counters count;
 	uint8_t stepping;           /* inside weft_step() */

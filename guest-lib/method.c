@@ -28,7 +28,7 @@ struct call {
 struct weft_methods {
 	struct weft *w;
 	ProtobufCAllocator allocator; /* of the arena */
-	size_t cap, used;             /* bytes of arena */
+	size_t cap;                   /* bytes of arena */
 	uint32_t n_served;
 	struct served served[WEFT_HANDLERS_MAX];
 	struct call call[WEFT_REQUESTS_MAX]; /* as many as can be open at all */
@@ -36,7 +36,9 @@ struct weft_methods {
 	struct call *waiting; /* the one that weft_method_wait() waits for */
 	struct weft_result result;
 	const ProtobufCMessage *reply;
+	char detail[WEFT_DETAIL_MAX + 1]; /* the result's: other verdicts may come in the same step */
 	uint8_t pack[WEFT_PAYLOAD_MAX];
+	uint8_t asked[WEFT_PAYLOAD_MAX]; /* what wait() could not send yet, while handlers use pack */
 	_Alignas(ARENA_ALIGN) uint8_t arena[];
 };
 
@@ -50,10 +52,10 @@ static void *arena_take(struct weft_methods *s, size_t len)
 	if (__builtin_add_overflow(len, ARENA_ALIGN - 1u, &need))
 		return NULL;
 	need &= ~(size_t)(ARENA_ALIGN - 1u);
-	if (need > s->cap - s->used)
+	if (need > s->cap - s->w->methods_used)
 		return NULL;
-	p = s->arena + s->used;
-	s->used += need;
+	p = s->arena + s->w->methods_used;
+	s->w->methods_used += need;
 	return p;
 }
 
@@ -72,7 +74,7 @@ static void arena_free(void *arg, void *p)
 /* Starts over, behind a reply that wait() has handed out. */
 static void arena_reset(struct weft_methods *s)
 {
-	s->used = s->w->methods_kept;
+	s->w->methods_used = s->w->methods_kept;
 }
 
 int weft_methods_open(struct weft *w, size_t arena_bytes)
@@ -114,16 +116,16 @@ void *weft_scratch(struct weft *w, size_t len)
 
 /* --- messages ----------------------------------------------------------------------------------------------------- */
 
-static int message_pack(struct weft_methods *s, const ProtobufCMessageDescriptor *type, const ProtobufCMessage *m,
+static int message_pack(uint8_t out[WEFT_PAYLOAD_MAX], const ProtobufCMessageDescriptor *type, const ProtobufCMessage *m,
 			size_t *len)
 {
 	if (!m || m->descriptor != type)
 		return -EINVAL;
 	*len = protobuf_c_message_get_packed_size(m);
-	if (*len > sizeof(s->pack))
+	if (*len > WEFT_PAYLOAD_MAX)
 		return -EMSGSIZE;
 	/* Twice the same question: a message that changes meanwhile is the caller's own mistake, in its one thread. */
-	*len = protobuf_c_message_pack(m, s->pack);
+	*len = protobuf_c_message_pack(m, out);
 	return 0;
 }
 
@@ -225,7 +227,7 @@ int weft_method_reply(struct weft *w, const struct weft_method *m, uint16_t port
 
 	if (!s)
 		return -ENOMEM;
-	err = status ? 0 : message_pack(s, m->output, reply, &len);
+	err = status ? 0 : message_pack(s->pack, m->output, reply, &len);
 	return err ? err : weft_reply(w, port, id, weft_subject(m->subject), status, len ? s->pack : NULL, len);
 }
 
@@ -238,6 +240,7 @@ static void on_end(struct weft *w, uint32_t verdict, uint32_t status, const uint
 	struct call *slot = arg, c = *slot;
 	struct weft_result r = {.verdict = verdict, .status = status, .detail = detail};
 	const ProtobufCMessage *reply = NULL;
+	size_t n;
 
 	/* Free before the service hears of it, because it may call again from there. */
 	slot->next = s->unused;
@@ -253,29 +256,28 @@ static void on_end(struct weft *w, uint32_t verdict, uint32_t status, const uint
 	}
 	if (slot == s->waiting) {
 		s->waiting = NULL;
+		n = strlen(detail) < sizeof(s->detail) ? strlen(detail) : sizeof(s->detail) - 1;
+		memcpy(s->detail, detail, n);
+		s->detail[n] = 0;
+		r.detail = s->detail;
 		s->result = r;
 		s->reply = reply;
 		/* What else comes in this step must not unpack over it. */
-		w->methods_kept = reply ? s->used : 0;
+		w->methods_kept = reply ? w->methods_used : 0;
 	} else if (c.fn) {
 		c.method->answer(c.fn, w, &r, reply, c.arg);
 	}
 }
 
-static int call_start(struct weft_methods *s, const struct weft_method *m, const char *to, const ProtobufCMessage *request,
+static int call_start(struct weft_methods *s, const struct weft_method *m, const char *to, const uint8_t *payload, size_t len,
 		      uint64_t timeout_ns, weft_any_fn *fn, void *arg, struct call **slot)
 {
 	struct call *c = s->unused;
-	size_t len;
 	int err;
 
-	err = message_pack(s, m->input, request, &len);
-	if (err)
-		return err;
 	if (!c)
 		return -ENOSPC;
-	err = weft_request(s->w, to, m->subject, s->pack, len, timeout_ns ? timeout_ns : WEFT_CALL_TIMEOUT_NS, on_end, c,
-			   NULL);
+	err = weft_request(s->w, to, m->subject, payload, len, timeout_ns ? timeout_ns : WEFT_CALL_TIMEOUT_NS, on_end, c, NULL);
 	if (err)
 		return err;
 	s->unused = c->next;
@@ -289,10 +291,13 @@ int weft_method_call(struct weft *w, const struct weft_method *m, const char *to
 {
 	struct weft_methods *s = methods_of(w);
 	struct call *slot;
+	size_t len;
+	int err;
 
 	if (!s)
 		return -ENOMEM;
-	return fn ? call_start(s, m, to, request, timeout_ns, fn, arg, &slot) : -EINVAL;
+	err = fn ? message_pack(s->pack, m->input, request, &len) : -EINVAL;
+	return err ? err : call_start(s, m, to, s->pack, len, timeout_ns, fn, arg, &slot);
 }
 
 int weft_method_wait(struct weft *w, const struct weft_method *m, const char *to, const ProtobufCMessage *request,
@@ -301,6 +306,7 @@ int weft_method_wait(struct weft *w, const struct weft_method *m, const char *to
 	struct weft_methods *s = methods_of(w);
 	uint64_t now = weft_now(w), due;
 	struct call *slot = NULL;
+	size_t len;
 	int err, n;
 
 	*r = (struct weft_result){.verdict = WEFT_V_UNDECIDED, .detail = ""};
@@ -311,8 +317,12 @@ int weft_method_wait(struct weft *w, const struct weft_method *m, const char *to
 		return -EBUSY;
 	if (__builtin_add_overflow(now, timeout_ns ? timeout_ns : WEFT_CALL_TIMEOUT_NS, &due))
 		due = WEFT_NEVER;
+	/* Once, before any step: the request may lie in the arena, as the reply to the call before does. */
+	err = message_pack(s->asked, m->input, request, &len);
+	if (err)
+		return err;
 	/* Each loop ends at the deadline: a call that is open times out by itself. */
-	while ((err = call_start(s, m, to, request, due - now, NULL, NULL, &slot)) == -EAGAIN) {
+	while ((err = call_start(s, m, to, s->asked, len, due - now, NULL, NULL, &slot)) == -EAGAIN) {
 		n = w->stopped ? -ECANCELED : weft_step(w, due - now);
 		if (n < 0)
 			return n;
@@ -344,6 +354,6 @@ int weft_method_send(struct weft *w, const struct weft_method *m, const char *to
 
 	if (!s)
 		return -ENOMEM;
-	err = message_pack(s, m->input, message, &len);
+	err = message_pack(s->pack, m->input, message, &len);
 	return err ? err : weft_send(w, to, m->subject, s->pack, len, id);
 }

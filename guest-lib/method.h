@@ -5,7 +5,8 @@
  *
  * Memory: generated code allocates once, at the first serve or call of an endpoint (or in weft_methods_open()), and never
  * again. A message that arrives is unpacked into that arena and is gone when its handler returns; a message that leaves is
- * packed into a buffer of WEFT_PAYLOAD_MAX beside it. What the caller passes in stays the caller's; nothing is kept. */
+ * packed into a buffer of WEFT_PAYLOAD_MAX beside it, before the call does anything else. What the caller passes in stays
+ * the caller's; nothing is kept. */
 #ifndef WEFT_METHOD_H
 #define WEFT_METHOD_H
 

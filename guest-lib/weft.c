@@ -3,6 +3,7 @@
  * peers.c's, requests request.c's. */
 #include "weft.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@ void weft_close(struct weft *w)
 {
 	if (!w)
 		return;
+	assert(!w->stepping); /* its own caller would go on with it */
 	w->port->flush(w->port->ctx);
 	w->port->close(w->port->ctx);
 	weft_link_wipe(w);
@@ -216,7 +218,7 @@ int weft_step(struct weft *w, uint64_t timeout_ns)
 	if (w->stepping)
 		return -EBUSY;
 	w->stepping = 1;
-	w->methods_kept = 0;
+	w->methods_used = w->methods_kept = 0;
 	n = turn(w);
 	if (!n && !w->stopped) {
 		if (__builtin_add_overflow(weft_now(w), timeout_ns, &deadline))

@@ -60,7 +60,8 @@ typedef void weft_state_fn(struct weft *w, int up, void *arg);
 /* Makes an endpoint. Copies what it needs from launch (the caller wipes it). The port is owned by the endpoint from
  * then on and closed with it. Returns 0 or -errno; the handshake starts in the first weft_step(). */
 int weft_open(struct weft **w, const struct weft_launch *launch, struct weft_port *port);
-/* Wipes all keys and frees. */
+/* Wipes all keys and frees. Not from inside a handler, which ends the program: weft_stop() there, and close when weft_run() or
+ * weft_step() has returned. */
 void weft_close(struct weft *w);
 
 /* One handler per subject, a message type ("demo.Reading") or a method ("demo.Valve/Act"). Messages without one are

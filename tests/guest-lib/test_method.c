@@ -9,6 +9,11 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "tests/fabric/road.h"
 #include "tests/schemas/plugin.weft.h"
 
@@ -764,6 +769,102 @@ static void a_reply_that_was_waited_for_stays(void **state)
 	both_free(b);
 }
 
+static void send_too_much(struct weft *w, void *arg)
+{
+	Road__Other o = ROAD__OTHER__INIT;
+	char text[] = "more than eight bytes";
+
+	(void)arg;
+	o.text = text;
+	assert_int_equal(road_store_put_other(w, "bob", &o, NULL), 0);
+}
+
+/* And another refusal in the same step does not write over the one that was handed out. */
+static void a_refusal_that_was_waited_for_stays(void **state)
+{
+	struct both *b = both_up();
+	Road__Item q = ROAD__ITEM__INIT;
+	struct weft_result r;
+	const Road__Other *a;
+	char ssh[] = "SSH-2.0-OpenSSH_8.4p1 Debian-5\r\n";
+
+	(void)state;
+	q.text = ssh;
+	assert_int_equal(weft_timer(b->alice.w, 0, send_too_much, NULL), 0);
+	assert_int_equal(road_valve_act_wait(b->alice.w, "bob", &q, SECOND, &r, &a), 0);
+	assert_int_equal(r.verdict, WEFT_V_CONTENT_FORBIDDEN);
+	assert_null(a);
+	assert_int_equal(b->refusals, 1);
+	assert_int_equal(b->refusal.verdict, WEFT_V_TOO_LARGE);
+	assert_string_equal(r.detail, "SSH in text");
+	both_free(b);
+}
+
+/* A request may be made of what is valid only until the next step, although the wait takes many until it can be sent. */
+static void what_is_asked_is_packed_at_once(void **state)
+{
+	struct both *b = both_up();
+	Road__Item q = ROAD__ITEM__INIT;
+	struct weft_result r;
+	const Road__Other *a;
+
+	(void)state;
+	q.seq = 700;
+	q.text = weft_scratch(b->alice.w, 32);
+	assert_non_null(q.text);
+	strcpy(q.text, "mine");
+	for (unsigned i = 0; i < TX_MAX; i++)
+		assert_int_equal(act(b, "", 0), 0);
+	assert_int_equal(act(b, "", 0), -EAGAIN); /* no room: the wait has to step, and replies are unpacked */
+	assert_int_equal(road_valve_act_wait(b->alice.w, "bob", &q, SECOND, &r, &a), 0);
+	assert_int_equal(b->good, TX_MAX);
+	assert_int_equal(r.verdict, WEFT_V_PASSED);
+	assert_string_equal(b->text, "mine");
+	assert_true(a && a->seq == 701);
+	both_free(b);
+}
+
+/* Outside of handlers it lasts until the next step, also where nothing comes that would empty the arena. */
+static void scratch_comes_back(void **state)
+{
+	struct both *b = both_up();
+
+	(void)state;
+	for (uint32_t i = 0; i < 4 * WEFT_ARENA_BYTES / 1024; i++) {
+		assert_non_null(weft_scratch(b->alice.w, 1024));
+		assert_true(weft_step(b->alice.w, 0) >= 0);
+	}
+	both_free(b);
+}
+
+static void close_it(struct weft *w, void *arg)
+{
+	(void)arg;
+	weft_close(w);
+}
+
+/* It ends there, not somewhere later in memory that was given back. */
+static void closed_from_inside(void **state)
+{
+	struct both *b = both_up();
+	int status = 0;
+	pid_t child = fork();
+
+	(void)state;
+	assert_true(child >= 0);
+	if (child == 0) {
+		signal(SIGABRT, SIG_DFL);
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(3);
+		weft_timer(b->alice.w, 0, close_it, NULL);
+		(void)weft_step(b->alice.w, 0);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	both_free(b);
+}
+
 static void stop(struct weft *w, void *arg)
 {
 	(void)arg;
@@ -806,6 +907,10 @@ int main(void)
 		cmocka_unit_test(no_room_for_replies),
 		cmocka_unit_test(waiting),
 		cmocka_unit_test(a_reply_that_was_waited_for_stays),
+		cmocka_unit_test(a_refusal_that_was_waited_for_stays),
+		cmocka_unit_test(what_is_asked_is_packed_at_once),
+		cmocka_unit_test(scratch_comes_back),
+		cmocka_unit_test(closed_from_inside),
 		cmocka_unit_test(a_wait_that_is_cut_short),
 	};
 
