@@ -406,7 +406,8 @@ static void test_limits(void **state)
 	assert_non_null(strstr(body_told(body), "more than 1000 message.oneof rules"));
 	n = 0;
 	for (int i = 1; i <= 300; i++)
-		n += (size_t)sprintf(body + n, "string f%d = %d [(buf.validate.field).string.pattern = \"%d(?:.{300}){2}\"];", i, i, i);
+		n += (size_t)sprintf(body + n, "string f%d = %d [(buf.validate.field).string.pattern = \"%d(?:.{300}){2}\"];", i, i,
+				     i);
 	assert_non_null(strstr(body_told(body), "compile to more than 1048576 steps together"));
 	free(body);
 }
