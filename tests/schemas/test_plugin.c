@@ -195,6 +195,23 @@ static void names(void **state)
 	assert_non_null(strstr(file_text("x.weft.h"), "\nint s_r(struct weft *w"));
 }
 
+/* Marks that turn the direction of text would show a reader other code than the compiler sees, and compilers warn of them. */
+static void comments_hide_nothing(void **state)
+{
+	static const char *const marks[] = {"\u202a", "\u202e", "\u2066", "\u2069"};
+	const char *h;
+
+	(void)state;
+	assert_int_equal(generate(HEAD "message M {}\n// gr\u00fc\u00df \u202aa\u202eb\u2066c\u2069d \u2027\u202f\u2065\u206a\n"
+				       "service S { rpc R(M) returns (M); }\n",
+				  ""),
+			 0);
+	h = file_text("x.weft.h");
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		assert_null(strstr(h, marks[i]));
+	assert_non_null(strstr(h, "/* gr\u00fc\u00df ?a?b?c?d \u2027\u202f\u2065\u206a */"));
+}
+
 /* An option of somebody else with the number of weft.one_way means nothing. */
 static void foreign_option(void **state)
 {
@@ -410,6 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(generated_code_compiles), cmocka_unit_test(the_same_again),
 		cmocka_unit_test(without_services),	   cmocka_unit_test(names),
+		cmocka_unit_test(comments_hide_nothing),
 		cmocka_unit_test(foreign_option),	   cmocka_unit_test(refusals),
 		cmocka_unit_test(not_a_request),	   cmocka_unit_test(hostile_requests),
 	};
