@@ -34,12 +34,13 @@
 #define FINISH_NS 1000000000ull   /* how long the end waits for a log that cannot be written */
 
 /* What an event belongs to: clients have their index. */
-enum { EV_LISTEN = CLIENTS_MAX, EV_WAKE, EV_FINISH };
+enum { EV_LISTEN = CLIENTS_MAX, EV_WAKE, EV_JOB, EV_FINISH };
 
 struct client {
 	int fd;              /* -1: a free place */
 	int tail;            /* gets decisions */
 	int closing;         /* close once the reply is out */
+	int waits;           /* its reply comes with the end of the job; no request is read meanwhile */
 	uint32_t events;     /* what epoll watches for */
 	size_t in_len;
 	char *reply;         /* goes out before `lines`; no request is read meanwhile */
@@ -54,8 +55,9 @@ struct fab_control {
 	struct fab_control_view view;
 	struct fab_writer writer;
 	struct client client[CLIENTS_MAX];
-	int lock_fd, listen_fd, epoll_fd, finish_fd;
+	int lock_fd, listen_fd, epoll_fd, finish_fd, job_fd;
 	int finish;
+	struct fab_schema_job *job; /* a schema set that is being judged; NULL: none */
 	uint64_t start_ns;
 	struct sockaddr_un address;
 	pthread_t thread;
@@ -201,7 +203,7 @@ static void client_flush(struct fab_control *c, uint32_t i)
 		client_close(cl);
 		return;
 	}
-	uint32_t events = (cl->reply ? 0 : EPOLLIN) | (sent == 1 ? 0 : EPOLLOUT);
+	uint32_t events = (cl->reply || cl->waits ? 0 : EPOLLIN) | (sent == 1 ? 0 : EPOLLOUT);
 	if (events != cl->events && watch(c, EPOLL_CTL_MOD, cl->fd, events, i) < 0)
 		client_close(cl);
 	else
@@ -273,6 +275,21 @@ static void cmd_tail(struct fab_control *c, struct client *cl, const json_t *o)
 	cl->tail = 1;
 }
 
+static void cmd_schema(struct fab_control *c, struct client *cl, const json_t *o)
+{
+	json_t *reply = NULL;
+	if (c->job) {
+		reply_json(cl, json_pack("{s:s, s:b}", "error", "another schema set is being judged; try again when that is done",
+					 "refused", 0));
+		return;
+	}
+	c->job = fab_schema_job_start(&c->view, o, c->job_fd, &reply);
+	if (c->job)
+		cl->waits = 1;
+	else
+		reply_json(cl, reply);
+}
+
 static void request(struct fab_control *c, struct client *cl, const char *line, size_t len)
 {
 	json_error_t e;
@@ -292,7 +309,7 @@ static void request(struct fab_control *c, struct client *cl, const char *line, 
 	} else if (!strcmp(cmd, "tail")) {
 		cmd_tail(c, cl, o);
 	} else if (!strcmp(cmd, "schema")) {
-		reply_json(cl, fab_schema_change_json(&c->view, o, pump_once, c));
+		cmd_schema(c, cl, o);
 	} else if (!strcmp(cmd, "stop")) {
 		cmd_stop(c, cl);
 	} else {
@@ -305,13 +322,13 @@ static void request(struct fab_control *c, struct client *cl, const char *line, 
 static void requests(struct fab_control *c, struct client *cl)
 {
 	/* Bounded: each round takes at least one byte out of `in`. */
-	for (char *nl; !cl->reply && !cl->closing && (nl = memchr(cl->in, '\n', cl->in_len)) != NULL;) {
+	for (char *nl; !cl->reply && !cl->waits && !cl->closing && (nl = memchr(cl->in, '\n', cl->in_len)) != NULL;) {
 		size_t len = (size_t)(nl - cl->in) + 1;
 		request(c, cl, cl->in, len - 1);
 		memmove(cl->in, cl->in + len, cl->in_len - len);
 		cl->in_len -= len;
 	}
-	if (!cl->reply && !cl->closing && cl->in_len == sizeof cl->in) {
+	if (!cl->reply && !cl->waits && !cl->closing && cl->in_len == sizeof cl->in) {
 		reply_error(cl, "the request is longer than 4096 bytes");
 		cl->closing = 1;
 	}
@@ -331,6 +348,17 @@ static void client_read(struct fab_control *c, struct client *cl)
 	requests(c, cl);
 }
 
+/* Sends what waits. A reply that went out makes way for a request that came with the one before. */
+static void client_go_on(struct fab_control *c, uint32_t i)
+{
+	struct client *cl = &c->client[i];
+	client_flush(c, i);
+	for (uint32_t k = 0; k < REQUEST_MAX && cl->fd >= 0 && !cl->reply && !cl->waits && memchr(cl->in, '\n', cl->in_len); k++) {
+		requests(c, cl);
+		client_flush(c, i);
+	}
+}
+
 static void client_event(struct fab_control *c, uint32_t i, uint32_t events)
 {
 	struct client *cl = &c->client[i];
@@ -342,12 +370,26 @@ static void client_event(struct fab_control *c, uint32_t i, uint32_t events)
 	}
 	if (events & EPOLLIN)
 		client_read(c, cl);
-	client_flush(c, i);
-	/* A reply that went out makes way for a request that came with the one before. */
-	for (uint32_t k = 0; k < REQUEST_MAX && cl->fd >= 0 && !cl->reply && memchr(cl->in, '\n', cl->in_len); k++) {
-		requests(c, cl);
-		client_flush(c, i);
+	client_go_on(c, i);
+}
+
+/* The set was judged. Who asked may be gone; what was asked for is done all the same. */
+static void job_end(struct fab_control *c)
+{
+	if (!c->job)
+		return;
+	json_t *reply = fab_schema_job_end(c->job, pump_once, c);
+	c->job = NULL;
+	/* One client at most: a job begins when there is none. */
+	for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *cl = &c->client[i];
+		if (cl->fd < 0 || !cl->waits)
+			continue;
+		cl->waits = 0;
+		reply_json(cl, json_incref(reply));
+		client_go_on(c, i);
 	}
+	json_decref(reply);
 }
 
 /* --- the thread -------------------------------------------------------------------------------------------------- */
@@ -387,6 +429,10 @@ static void *control_main(void *arg)
 				client_accept(c);
 			else if (what == EV_WAKE)
 				drain_counter(c->view.wake_fd);
+			else if (what == EV_JOB) {
+				drain_counter(c->job_fd);
+				job_end(c);
+			}
 			else
 				c->finish = 1;
 		}
@@ -395,6 +441,7 @@ static void *control_main(void *arg)
 		wait_ms = moved ? WAIT_MIN_MS : wait_ms < WAIT_MAX_MS / 2 ? wait_ms * 2 : WAIT_MAX_MS;
 	}
 	drain(c);
+	job_end(c);
 	return NULL;
 }
 
@@ -436,6 +483,8 @@ static void release(struct fab_control *c)
 		close(c->epoll_fd);
 	if (c->finish_fd >= 0)
 		close(c->finish_fd);
+	if (c->job_fd >= 0)
+		close(c->job_fd);
 	if (c->lock_fd >= 0)
 		close(c->lock_fd);
 	free(c);
@@ -447,7 +496,7 @@ int fab_control_start(struct fab_control **out, const struct fab_control_view *v
 	if (!c)
 		return fab_fail(err, err_cap, -ENOMEM, "no memory for the control thread");
 	c->view = *view;
-	c->lock_fd = c->listen_fd = c->epoll_fd = c->finish_fd = -1;
+	c->lock_fd = c->listen_fd = c->epoll_fd = c->finish_fd = c->job_fd = -1;
 	for (uint32_t i = 0; i < CLIENTS_MAX; i++)
 		c->client[i].fd = -1;
 	c->start_ns = fab_now_ns();
@@ -465,13 +514,16 @@ int fab_control_start(struct fab_control **out, const struct fab_control_view *v
 		goto fail;
 	c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	c->finish_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->epoll_fd < 0 || c->finish_fd < 0) {
+	c->job_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->epoll_fd < 0 || c->finish_fd < 0 || c->job_fd < 0) {
 		ret = fab_fail(err, err_cap, -errno, "control thread: %s", strerror(errno));
 		goto fail;
 	}
 	ret = watch(c, EPOLL_CTL_ADD, c->listen_fd, EPOLLIN, EV_LISTEN);
 	if (!ret)
 		ret = watch(c, EPOLL_CTL_ADD, c->finish_fd, EPOLLIN, EV_FINISH);
+	if (!ret)
+		ret = watch(c, EPOLL_CTL_ADD, c->job_fd, EPOLLIN, EV_JOB);
 	if (!ret && view->wake_fd >= 0)
 		ret = watch(c, EPOLL_CTL_ADD, view->wake_fd, EPOLLIN, EV_WAKE);
 	if (ret) {

@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -110,38 +112,109 @@ static void say(const struct fab_epoch *e)
 		e->forced ? ", forced" : "");
 }
 
-json_t *fab_schema_change_json(const struct fab_control_view *v, const json_t *request, void (*pump)(void *arg), void *arg)
+struct fab_schema_job {
+	const struct fab_control_view *view;
+	const struct fab_epoch *before;
+	pthread_t thread;
+	int done_fd;
+	/* the thread's until it was joined */
+	struct fab_wish wish;
+	struct lists lists;
+	struct fab_epoch *next;
+	int ret;
+	char err[1024];
+	char path[];
+};
+
+static void *judge(void *arg)
+{
+	struct fab_schema_job *j = arg;
+	uint64_t one = 1;
+	j->ret = fab_epochs_make(j->view->epochs, j->before, &j->wish, &j->next, j->err, sizeof j->err);
+	/* Its counter cannot be full: there is one job at a time. */
+	if (write(j->done_fd, &one, sizeof one) < 0)
+		fprintf(stderr, "weftd: the control thread could not be woken: %s\n", strerror(errno));
+	return NULL;
+}
+
+static json_t *failure(const char *why)
+{
+	return json_pack("{s:s, s:b}", "error", why, "refused", 0);
+}
+
+static void job_free(struct fab_schema_job *j)
+{
+	json_decref(j->lists.changes);
+	json_decref(j->lists.void_rules);
+	free(j);
+}
+
+struct fab_schema_job *fab_schema_job_start(const struct fab_control_view *v, const json_t *request, int done_fd, json_t **reply)
 {
 	const char *cmd, *path;
-	char err[1024] = "";
+	char err[256];
 	int force = 0;
 	json_error_t je;
+	*reply = NULL;
 	/* jansson's declaration forgets that unpacking changes nothing. */
 	if (json_unpack_ex((json_t *)(uintptr_t)request, &je, JSON_STRICT, "{s:s, s:s, s?b}", "cmd", &cmd, "path", &path,
-			   "force", &force) < 0)
-		return json_pack("{s:s, s:b}", "error", "\"schema\" takes \"path\", a text, and perhaps \"force\", true or false",
-				 "refused", 0);
-	if (path[0] != '/' || !v->epochs)
-		return json_pack("{s:s, s:b}", "error", v->epochs ? "\"path\" must begin with /: weftd has a folder of its own"
-								  : "this weftd has no schemas to change",
-				 "refused", 0);
-	struct lists l = { json_array(), json_array(), 0, 0, 0 };
-	struct fab_wish wish = { .schemas = path, .force = force, .change = change, .void_rule = void_rule, .arg = &l };
-	struct fab_epoch *next = NULL;
-	int ret = l.changes && l.void_rules ? 0 : -ENOMEM;
-	if (!ret)
-		ret = fab_epochs_wish(v->epochs, &wish, &next, err, sizeof err);
-	if (!ret && next) {
-		ret = hand_over(v, next, pump, arg, err, sizeof err);
+			   "force", &force) < 0) {
+		*reply = failure("\"schema\" takes \"path\", a text, and perhaps \"force\", true or false");
+		return NULL;
+	}
+	if (path[0] != '/' || !v->epochs) {
+		*reply = failure(v->epochs ? "\"path\" must begin with /: weftd has a folder of its own"
+					   : "this weftd has no schemas to change");
+		return NULL;
+	}
+	const struct fab_epoch *before = fab_epochs_base(v->epochs, err, sizeof err);
+	if (!before) {
+		*reply = failure(err);
+		return NULL;
+	}
+	size_t len = strlen(path) + 1;
+	struct fab_schema_job *j = calloc(1, sizeof *j + len);
+	if (!j)
+		return NULL;
+	memcpy(j->path, path, len);
+	j->view = v;
+	j->before = before;
+	j->done_fd = done_fd;
+	j->lists.changes = json_array();
+	j->lists.void_rules = json_array();
+	j->wish = (struct fab_wish){ .schemas = j->path, .force = force, .change = change, .void_rule = void_rule, .arg = &j->lists };
+	int ret = j->lists.changes && j->lists.void_rules ? pthread_create(&j->thread, NULL, judge, j) : ENOMEM;
+	if (!ret) {
+		pthread_setname_np(j->thread, "weft-schemas");
+		return j;
+	}
+	job_free(j);
+	snprintf(err, sizeof err, "the schemas cannot be judged: %s", strerror(ret));
+	*reply = failure(err);
+	return NULL;
+}
+
+json_t *fab_schema_job_end(struct fab_schema_job *j, void (*pump)(void *arg), void *arg)
+{
+	const struct fab_control_view *v = j->view;
+	json_t *reply;
+	pthread_join(j->thread, NULL);
+	int ret = j->ret;
+	if (!ret && j->next) {
+		fab_epochs_add(v->epochs, j->next);
+		ret = hand_over(v, j->next, pump, arg, j->err, sizeof j->err);
 		fab_epochs_settle(v->epochs, !ret);
 		if (!ret)
-			say(next);
+			say(j->next);
 	}
 	/* A list that lacks something is no answer to why; that it came into force must be told all the same. */
-	if (ret == -ENOMEM || (ret && l.no_memory)) {
-		json_decref(l.changes);
-		json_decref(l.void_rules);
-		return json_pack("{s:s, s:b}", "error", "no memory", "refused", 0);
+	if (ret == -ENOMEM || (ret && j->lists.no_memory)) {
+		reply = failure("no memory");
+	} else {
+		json_incref(j->lists.changes);
+		json_incref(j->lists.void_rules);
+		reply = ret ? refusal(j->err, ret, &j->lists) : success(fab_epochs_now(v->epochs), !j->next, &j->lists);
 	}
-	return ret ? refusal(err, ret, &l) : success(fab_epochs_now(v->epochs), !next, &l);
+	job_free(j);
+	return reply;
 }

@@ -7,10 +7,16 @@
 
 struct fab_control_view;
 
-/* Does what the request asks and returns the reply, a new object, or NULL: no memory. Control thread; it may take as long
- * as compiling the set does. While the data path has to take the epoch, pump is called again and again: the decision log
- * must not stand still then. */
-json_t *fab_schema_change_json(const struct fab_control_view *view, const json_t *request, void (*pump)(void *arg),
-			       void *arg);
+/* A change that is being judged: by a thread of its own, because it takes as long as compiling and comparing the sets does,
+ * and the decision log must not stand still meanwhile. */
+struct fab_schema_job;
+
+/* Begins what the request asks for; one at a time. NULL and *reply, a new object (NULL: no memory), where it cannot. Adds one to
+ * done_fd, an eventfd, when it was judged. Control thread. */
+struct fab_schema_job *fab_schema_job_start(const struct fab_control_view *view, const json_t *request, int done_fd,
+					    json_t **reply);
+/* Waits until it was judged, puts it in force if it may be, and frees the job. Returns the reply, a new object, or NULL: no
+ * memory. While the data path has to take the epoch, pump is called again and again. Control thread. */
+json_t *fab_schema_job_end(struct fab_schema_job *job, void (*pump)(void *arg), void *arg);
 
 #endif

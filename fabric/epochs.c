@@ -214,9 +214,19 @@ static int refuse(const struct told *t, const char *path, char *err, size_t cap)
 			t->changes, t->changes == 1 ? "" : "s", t->void_rules, t->void_rules == 1 ? "" : "s");
 }
 
-int fab_epochs_wish(struct fab_epochs *s, const struct fab_wish *w, struct fab_epoch **next, char *err, size_t cap)
+const struct fab_epoch *fab_epochs_base(const struct fab_epochs *s, char *err, size_t cap)
 {
-	const struct fab_epoch *before = fab_epochs_now(s);
+	assert(!s->pending);
+	if (s->n < FAB_EPOCHS_MAX)
+		return fab_epochs_now(s);
+	fab_fail(err, cap, -EBUSY, "the decision log is behind by %u changes; try again when it was written",
+		 FAB_EPOCHS_MAX - 1u);
+	return NULL;
+}
+
+int fab_epochs_make(const struct fab_epochs *s, const struct fab_epoch *before, const struct fab_wish *w,
+		    struct fab_epoch **next, char *err, size_t cap)
+{
 	struct fab_epoch read = {.path = NULL}, *e = NULL;
 	struct sch_set *schemas = NULL;
 	struct pol_set *policy = NULL;
@@ -225,10 +235,6 @@ int fab_epochs_wish(struct fab_epochs *s, const struct fab_wish *w, struct fab_e
 	int r, same = 0;
 
 	*next = NULL;
-	assert(!s->pending);
-	if (s->n == FAB_EPOCHS_MAX)
-		return fab_fail(err, cap, -EBUSY, "the decision log is behind by %u changes; try again when it was written",
-				FAB_EPOCHS_MAX - 1u);
 	r = read_schemas(&read, w->schemas, err, cap);
 	if (r == 0)
 		same = read.fdset_len == before->fdset_len && memcmp(read.fdset, before->fdset, read.fdset_len) == 0;
@@ -263,8 +269,7 @@ int fab_epochs_wish(struct fab_epochs *s, const struct fab_wish *w, struct fab_e
 	e->changes = t.changes;
 	e->void_rules = t.void_rules;
 	e->forced = t.changes + t.void_rules > 0;
-	s->at[s->n++] = *next = e;
-	s->pending = 1;
+	*next = e;
 	e = NULL;
 out:
 	fab_epoch_free(e);
@@ -272,6 +277,27 @@ out:
 	sch_set_free(schemas);
 	free(read.fdset);
 	free(read.path);
+	return r;
+}
+
+void fab_epochs_add(struct fab_epochs *s, struct fab_epoch *next)
+{
+	assert(!s->pending && s->n < FAB_EPOCHS_MAX && next->number == fab_epochs_now(s)->number + 1);
+	s->at[s->n++] = next;
+	s->pending = 1;
+}
+
+int fab_epochs_wish(struct fab_epochs *s, const struct fab_wish *w, struct fab_epoch **next, char *err, size_t cap)
+{
+	const struct fab_epoch *before = fab_epochs_base(s, err, cap);
+	int r;
+
+	*next = NULL;
+	if (before == NULL)
+		return -EBUSY;
+	r = fab_epochs_make(s, before, w, next, err, cap);
+	if (*next != NULL)
+		fab_epochs_add(s, *next);
 	return r;
 }
 

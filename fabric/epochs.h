@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The epochs that a running fabric has had and still needs, and what may follow the one in force. Reads the schema set and
  * the policies, compiles them together, and judges a change. Handing an epoch to the data path is swap.c's part,
- * talking to people control_schema.c's. One thread at a time: first weftd's own, then the control thread. */
+ * talking to people control_schema.c's. One thread at a time, but for fab_epochs_make(): first weftd's own, then the control
+ * thread. */
 #ifndef FAB_EPOCHS_H
 #define FAB_EPOCHS_H
 
@@ -35,9 +36,17 @@ struct fab_wish {
 	void *arg;
 };
 
-/* Makes the epoch that is wished for. 0 and *next: offer it, then settle; 0 and NULL: the set is in force already.
- * -EPERM: it is refused without force; -EBUSY: the log has yet to name too many epochs; else it cannot be made. A text
- * is in err, and everything is as it was. Takes as long as compiling and comparing the sets does. */
+/* What an epoch that is wished for would follow: the one in force, which stays while it is. NULL with a text, that is
+ * -EBUSY: the log has yet to name too many epochs. */
+const struct fab_epoch *fab_epochs_base(const struct fab_epochs *s, char *err, size_t cap);
+/* Makes the epoch that is wished for. Takes as long as compiling and comparing the sets does; may run in a thread of its own,
+ * beside all the others here but add. 0 and *next: add it, offer it, then settle; 0 and NULL: the set is in force already.
+ * -EPERM: it is refused without force; else it cannot be made. A text is in err. Nothing has changed in any case. */
+int fab_epochs_make(const struct fab_epochs *s, const struct fab_epoch *before, const struct fab_wish *w,
+		    struct fab_epoch **next, char *err, size_t cap);
+/* Takes what was made into the list, where it can be found. It follows the epoch that is in force now. */
+void fab_epochs_add(struct fab_epochs *s, struct fab_epoch *next);
+/* All three at once. */
 int fab_epochs_wish(struct fab_epochs *s, const struct fab_wish *w, struct fab_epoch **next, char *err, size_t cap);
 /* What became of the epoch that was made: it is in force, or nobody took it and it is freed. */
 void fab_epochs_settle(struct fab_epochs *s, int taken);

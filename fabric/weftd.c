@@ -160,6 +160,30 @@ static int load(const char *file, struct fab_config **config, struct fab_epochs 
 	return r;
 }
 
+/* Starts the control thread. A thread inherits where it may run, and this one's core may be the data path's alone: schemas that
+ * are compiled there would take it away from the messages. */
+static int start_control(struct fab_control **control, const struct fab_control_view *view, const cpu_set_t *others, char *err,
+			 size_t cap)
+{
+	cpu_set_t own;
+	int moved = CPU_COUNT(others) > 0 && sched_getaffinity(0, sizeof(own), &own) == 0 &&
+		    sched_setaffinity(0, sizeof(*others), others) == 0;
+	int r = fab_control_start(control, view, err, cap);
+
+	/* It was there a moment ago. */
+	if (moved && sched_setaffinity(0, sizeof(own), &own) != 0)
+		fprintf(stderr, "weftd: the data path's core is lost: %s\n", strerror(errno));
+	return r;
+}
+
+/* The CPUs that weftd may use, but for the data path's own. */
+static void other_cpus(cpu_set_t *others, int core)
+{
+	CPU_ZERO(others);
+	if (core >= 0 && sched_getaffinity(0, sizeof(*others), others) == 0)
+		CPU_CLR((size_t)core, others);
+}
+
 /* Secrets must not reach a core file or a swap device; both are best effort for an ordinary user. */
 static void keep_secrets_in(void)
 {
@@ -182,7 +206,8 @@ static void allow_descriptors(uint32_t ports)
 			(unsigned long long)l.rlim_cur, ports);
 }
 
-static int run(struct fab *f, struct fab_epochs *epochs, const struct options *o, int huge, char *err, size_t cap)
+static int run(struct fab *f, struct fab_epochs *epochs, const struct options *o, const cpu_set_t *others, int huge, char *err,
+	       size_t cap)
 {
 	struct fab_worker w;
 	struct fab_control *control = NULL;
@@ -222,7 +247,7 @@ static int run(struct fab *f, struct fab_epochs *epochs, const struct options *o
 	sigaction(SIGINT, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
-	r = fab_control_start(&control, &view, err, cap);
+	r = start_control(&control, &view, others, err, cap);
 	if (r == 0)
 		r = fab_vhost_start(&w, err, cap);
 	if (r == 0)
@@ -255,6 +280,7 @@ int main(int argc, char **argv)
 	struct fab *f = NULL;
 	char err[1024] = "";
 	uint64_t boot = 0;
+	cpu_set_t others;
 	int huge = hugepages_usable(), r;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
@@ -273,6 +299,7 @@ int main(int argc, char **argv)
 	if (r != 0)
 		goto out;
 	allow_descriptors(config->n);
+	other_cpus(&others, o.core);
 	r = start_eal(o.core, huge);
 	if (r != 0) {
 		snprintf(err, sizeof(err), "DPDK's environment does not start: %s", rte_strerror(rte_errno));
@@ -286,7 +313,7 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = load_keys(f, err, sizeof(err));
 	if (r == 0)
-		r = run(f, epochs, &o, huge, err, sizeof(err));
+		r = run(f, epochs, &o, &others, huge, err, sizeof(err));
 out:
 	if (r != 0 && err[0] != '\0')
 		fprintf(stderr, "weftd: %s\n", err);

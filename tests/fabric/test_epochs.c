@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@
 #include "fabric/files.h"
 #include "fabric/worker.h"
 #include "road.h"
+#include "tests/schemas/compat_pair.h"
 
 #define BASE "road.binpb"
 #define MORE "road_more.binpb"
@@ -479,6 +481,108 @@ static void bad_requests(void **state)
 	finish(&r);
 }
 
+/* A set that takes long to judge; its path. */
+static const char *large_set(void)
+{
+	static char path[PATH_MAX];
+	char *folder = text_folder(), *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_true(folder != NULL && f != NULL);
+	fprintf(f, "syntax = \"proto3\"; package large; import \"buf/validate/validate.proto\";\n");
+	for (unsigned i = 0; i < 2000; i++) {
+		fprintf(f, "message M%u {\n", i);
+		for (unsigned k = 1; k <= 10; k++)
+			fprintf(f, "string f%u = %u [(buf.validate.field).string = {min_len: %u, max_len: 99}];\n", k, k, k);
+		fprintf(f, "}\n");
+	}
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(text_write(folder, "large.proto", text), 0);
+	free(text);
+	struct text_set set = text_compile(folder, "");
+
+	assert_non_null(set.data);
+	write_file("large.binpb", set.data, set.len);
+	free(set.data);
+	snprintf(path, sizeof(path), "%s/large.binpb", dir);
+	return path;
+}
+
+static void connect_and_send(struct fab_client *c, const char *request)
+{
+	char err[512] = "";
+
+	assert_int_equal(fab_client_open(c, config, err, sizeof(err)), 0);
+	assert_int_equal(fab_client_send(c, request), 0);
+}
+
+static json_t *answer_of(struct fab_client *c)
+{
+	int why = 0;
+	const char *line = fab_client_line(c, fab_now_ns() + 60000000000ull, &why);
+
+	assert_non_null(line);
+	json_t *o = json_loads(line, 0, NULL);
+
+	assert_non_null(o);
+	return o;
+}
+
+/* While a set is judged the control thread does its work: it answers others, and the log is written. */
+static void others_are_served_meanwhile(void **state)
+{
+	char judge_it[PATH_MAX + 64], force_it[PATH_MAX + 64];
+	const char *large = large_set();
+	struct fab_client asker;
+	struct running r;
+	json_t *o;
+
+	(void)state;
+	snprintf(judge_it, sizeof(judge_it), "{\"cmd\":\"schema\",\"path\":\"%s\"}\n{\"cmd\":\"ping\"}", large);
+	snprintf(force_it, sizeof(force_it), "{\"cmd\":\"schema\",\"path\":\"%s\",\"force\":true}", large);
+	start(&r, 1);
+	connect_and_send(&asker, judge_it);
+	o = ask("{\"cmd\":\"ping\"}");
+	assert_true(is(o, "ok"));
+	json_decref(o);
+	o = ask_for(MORE, "");
+	assert_non_null(strstr(json_string_value(json_object_get(o, "error")), "another schema set is being judged"));
+	assert_true(json_is_false(json_object_get(o, "refused")));
+	json_decref(o);
+	assert_int_equal(poll(&(struct pollfd){.fd = asker.fd, .events = POLLIN}, 1, 0), 0);
+	o = answer_of(&asker);
+	assert_true(is(o, "refused"));
+	assert_true(num(o, "n_void_rules") > 0);
+	json_decref(o);
+	o = answer_of(&asker); /* of the request that came with it */
+	assert_true(is(o, "ok"));
+	json_decref(o);
+	fab_client_close(&asker);
+
+	/* who asks may hang up; what was asked for is done */
+	connect_and_send(&asker, force_it);
+	json_decref(ask("{\"cmd\":\"ping\"}")); /* so it was read */
+	fab_client_close(&asker);
+	for (unsigned i = 0; i < 6000 && fab_epoch_in_force(r.f)->number == 1; i++)
+		usleep(10000);
+	assert_int_equal(fab_epoch_in_force(r.f)->number, 2);
+	o = ask_for(BASE, ",\"force\":true");
+	assert_true(is(o, "ok"));
+	assert_int_equal(num(o, "epoch"), 3);
+	json_decref(o);
+
+	/* and weftd may end meanwhile */
+	connect_and_send(&asker, force_it);
+	json_decref(ask("{\"cmd\":\"ping\"}"));
+	finish(&r);
+	o = answer_of(&asker);
+	assert_non_null(strstr(json_string_value(json_object_get(o, "error")), "weftd is ending"));
+	json_decref(o);
+	fab_client_close(&asker);
+	assert_int_equal(fab_epochs_now(epochs)->number, 3);
+}
+
 /* Nobody takes it: after three seconds it is called off, and everything is as it was. */
 static void a_data_path_that_is_stuck(void **state)
 {
@@ -511,6 +615,7 @@ int main(void)
 		EPOCHS_TEST(a_start_that_fails),
 		EPOCHS_TEST(a_change_is_asked_for),
 		EPOCHS_TEST(bad_requests),
+		EPOCHS_TEST(others_are_served_meanwhile),
 		EPOCHS_TEST(a_data_path_that_is_stuck),
 	};
 

@@ -4,6 +4,7 @@
 compatible is refused with its findings, and with force it is taken and judges from then on. Prints TAP."""
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -185,6 +186,85 @@ def test_a_request_without_a_method():
         expect(len(d) == 1 and d[0]["detail"] == "withdrawn while the request was open" and d[0]["kind"] == "request", str(d))
 
 
+def large(f):
+    """A set of 3,000 messages with 30,000 rules, in which the tests' own types are as they were."""
+    more = []
+    for i in range(3000):
+        fields = " ".join(f"string f{k} = {k} [(buf.validate.field).string = {{min_len: {k}, max_len: 99}}];" for k in range(1, 11))
+        more.append(f"message Large{i} {{ {fields} }}")
+    text = SAME.replace("package weft.soak;", 'package weft.soak; import "buf/validate/validate.proto";') + "\n".join(more)
+    (f.folder / "soak.proto").write_text(text)
+    out = f.folder / "large.binpb"
+    subprocess.run(["protoc", f"-I{f.folder}", f"-I{fabric.ROOT / 'schemas'}", f"--descriptor_set_out={out}", "--include_imports",
+                    "soak.proto"], check=True, timeout=60)
+    return out
+
+
+def test_a_large_set():
+    """While it is judged, messages pass and are recorded, and others who ask are answered. What it costs is not the data path's."""
+    with Fabric("live-large", {"a": {"send": ["b"]}, "b": {"receive": ["a"]}}) as f:
+        sets = [compiled(f, "same", SAME), large(f)]
+        apply(f, sets[0], "--force")
+        b = f.soak("b", "--receive", "--allow-gap", "--idle", 60)
+        b.wait_up()
+        a = f.soak("a", "--to", "b", "--allow-gap", "--rate", 20000, "--sizes", 100)
+        a.wait_up()
+        wait_for("messages", lambda: f.port("b").get("messages_delivered", 0) > 1000, 10)
+        asking = subprocess.Popen([fabric.BUILD / "bin" / "weft", "schema", "apply", sets[1], f.folder / "fabric.yaml"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        longest, answered, last = 0, 0, f.port("b")["messages_delivered"]
+        began = time.monotonic()
+        while asking.poll() is None:
+            since = time.monotonic()
+            s = f.stats()
+            longest = max(longest, time.monotonic() - since)
+            answered += s is not None and s["policy_epoch"] == 2
+            time.sleep(0.02)
+        took = time.monotonic() - began
+        out = asking.stdout.read()
+        expect(asking.returncode == 0 and "epoch 3 is in force" in out, f"apply: {asking.returncode}", out)
+        delivered = f.port("b")["messages_delivered"] - last
+        note(f"judged in {took:.2f} s; {answered} answers meanwhile, the slowest after {longest * 1000:.1f} ms; {delivered} messages")
+        expect(answered >= 3 and longest < took / 2, f"{answered} answers, the slowest after {longest:.3f} s of {took:.3f} s")
+        expect(delivered > 20000 * took / 4, f"only {delivered} messages in {took:.2f} s")
+        expect(f.port("a")["verdicts"].keys() == {"passed"}, str(f.port("a")["verdicts"]))
+        a.stop()
+        b.stop()
+        sa, sb = a.summary(20), b.summary(20)
+        expect(not sa["refused"] and not sa["lost"] and sb["received"] == sa["sent"] and not sb["missing"], f"{sa} {sb}")
+
+
+def threads(pid):
+    """The CPUs that each thread may run on: {name: {list, ...}}."""
+    found = {}
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        allowed = [l.split()[1] for l in (task / "status").read_text().splitlines() if l.startswith("Cpus_allowed_list")]
+        found.setdefault((task / "comm").read_text().strip(), set()).update(allowed)
+    return found
+
+
+def test_a_core_of_its_own():
+    """With --core the data path has its core for itself: who compiles schemas and writes the log runs elsewhere."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        raise fabric.Skipped("only one CPU")
+    with Fabric("live-core", {"a": {"send": ["b"]}, "b": {"receive": ["a"]}}) as f:
+        f.weft("down")
+        with open(f.folder / "weftd.out", "wb") as out:
+            weftd = subprocess.Popen([fabric.BUILD / "bin" / "weftd", "--core", str(cpus[0]), f.folder / "fabric.yaml"],
+                                     stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        try:
+            wait_for("weftd", f.stats, 20)
+            found = threads(weftd.pid)
+        finally:
+            weftd.terminate()
+            weftd.wait(20)
+        note(", ".join(f"{k}: {' '.join(sorted(v))}" for k, v in sorted(found.items())))
+        expect(found.get("weftd") == {str(cpus[0])}, f"the data path: {found}")
+        expect(all(str(cpus[0]) not in v for k, v in found.items() if k == "weft-control"), f"the control thread: {found}")
+        expect("weft-control" in found, str(found))
+
+
 if __name__ == "__main__":
-    sys.exit(fabric.main([test_back_and_forth_at_full_speed, test_what_does_not_fit_is_refused,
-                          test_a_request_without_a_method]))
+    sys.exit(fabric.main([test_back_and_forth_at_full_speed, test_what_does_not_fit_is_refused, test_a_request_without_a_method,
+                          test_a_large_set, test_a_core_of_its_own]))
