@@ -598,7 +598,9 @@ int sch_compat_check(const void *old_fdset, size_t old_len, const void *new_fdse
 		goto out;
 	}
 	files_check(&c);
-	rc = messages_check(&c);
+	rc = cmp_unruled_find(&c);
+	if (!rc)
+		rc = messages_check(&c);
 	if (!rc)
 		rc = enums_check(&c);
 	if (!rc)
@@ -608,6 +610,7 @@ int sch_compat_check(const void *old_fdset, size_t old_len, const void *new_fdse
 	if (rc)
 		snprintf(err->text, sizeof err->text, "out of memory while comparing schema sets");
 out:
+	free(c.unruled);
 	cmp_side_free(&c.old);
 	cmp_side_free(&c.now);
 	return rc;

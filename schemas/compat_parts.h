@@ -65,6 +65,7 @@ struct cmp_check {
 	void *arg;
 	struct sch_compat *sum;
 	struct sch_err *err;
+	uint8_t *unruled; /* by message of the old set: it may be inside a field that is excused from all rules */
 	uint64_t work; /* values that may still be tried one by one; without any left, nothing more is shown */
 	int rc;        /* -ENOMEM once memory was short */
 };
@@ -155,6 +156,8 @@ int cmp_zero_accepted(const struct cmp_known *k);
 
 /* --- compat_rules.c --- */
 
+/* Finds c->unruled. 0 or -ENOMEM. */
+int cmp_unruled_find(struct cmp_check *c);
 /* Tells of each rule of the new field that cannot be shown to accept all that the old field accepted. */
 void cmp_rules_check(struct cmp_check *c, const struct cmp_pair *p);
 /* The same for a field that the old message does not have: it is absent from all old messages. */

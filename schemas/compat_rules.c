@@ -159,6 +159,41 @@ static int beyond_enums(struct cmp_check *c, uint32_t type)
 	return found;
 }
 
+/* Visits each message once. */
+int cmp_unruled_find(struct cmp_check *c)
+{
+	const struct sch_set *s = c->old.set;
+	uint32_t *todo = calloc(s->n_messages + 1u, sizeof *todo), n = 0;
+
+	c->unruled = calloc(s->n_messages + 1u, 1);
+	if (!todo || !c->unruled) {
+		free(todo);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < s->n_fields; i++) {
+		const struct sch_field *f = &s->fields[i];
+
+		if (f->flags & SCH_F_IGNORED && f->sub != SCH_NONE && !c->unruled[f->sub]) {
+			c->unruled[f->sub] = 1;
+			todo[n++] = f->sub;
+		}
+	}
+	while (n > 0) {
+		const struct sch_message *m = &s->messages[todo[--n]];
+
+		for (uint32_t i = m->first; i < m->first + m->n_fields; i++) {
+			const struct sch_field *f = &s->fields[i];
+
+			if ((f->type == SCH_T_MESSAGE || f->type == SCH_T_GROUP) && !c->unruled[f->sub]) {
+				c->unruled[f->sub] = 1;
+				todo[n++] = f->sub;
+			}
+		}
+	}
+	free(todo);
+	return 0;
+}
+
 /* Fields of messages that are excused from all rules, with what is inside them. */
 static void ignored_check(struct cmp_check *c, const struct cmp_pair *p)
 {

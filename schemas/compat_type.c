@@ -156,11 +156,14 @@ static void number_text(char out[48], __int128 v)
 		snprintf(out, 48, "%llu", (unsigned long long)v);
 }
 
-/* The numbers between which the old field's values lie, by its type and its rules. 0: it is no integer. */
+/* The numbers between which the old field's values lie, by its type and, where they always apply, its rules. 0: it is no
+ * integer. */
 static int old_range(const struct cmp_check *c, const struct cmp_pair *p, __int128 *lo, __int128 *hi)
 {
 	if (!cmp_is_integer(p->f->type))
 		return 0;
+	if (c->unruled[CMP_MSG(&c->old, p->old->msg)->type])
+		return cmp_type_range(p->f->type, lo, hi);
 	struct cmp_known k = cmp_known_make(c->old.set, p->f);
 
 	*lo = k.zero_ok && k.lo > 0 ? 0 : k.lo;

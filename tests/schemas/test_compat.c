@@ -77,6 +77,24 @@ static const struct pair pairs[] = {
 	  "STRICT_TYPE_NARROWED M.a 1\nSTRICT_TYPE_NARROWED M.b 2\n" },
 	{ "message M { int64 a = 1 [(buf.validate.field).int64 = {gte: -5, lte: 5}]; }", "message M { int32 a = 1; }", "" },
 	{ "message M { uint64 a = 1 [(buf.validate.field).uint64 = {in: [0, 1]}]; }", "message M { bool a = 1; }", "" },
+	/* where a message is excused from rules, they do not keep it within a narrower type */
+	{ "message M { N a = 1 [(buf.validate.field).ignore = IGNORE_ALWAYS]; } message N { O o = 1; }\n"
+	  "message O { int64 b = 1 [(buf.validate.field).int64 = {gte: 0, lte: 9}];\n map<string, int64> c = 2 "
+	  "[(buf.validate.field).map.values.int64.const = 3]; }",
+	  "message M { N a = 1 [(buf.validate.field).ignore = IGNORE_ALWAYS]; } message N { O o = 1; }\n"
+	  "message O { int32 b = 1 [(buf.validate.field).int32 = {gte: 0, lte: 9}];\n map<string, int32> c = 2 "
+	  "[(buf.validate.field).map.values.int32.const = 3]; }",
+	  "STRICT_TYPE_NARROWED O.b 2\nSTRICT_TYPE_NARROWED O.c (value) 3\n" },
+	{ "message M { repeated N a = 1 [(buf.validate.field).repeated.items.ignore = IGNORE_ALWAYS]; }"
+	  " message N { int64 b = 1 [(buf.validate.field).int64.const = 1]; }",
+	  "message M { repeated N a = 1 [(buf.validate.field).repeated.items.ignore = IGNORE_ALWAYS]; }"
+	  " message N { int32 b = 1; }",
+	  "STRICT_TYPE_NARROWED N.b 1\n" },
+	{ "message M { map<string, N> a = 1 [(buf.validate.field).map.values.ignore = IGNORE_ALWAYS]; }"
+	  " message N { int64 b = 1 [(buf.validate.field).int64.const = 1]; }",
+	  "message M { map<string, N> a = 1 [(buf.validate.field).map.values.ignore = IGNORE_ALWAYS]; }"
+	  " message N { int32 b = 1; }",
+	  "STRICT_TYPE_NARROWED N.b 1\n" },
 	{ "message M { int64 a = 1 [(buf.validate.field).int64 = {gte: -5, lte: 5}]; }", "message M { uint32 a = 1; }",
 	  "STRICT_TYPE_NARROWED M.a 1\n" },
 	{ "message M { map<int64, uint64> a = 1; }", "message M { map<int32, uint32> a = 1; }",
