@@ -502,6 +502,26 @@ static void timeouts(void **state)
 	both_free(b);
 }
 
+/* The caller has been told that its time is over, once; who answers too late is told that nobody waits any more. */
+static void an_answer_that_comes_too_late(void **state)
+{
+	struct both *b = both_up();
+	Road__Other a = ROAD__OTHER__INIT;
+
+	(void)state;
+	weft_on_refusal(b->bob.w, on_refusal, b);
+	assert_int_equal(act(b, "later", SECOND), 0);
+	pass_time(b, 2 * SECOND);
+	assert_int_equal(b->ends, 1);
+	assert_int_equal(b->end.verdict, WEFT_V_TIMEOUT);
+	assert_int_equal(road_valve_act_reply(b->bob.w, b->last_port, b->last_id, 0, &a), 0);
+	settle(b);
+	assert_int_equal(b->ends, 1);
+	assert_int_equal(b->refusals, 1);
+	assert_int_equal(b->refusal.verdict, WEFT_V_REQUEST_UNKNOWN);
+	both_free(b);
+}
+
 static void refused_by_policy(void **state)
 {
 	struct both *b = both_up();
@@ -897,6 +917,7 @@ int main(void)
 		cmocka_unit_test(the_handler_says_no),
 		cmocka_unit_test(answered_later),
 		cmocka_unit_test(timeouts),
+		cmocka_unit_test(an_answer_that_comes_too_late),
 		cmocka_unit_test(refused_by_policy),
 		cmocka_unit_test(session_lost),
 		cmocka_unit_test(nobody_handles_it),
