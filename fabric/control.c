@@ -40,7 +40,7 @@ struct client {
 	int fd;              /* -1: a free place */
 	int tail;            /* gets decisions */
 	int closing;         /* close once the reply is out */
-	int waits;           /* its reply comes with the end of the job; no request is read meanwhile */
+	enum { NOT, FOR_REPLY, FOR_TURN } waits; /* for the end of the job: its own, or another's; no request is read meanwhile */
 	uint32_t events;     /* what epoll watches for */
 	size_t in_len;
 	char *reply;         /* goes out before `lines`; no request is read meanwhile */
@@ -58,6 +58,7 @@ struct fab_control {
 	int lock_fd, listen_fd, epoll_fd, finish_fd, job_fd;
 	int finish;
 	struct fab_schema_job *job; /* a schema set that is being judged; NULL: none */
+	uint32_t turn;              /* of the clients that wait to have one judged, where to look first */
 	uint64_t start_ns;
 	struct sockaddr_un address;
 	pthread_t thread;
@@ -279,13 +280,12 @@ static void cmd_schema(struct fab_control *c, struct client *cl, const json_t *o
 {
 	json_t *reply = NULL;
 	if (c->job) {
-		reply_json(cl, json_pack("{s:s, s:b}", "error", "another schema set is being judged; try again when that is done",
-					 "refused", 0));
+		cl->waits = FOR_TURN;
 		return;
 	}
 	c->job = fab_schema_job_start(&c->view, o, c->job_fd, &reply);
 	if (c->job)
-		cl->waits = 1;
+		cl->waits = FOR_REPLY;
 	else
 		reply_json(cl, reply);
 }
@@ -325,6 +325,8 @@ static void requests(struct fab_control *c, struct client *cl)
 	for (char *nl; !cl->reply && !cl->waits && !cl->closing && (nl = memchr(cl->in, '\n', cl->in_len)) != NULL;) {
 		size_t len = (size_t)(nl - cl->in) + 1;
 		request(c, cl, cl->in, len - 1);
+		if (cl->waits == FOR_TURN)
+			return; /* it is looked at again */
 		memmove(cl->in, cl->in + len, cl->in_len - len);
 		cl->in_len -= len;
 	}
@@ -373,23 +375,35 @@ static void client_event(struct fab_control *c, uint32_t i, uint32_t events)
 	client_go_on(c, i);
 }
 
-/* The set was judged. Who asked may be gone; what was asked for is done all the same. */
+/* The set was judged. Who asked may be gone; what was asked for is done all the same. Then it is the next one's turn; who
+ * comes too late for it waits again. */
 static void job_end(struct fab_control *c)
 {
 	if (!c->job)
 		return;
 	json_t *reply = fab_schema_job_end(c->job, pump_once, c);
+	uint32_t asked = CLIENTS_MAX, first = c->turn;
 	c->job = NULL;
-	/* One client at most: a job begins when there is none. */
-	for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
-		struct client *cl = &c->client[i];
-		if (cl->fd < 0 || !cl->waits)
-			continue;
-		cl->waits = 0;
-		reply_json(cl, json_incref(reply));
-		client_go_on(c, i);
+	for (uint32_t i = 0; i < CLIENTS_MAX; i++)
+		if (c->client[i].fd >= 0 && c->client[i].waits == FOR_REPLY)
+			asked = i;
+	if (asked < CLIENTS_MAX) {
+		c->client[asked].waits = NOT;
+		reply_json(&c->client[asked], json_incref(reply));
 	}
 	json_decref(reply);
+	for (uint32_t k = 0; k < CLIENTS_MAX && !c->finish; k++) {
+		uint32_t i = (first + k) % CLIENTS_MAX;
+		struct client *cl = &c->client[i];
+		if (cl->fd < 0 || cl->waits != FOR_TURN)
+			continue;
+		cl->waits = NOT;
+		client_go_on(c, i);
+		if (cl->waits == FOR_REPLY)
+			c->turn = i + 1;
+	}
+	if (asked < CLIENTS_MAX)
+		client_go_on(c, asked);
 }
 
 /* --- the thread -------------------------------------------------------------------------------------------------- */
