@@ -182,7 +182,9 @@ struct fab_schema_job *fab_schema_job_start(const struct fab_control_view *v, co
 	j->done_fd = done_fd;
 	j->lists.changes = json_array();
 	j->lists.void_rules = json_array();
-	j->wish = (struct fab_wish){ .schemas = j->path, .force = force, .change = change, .void_rule = void_rule, .arg = &j->lists };
+	j->wish = (struct fab_wish){
+		.schemas = j->path, .force = force, .change = change, .void_rule = void_rule, .arg = &j->lists
+	};
 	int ret = j->lists.changes && j->lists.void_rules ? pthread_create(&j->thread, NULL, judge, j) : ENOMEM;
 	if (!ret) {
 		pthread_setname_np(j->thread, "weft-schemas");
