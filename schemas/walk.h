@@ -28,7 +28,7 @@ struct sch_walk {
 	uint64_t more[(SCH_DEPTH_MAX + 1) * (SCH_WORDS_MAX - 1)]; /* presence words beyond the first, cut up among levels */
 	uint32_t counts[(SCH_DEPTH_MAX + 1) * SCH_COUNTS_MAX];    /* likewise counters */
 	struct sch_result *first;     /* room for the first violation; only where each is asked for */
-	struct sch_tallies *tallies;    /* likewise, else NULL */
+	struct sch_tallies *tallies;  /* likewise, else NULL */
 	struct sch_keys keys;
 };
 
