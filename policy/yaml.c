@@ -281,7 +281,7 @@ int pol_yaml_parse(struct pol_yaml *y, const char *file, const char *text, size_
 	return rc;
 }
 
-static int read_all(const char *path, char **text, size_t *len, struct pol_err *err)
+int pol_text_load(const char *path, char **text, size_t *len, struct pol_err *err)
 {
 	char *buf = NULL;
 	int rc;
@@ -316,7 +316,13 @@ static int read_all(const char *path, char **text, size_t *len, struct pol_err *
 			break;
 		got += (size_t)n;
 	}
-	*text = buf;
+	char *fit = realloc(buf, got + 1);
+	if (fit == NULL) {
+		rc = pol_err_memory(err, path);
+		goto out;
+	}
+	fit[got] = '\0';
+	*text = fit;
 	*len = got;
 	buf = NULL;
 	rc = 0;
@@ -332,7 +338,7 @@ int pol_yaml_load(struct pol_yaml *y, const char *path, struct pol_err *err)
 	char *text = NULL;
 	size_t len = 0;
 	*y = (struct pol_yaml){.file = path};
-	int rc = read_all(path, &text, &len, err);
+	int rc = pol_text_load(path, &text, &len, err);
 	if (rc < 0)
 		return rc;
 	rc = pol_yaml_parse(y, path, text, len, err);

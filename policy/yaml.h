@@ -42,6 +42,9 @@ int pol_yaml_parse(struct pol_yaml *y, const char *file, const char *text, size_
 /* The same from a regular file of at most POL_FILE_BYTES_MAX; -errno when it cannot be read. path must outlive y. */
 int pol_yaml_load(struct pol_yaml *y, const char *path, struct pol_err *err);
 void pol_yaml_free(struct pol_yaml *y);
+/* The bytes of a regular file, terminated, for the caller to free; of a longer file than POL_FILE_BYTES_MAX one more than that,
+ * so that the parser refuses it. -errno when it cannot be read. */
+int pol_text_load(const char *path, char **text, size_t *len, struct pol_err *err);
 
 /* Which keys a mapping may have, and what each takes. */
 #define POL_KEY_VALUE	 1u /* a one-line value */
