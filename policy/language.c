@@ -93,7 +93,7 @@ static const struct pol_sentence rule_log[] = {
 static const struct pol_sentence rule_mode[] = {
     {"rule.mode.what", "`enforce`, or `observe`: a dry run of this rule (see *Dry runs*)."},
     {"rule.mode.default", "Without it, the file's `mode`."},
-    {"rule.mode.file", "`enforce` in a rule does not undo the `mode: observe` of its file."},
+    {"rule.mode.file", "In a file under `mode: observe`, `mode: enforce` in a rule is an error: the dry run is of the whole file."},
 };
 static const struct pol_sentence rule_reason[] = {
     {"rule.reason.what", "The team's own words, of at most 200 bytes; said wherever this rule is named for a refusal."},
@@ -220,7 +220,7 @@ static const struct pol_sentence policy_labels[] = {
     {"policy.labels.key", "A key is a letter of `a-z`, then `a-z`, `0-9`, `_`, `-`, of at most 40 bytes; a value is a text of at most 40 bytes."},
 };
 static const struct pol_sentence policy_image[] = {
-    {"policy.image.what", "The SHA-256 digest that the unikernel's image must have: `sha256:` and 64 hexadecimal digits."},
+    {"policy.image.what", "The SHA-256 digest that the unikernel's image must have: `sha256:` and 64 of `0-9` and `a-f`."},
     {"policy.image.start", "A unikernel whose image has another digest is not started, and the message names both."},
     {"policy.image.default", "Without it, any image that `fabric.yaml` names."},
 };
