@@ -9,8 +9,9 @@
 /* --- rules ------------------------------------------------------------------------------------------------------------ */
 
 static const struct pol_sentence rule_name[] = {
-    {"rule.name.what", "A name of the rule's own, for people, tools and `*.test.yaml`: a letter of `a-z`, then `a-z`, `0-9`, `-`; "
-		       "at most 40 bytes."},
+    {"rule.name.what",
+     "A name of the rule's own, for people, tools and `*.test.yaml`: a letter of `a-z`, then `a-z`, `0-9`, `-`; "
+     "at most 40 bytes."},
     {"rule.name.unique", "No two rules of one file have the same name."},
 };
 static const struct pol_sentence rule_to[] = {
@@ -23,7 +24,8 @@ static const struct pol_sentence rule_from[] = {
 };
 static const struct pol_sentence rule_message[] = {
     {"rule.message.what", "One-way messages that the rule is about, by the full names of their types."},
-    {"rule.message.exact", "Names are exact: there are no patterns, and a nested or an imported type is not meant with its outer one."},
+    {"rule.message.exact",
+     "Names are exact: there are no patterns, and a nested or an imported type is not meant with its outer one."},
     {"rule.message.unknown", "A name that the schemas do not have is an error."},
     {"rule.message.either", "An allow rule has either `message` or `method`, never both and never none."},
 };
@@ -34,33 +36,42 @@ static const struct pol_sentence rule_method[] = {
     {"rule.method.unknown", "A method that the schemas do not have is an error."},
 };
 static const struct pol_sentence rule_where[] = {
-    {"rule.where.what", "A condition on the content, in CEL; the rule is only for messages on which it holds. [Expressions](expressions.md) "
-			"lists what it can say."},
-    {"rule.where.this", "`this` is the message, or a request's input; its type is checked when the policy is compiled."},
+    {"rule.where.what",
+     "A condition on the content, in CEL; the rule is only for messages on which it holds. "
+     "[Expressions](expressions.md) lists what it can say."},
+    {"rule.where.this",
+     "`this` is the message, or a request's input; its type is checked when the policy is compiled."},
     {"rule.where.many", "With several types or methods, it must make sense for each of them."},
     {"rule.where.self", "`self` is the unikernel whose file it is, with `self.name` and `self.labels`."},
-    {"rule.where.peer", "`peer` is the other: the receiver in a send rule, the sender in a receive rule, with `peer.name` and "
-			"`peer.labels`."},
+    {"rule.where.peer",
+     "`peer` is the other: the receiver in a send rule, the sender in a receive rule, with `peer.name` and "
+     "`peer.labels`."},
     {"rule.where.now", "`now` is the time at which the message is judged."},
     {"rule.where.valid", "It is judged only on messages that their schema accepts."},
-    {"rule.where.error", "In an allow rule, a condition that has no value (an overflow, a missing key) does not hold."},
+    {"rule.where.error",
+     "In an allow rule, a condition that has no value (an overflow, a missing key) does not hold."},
     {"rule.where.length", "At most 4096 bytes."},
 };
 static const struct pol_sentence rule_max_size[] = {
     {"rule.max_size.what", "The largest payload, in bytes: `512B`, `4KiB`; from `0B` to `60KiB`."},
     {"rule.max_size.default", "Without it, `60KiB`; `limits: message:` of `fabric.yaml` holds besides."},
-    {"rule.max_size.smaller", "Of the send and the receive rule the smaller holds, and `too_large` names the rule that set it, the "
-			      "sender's where both are equal."},
+    {"rule.max_size.smaller",
+     "Of the send and the receive rule the smaller holds, and `too_large` names the rule that set it, the "
+     "sender's where both are equal."},
     {"rule.max_size.request", "Of a method's rule it is about the request, not the reply."},
 };
 static const struct pol_sentence rule_rate[] = {
-    {"rule.rate.what", "Messages per second, minute or hour: `100/s`, `100/m`, `100/h`; at least 1, at most `10000000/s`."},
+    {"rule.rate.what",
+     "Messages per second, minute or hour: `100/s`, `100/m`, `100/h`; at least 1, at most `10000000/s`."},
     {"rule.rate.default", "Without it there is no limit."},
     {"rule.rate.shared", "It counts all messages under the rule together, whatever their peer and subject."},
     {"rule.rate.both", "Each side's rate holds by itself."},
-    {"rule.rate.charge", "A message that is refused, for whatever reason of policy, is charged to no rate and no quota of either side."},
+    {"rule.rate.charge",
+     "A message that is refused, for whatever reason of policy, is charged to no rate and no quota of either "
+     "side."},
     {"rule.rate.named", "`over_rate` names the rule whose rate is used up, the sender's where both are."},
-    {"rule.rate.rounding", "It is rounded down to whole nanoseconds between messages, so never more passes than it says."},
+    {"rule.rate.rounding",
+     "It is rounded down to whole nanoseconds between messages, so never more passes than it says."},
     {"rule.rate.request", "Of a method's rule it is about requests, not replies."},
 };
 static const struct pol_sentence rule_burst[] = {
@@ -70,7 +81,8 @@ static const struct pol_sentence rule_burst[] = {
 };
 static const struct pol_sentence rule_quota[] = {
     {"rule.quota.messages", "`5000/d`: so many messages a day; at least 1."},
-    {"rule.quota.bytes", "`64MiB/d`: so many bytes of payload a day; a message that would pass the limit is refused whole."},
+    {"rule.quota.bytes",
+     "`64MiB/d`: so many bytes of payload a day; a message that would pass the limit is refused whole."},
     {"rule.quota.day", "A day begins at 00:00 UTC, and the quota with it."},
     {"rule.quota.default", "Without it there is no limit."},
     {"rule.quota.shared", "It counts all messages under the rule together, whatever their peer and subject."},
@@ -78,8 +90,11 @@ static const struct pol_sentence rule_quota[] = {
     {"rule.quota.named", "`over_quota` names the rule whose quota is used up, the sender's where both are."},
 };
 static const struct pol_sentence rule_carries[] = {
-    {"rule.carries.what", "Protocols that opaque content (`bytes`, and strings that nothing constrains) may be, by nDPI's names; at most 16."},
-    {"rule.carries.default", "Without it, or empty, content that nDPI recognises is refused, and content that it does not passes."},
+    {"rule.carries.what",
+     "Protocols that opaque content (`bytes`, and strings that nothing constrains) may be, by nDPI's names; at "
+     "most 16."},
+    {"rule.carries.default",
+     "Without it, or empty, content that nDPI recognises is refused, and content that it does not passes."},
     {"rule.carries.both", "What passes is what the send and the receive rule both list."},
     {"rule.carries.case", "Upper and lower case are the same, and no name is listed twice."},
     {"rule.carries.unknown", "A name that nDPI does not know is an error."},
@@ -93,10 +108,12 @@ static const struct pol_sentence rule_log[] = {
 static const struct pol_sentence rule_mode[] = {
     {"rule.mode.what", "`enforce`, or `observe`: a dry run of this rule (see *Dry runs*)."},
     {"rule.mode.default", "Without it, the file's `mode`."},
-    {"rule.mode.file", "In a file under `mode: observe`, `mode: enforce` in a rule is an error: the dry run is of the whole file."},
+    {"rule.mode.file",
+     "In a file under `mode: observe`, `mode: enforce` in a rule is an error: the dry run is of the whole file."},
 };
 static const struct pol_sentence rule_reason[] = {
-    {"rule.reason.what", "The team's own words, of at most 200 bytes; said wherever this rule is named for a refusal."},
+    {"rule.reason.what",
+     "The team's own words, of at most 200 bytes; said wherever this rule is named for a refusal."},
 };
 
 
@@ -130,11 +147,14 @@ static const struct pol_language_key receive_keys[] = {
 #define ALLOW_SCHEMA ONE_SUBJECT ", \"dependencies\": {\"burst\": [\"rate\"]}"
 
 static const struct pol_sentence send_sentences[] = {
-    {"send.what", "Allows what it covers to be sent. What no send rule allows is refused as `send_denied`, before the receiver is asked."},
+    {"send.what",
+     "Allows what it covers to be sent. What no send rule allows is refused as `send_denied`, before the "
+     "receiver is asked."},
     {"send.self", "It is an error to name the unikernel itself: what it tells itself does not cross the fabric."},
 };
 static const struct pol_sentence receive_sentences[] = {
-    {"receive.what", "Allows what it covers to be received. What no receive rule allows is refused as `receive_denied`."},
+    {"receive.what",
+     "Allows what it covers to be received. What no receive rule allows is refused as `receive_denied`."},
     {"receive.self", "It is an error to name the unikernel itself."},
 };
 const struct pol_mapping pol_language_send = {
@@ -176,9 +196,11 @@ static const struct pol_language_key deny_keys[] = {
     {{"reason", POL_KEY_VALUE}, POL_VALUE_TEXT, "\"SEC-7: never fully open\"", ALL(rule_reason), NULL},
 };
 static const struct pol_sentence deny_sentences[] = {
-    {"deny.what", "Refuses what it covers, as `forbidden`, whatever the send and receive rules of the same file say."},
+    {"deny.what",
+     "Refuses what it covers, as `forbidden`, whatever the send and receive rules of the same file say."},
     {"deny.file", "It is about its own file only; the other side's file judges for itself."},
     {"deny.order", "Where the deny rules stand in the file does not matter; the first that refuses is named."},
+    {"deny.count", "A file has at most 256 deny rules."},
     {"deny.limits", "It takes no limits: no size, rate, quota, `carries` or `log`."},
 };
 const struct pol_mapping pol_language_deny = {
@@ -191,7 +213,8 @@ static const struct pol_sentence quarantine_violations[] = {
     {"quarantine.violations.what", "After how many refusals, from 1 to 1000."},
 };
 static const struct pol_sentence quarantine_within[] = {
-    {"quarantine.within.what", "In how much time: whole seconds, minutes or hours, `10s`, `1m`, `2h`; from `1s` to `24h`."},
+    {"quarantine.within.what",
+     "In how much time: whole seconds, minutes or hours, `10s`, `1m`, `2h`; from `1s` to `24h`."},
 };
 static const struct pol_language_key quarantine_keys[] = {
     {{"violations", POL_KEY_VALUE | POL_KEY_REQUIRED}, POL_VALUE_COUNT, "20", ALL(quarantine_violations), NULL},
@@ -208,19 +231,26 @@ const struct pol_mapping pol_language_quarantine = {
     "\"quarantine\"", "Quarantine", ALL(quarantine_keys), ALL(quarantine_sentences), NULL};
 
 static const struct pol_sentence policy_unikernel[] = {
-    {"policy.unikernel.what", "Whose policy this is; the file is called `NAME.yaml`, and another name here is an error."},
-    {"policy.unikernel.name", "A name has 1 to 32 of `a-z`, `0-9` and `-`, a letter first; `common` and `any` are taken."},
+    {"policy.unikernel.what",
+     "Whose policy this is; the file is called `NAME.yaml`, and another name here is an error."},
+    {"policy.unikernel.name",
+     "A name has 1 to 32 of `a-z`, `0-9` and `-`, a letter first; `common` and `any` are taken."},
 };
 static const struct pol_sentence policy_mode[] = {
-    {"policy.mode.what", "`enforce`, or `observe`: a dry run of all rules of the file and of its two defaults (see *Dry runs*)."},
+    {"policy.mode.what",
+     "`enforce`, or `observe`: a dry run of all rules of the file and of its two defaults (see *Dry runs*)."},
     {"policy.mode.default", "Without it, `enforce`."},
 };
 static const struct pol_sentence policy_labels[] = {
-    {"policy.labels.what", "What the unikernel is, in the team's words, for `label:KEY=VALUE` and `peer.labels`; at most 16."},
-    {"policy.labels.key", "A key is a letter of `a-z`, then `a-z`, `0-9`, `_`, `-`, of at most 40 bytes; a value is a text of at most 40 bytes."},
+    {"policy.labels.what",
+     "What the unikernel is, in the team's words, for `label:KEY=VALUE` and `peer.labels`; at most 16."},
+    {"policy.labels.key",
+     "A key is a letter of `a-z`, then `a-z`, `0-9`, `_`, `-`, of at most 40 bytes; a value is a text of at "
+     "most 40 bytes."},
 };
 static const struct pol_sentence policy_image[] = {
-    {"policy.image.what", "The SHA-256 digest that the unikernel's image must have: `sha256:` and 64 of `0-9` and `a-f`."},
+    {"policy.image.what",
+     "The SHA-256 digest that the unikernel's image must have: `sha256:` and 64 of `0-9` and `a-f`."},
     {"policy.image.start", "A unikernel whose image has another digest is not started, and the message names both."},
     {"policy.image.default", "Without it, any image that `fabric.yaml` names."},
 };
@@ -259,8 +289,11 @@ static const struct pol_language_key policy_keys[] = {
      &pol_language_deny},
 };
 static const struct pol_sentence policy_sentences[] = {
-    {"policy.what", "One file for each unikernel of the fabric, `NAME.yaml`, in the folder that `policies:` of `fabric.yaml` names."},
-    {"policy.set", "The folder's files and the fabric's unikernels are the same set: one too many or too few is an error."},
+    {"policy.what",
+     "One file for each unikernel of the fabric, `NAME.yaml`, in the folder that `policies:` of `fabric.yaml` "
+     "names."},
+    {"policy.set",
+     "The folder's files and the fabric's unikernels are the same set: one too many or too few is an error."},
     {"policy.closed", "A file without rules is a unikernel that says nothing and hears nothing."},
 };
 const struct pol_mapping pol_language_policy = {
@@ -279,9 +312,11 @@ static const struct pol_language_key assertion_keys[] = {
     {{"always", POL_KEY_VALUE}, POL_VALUE_ASSERTION, "meter talks to hub with demo.Reading", ALL(assertion_always), NULL},
 };
 static const struct pol_sentence assertion_sentences[] = {
-    {"assertion.what", "A sentence about all files together, that `weft policy check` and `weft policy test` hold them against."},
+    {"assertion.what",
+     "A sentence about all files together, that `weft policy check` and `weft policy test` hold them against."},
     {"assertion.either", "It has either `never` or `always`."},
-    {"assertion.reaches", "`A reaches B`: a message can get from A to B, directly or by way of others that pass something on."},
+    {"assertion.reaches",
+     "`A reaches B`: a message can get from A to B, directly or by way of others that pass something on."},
     {"assertion.talks", "`A talks to B`: A can send something to B directly."},
     {"assertion.with", "`with SUBJECT` at the end: that message type or method only."},
     {"assertion.parties", "A and B are peers: a name, `group:NAME`, `label:KEY=VALUE` or `any`."},
@@ -292,15 +327,18 @@ const struct pol_mapping pol_language_assertion = {
     "\"oneOf\": [{\"required\": [\"never\"]}, {\"required\": [\"always\"]}]"};
 
 static const struct pol_sentence common_schemas[] = {
-    {"common.schemas.what", "Where the message types are, for tools that work on files: one or a list, at most 16, of descriptor sets, "
-			    "`.proto` files, or folders of `.proto` files."},
+    {"common.schemas.what",
+     "Where the message types are, for tools that work on files: one or a list, at most 16, of descriptor sets, "
+     "`.proto` files, or folders of `.proto` files."},
     {"common.schemas.relative", "Relative paths begin at the folder."},
-    {"common.schemas.fabric", "A running fabric takes its types from `schemas:` of `fabric.yaml`, and does not look here."},
+    {"common.schemas.fabric",
+     "A running fabric takes its types from `schemas:` of `fabric.yaml`, and does not look here."},
     {"common.schemas.option", "`--schemas PATH` of a tool takes its place."},
 };
 static const struct pol_sentence common_groups[] = {
     {"common.groups.what", "Names for sets of unikernels, at most 1024; a rule says `group:NAME`."},
-    {"common.groups.name", "A group's name is as a rule's: a letter of `a-z`, then `a-z`, `0-9`, `-`; at most 40 bytes."},
+    {"common.groups.name",
+     "A group's name is as a rule's: a letter of `a-z`, then `a-z`, `0-9`, `-`; at most 40 bytes."},
     {"common.groups.members", "A member is a name, `group:NAME` or `label:KEY=VALUE`."},
     {"common.groups.cycle", "A group that is a member of itself, directly or through others, is an error."},
     {"common.groups.unknown", "A member that does not exist is an error."},
@@ -322,7 +360,9 @@ const struct pol_mapping pol_language_common = {
 
 /* --- cases -------------------------------------------------------------------------------------------------------------- */
 
-static const struct pol_sentence case_name[] = {{"case.name.what", "What the case shows, in some words; once in its file."}};
+static const struct pol_sentence case_name[] = {
+    {"case.name.what", "What the case shows, in some words; once in its file."},
+};
 static const struct pol_sentence case_from[] = {{"case.from.what", "Who sends."}};
 static const struct pol_sentence case_to[] = {{"case.to.what", "Who receives."}};
 static const struct pol_sentence case_message[] = {
@@ -334,9 +374,13 @@ static const struct pol_sentence case_json[] = {
     {"case.json.what", "The payload in protobuf's JSON."},
     {"case.json.either", "A case has at most one of `json`, `hex` and `file`; with none the payload is empty."},
 };
-static const struct pol_sentence case_hex[] = {{"case.hex.what", "The payload's bytes in hexadecimal; it need not be valid."}};
+static const struct pol_sentence case_hex[] = {
+    {"case.hex.what", "The payload's bytes in hexadecimal; it need not be valid."},
+};
 static const struct pol_sentence case_file[] = {
-    {"case.file.what", "A file with the payload: JSON where its name ends in `.json`, else bytes. Relative paths begin at the folder."},
+    {"case.file.what",
+     "A file with the payload: JSON where its name ends in `.json`, else bytes. Relative paths begin at the "
+     "folder."},
 };
 static const struct pol_sentence case_expect[] = {
     {"case.expect.what", "The verdict's name, or `observed VERDICT` for what passes only in a dry run."},
@@ -348,7 +392,8 @@ static const struct pol_sentence case_at[] = {
     {"case.at.what", "The present, as `2026-01-01T00:00:00Z`, for `now` and the quotas' days."},
 };
 static const struct pol_sentence case_times[] = {
-    {"case.times.what", "How often it is sent at once, from 1 to 10000; `expect` is about the last. For rates and quotas."},
+    {"case.times.what",
+     "How often it is sent at once, from 1 to 10000; `expect` is about the last. For rates and quotas."},
 };
 static const struct pol_language_key case_keys[] = {
     {{"name", POL_KEY_VALUE | POL_KEY_REQUIRED}, POL_VALUE_TEXT, "a small order passes", ALL(case_name), NULL},
@@ -365,7 +410,8 @@ static const struct pol_language_key case_keys[] = {
     {{"times", POL_KEY_VALUE}, POL_VALUE_COUNT, "3", ALL(case_times), NULL},
 };
 static const struct pol_sentence case_sentences[] = {
-    {"case.what", "One message, and what becomes of it. `weft policy test` decides it as the fabric would, content included."},
+    {"case.what",
+     "One message, and what becomes of it. `weft policy test` decides it as the fabric would, content included."},
     {"case.fresh", "Each case begins with unused rates and quotas."},
 };
 const struct pol_mapping pol_language_case = {

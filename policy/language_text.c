@@ -9,25 +9,40 @@
 
 static const struct pol_sentence judge[] = {
     {"judge.default", "Nothing passes unless the sender's file and the receiver's file both let it."},
-    {"judge.sides", "The sender's file judges first, by its send rules and its deny rules with `to`; then the receiver's, by its receive "
-		    "rules and its deny rules with `from`."},
-    {"judge.deny", "A side first looks at its deny rules that cover the peer and the subject: one whose `where` holds, or has no value, "
-		   "refuses (`forbidden`)."},
-    {"judge.first", "Then at its allow rules that cover them, in the order of the file: the first whose `where` holds is the side's rule."},
-    {"judge.limits", "The size, rate, quota, `carries` and `log` of that one rule apply; the rules after it are not looked at."},
-    {"judge.where_unmet", "Where rules cover the message but the `where` of none holds, it is refused as `where_unmet`, and the last of "
-			  "them is named."},
-    {"judge.uncovered", "Where no rule covers it, it is refused as `send_denied` or `receive_denied`, and the file's default is named."},
-    {"judge.covers", "A rule covers a message when its peers include the other side and its `message` or `method` names the subject."},
+    {"judge.sides",
+     "The sender's file judges first, by its send rules and its deny rules with `to`; then the receiver's, by "
+     "its receive rules and its deny rules with `from`."},
+    {"judge.deny",
+     "A side first looks at its deny rules that cover the peer and the subject: one whose `where` holds, or has "
+     "no value, refuses (`forbidden`)."},
+    {"judge.first",
+     "Then at its allow rules that cover them, in the order of the file: the first whose `where` holds is the "
+     "side's rule."},
+    {"judge.limits",
+     "The size, rate, quota, `carries` and `log` of that one rule apply; the rules after it are not looked at."},
+    {"judge.where_unmet",
+     "Where rules cover the message but the `where` of none holds, it is refused as `where_unmet`, and the last "
+     "of them is named."},
+    {"judge.uncovered",
+     "Where no rule covers it, it is refused as `send_denied` or `receive_denied`, and the file's default is "
+     "named."},
+    {"judge.covers",
+     "A rule covers a message when its peers include the other side and its `message` or `method` names the "
+     "subject."},
     {"judge.many", "At most 64 rules of one side may cover the same peer and subject; one more is an error."},
     {"judge.reply", "A reply is allowed by its open request: no rule is asked."},
-    {"judge.schema", "The schema comes before the content's rules: what is not valid is refused as `schema_…`, whatever a `where` would "
-		     "have said."},
-    {"judge.unknown", "A subject that the schemas do not have is refused as `subject_unknown`, and no rule is named."},
+    {"judge.schema",
+     "The schema comes before the content's rules: what is not valid is refused as `schema_…`, whatever a "
+     "`where` would have said."},
+    {"judge.unknown",
+     "A subject that the schemas do not have is refused as `subject_unknown`, and no rule is named."},
 };
 static const struct pol_sentence peers[] = {
-    {"peers.name", "`NAME` is the unikernel of that name; one that does not exist is an error, and the message names what may have been meant."},
-    {"peers.group", "`group:NAME` is every member of a group of `common.yaml`; a group that does not exist is an error."},
+    {"peers.name",
+     "`NAME` is the unikernel of that name; one that does not exist is an error, and the message names what may "
+     "have been meant."},
+    {"peers.group",
+     "`group:NAME` is every member of a group of `common.yaml`; a group that does not exist is an error."},
     {"peers.label", "`label:KEY=VALUE` is every unikernel whose file has that label with exactly that value."},
     {"peers.any", "`any` is every unikernel of the fabric."},
     {"peers.self", "A group, a label or `any` that includes the unikernel itself leaves it out."},
@@ -35,20 +50,27 @@ static const struct pol_sentence peers[] = {
 };
 static const struct pol_sentence observe[] = {
     {"observe.delivers", "Under `mode: observe` what a rule would refuse is delivered: it is a dry run."},
-    {"observe.recorded", "Each such delivery is recorded, with `observed:` the verdict that it would have had and the rule that would have "
-			 "refused it."},
-    {"observe.defaults", "Of a file it is a dry run of its defaults, too: what no rule covers is delivered and recorded as `send_denied` or "
-			 "`receive_denied`."},
+    {"observe.recorded",
+     "Each such delivery is recorded, with `observed:` the verdict that it would have had and the rule that "
+     "would have refused it."},
+    {"observe.defaults",
+     "Of a file it is a dry run of its defaults, too: what no rule covers is delivered and recorded as "
+     "`send_denied` or `receive_denied`."},
     {"observe.side", "It is about its own side only: the other side's file refuses what it refuses."},
-    {"observe.other_rule", "An observed allow rule whose `where` does not hold is used only where no other rule holds."},
-    {"observe.limits", "It overrides a rule's size, rate and quota and `content_forbidden`; the fabric's own limit on sizes holds."},
+    {"observe.other_rule",
+     "An observed allow rule whose `where` does not hold is used only where no other rule holds."},
+    {"observe.limits",
+     "It overrides a rule's size, rate and quota and `content_forbidden`; the fabric's own limit on sizes holds."},
     {"observe.never", "It never overrides the schema, the session, credit, unknown subjects and `content_risk`."},
     {"observe.quarantine", "An observed refusal does not count for quarantine."},
 };
 static const struct pol_sentence named[] = {
-    {"named.every", "Every rule has a number, its file and its line, and every decision names one rule, or none where no policy was asked."},
-    {"named.defaults", "The two defaults of a file, \"send nothing else\" and \"receive nothing else\", are rules, too: their line is that of "
-		       "`send:` or `receive:`, or line 1 where the key is absent."},
+    {"named.every",
+     "Every rule has a number, its file and its line, and every decision names one rule, or none where no "
+     "policy was asked."},
+    {"named.defaults",
+     "The two defaults of a file, \"send nothing else\" and \"receive nothing else\", are rules, too: their "
+     "line is that of `send:` or `receive:`, or line 1 where the key is absent."},
     {"named.passed", "A delivery names the sender's rule."},
     {"named.denied", "`send_denied` and `receive_denied` name the default of the sender's or the receiver's file."},
     {"named.forbidden", "`forbidden` names the deny rule."},
@@ -58,14 +80,21 @@ static const struct pol_sentence named[] = {
     {"named.reason", "Where the named rule, or the file of the named default, has a `reason`, it is said."},
 };
 static const struct pol_sentence reader[] = {
-    {"yaml.part", "Files are the part of YAML in which a text means one thing: mappings, lists and one-line values in UTF-8, one document a "
-		  "file."},
+    {"yaml.part",
+     "Files are the part of YAML in which a text means one thing: mappings, lists and one-line values in UTF-8, "
+     "one document a file."},
     {"yaml.unknown", "Unknown and doubled keys are errors."},
-    {"yaml.refused", "Anchors, aliases, tags, merge keys, directives, a second document and values over several lines are errors."},
-    {"yaml.unseen", "Tabs in the indentation, control characters and characters that are not seen but change what is (direction marks, "
-		    "zero-width characters, line separators) are errors."},
-    {"yaml.literal", "Values are never guessed at: `log` takes `true` or `false`, not `yes`; a size has its unit; `010B` is refused."},
-    {"yaml.limits", "A file has at most 1 MiB, 262144 values, 8 levels, 64 keys in one mapping and 4096 bytes in one value."},
+    {"yaml.refused",
+     "Anchors, aliases, tags, merge keys, directives, a second document and values over several lines are "
+     "errors."},
+    {"yaml.unseen",
+     "Tabs in the indentation, control characters and characters that are not seen but change what is "
+     "(direction marks, zero-width characters, line separators) are errors."},
+    {"yaml.literal",
+     "Values are never guessed at: `log` takes `true` or `false`, not `yes`; a size has its unit; `010B` is "
+     "refused."},
+    {"yaml.limits",
+     "A file has at most 1 MiB, 262144 values, 8 levels, 64 keys in one mapping and 4096 bytes in one value."},
     {"yaml.error", "An error names file and line, says what is wrong, and what would be right."},
     {"yaml.whole", "All files are compiled together or not at all: one error, and there is no new policy."},
 };
