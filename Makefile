@@ -127,7 +127,7 @@ $(DEMO_SET): $(DEMO_PROTO) $(OPTIONS_C) $(RULES_C) $(BUILD)/config.mk
 OBJ := $(BUILD)/obj
 obj = $(patsubst %,$(OBJ)/%.o,$(basename $(1)))
 DPDK_SRCS := fabric/weftd.c fabric/vhost.c
-CLI_SRCS := $(filter fabric/weft.c fabric/cli_%.c,$(wildcard fabric/*.c))
+CLI_SRCS := $(filter fabric/weft.c fabric/cli_%.c,$(wildcard fabric/*.c)) $(wildcard fabric/*.cc)
 FABRIC_SRCS := $(filter-out $(DPDK_SRCS) $(CLI_SRCS),$(wildcard fabric/*.c))
 GUEST_SRCS := $(wildcard guest-lib/*.c)
 # What a unikernel gets: all but the Linux process port.
@@ -143,6 +143,11 @@ $(OBJ)/%.o: %.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
 	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(XCFLAGS))
 $(call obj,$(DPDK_SRCS)): XCFLAGS = $(DPDK_CFLAGS)
 $(OBJ)/schemas/%.o: schemas/%.cc $(BUILD)/config.mk $(FLAGS)
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(call compile,$(CXX) $(CPPFLAGS) $(CXXFLAGS))
+# What needs Google's library is for tools only.
+$(OBJ)/fabric/%.o: fabric/%.cc $(BUILD)/config.mk $(FLAGS)
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
 	$(call compile,$(CXX) $(CPPFLAGS) $(CXXFLAGS))
@@ -185,7 +190,7 @@ $(WEFTD): $(call obj,$(DPDK_SRCS)) $(LIB)
 $(WEFT): $(call obj,$(CLI_SRCS)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)
+	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
 
 # --- unikernel: images of the services ---------------------------------------------------------------------------------
 # A service NAME is unikernel/demo/NAME.c or tests/unikernel/service_NAME.c, with what lies in a folder NAME beside it. A
@@ -473,8 +478,10 @@ install: $(WEFT) $(WEFTD) $(PLUGIN) $(GUEST_LIB) ## weft, weftd, protoc-gen-weft
 	install -m 644 README.md $(wildcard docs/*) $(DESTDIR)$(PREFIX)/share/doc/weft
 	install -D -m 644 schemas/buf/validate/validate.proto $(DESTDIR)$(PREFIX)/share/weft/proto/buf/validate/validate.proto
 	install -D -m 644 schemas/weft/options.proto $(DESTDIR)$(PREFIX)/share/weft/proto/weft/options.proto
-docs: $(BUILD)/tests/verdict_doc ## remake the pages that come from the sources
-	$< > docs/verdicts.md
+docs: $(BUILD)/tests/verdict_doc $(BUILD)/tests/policy_doc ## remake the pages that come from the sources
+	$(BUILD)/tests/verdict_doc > docs/verdicts.md
+	$(BUILD)/tests/policy_doc reference > docs/policy-reference.md
+	$(BUILD)/tests/policy_doc schema > policy/policy.schema.json
 clean: ## remove everything built
 	rm -rf $(BUILD)
 
