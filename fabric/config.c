@@ -66,13 +66,26 @@ static int read_size(const struct reader *r, const struct pol_node *key, uint64_
 	return refuse(r, key->value, key->text, right);
 }
 
+static int read_count(const struct reader *r, const struct pol_node *key, uint32_t most, uint32_t *count)
+{
+	char right[64];
+	uint64_t n;
+	if (key == NULL)
+		return 0;
+	snprintf(right, sizeof right, "write a number from 1 to %" PRIu32, most);
+	if (pol_count_parse(key->value->text, &n) < 0 || n < 1 || n > most)
+		return refuse(r, key->value, key->text, right);
+	*count = (uint32_t)n;
+	return 0;
+}
+
 static int read_limits(const struct reader *r, const struct pol_node *limits)
 {
-	enum { MESSAGE, WINDOW, DECISIONS, LOG_FILE, LOG_FILES, KEYS };
+	enum { MESSAGE, WINDOW, DECISIONS, LOG_FILE, LOG_FILES, PAIRS, KEYS };
 	static const struct pol_key keys[KEYS] = {
 	    [MESSAGE] = {"message", POL_KEY_VALUE},	[WINDOW] = {"window", POL_KEY_VALUE},
 	    [DECISIONS] = {"decisions", POL_KEY_VALUE}, [LOG_FILE] = {"log_file", POL_KEY_VALUE},
-	    [LOG_FILES] = {"log_files", POL_KEY_VALUE},
+	    [LOG_FILES] = {"log_files", POL_KEY_VALUE},	[PAIRS] = {"pairs", POL_KEY_VALUE},
 	};
 	const struct pol_node *found[KEYS];
 	struct fab_config *c = r->c;
@@ -95,13 +108,8 @@ static int read_limits(const struct reader *r, const struct pol_node *limits)
 			return refuse(r, v, "decisions", "write a rate from 1/s to 1000000/s");
 		c->decisions_per_s = (uint32_t)n;
 	}
-	if (found[LOG_FILES] != NULL) {
-		const struct pol_node *v = found[LOG_FILES]->value;
-		if (pol_count_parse(v->text, &n) < 0 || n < 1 || n > FAB_LOG_FILES_MAX)
-			return refuse(r, v, "log_files", "write a number from 1 to 1000");
-		c->log_files = (uint32_t)n;
-	}
-	return 0;
+	rc = read_count(r, found[LOG_FILES], FAB_LOG_FILES_MAX, &c->log_files);
+	return rc < 0 ? rc : read_count(r, found[PAIRS], FAB_PAIRS_MAX, &c->pairs_max);
 }
 
 /* What the launch module can hold: see guest-lib/launch.h. */
@@ -166,13 +174,19 @@ static int check_socket(const struct reader *r, const struct pol_node *at, const
 
 static int read_name(const struct reader *r, const struct pol_node *v, struct fab_unikernel_config *u)
 {
-	/* Each would share a file of the run directory with the fabric's own. */
-	static const char *const reserved[] = {"fabric", "weftd", "control"};
+	/* The first three would share a file of the run directory with the fabric's own. */
+	static const struct { const char *name, *right; } reserved[] = {
+	    {"fabric", "the fabric uses this name itself; choose another"},
+	    {"weftd", "the fabric uses this name itself; choose another"},
+	    {"control", "the fabric uses this name itself; choose another"},
+	    {POL_COMMON, "the policies' shared file is " POL_COMMON ".yaml; choose another"},
+	    {"any", "in policies that is every unikernel; choose another"},
+	};
 	if (!weft_name_ok(v->text))
 		return refuse(r, v, "name", "write 1 to 32 of a-z, 0-9 and -, a letter first");
 	for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
-		if (strcmp(v->text, reserved[i]) == 0)
-			return refuse(r, v, "name", "the fabric uses this name itself; choose another");
+		if (strcmp(v->text, reserved[i].name) == 0)
+			return refuse(r, v, "name", reserved[i].right);
 	int rc = check_socket(r, v, v->text);
 	if (rc < 0)
 		return rc;
@@ -181,11 +195,10 @@ static int read_name(const struct reader *r, const struct pol_node *v, struct fa
 
 static int read_unikernel(const struct reader *r, const struct pol_node *node, struct fab_unikernel_config *u)
 {
-	enum { NAME, IMAGE, POLICY, MEMORY, CPU, SET, KEYS };
+	enum { NAME, IMAGE, MEMORY, CPU, SET, KEYS };
 	static const struct pol_key keys[KEYS] = {
 	    [NAME] = {"name", POL_KEY_VALUE | POL_KEY_REQUIRED},
 	    [IMAGE] = {"image", POL_KEY_VALUE},
-	    [POLICY] = {"policy", POL_KEY_VALUE | POL_KEY_REQUIRED},
 	    [MEMORY] = {"memory", POL_KEY_VALUE},
 	    [CPU] = {"cpu", POL_KEY_VALUE},
 	    [SET] = {"set", POL_KEY_MAP | POL_KEY_EMPTY},
@@ -199,8 +212,10 @@ static int read_unikernel(const struct reader *r, const struct pol_node *node, s
 	rc = read_name(r, found[NAME]->value, u);
 	if (rc == 0 && found[IMAGE] != NULL)
 		rc = copy_path(r, &u->image, found[IMAGE]->value->text);
-	if (rc == 0)
-		rc = copy_path(r, &u->policy, found[POLICY]->value->text);
+	if (rc == 0 && asprintf(&u->policy, "%s/%s.yaml", r->c->policies, u->name) < 0) {
+		u->policy = NULL;
+		rc = pol_err_memory(r->err, r->yaml.file);
+	}
 	if (rc == 0)
 		rc = read_size(r, found[MEMORY], FAB_MEMORY_MIN, FAB_MEMORY_MAX, &u->memory_bytes);
 	if (rc == 0 && u->memory_bytes % MIB != 0)
@@ -265,12 +280,40 @@ static int read_unikernels(const struct reader *r, const struct pol_node *list)
 	return check_doubles(r);
 }
 
+static const struct pol_node *key_of(const struct pol_node *map, const char *name)
+{
+	const struct pol_node *k = map->kind == POL_NODE_MAP ? map->first : NULL;
+	while (k != NULL && strcmp(k->text, name) != 0)
+		k = k->next;
+	return k;
+}
+
+/* Until there were policy folders, each unikernel named its file. Whoever still does learns what to write instead, before
+ * other keys are found missing. */
+static int refuse_old_policy(const struct reader *r)
+{
+	const struct pol_node *list = key_of(r->yaml.root, "unikernels"), *k = NULL;
+	char quoted[POL_QUOTE_MAX];
+	if (list == NULL || list->value->kind != POL_NODE_LIST)
+		return 0;
+	for (const struct pol_node *p = list->value->first; p != NULL && k == NULL; p = p->next)
+		k = key_of(p, "policy");
+	if (k == NULL)
+		return 0;
+	return pol_err_set(r->err, EINVAL, r->yaml.file, k->line, k->column,
+			   "\"policy\" is no key of a unikernel any more; put its file into one folder with the others', as "
+			   "NAME.yaml, and write \"policies: FOLDER\" at the top%s%s",
+			   k->value->kind == POL_NODE_VALUE ? ", here instead of " : "",
+			   k->value->kind == POL_NODE_VALUE ? pol_quote(quoted, k->value->text) : "");
+}
+
 static int read_root(const struct reader *r)
 {
-	enum { FABRIC, SCHEMAS, RUN_DIR, LIMITS, POLL, UNIKERNELS, KEYS };
+	enum { FABRIC, SCHEMAS, POLICIES, RUN_DIR, LIMITS, POLL, UNIKERNELS, KEYS };
 	static const struct pol_key keys[KEYS] = {
 	    [FABRIC] = {"fabric", POL_KEY_VALUE | POL_KEY_REQUIRED},
 	    [SCHEMAS] = {"schemas", POL_KEY_VALUE | POL_KEY_REQUIRED},
+	    [POLICIES] = {"policies", POL_KEY_VALUE | POL_KEY_REQUIRED},
 	    [RUN_DIR] = {"run_dir", POL_KEY_VALUE},
 	    [LIMITS] = {"limits", POL_KEY_MAP | POL_KEY_EMPTY},
 	    [POLL] = {"poll", POL_KEY_VALUE},
@@ -278,7 +321,9 @@ static int read_root(const struct reader *r)
 	};
 	const struct pol_node *found[KEYS];
 	struct fab_config *c = r->c;
-	int rc = pol_yaml_keys(&r->yaml, r->yaml.root, "a fabric", keys, KEYS, found, r->err);
+	int rc = refuse_old_policy(r);
+	if (rc == 0)
+		rc = pol_yaml_keys(&r->yaml, r->yaml.root, "a fabric", keys, KEYS, found, r->err);
 	if (rc < 0)
 		return rc;
 	if (!weft_name_ok(found[FABRIC]->value->text))
@@ -288,6 +333,11 @@ static int read_root(const struct reader *r)
 		rc = copy_text(r, &c->name, found[FABRIC]->value->text);
 	if (rc == 0)
 		rc = copy_path(r, &c->schemas, found[SCHEMAS]->value->text);
+	if (rc == 0)
+		rc = copy_path(r, &c->policies, found[POLICIES]->value->text);
+	/* A last slash would be doubled in every message. */
+	for (size_t len = rc == 0 ? strlen(c->policies) : 0; len > 1 && c->policies[len - 1] == '/'; len--)
+		c->policies[len - 1] = '\0';
 	if (rc == 0)
 		rc = copy_path(r, &c->run_dir, found[RUN_DIR] != NULL ? found[RUN_DIR]->value->text : "run");
 	if (rc == 0)
@@ -361,6 +411,7 @@ void fab_config_free(struct fab_config *c)
 	free(c->path);
 	free(c->name);
 	free(c->schemas);
+	free(c->policies);
 	free(c->run_dir);
 	free(c);
 }

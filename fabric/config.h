@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* fabric.yaml: which unikernels a fabric has, their images, policies and limits. Paths in the file are relative to it.
+/* fabric.yaml: which unikernels a fabric has, their images and limits, and where schemas and policies are. Paths in the file are relative to it.
  *
  *   fabric: home                     # name, [a-z][a-z0-9-]*
  *   schemas: ../schemas/home.binpb   # a descriptor set: protoc --descriptor_set_out --include_imports
+ *   policies: policy                 # a policy folder (policy/folder.h): NAME.yaml for each unikernel, perhaps common.yaml
  *   run_dir: run                     # sockets, keys, logs, state; made with mode 0700
  *   limits:                          # all optional; sizes take KiB, MiB; the values here are the defaults
  *     message: 60KiB                 # largest payload
@@ -10,15 +11,17 @@
  *     decisions: 1000/s              # decision records per port before equal ones are merged
  *     log_file: 16MiB                # size at which the decision log rotates
  *     log_files: 4                   # how many are kept, the current one included
+ *     pairs: 1000                    # of unikernels that may talk, what later policies need included; there is no default:
+ *                                    # without it the data path makes room for what the first policies need, and some more
  *   poll: sleep                      # sleep (default) or busy
  *   unikernels:
  *     - name: meter
  *       image: ../images/meter.elf   # absent: a process endpoint joins by itself
- *       policy: policy/meter.yaml
  *       memory: 16MiB                # whole MiB, 2 MiB to 64 GiB; default 16 MiB
  *       cpu: max                     # QEMU CPU model under emulation, default max
  *       set: { interval_ms: 100 }    # the service's own configuration, scalars only
- * Unknown keys are errors. No unikernel is called fabric, weftd or control: the run directory has files of these names. */
+ * Unknown keys are errors. No unikernel is called fabric, weftd or control: the run directory has files of these names; nor
+ * common or any: policies mean something else by them. */
 #ifndef FAB_CONFIG_H
 #define FAB_CONFIG_H
 
@@ -37,6 +40,7 @@
 #define FAB_LOG_FILE_MIN (64u << 10)
 #define FAB_LOG_FILE_MAX (1u << 30)
 #define FAB_LOG_FILES_MAX 1000u
+#define FAB_PAIRS_MAX (FAB_UNIKERNELS_MAX * (FAB_UNIKERNELS_MAX - 1u)) /* each with each other, both ways */
 #define FAB_MEMORY_DEFAULT (16u << 20)
 #define FAB_MEMORY_MIN (2u << 20)
 #define FAB_MEMORY_MAX (UINT64_C(64) << 30)
@@ -44,7 +48,7 @@
 struct fab_unikernel_config {
 	char *name;
 	char *image;        /* resolved path; NULL: a process endpoint */
-	char *policy;       /* resolved path */
+	char *policy;       /* path of its policy: NAME.yaml in the folder `policies` */
 	uint64_t memory_bytes;
 	char *cpu;
 	uint32_t n_sets;
@@ -56,12 +60,14 @@ struct fab_config {
 	char *path;         /* of fabric.yaml */
 	char *name;
 	char *schemas;      /* resolved paths */
+	char *policies;     /* of the folder */
 	char *run_dir;
 	uint32_t message_max;        /* bytes */
 	uint32_t window;             /* bytes */
 	uint32_t decisions_per_s;
 	uint64_t log_file_bytes;
 	uint32_t log_files;
+	uint32_t pairs_max;          /* directed pairs of unikernels that the data path makes room for; 0: it decides */
 	int busy;                    /* poll: busy */
 	uint32_t n;
 	struct fab_unikernel_config *u; /* port number is index + 1 */

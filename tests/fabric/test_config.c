@@ -14,8 +14,8 @@
 #include "guest-lib/wire.h"
 #include "tests/policy/broken.h"
 
-#define HEAD "fabric: home\nschemas: home.binpb\n"
-#define ONE  "unikernels:\n  - name: meter\n    policy: meter.yaml\n"
+#define HEAD "fabric: home\nschemas: home.binpb\npolicies: policy\n"
+#define ONE  "unikernels:\n  - name: meter\n"
 
 static struct fab_config *parsed(const char *path, const char *text)
 {
@@ -70,11 +70,13 @@ static void test_defaults(void **state)
 		assert_int_equal(c->n, 1);
 		assert_string_equal(c->u[0].name, "meter");
 		assert_null(c->u[0].image);
-		assert_string_equal(c->u[0].policy, "meter.yaml");
+		assert_string_equal(c->policies, "policy");
+		assert_string_equal(c->u[0].policy, "policy/meter.yaml");
 		assert_int_equal(c->u[0].memory_bytes, 16 << 20);
 		assert_string_equal(c->u[0].cpu, "max");
 		assert_int_equal(c->u[0].n_sets, 0);
-		assert_int_equal(c->u[0].line, 4);
+		assert_int_equal(c->pairs_max, 0);
+		assert_int_equal(c->u[0].line, 5);
 		fab_config_free(c);
 	}
 }
@@ -85,6 +87,7 @@ static void test_every_key(void **state)
 	struct fab_config *c =
 	    parsed("/etc/weft/fabric.yaml", "fabric: plant-2\n"
 					    "schemas: /opt/plant.binpb\n"
+					    "policies: rules/plant//\n"
 					    "run_dir: ../run\n"
 					    "limits:\n"
 					    "  message: 4KiB\n"
@@ -92,16 +95,15 @@ static void test_every_key(void **state)
 					    "  decisions: 50/s\n"
 					    "  log_file: 64KiB\n"
 					    "  log_files: 1\n"
+					    "  pairs: 700\n"
 					    "poll: busy\n"
 					    "unikernels:\n"
 					    "  - name: meter\n"
 					    "    image: images/meter.elf\n"
-					    "    policy: policy/meter.yaml\n"
 					    "    memory: 32MiB\n"
 					    "    cpu: max,-avx2\n"
 					    "    set: { interval_ms: 100, greeting: 'hello, you: #1', flag: true }\n"
 					    "  - name: valve\n"
-					    "    policy: policy/valve.yaml\n"
 					    "    set:\n");
 	assert_string_equal(c->name, "plant-2");
 	assert_string_equal(c->schemas, "/opt/plant.binpb");
@@ -111,10 +113,12 @@ static void test_every_key(void **state)
 	assert_int_equal(c->decisions_per_s, 50);
 	assert_int_equal(c->log_file_bytes, 65536);
 	assert_int_equal(c->log_files, 1);
+	assert_int_equal(c->pairs_max, 700);
+	assert_string_equal(c->policies, "/etc/weft/rules/plant");
 	assert_int_equal(c->busy, 1);
 	assert_int_equal(c->n, 2);
 	assert_string_equal(c->u[0].image, "/etc/weft/images/meter.elf");
-	assert_string_equal(c->u[0].policy, "/etc/weft/policy/meter.yaml");
+	assert_string_equal(c->u[0].policy, "/etc/weft/rules/plant/meter.yaml");
 	assert_int_equal(c->u[0].memory_bytes, 32 << 20);
 	assert_string_equal(c->u[0].cpu, "max,-avx2");
 	assert_int_equal(c->u[0].n_sets, 3);
@@ -123,7 +127,7 @@ static void test_every_key(void **state)
 	assert_string_equal(c->u[0].set[1].value, "hello, you: #1");
 	assert_string_equal(c->u[0].set[2].value, "true");
 	assert_string_equal(c->u[1].name, "valve");
-	assert_int_equal(c->u[1].line, 18);
+	assert_int_equal(c->u[1].line, 19);
 	assert_int_equal(c->u[1].n_sets, 0);
 	fab_config_free(c);
 }
@@ -134,6 +138,7 @@ static void test_limits_at_their_edges(void **state)
 	static const char *const good[] = {
 	    "  message: 1B\n",	  "  message: 60KiB\n",	      "  window: 64KiB\n",  "  window: 64MiB\n",
 	    "  decisions: 1/s\n", "  decisions: 1000000/s\n", "  log_file: 1GiB\n", "  log_files: 1000\n",
+	    "  pairs: 1\n",	  "  pairs: 249500\n",
 	};
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
 		char text[256];
@@ -142,7 +147,7 @@ static void test_limits_at_their_edges(void **state)
 	}
 	fab_config_free(parsed("f", HEAD ONE "    memory: 2MiB\n"));
 	fab_config_free(parsed("f", HEAD ONE "    memory: 64GiB\n"));
-	fab_config_free(parsed("f", HEAD "unikernels:\n  - {name: a234567890123456789012345678901b, policy: p}\n"));
+	fab_config_free(parsed("f", HEAD "unikernels:\n  - {name: a234567890123456789012345678901b}\n"));
 }
 
 static void test_paths(void **state)
@@ -183,7 +188,7 @@ static void test_socket_paths_fit(void **state)
 		memset(dir, 'r', len);
 		dir[0] = '/';
 		dir[len] = '\0';
-		snprintf(text, sizeof text, HEAD "run_dir: %s\nunikernels:\n  - {name: sixteen-letters-, policy: p}\n",
+		snprintf(text, sizeof text, HEAD "run_dir: %s\nunikernels:\n  - {name: sixteen-letters-}\n",
 			 dir);
 		int fits = len + strlen("/sixteen-letters-.sock") <= 107;
 		int rc = fab_config_parse(&c, "f", text, strlen(text), &err);
@@ -191,9 +196,9 @@ static void test_socket_paths_fit(void **state)
 		if (!fits)
 			assert_non_null(strstr(err.text, "shorten \"run_dir\""));
 		if (!fits && len + strlen("/control.sock") > 107)
-			assert_int_equal(err.line, 3);
+			assert_int_equal(err.line, 4);
 		else if (!fits)
-			assert_int_equal(err.line, 5);
+			assert_int_equal(err.line, 6);
 		fab_config_free(c);
 	}
 }
@@ -208,12 +213,12 @@ static void test_number_of_unikernels(void **state)
 	assert_non_null(text);
 	used = (size_t)snprintf(text, cap, HEAD "unikernels:\n");
 	for (uint32_t i = 0; i < FAB_UNIKERNELS_MAX; i++)
-		used += (size_t)snprintf(text + used, cap - used, "  - {name: u%u, policy: p}\n", i);
+		used += (size_t)snprintf(text + used, cap - used, "  - {name: u%u}\n", i);
 	assert_int_equal(fab_config_parse(&c, "f", text, used, &err), 0);
 	assert_int_equal(c->n, FAB_UNIKERNELS_MAX);
 	assert_string_equal(c->u[FAB_UNIKERNELS_MAX - 1].name, "u499");
 	fab_config_free(c);
-	used += (size_t)snprintf(text + used, cap - used, "  - {name: more, policy: p}\n");
+	used += (size_t)snprintf(text + used, cap - used, "  - {name: more}\n");
 	assert_int_equal(fab_config_parse(&c, "f", text, used, &err), -E2BIG);
 	assert_string_equal(err.text, "501 unikernels; a fabric has at most 500");
 	free(text);
@@ -235,7 +240,7 @@ static void test_from_disk(void **state)
 	fputs(HEAD ONE, f);
 	fclose(f);
 	assert_int_equal(fab_config_load(&c, path, &err), 0);
-	snprintf(want, sizeof want, "%s/meter.yaml", dir);
+	snprintf(want, sizeof want, "%s/policy/meter.yaml", dir);
 	assert_string_equal(c->u[0].policy, want);
 	fab_config_free(c);
 	unlink(path);

@@ -64,9 +64,9 @@ static int set_up(void **state)
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(yaml, sizeof yaml,
-		 "fabric: home\nschemas: none.binpb\nrun_dir: %s/run\nlimits: { log_file: 64KiB, log_files: 3 }\n"
-		 "unikernels:\n  - { name: meter, policy: m.yaml }\n  - { name: hub, policy: h.yaml }\n"
-		 "  - { name: camera, policy: c.yaml }\n",
+		 "fabric: home\nschemas: none.binpb\npolicies: policy\nrun_dir: %s/run\nlimits: { log_file: 64KiB, log_files: 3 }\n"
+		 "unikernels:\n  - { name: meter }\n  - { name: hub }\n"
+		 "  - { name: camera }\n",
 		 dir);
 	if (fab_config_parse(&config, "fabric.yaml", yaml, strlen(yaml), &e) != 0) {
 		print_error("fabric.yaml:%u: %s\n", e.line, e.text);

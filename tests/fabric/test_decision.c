@@ -131,10 +131,10 @@ static void ring_between_threads(void **state)
 
 /* --- text -------------------------------------------------------------------------------------------------------- */
 
-static const char yaml[] = "fabric: home\nschemas: none.binpb\nrun_dir: run\nunikernels:\n"
-			   "  - { name: meter, policy: meter.yaml }\n"
-			   "  - { name: hub, policy: hub.yaml }\n"
-			   "  - { name: camera, policy: camera.yaml }\n";
+static const char yaml[] = "fabric: home\nschemas: none.binpb\npolicies: policy\nrun_dir: run\nunikernels:\n"
+			   "  - { name: meter }\n"
+			   "  - { name: hub }\n"
+			   "  - { name: camera }\n";
 static struct fab_config *config;
 
 static int load(void **state)

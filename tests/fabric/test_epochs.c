@@ -45,6 +45,14 @@ static void write_file(const char *name, const void *bytes, size_t len)
 	assert_int_equal(fab_file_write(path, bytes, len, 0600, 0), 0);
 }
 
+static void make_dir(const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(mkdir(path, 0700), 0);
+}
+
 /* A built set's path, absolute as the control socket wants it. */
 static const char *built(const char *name)
 {
@@ -65,14 +73,14 @@ static int set_up(void **state)
 	(void)state;
 	strcpy(dir, "/tmp/weft-epochs-XXXXXX");
 	assert_non_null(mkdtemp(dir));
-	write_file("alice.yaml", road_alice, strlen(road_alice));
-	write_file("bob.yaml", road_bob, strlen(road_bob));
-	write_file("carol.yaml", road_carol, strlen(road_carol));
+	make_dir("policy");
+	write_file("policy/alice.yaml", road_alice, strlen(road_alice));
+	write_file("policy/bob.yaml", road_bob, strlen(road_bob));
+	write_file("policy/carol.yaml", road_carol, strlen(road_carol));
 	snprintf(yaml, sizeof(yaml),
-		 "fabric: home\nschemas: %s\nrun_dir: %s/run\nunikernels:\n"
-		 "  - { name: alice, policy: %s/alice.yaml }\n  - { name: bob, policy: %s/bob.yaml }\n"
-		 "  - { name: carol, policy: %s/carol.yaml }\n",
-		 built(BASE), dir, dir, dir, dir);
+		 "fabric: home\nschemas: %s\npolicies: %s/policy\nrun_dir: %s/run\nunikernels:\n"
+		 "  - { name: alice }\n  - { name: bob }\n  - { name: carol }\n",
+		 built(BASE), dir, dir);
 	if (sodium_init() < 0 || fab_config_parse(&config, "fabric.yaml", yaml, strlen(yaml), &e) != 0 ||
 	    fab_epochs_open(&epochs, config, err, sizeof(err)) != 0) {
 		print_error("%s %s\n", e.text, err);
@@ -179,7 +187,7 @@ static void one_that_does_not(void **state)
 	assert_true(n_changes >= 9);
 	assert_int_equal(n_voids, 4);
 	assert_non_null(strstr(err, "does not fit what runs"));
-	snprintf(bob, sizeof(bob), "%s/bob.yaml:", dir);
+	snprintf(bob, sizeof(bob), "%s/policy/bob.yaml:", dir);
 	assert_non_null(strstr(last_void, bob));
 	assert_non_null(strstr(last_void, "no method \"road.Valve/Act\""));
 	assert_int_equal(fab_epochs_now(epochs)->number, 1);
@@ -205,8 +213,8 @@ static void policies_are_kept(void **state)
 	char err[512];
 
 	(void)state;
-	write_file("alice.yaml", "nonsense: [", 11);
-	write_file("bob.yaml", "", 0);
+	write_file("policy/alice.yaml", "nonsense: [", 11);
+	write_file("policy/bob.yaml", "", 0);
 	assert_int_equal(wish(built(MORE), 0, &next, err), 0);
 	assert_non_null(next);
 	assert_int_equal(pol_entry_count(next->policy), pol_entry_count(fab_epochs_now(epochs)->policy));
@@ -222,7 +230,7 @@ static void what_is_no_set(void **state)
 		{"missing", NULL, "No such file", -ENOENT},
 		{"empty", "", "", -EINVAL},
 		{"broken", "\x0a\xff\xff\xff\xff\x0f", "", -EINVAL},
-		{"alice.yaml", NULL, "", -EINVAL},
+		{"policy/alice.yaml", NULL, "", -EINVAL},
 		{".", NULL, "not a regular file", -EINVAL},
 	};
 	struct fab_epoch *next = NULL;
@@ -284,7 +292,7 @@ static void a_start_that_fails(void **state)
 	char err[512] = "";
 
 	(void)state;
-	write_file("bob.yaml", wrong, strlen(wrong));
+	write_file("policy/bob.yaml", wrong, strlen(wrong));
 	assert_true(fab_epochs_open(&other, config, err, sizeof(err)) < 0);
 	assert_null(other);
 	assert_non_null(strstr(err, "bob.yaml:4: the schemas have no message type \"road.Nothing\""));

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -68,12 +69,13 @@ static int set_up(void **state)
 	set_make("base.binpb", base);
 	set_make("more.binpb", more);
 	set_make("less.binpb", less);
-	assert_int_equal(fab_file_write(path_of("alice.yaml"), alice, strlen(alice), 0600, 0), 0);
-	assert_int_equal(fab_file_write(path_of("bob.yaml"), bob, strlen(bob), 0600, 0), 0);
+	assert_int_equal(mkdir(path_of("policy"), 0700), 0);
+	assert_int_equal(fab_file_write(path_of("policy/alice.yaml"), alice, strlen(alice), 0600, 0), 0);
+	assert_int_equal(fab_file_write(path_of("policy/bob.yaml"), bob, strlen(bob), 0600, 0), 0);
 	snprintf(yaml, sizeof(yaml),
-		 "fabric: home\nschemas: %s/base.binpb\nrun_dir: %s/run\nunikernels:\n"
-		 "  - { name: alice, policy: %s/alice.yaml }\n  - { name: bob, policy: %s/bob.yaml }\n",
-		 dir, dir, dir, dir);
+		 "fabric: home\nschemas: %s/base.binpb\npolicies: %s/policy\nrun_dir: %s/run\nunikernels:\n"
+		 "  - { name: alice }\n  - { name: bob }\n",
+		 dir, dir, dir);
 	if (sodium_init() < 0 || fab_config_parse(&config, "fabric.yaml", yaml, strlen(yaml), &e) != 0 ||
 	    fab_epochs_open(&epochs, config, err, sizeof(err)) != 0) {
 		print_error("%s %s\n", e.text, err);

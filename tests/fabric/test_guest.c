@@ -37,9 +37,9 @@ static int set_up(void **state)
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(yaml, sizeof yaml,
-		 "fabric: home\nschemas: none.binpb\nrun_dir: %s/run\nunikernels:\n"
-		 "  - { name: meter, policy: m.yaml, image: m.elf, memory: 24MiB, set: { interval_ms: 100, mode: fast one } }\n"
-		 "  - { name: hub, policy: h.yaml }\n", dir);
+		 "fabric: home\nschemas: none.binpb\npolicies: policy\nrun_dir: %s/run\nunikernels:\n"
+		 "  - { name: meter, image: m.elf, memory: 24MiB, set: { interval_ms: 100, mode: fast one } }\n"
+		 "  - { name: hub }\n", dir);
 	if (fab_config_parse(&config, "fabric.yaml", yaml, strlen(yaml), &e) != 0) {
 		print_error("fabric.yaml:%u: %s\n", e.line, e.text);
 		return -1;

@@ -134,18 +134,18 @@ class Fabric:
         for pid in self.left():
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        lines = ["fabric: test", f"schemas: {BUILD / 'schemas' / 'demo.binpb'}", "run_dir: run"]
+        (self.folder / "policy").mkdir(parents=True)
+        lines = ["fabric: test", f"schemas: {BUILD / 'schemas' / 'demo.binpb'}", "policies: policy", "run_dir: run"]
         if self.limits:
             lines += ["limits:"] + [f"  {k}: {v}" for k, v in self.limits.items()]
         lines.append("unikernels:")
         for name, u in self.unikernels.items():
-            lines += [f"  - name: {name}", f"    policy: {name}.yaml"]
+            lines.append(f"  - name: {name}")
             if "image" in u:
                 lines.append(f"    image: {BUILD / 'images' / u['image']}.elf")
             if "set" in u:
                 lines.append("    set: { " + ", ".join(f"{k}: {v}" for k, v in u["set"].items()) + " }")
-            (self.folder / f"{name}.yaml").write_text(policy(name, u.get("send", ()), u.get("receive", ())))
+            (self.folder / "policy" / f"{name}.yaml").write_text(policy(name, u.get("send", ()), u.get("receive", ())))
         (self.folder / "fabric.yaml").write_text("\n".join(lines) + "\n")
         try:
             self.up()

@@ -24,20 +24,17 @@ NEEDED = [WEFT, os.path.join(BUILD, "bin", "weftd"), os.path.join(BUILD, "images
           os.path.join(BUILD, "schemas", "demo.binpb")]
 FABRIC = """fabric: cli
 schemas: {build}/schemas/demo.binpb
+policies: {demo}/policy
 run_dir: run
 unikernels:
   - name: valve
     image: {build}/images/valve.elf
-    policy: {demo}/policy/valve.yaml
   - name: hub
     image: {build}/images/hub.elf
-    policy: {demo}/policy/hub.yaml
     set: {{ open_at_kpa: 600, close_at_kpa: 400 }}
   - name: meter
-    policy: {demo}/policy/meter.yaml
     set: {{ readings: 1000000, interval_ms: 50, start_ms: 100 }}
   - name: camera
-    policy: {demo}/policy/camera.yaml
 """
 children = []
 
@@ -163,13 +160,18 @@ def mistakes_come_before_anything_starts():
         check(not os.path.exists(RUN), "the run directory was made")
         check(not ours(), "something was started: %s" % ours())
 
-    broken(lambda y: y.replace("run_dir:", "rundir:"), YAML + ":3", "rundir")
-    broken(lambda y: y + "  - name: valve\n    policy: x.yaml\n", YAML + ":", "valve")
-    broken(lambda y: y.replace("valve.elf", "nothing.elf"), YAML + ":5", "nothing.elf", "No such file")
+    broken(lambda y: y.replace("run_dir:", "rundir:"), YAML + ":4", "rundir")
+    broken(lambda y: y + "  - name: valve\n", YAML + ":", "valve")
+    broken(lambda y: y + "    policy: x.yaml\n", YAML + ":14", "no key of a unikernel any more", "policies: FOLDER")
+    broken(lambda y: y + "  - name: pump\n", YAML + ":14", "pump", "policy/pump.yaml")
+    broken(lambda y: y.replace("  - name: camera\n", ""), "policy/camera.yaml", "no unikernel", "camera")
+    broken(lambda y: y.replace("valve.elf", "nothing.elf"), YAML + ":6", "nothing.elf", "No such file")
     broken(lambda y: y.replace("demo.binpb", "none.binpb"), "none.binpb")
-    policy = os.path.join(DIR, "bad.yaml")
+    policies = os.path.join(DIR, "bad")
+    shutil.copytree(os.path.join(DEMO, "policy"), policies)
+    policy = os.path.join(policies, "camera.yaml")
     write(policy, "unikernel: camera\nsend:\n  - to: nobody\n    message: demo.Frame\n")
-    broken(lambda y: y.replace(DEMO + "/policy/camera.yaml", policy), policy + ":3", "nobody")
+    broken(lambda y: y.replace(DEMO + "/policy", policies), policy + ":3", "nobody")
     p = weft("up", os.path.join(DIR, "missing.yaml"), status=2)
     check("missing.yaml" in p.stderr, p.stderr)
     p = weft("up", env={"WEFT_FABRIC": os.path.join(DIR, "from-env.yaml")}, status=2)
@@ -234,13 +236,11 @@ def ps():
 
 def another_fabric_is_not_touched():
     other = os.path.join(DIR, "other.yaml")
-    write(other, FABRIC.format(build=BUILD, demo=DEMO).split("  - name: camera")[0])
-    text = open(other, encoding="utf-8").read()
+    policies = os.path.join(DIR, "other")
+    os.mkdir(policies)
     for name in ("valve", "hub", "meter"):  # policies that name nobody, so that the file itself is right
-        policy = os.path.join(DIR, name + "-other.yaml")
-        write(policy, "unikernel: %s\n" % name)
-        text = text.replace("%s/policy/%s.yaml" % (DEMO, name), policy)
-    write(other, text)
+        write(os.path.join(policies, name + ".yaml"), "unikernel: %s\n" % name)
+    write(other, FABRIC.format(build=BUILD, demo=DEMO).split("  - name: camera")[0].replace(DEMO + "/policy", policies))
     p = weft("up", other, status=2)
     check("other unikernels" in p.stderr and "weft down" in p.stderr, p.stderr)
 

@@ -123,10 +123,12 @@ def changed_policy_is_not_taken_for_live():
     path = DIR / "policy" / "ledger.yaml"
     path.write_text(path.read_text() + "    rate: 5/s\n")
     out = weft("up")
-    expect("policy/ledger.yaml has changed since weftd started" in out and "all up" in out, "no word about it", out)
-    weft("down")
+    expect("policy holds other policies than are in force: `weft policy apply`" in out and "all up" in out,
+           "no word about it", out)
+    out = weft("policy", "apply")
+    expect("epoch 2 is in force" in out, "it is not applied", out)
     out = weft("up")
-    expect("has changed" not in out, "a word too much", out)
+    expect("in force:" not in out, "a word too much", out)
     weft("down")
 
 

@@ -20,15 +20,14 @@ RESUME_S = 2.0
 FABRIC = """\
 fabric: soak
 schemas: {build}/schemas/demo.binpb
+policies: policy
 run_dir: run
 unikernels:
   - name: sink
     image: {build}/images/service_soak.elf
-    policy: sink.yaml
     set: {{ role: receive, to: source }}
   - name: source
     image: {build}/images/service_soak.elf
-    policy: source.yaml
     set: {{ role: send, to: sink, count: {count} }}
 """
 SINK = "unikernel: sink\nreceive:\n  - from: source\n    message: weft.soak.Item\n" \
@@ -45,8 +44,9 @@ class Fabric:
     def __init__(self, folder, count):
         self.folder = folder
         (folder / "fabric.yaml").write_text(FABRIC.format(build=BUILD, count=count))
-        (folder / "sink.yaml").write_text(SINK)
-        (folder / "source.yaml").write_text(SOURCE)
+        (folder / "policy").mkdir()
+        (folder / "policy" / "sink.yaml").write_text(SINK)
+        (folder / "policy" / "source.yaml").write_text(SOURCE)
 
     def weft(self, *args, seconds=40):
         p = subprocess.run([WEFT, *args, "fabric.yaml"], cwd=self.folder, stdin=subprocess.DEVNULL, text=True,
