@@ -92,21 +92,32 @@ int64_t pol_carries_join(struct pol_contents *c, uint32_t a, uint32_t b, uint32_
 	return list_intern(&c->joined, &l);
 }
 
-int pol_contents_build(struct pol_contents *c, struct pol_set *set)
+/* Lists of numbers become lists of names. NULL: no memory. */
+static struct pol_content_set *named(struct pol_set *set, const struct pol_lists *ls)
 {
-	set->contents = calloc(c->joined.n, sizeof *set->contents);
-	if (set->contents == NULL)
-		return -ENOMEM;
-	set->n_contents = c->joined.n;
-	for (uint32_t i = 0; i < c->joined.n; i++) {
-		const struct pol_list *l = &c->joined.v[i];
+	struct pol_content_set *out = calloc(ls->n, sizeof *out);
+	for (uint32_t i = 0; out != NULL && i < ls->n; i++) {
+		const struct pol_list *l = &ls->v[i];
 		const char **names = pol_arena_take(&set->texts, (l->n + 1) * sizeof *names);
-		if (names == NULL)
-			return -ENOMEM;
+		if (names == NULL) {
+			free(out);
+			return NULL;
+		}
 		for (uint32_t k = 0; k < l->n; k++)
 			names[k] = set->carried[l->name[k]].name;
-		set->contents[i] = (struct pol_content_set){names, l->n, l->rule};
+		out[i] = (struct pol_content_set){names, l->n, l->rule};
 	}
+	return out;
+}
+
+int pol_contents_build(struct pol_contents *c, struct pol_set *set)
+{
+	set->contents = named(set, &c->joined);
+	set->lists = named(set, &c->written);
+	if (set->contents == NULL || set->lists == NULL)
+		return -ENOMEM;
+	set->n_contents = c->joined.n;
+	set->n_lists = c->written.n;
 	return 0;
 }
 

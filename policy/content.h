@@ -38,7 +38,7 @@ void pol_contents_free(struct pol_contents *c);
 int64_t pol_carries_resolve(struct pol_contents *c, struct pol_set *set, const struct pol_node *carries, uint32_t rule);
 /* The content set of what the sender may emit (list a) and the receiver accepts (list b). Negative: -ENOMEM. */
 int64_t pol_carries_join(struct pol_contents *c, uint32_t a, uint32_t b, uint32_t rule);
-/* Fills set's contents. 0 or -ENOMEM. */
+/* Fills set's contents and lists. 0 or -ENOMEM. */
 int pol_contents_build(struct pol_contents *c, struct pol_set *set);
 
 #endif

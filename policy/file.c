@@ -1,19 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reads one policy file. The language is a table: a key, what it takes, and the function that reads its value. */
+/* Reads one policy file. Which keys there are is language.c's; here each has the function that reads its value. */
 #include "file.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "err.h"
+#include "index.h"
+#include "language.h"
 #include "units.h"
+
+#define KEYS_MAX 24u
 
 struct reader {
 	struct pol_file *f;
 	struct pol_err *err;
 };
+
+int pol_name_ok(const char *text, int is_label)
+{
+	size_t n = 0;
+	for (; text[n] != '\0'; n++) {
+		char c = text[n];
+		int letter = c >= 'a' && c <= 'z';
+		if (!letter && (n == 0 || !((c >= '0' && c <= '9') || c == '-' || (c == '_' && is_label))))
+			return 0;
+	}
+	return n > 0 && n <= POL_NAME_MAX;
+}
 
 static int refuse_value(const struct reader *r, const struct pol_node *key, const char *right)
 {
@@ -22,9 +38,15 @@ static int refuse_value(const struct reader *r, const struct pol_node *key, cons
 			   key->text, pol_quote(quoted, key->value->text), right);
 }
 
+/* --- the keys of a rule ---------------------------------------------------------------------------------------------- */
+
 static int read_peers(const struct reader *r, struct pol_file_rule *rule, const struct pol_node *key)
 {
-	(void)r;
+	enum pol_side side = strcmp(key->text, "to") == 0 ? POL_SEND : POL_RECEIVE;
+	if (rule->peers != NULL)
+		return pol_err_set(r->err, EINVAL, r->f->yaml.file, key->line, key->column,
+				   "a deny rule has either \"to\" or \"from\"; write two rules");
+	rule->side = (uint8_t)side;
 	rule->peers = key->value;
 	return 0;
 }
@@ -86,6 +108,17 @@ static int read_burst(const struct reader *r, struct pol_file_rule *rule, const 
 	return 0;
 }
 
+static int read_quota(const struct reader *r, struct pol_file_rule *rule, const struct pol_node *key)
+{
+	int bytes;
+	if (pol_quota_parse(key->value->text, &rule->quota, &bytes) < 0)
+		return refuse_value(r, key, "write messages or bytes a day: 5000/d or 64MiB/d");
+	if (rule->quota == 0)
+		return refuse_value(r, key, "to allow nothing, remove the rule");
+	rule->quota_bytes = (uint8_t)bytes;
+	return 0;
+}
+
 static int read_carries(const struct reader *r, struct pol_file_rule *rule, const struct pol_node *key)
 {
 	const struct pol_node *v = key->value;
@@ -118,89 +151,267 @@ static int read_log(const struct reader *r, struct pol_file_rule *rule, const st
 	return 0;
 }
 
-#define NAMES	  (POL_KEY_VALUE | POL_KEY_LIST | POL_KEY_NAMES)
-#define RULE_KEYS 8u
-
-/* The keys of a rule, in the order in which they are read. to and from differ, the rest does not. */
-static const struct pol_key rule_keys[2][RULE_KEYS] = {
-#define COMMON                                                                                       \
-	{"message", NAMES}, {"method", NAMES}, {"max_size", POL_KEY_VALUE}, {"rate", POL_KEY_VALUE}, \
-	    {"burst", POL_KEY_VALUE}, {"carries", NAMES | POL_KEY_EMPTY},                            \
-	{                                                                                            \
-		"log", POL_KEY_VALUE                                                                 \
-	}
-    [POL_SEND] = {{"to", NAMES | POL_KEY_REQUIRED}, COMMON},
-    [POL_RECEIVE] = {{"from", NAMES | POL_KEY_REQUIRED}, COMMON},
-#undef COMMON
-};
-static int (*const rule_readers[RULE_KEYS])(const struct reader *, struct pol_file_rule *, const struct pol_node *) = {
-    read_peers, read_message, read_method, read_max_size, read_rate, read_burst, read_carries, read_log,
-};
-
-static int read_rule(const struct reader *r, enum pol_side side, const struct pol_node *node,
-		     struct pol_file_rule *rule)
+static int take_mode(const struct reader *r, const struct pol_node *key, uint8_t *observe)
 {
-	const struct pol_node *found[RULE_KEYS];
-	const char *what = side == POL_SEND ? "a send rule" : "a receive rule";
-	int rc = pol_yaml_keys(&r->f->yaml, node, what, rule_keys[side], RULE_KEYS, found, r->err);
-	if (rc < 0)
-		return rc;
-	*rule = (struct pol_file_rule){.line = node->line, .max_bytes = POL_PAYLOAD_MAX};
-	for (uint32_t i = 0; i < RULE_KEYS; i++) {
-		if (found[i] == NULL)
-			continue;
-		/* `carries:` with nothing behind it is an empty list. */
-		if (found[i]->value->kind == POL_NODE_VALUE && found[i]->value->len == 0)
-			continue;
-		rc = rule_readers[i](r, rule, found[i]);
-		if (rc < 0)
-			return rc;
-	}
-	if (rule->subjects == NULL)
-		return pol_err_set(r->err, EINVAL, r->f->yaml.file, node->line, node->column,
-				   "%s lacks \"message\" or \"method\"", what);
+	*observe = strcmp(key->value->text, "observe") == 0;
+	if (!*observe && strcmp(key->value->text, "enforce") != 0)
+		return refuse_value(r, key, "write enforce or observe");
 	return 0;
 }
 
-static int read_side(const struct reader *r, enum pol_side side, const struct pol_node *key)
+static int read_mode(const struct reader *r, struct pol_file_rule *rule, const struct pol_node *key)
 {
-	struct pol_file_side *s = &r->f->side[side];
-	*s = (struct pol_file_side){.line = key != NULL ? key->line : 1};
+	int rc = take_mode(r, key, &rule->observe);
+	if (rc == 0 && !rule->observe && r->f->observe)
+		return refuse_value(r, key, "the whole file is under \"mode: observe\"; give each other rule that mode instead");
+	return rc;
+}
+
+static int read_where(const struct reader *r, struct pol_file_rule *rule, const struct pol_node *key)
+{
+	(void)r;
+	rule->where = key->value;
+	return 0;
+}
+
+static int read_name(const struct reader *r, struct pol_file_rule *rule, const struct pol_node *key)
+{
+	if (!pol_name_ok(key->value->text, 0))
+		return refuse_value(r, key, "a name begins with a letter and has at most 40 of a-z, 0-9 and -");
+	rule->name = key->value;
+	return 0;
+}
+
+static int take_reason(const struct reader *r, const struct pol_node *key, const struct pol_node **reason)
+{
+	if (key->value->len > POL_REASON_MAX)
+		return pol_err_set(r->err, EINVAL, r->f->yaml.file, key->value->line, key->value->column,
+				   "\"reason\" has %u bytes; write at most %u", key->value->len, POL_REASON_MAX);
+	*reason = key->value;
+	return 0;
+}
+
+static int read_reason(const struct reader *r, struct pol_file_rule *rule, const struct pol_node *key)
+{
+	return take_reason(r, key, &rule->reason);
+}
+
+static const struct {
+	const char *key;
+	int (*read)(const struct reader *, struct pol_file_rule *, const struct pol_node *);
+} rule_readers[] = {
+	{"to", read_peers},	    {"from", read_peers},   {"message", read_message}, {"method", read_method},
+	{"max_size", read_max_size}, {"rate", read_rate},    {"burst", read_burst},	{"quota", read_quota},
+	{"carries", read_carries},  {"log", read_log},	    {"mode", read_mode},	{"where", read_where},
+	{"name", read_name},	    {"reason", read_reason},
+};
+#define RULE_READERS (sizeof rule_readers / sizeof rule_readers[0])
+
+/* --- mappings -------------------------------------------------------------------------------------------------------- */
+
+/* Checks a mapping's keys by the language's table; found[i] belongs to keys[i]. */
+static int take_keys(const struct pol_yaml *y, const struct pol_mapping *m, const struct pol_node *node,
+		     const struct pol_node *found[KEYS_MAX], struct pol_err *err)
+{
+	struct pol_key keys[KEYS_MAX];
+	assert(m->n <= KEYS_MAX);
+	for (uint32_t i = 0; i < m->n; i++)
+		keys[i] = m->keys[i].key;
+	return pol_yaml_keys(y, node, m->name, keys, m->n, found, err);
+}
+
+static const struct pol_node *found_key(const struct pol_mapping *m, const struct pol_node *const found[KEYS_MAX],
+					const char *name)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (strcmp(m->keys[i].key.name, name) == 0)
+			return found[i];
+	return NULL;
+}
+
+static int read_rule(const struct reader *r, const struct pol_mapping *m, const struct pol_node *node,
+		     struct pol_file_rule *rule)
+{
+	const struct pol_node *found[KEYS_MAX];
+	int rc = take_keys(&r->f->yaml, m, node, found, r->err);
+	if (rc < 0)
+		return rc;
+	*rule = (struct pol_file_rule){
+	    .line = node->line, .max_bytes = POL_PAYLOAD_MAX, .deny = m == &pol_language_deny};
+	/* In the order of rule_readers: burst goes by rate. */
+	for (size_t k = 0; k < RULE_READERS; k++) {
+		const struct pol_node *key = found_key(m, found, rule_readers[k].key);
+		/* `carries:` with nothing behind it is an empty list. */
+		if (key == NULL || (key->value->kind == POL_NODE_VALUE && key->value->len == 0))
+			continue;
+		rc = rule_readers[k].read(r, rule, key);
+		if (rc < 0)
+			return rc;
+	}
+	if (rule->peers == NULL)
+		return pol_err_set(r->err, EINVAL, r->f->yaml.file, node->line, node->column,
+				   "%s lacks \"to\" or \"from\"", m->name);
+	if (rule->subjects == NULL && !rule->deny)
+		return pol_err_set(r->err, EINVAL, r->f->yaml.file, node->line, node->column,
+				   "%s lacks \"message\" or \"method\"", m->name);
+	return 0;
+}
+
+static int read_list(const struct reader *r, enum pol_which which, const struct pol_node *key)
+{
+	static const struct pol_mapping *const mapping[POL_LIST_COUNT] = {
+	    [POL_LIST_SEND] = &pol_language_send,
+	    [POL_LIST_RECEIVE] = &pol_language_receive,
+	    [POL_LIST_DENY] = &pol_language_deny,
+	};
+	struct pol_file_list *l = &r->f->list[which];
+	*l = (struct pol_file_list){.line = key != NULL ? key->line : 1};
 	if (key == NULL || key->value->kind != POL_NODE_LIST || key->value->n == 0)
 		return 0;
+	if (which == POL_LIST_DENY && key->value->n > POL_DENIES_MAX)
+		return pol_err_set(r->err, E2BIG, r->f->yaml.file, key->line, key->column,
+				   "more than %u deny rules; allow less instead", POL_DENIES_MAX);
 	/* At most POL_YAML_NODES_MAX rules: the product cannot overflow. */
 	struct pol_file_rule *rules = pol_arena_take(&r->f->yaml.arena, key->value->n * sizeof *rules);
 	if (rules == NULL)
 		return pol_err_memory(r->err, r->f->yaml.file);
+	l->rules = rules;
 	for (const struct pol_node *p = key->value->first; p != NULL; p = p->next) {
-		int rc = read_rule(r, side, p, &rules[s->n]);
+		int rc = read_rule(r, mapping[which], p, &rules[l->n]);
 		if (rc < 0)
 			return rc;
-		s->n++;
+		l->n++;
 	}
-	s->rules = rules;
 	return 0;
+}
+
+/* --- the file's own keys --------------------------------------------------------------------------------------------- */
+
+static int read_labels(const struct reader *r, const struct pol_node *key)
+{
+	char quoted[POL_QUOTE_MAX];
+	const struct pol_node *map = key->value;
+	if (map->kind != POL_NODE_MAP)
+		return 0;
+	if (map->n > POL_LABELS_MAX)
+		return pol_err_set(r->err, E2BIG, r->f->yaml.file, key->line, key->column, "more than %u labels",
+				   POL_LABELS_MAX);
+	for (const struct pol_node *k = map->first; k != NULL; k = k->next) {
+		if (!pol_name_ok(k->text, 1))
+			return pol_err_set(
+			    r->err, EINVAL, r->f->yaml.file, k->line, k->column,
+			    "%s is no label's name; it begins with a letter and has at most 40 of a-z, 0-9, - and _",
+			    pol_quote(quoted, k->text));
+		if (k->value->kind != POL_NODE_VALUE || k->value->len == 0 || k->value->len > POL_NAME_MAX)
+			return pol_err_set(r->err, EINVAL, r->f->yaml.file, k->line, k->column,
+					   "the label \"%s\" takes a text of at most %u bytes", k->text, POL_NAME_MAX);
+	}
+	r->f->labels = map;
+	return 0;
+}
+
+static int read_image(const struct reader *r, const struct pol_node *key)
+{
+	static const char right[] = "write sha256: and 64 of 0-9 and a-f, as sha256sum prints them";
+	const char *p = key->value->text;
+	if (strncmp(p, "sha256:", 7) != 0 || strlen(p) != 7 + 64)
+		return refuse_value(r, key, right);
+	p += 7;
+	for (uint32_t i = 0; i < 64; i++) {
+		const char *at = p[i] != '\0' ? strchr("0123456789abcdef", p[i]) : NULL;
+		if (at == NULL)
+			return refuse_value(r, key, right);
+		unsigned digit = p[i] <= '9' ? (unsigned)(p[i] - '0') : (unsigned)(p[i] - 'a' + 10);
+		r->f->image[i / 2] = (uint8_t)((r->f->image[i / 2] << 4 | digit) & 0xffu);
+	}
+	r->f->has_image = 1;
+	return 0;
+}
+
+static int read_quarantine(const struct reader *r, const struct pol_node *key)
+{
+	const struct pol_mapping *m = &pol_language_quarantine;
+	const struct pol_node *found[KEYS_MAX];
+	uint64_t n;
+	int rc = take_keys(&r->f->yaml, m, key->value, found, r->err);
+	if (rc < 0)
+		return rc;
+	const struct pol_node *violations = found_key(m, found, "violations"), *within = found_key(m, found, "within");
+	if (pol_count_parse(violations->value->text, &n) < 0 || n < 1 || n > POL_VIOLATIONS_MAX)
+		return refuse_value(r, violations, "write a number of refusals from 1 to 1000");
+	r->f->violations = (uint32_t)n;
+	if (pol_duration_parse(within->value->text, &r->f->within_ns) < 0 || r->f->within_ns == 0)
+		return refuse_value(r, within, "write a time from 1s to 24h such as 10s, 1m or 2h");
+	return 0;
+}
+
+static int read_self(const struct reader *r, const struct pol_node *const found[KEYS_MAX])
+{
+	const struct pol_mapping *m = &pol_language_policy;
+	const struct pol_node *key;
+	int rc = 0;
+	if ((key = found_key(m, found, "mode")) != NULL)
+		rc = take_mode(r, key, &r->f->observe);
+	if (rc == 0 && (key = found_key(m, found, "labels")) != NULL)
+		rc = read_labels(r, key);
+	if (rc == 0 && (key = found_key(m, found, "image")) != NULL)
+		rc = read_image(r, key);
+	if (rc == 0 && (key = found_key(m, found, "quarantine")) != NULL)
+		rc = read_quarantine(r, key);
+	if (rc == 0 && (key = found_key(m, found, "reason")) != NULL)
+		rc = take_reason(r, key, &r->f->reason);
+	return rc;
+}
+
+/* Names are unique in the whole file, so that a name is enough to say which rule is meant. */
+static int names_unique(const struct reader *r)
+{
+	uint32_t n = 0, all = 0;
+	for (uint32_t l = 0; l < POL_LIST_COUNT; l++)
+		for (uint32_t i = 0; i < r->f->list[l].n; i++)
+			all += r->f->list[l].rules[i].name != NULL;
+	if (all < 2)
+		return 0;
+	struct pol_index seen = {0};
+	const struct pol_file_rule **named = pol_arena_take(&r->f->yaml.arena, all * sizeof *named);
+	int rc = named == NULL ? pol_err_memory(r->err, r->f->yaml.file) : 0;
+	for (uint32_t l = 0; l < POL_LIST_COUNT && rc == 0; l++)
+		for (uint32_t i = 0; i < r->f->list[l].n && rc == 0; i++) {
+			const struct pol_file_rule *rule = &r->f->list[l].rules[i];
+			char quoted[POL_QUOTE_MAX];
+			if (rule->name == NULL)
+				continue;
+			uint64_t h = pol_hash_text(rule->name->text);
+			uint32_t cursor = 0, k;
+			while ((k = pol_index_next(&seen, h, &cursor)) != POL_INDEX_NONE && rc == 0)
+				if (strcmp(named[k]->name->text, rule->name->text) == 0)
+					rc = pol_err_set(r->err, EEXIST, r->f->yaml.file, rule->name->line,
+							 rule->name->column,
+							 "the rule on line %u is called %s already; choose another name",
+							 named[k]->line, pol_quote(quoted, rule->name->text));
+			named[n] = rule;
+			if (rc == 0 && pol_index_add(&seen, h, n++) < 0)
+				rc = pol_err_memory(r->err, r->f->yaml.file);
+		}
+	pol_index_free(&seen);
+	return rc;
 }
 
 int pol_file_parse(struct pol_file *f, const char *path, const struct pol_text *text, const char *owner,
 		   struct pol_err *err)
 {
-	enum { UNIKERNEL, SEND, RECEIVE, KEYS };
-	static const struct pol_key keys[KEYS] = {
-	    [UNIKERNEL] = {"unikernel", POL_KEY_VALUE | POL_KEY_REQUIRED},
-	    [SEND] = {"send", POL_KEY_LIST | POL_KEY_EMPTY},
-	    [RECEIVE] = {"receive", POL_KEY_LIST | POL_KEY_EMPTY},
-	};
+	static const char *const lists[POL_LIST_COUNT] = {"send", "receive", "deny"};
 	*f = (struct pol_file){0};
 	int rc = text != NULL ? pol_yaml_parse(&f->yaml, path, text->text, text->len, err)
 			      : pol_yaml_load(&f->yaml, path, err);
 	if (rc < 0)
 		return rc;
-	const struct pol_node *found[KEYS];
-	rc = pol_yaml_keys(&f->yaml, f->yaml.root, "a policy", keys, KEYS, found, err);
+	const struct pol_mapping *m = &pol_language_policy;
+	const struct pol_node *found[KEYS_MAX];
+	rc = take_keys(&f->yaml, m, f->yaml.root, found, err);
 	if (rc < 0)
 		goto fail;
-	const struct pol_node *name = found[UNIKERNEL]->value;
+	const struct pol_node *name = found_key(m, found, "unikernel")->value;
 	if (strcmp(name->text, owner) != 0) {
 		char is[POL_QUOTE_MAX], should[POL_QUOTE_MAX];
 		rc = pol_err_set(err, EINVAL, path, name->line, name->column,
@@ -209,9 +420,11 @@ int pol_file_parse(struct pol_file *f, const char *path, const struct pol_text *
 		goto fail;
 	}
 	const struct reader r = {f, err};
-	rc = read_side(&r, POL_SEND, found[SEND]);
+	rc = read_self(&r, found);
+	for (uint32_t l = 0; l < POL_LIST_COUNT && rc == 0; l++)
+		rc = read_list(&r, (enum pol_which)l, found_key(m, found, lists[l]));
 	if (rc == 0)
-		rc = read_side(&r, POL_RECEIVE, found[RECEIVE]);
+		rc = names_unique(&r);
 	if (rc < 0)
 		goto fail;
 	return 0;

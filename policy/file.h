@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One policy file: YAML text to rules as written, each value checked by itself. Who the peers are and what the subjects
- * mean is the compiler's business. The language is described in docs/policy.md. */
+/* One policy file, or the shared one: YAML text to what is written there, each value checked by itself. Who the peers are and
+ * what the subjects mean is the compiler's business. The keys come from language.c. */
 #ifndef POL_FILE_H
 #define POL_FILE_H
 
@@ -9,30 +9,45 @@
 #include "policy.h"
 #include "yaml.h"
 
-enum pol_side { POL_SEND = 0, POL_RECEIVE = 1 };
-
-/* A rule as written. Node pointers live as long as the file's pol_yaml. */
+/* A rule as written. Nodes and texts live as long as the file's pol_yaml. */
 struct pol_file_rule {
 	uint32_t line;
+	uint8_t side; /* enum pol_side */
+	uint8_t deny;
 	uint8_t is_method;
 	uint8_t log;
+	uint8_t observe;		 /* by its own mode */
+	uint8_t quota_bytes;		 /* the quota is in bytes, else in messages */
 	const struct pol_node *peers;	 /* a value or a list: see pol_node_each */
-	const struct pol_node *subjects; /* likewise */
+	const struct pol_node *subjects; /* likewise; NULL: all, of a deny rule */
 	const struct pol_node *carries;	 /* likewise, or NULL: nothing */
+	const struct pol_node *where;	 /* a value, or NULL */
+	const struct pol_node *name;	 /* likewise */
+	const struct pol_node *reason;	 /* likewise */
 	uint32_t max_bytes;		 /* POL_PAYLOAD_MAX where the rule does not say */
 	uint64_t rate, period_ns;	 /* rate messages per period_ns; rate 0: no limit */
 	uint64_t burst;			 /* messages, at least 1 where there is a rate */
+	uint64_t quota;			 /* a day; 0: no limit */
 };
 
-struct pol_file_side {
-	uint32_t line; /* of `send:` or `receive:`, 1 where absent */
+enum pol_which { POL_LIST_SEND, POL_LIST_RECEIVE, POL_LIST_DENY, POL_LIST_COUNT };
+
+struct pol_file_list {
+	uint32_t line; /* of `send:` and so on, 1 where absent */
 	uint32_t n;
 	const struct pol_file_rule *rules;
 };
 
 struct pol_file {
 	struct pol_yaml yaml;
-	struct pol_file_side side[2]; /* by enum pol_side */
+	struct pol_file_list list[POL_LIST_COUNT];
+	uint8_t observe;
+	uint8_t has_image;
+	uint8_t image[32];
+	uint32_t violations; /* quarantine; 0: none */
+	uint64_t within_ns;
+	const struct pol_node *reason; /* or NULL */
+	const struct pol_node *labels; /* a mapping of values, or NULL */
 };
 
 /* Reads the file at path for the unikernel `owner`; text NULL: from disk. Returns 0, or -errno with err filled and
@@ -40,5 +55,18 @@ struct pol_file {
 int pol_file_parse(struct pol_file *f, const char *path, const struct pol_text *text, const char *owner,
 		   struct pol_err *err);
 void pol_file_free(struct pol_file *f);
+
+/* The shared file. */
+struct pol_common {
+	struct pol_yaml yaml;
+	const struct pol_node *schemas;	   /* a value or a list, or NULL */
+	const struct pol_node *groups;	   /* a mapping of names to a value or a list of them, or NULL */
+	const struct pol_node *assertions; /* a list of mappings with one key, never or always, and a value; or NULL */
+};
+int pol_common_parse(struct pol_common *c, const char *path, const struct pol_text *text, struct pol_err *err);
+void pol_common_free(struct pol_common *c);
+
+/* Is it a name of the kind that rules and groups have, [a-z][a-z0-9-]* of at most POL_NAME_MAX bytes? Labels may have `_`, too. */
+int pol_name_ok(const char *text, int is_label);
 
 #endif

@@ -72,7 +72,7 @@ static int build_pairs(struct pol_set *set, const struct pol_entry *entries, uin
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct pol_entry *e = &entries[i];
-		if (e->send_rule == 0 || e->receive_rule == 0)
+		if (!e->usable)
 			continue;
 		p[m++] = (uint32_t)e->src << 16 | e->dst;
 		if (e->is_method)
@@ -90,7 +90,7 @@ static int build_pairs(struct pol_set *set, const struct pol_entry *entries, uin
 
 int pol_layout_build(struct pol_set *set, const struct pol_entry *entries, uint32_t n, struct pol_err *err)
 {
-	uint32_t *slots = NULL, *complete = NULL;
+	uint32_t *slots = NULL, *usable = NULL;
 	uint64_t *keys = calloc((size_t)n + 1, sizeof *keys);
 	int rc = keys == NULL ? -ENOMEM : 0;
 	if (rc < 0)
@@ -102,27 +102,27 @@ int pol_layout_build(struct pol_set *set, const struct pol_entry *entries, uint3
 		goto out;
 
 	size_t size = (size_t)set->table.mask + 1;
-	complete = calloc((size_t)n + 1, sizeof *complete);
+	usable = calloc((size_t)n + 1, sizeof *usable);
 	set->slots = aligned_alloc(64, size * sizeof *set->slots);
-	if (complete == NULL || set->slots == NULL) {
+	if (usable == NULL || set->slots == NULL) {
 		rc = -ENOMEM;
 		goto out;
 	}
 	memset(set->slots, 0, size * sizeof *set->slots);
-	/* For now complete[k] is the slot of entry k. */
+	/* For now usable[k] is the slot of entry k. */
 	for (uint32_t i = 0; i < size; i++)
 		if (slots[i] != 0) {
 			set->slots[i] = entries[slots[i] - 1];
-			complete[slots[i] - 1] = i;
+			usable[slots[i] - 1] = i;
 		}
 	for (uint32_t i = 0; i < n; i++)
-		if (entries[i].send_rule != 0 && entries[i].receive_rule != 0)
-			complete[set->n_complete++] = complete[i];
-	set->complete = complete;
-	complete = NULL;
+		if (entries[i].usable)
+			usable[set->n_usable++] = usable[i];
+	set->usable = usable;
+	usable = NULL;
 	rc = build_pairs(set, entries, n);
 out:
-	free(complete);
+	free(usable);
 	free(slots);
 	free(keys);
 	return rc < 0 ? no_layout(err, rc) : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The compiled policy set, private to this folder: compile.c fills it, layout.c turns it into tables, decide.c reads
- * it. Immutable once pol_compile has returned. */
+/* The compiled policy set, private to this folder: the compiler's files fill it, layout.c turns it into tables, decide.c
+ * reads it, query.c answers questions about it. Immutable once pol_compile has returned. */
 #ifndef POL_SET_H
 #define POL_SET_H
 
@@ -20,10 +20,41 @@ struct pol_subject {
 	uint8_t is_method;
 };
 
-/* A rule's rate as virtual time: a message costs interval_ns, a full bucket holds depth_ns. */
-struct pol_rate {
-	uint64_t interval_ns;
+/* What a book counts against. A rate is virtual time: a message costs interval_ns, a full bucket holds depth_ns. */
+struct pol_limit {
+	uint64_t interval_ns; /* 0: no rate */
 	uint64_t depth_ns;
+	uint64_t quota; /* a day; 0: none */
+	uint32_t rule;
+	uint8_t quota_bytes;
+	uint8_t observe; /* its rule is only observed */
+	uint64_t rate, period_ns, burst; /* as written */
+};
+
+/* A rule's terms, by id - 1. */
+struct pol_rule_terms {
+	uint32_t max_bytes;
+	uint32_t book;	  /* index + 1, 0: none */
+	uint32_t carries; /* number of its list */
+	uint8_t log;
+};
+
+/* A rule that covers an entry. */
+struct pol_cover {
+	const struct sch_expr *where; /* NULL: always */
+	uint32_t rule;
+	uint8_t deny, observe, log;
+	uint32_t max_bytes;
+	uint32_t book;
+};
+
+/* An entry whose two sides are more than a rule each. */
+struct pol_choice {
+	uint32_t first[2];   /* by enum pol_side: of its covers, deny rules first */
+	uint8_t n_deny[2];
+	uint8_t n_allow[2];
+	uint8_t asks;	     /* some `where` has to be judged */
+	uint32_t content;    /* n_allow[0] * n_allow[1] content sets; UINT32_MAX: all are 0 */
 };
 
 struct pol_content_set {
@@ -32,39 +63,46 @@ struct pol_content_set {
 	uint32_t rule; /* one that leads to it */
 };
 
-struct pol_default {
-	uint32_t send, receive; /* rule ids */
-};
-
-struct pol_set_file {
-	const char *path, *name; /* of the policy file and of its unikernel */
-};
-
 struct pol_set {
 	uint64_t epoch;
+	const struct sch_set *schemas;
 	/* What a decision reads. */
-	struct pol_entry *slots; /* src 0: free; send_rule or receive_rule 0: only one side has a rule */
+	struct pol_entry *slots; /* src 0: free */
 	struct pol_table table;
-	struct pol_rate *rates;
-	struct pol_default *defaults; /* by port number; [0] is unused */
+	struct pol_choice *choices; /* [0] is unused */
+	struct pol_cover *covers;
+	uint32_t *choice_content;
+	struct pol_limit *limits; /* by book */
+	struct pol_self *selves;  /* by port number; [0] is unused */
 	uint32_t n_unikernels;
-	uint32_t n_rates;
+	uint32_t n_limits;
 	/* What answers questions about it. */
 	struct pol_subject *subjects;
 	uint32_t *subject_slots;
 	struct pol_table subject_table;
 	uint32_t n_subjects;
-	struct pol_set_file *files;  /* by unikernel index */
 	struct pol_rule_info *rules; /* by id - 1 */
+	struct pol_rule_terms *terms;
 	uint32_t n_rules;
+	struct sch_expr **exprs; /* owned */
+	uint32_t n_exprs;
+	struct pol_content_set *lists; /* what rules' `carries` say, by number; [0] is empty */
+	uint32_t n_lists;
 	struct pol_content_set *contents; /* [0] is empty */
 	uint32_t n_contents;
 	struct pol_carried *carried;
 	uint32_t n_carried;
-	uint32_t *complete; /* slots with both sides, in the order in which the files mention them */
-	uint32_t n_complete;
-	uint32_t *pairs; /* src << 16 | dst, ascending */
+	uint32_t *usable; /* slots of which something may pass, in the order in which the files mention them */
+	uint32_t n_usable;
+	uint32_t *pairs; /* src << 16 | dst, ascending: those of entries */
 	uint32_t n_pairs;
+	uint16_t *observing; /* ports whose files are under mode: observe, ascending */
+	uint32_t n_observing;
+	struct pol_group *groups;
+	uint32_t n_groups;
+	struct pol_assertion *assertions;
+	uint32_t n_assertions;
+	const char *common_file;
 	struct pol_arena texts;
 };
 
@@ -76,12 +114,14 @@ static inline uint64_t pol_entry_key(uint64_t subject, uint16_t src, uint16_t ds
 
 /* The subject of this hash, or NULL. Bounded. */
 const struct pol_subject *pol_subject_get(const struct pol_set *set, uint64_t hash);
+/* Also an entry of which only one side has a rule; NULL: neither. Bounded. */
+const struct pol_entry *pol_slot_find(const struct pol_set *set, uint16_t src, uint16_t dst, uint64_t subject);
 
-/* The compiler's parts, called by pol_compile in this order. Each returns 0 or -errno with err filled. */
+/* layout.c, called by pol_compile. Each returns 0 or -errno with err filled. */
 
 /* Collects the schema set's types and methods. */
 int pol_subjects_build(struct pol_set *set, const struct sch_set *schemas, struct pol_err *err);
-/* Turns n merged entries (complete or one-sided) into the table, the list of complete ones and the pairs. */
+/* Turns n joined entries into the table, the list of usable ones and the pairs. */
 int pol_layout_build(struct pol_set *set, const struct pol_entry *entries, uint32_t n, struct pol_err *err);
 
 #endif

@@ -57,6 +57,34 @@ int pol_rate_parse(const char *text, uint64_t *count, uint64_t *period_ns)
 	return -1;
 }
 
+int pol_quota_parse(const char *text, uint64_t *amount, int *is_bytes)
+{
+	char size[32];
+	const char *slash = strchr(text, '/');
+	if (slash == NULL || strcmp(slash, "/d") != 0 || (size_t)(slash - text) >= sizeof size)
+		return -1;
+	memcpy(size, text, (size_t)(slash - text));
+	size[slash - text] = '\0';
+	*is_bytes = pol_count_parse(size, amount) < 0;
+	return *is_bytes ? pol_size_parse(size, amount) : 0;
+}
+
+int pol_duration_parse(const char *text, uint64_t *ns)
+{
+	static const struct {
+		const char *name;
+		uint64_t seconds;
+	} units[] = {{"s", 1}, {"m", 60}, {"h", 3600}};
+	uint64_t n;
+	const char *unit = digits(text, &n);
+	for (size_t i = 0; unit != NULL && i < sizeof units / sizeof units[0]; i++)
+		if (strcmp(unit, units[i].name) == 0 && n <= 86400 / units[i].seconds) {
+			*ns = n * units[i].seconds * UINT64_C(1000000000);
+			return 0;
+		}
+	return -1;
+}
+
 const char *pol_size_text(char out[24], uint64_t bytes)
 {
 	size_t i = sizeof size_units / sizeof size_units[0] - 1;
