@@ -15,7 +15,6 @@
 #include "schemas/schema.h"
 
 /* argv[0] is "weft policy COMMAND", the rest are the command's own arguments. Each returns the exit status. */
-int cli_policy(int argc, char **argv);
 int cli_policy_check(int argc, char **argv);
 int cli_policy_test(int argc, char **argv);
 int cli_policy_explain(int argc, char **argv);
@@ -73,6 +72,10 @@ const char *cli_policy_name(const struct cli_policy *p, uint16_t port); /* of a 
 /* A message type or a method by its full name. 0; CLI_ERROR after telling what was wrong and which may have been meant. */
 int cli_policy_subject(const struct cli_policy *p, const struct cli_policy_options *o, const char *name, int want_method,
 		       uint64_t *subject, uint32_t *type);
+
+/* Judges the assertions of common.yaml. Each goes into list, a JSON array; where that is NULL, those that do not hold are printed
+ * for people. *violated: how many do not hold. 0, or CLI_ERROR after telling why. (cli_policy_check.c) */
+int cli_policy_assertions(const struct cli_policy *p, const struct cli_policy_options *o, json_t *list, uint32_t *violated);
 
 #define CLI_RULE_MAX 768u
 /* "hub.yaml:12 (orders): send demo.Order to ledger"; "no rule" for 0. Returns out. */
