@@ -36,10 +36,10 @@ static void check_refusal(int rc, const struct pol_err *err, const struct pol_te
 	CHECK(err->line <= most);
 }
 
-static void check_decision(const struct pol_set *set, struct pol_bucket *buckets, uint16_t src, uint16_t dst,
+static void check_decision(const struct pol_set *set, struct pol_book *buckets, uint16_t src, uint16_t dst,
 			   uint64_t subject, uint32_t bytes, uint64_t now_ns)
 {
-	struct pol_decision d = pol_decide(set, buckets, src, dst, subject, bytes, now_ns);
+	struct pol_decision d = plant_decide(set, buckets, src, dst, subject, bytes, now_ns);
 	int complete = d.answer == POL_ALLOW || d.answer == POL_TOO_LARGE || d.answer == POL_OVER_RATE;
 	CHECK((d.entry != NULL) == complete);
 	CHECK((pol_rule(set, d.rule) != NULL) == (d.rule != 0));
@@ -49,15 +49,15 @@ static void check_decision(const struct pol_set *set, struct pol_bucket *buckets
 	const struct pol_entry *e = d.entry;
 	const char *const *names;
 	CHECK(e->src == src && e->dst == dst && e->subject == subject && src != dst);
-	CHECK(e->max_bytes <= POL_PAYLOAD_MAX && (d.answer == POL_TOO_LARGE) == (bytes > e->max_bytes));
+	CHECK(e->terms.max_bytes <= POL_PAYLOAD_MAX && (d.answer == POL_TOO_LARGE) == (bytes > e->terms.max_bytes));
 	const struct pol_rule_info *s = pol_rule(set, e->send_rule), *r = pol_rule(set, e->receive_rule);
-	CHECK(s != NULL && strcmp(s->owner, plant_unikernel[src - 1].name) == 0 && strncmp(s->text, "send ", 5) == 0);
-	CHECK(r != NULL && strcmp(r->owner, plant_unikernel[dst - 1].name) == 0 &&
+	CHECK(s != NULL && s->owner == src && strncmp(s->text, "send ", 5) == 0);
+	CHECK(r != NULL && r->owner == dst &&
 	      strncmp(r->text, "receive ", 8) == 0);
-	CHECK(e->max_by == e->send_rule || e->max_by == e->receive_rule);
-	CHECK(e->bucket[0] <= pol_bucket_count(set) && e->bucket[1] <= pol_bucket_count(set));
-	CHECK(e->content < pol_content_count(set));
-	CHECK((pol_content(set, e->content, &names) == 0) == (e->content == 0));
+	CHECK(e->terms.max_by == e->send_rule || e->terms.max_by == e->receive_rule);
+	CHECK(e->terms.book[0] <= pol_book_count(set) && e->terms.book[1] <= pol_book_count(set));
+	CHECK(e->terms.content < pol_content_count(set));
+	CHECK((pol_content(set, e->terms.content, &names) == 0) == (e->terms.content == 0));
 	CHECK(pol_subject_name(set, subject) != NULL);
 }
 
@@ -71,8 +71,8 @@ static void check_pair(void *arg, uint16_t src, uint16_t dst)
 
 static void check_set(const struct pol_set *set, const struct sch_set *schemas)
 {
-	uint32_t n = pol_bucket_count(set), last = 0;
-	struct pol_bucket *buckets = calloc((size_t)n + 1, sizeof *buckets);
+	uint32_t n = pol_book_count(set), last = 0;
+	struct pol_book *buckets = calloc((size_t)n + 1, sizeof *buckets);
 	CHECK(buckets != NULL);
 	uint64_t now_ns = 1;
 	for (uint16_t src = 0; src <= 4; src++)
@@ -123,7 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	struct pol_err err = {0};
 	struct pol_set *set = NULL;
-	int rc = pol_compile_text(&set, plant_unikernel, 3, text, schemas, 1, &err);
+	int rc = plant_compile(&set, plant_unikernel, 3, text, schemas, 1, &err);
 	if (rc < 0) {
 		CHECK(set == NULL);
 		check_refusal(rc, &err, text);

@@ -88,6 +88,22 @@ static struct sch_set *plant_schemas(uint32_t n_extra)
 	return set;
 }
 
+/* Compiles texts without a shared file. */
+static inline int plant_compile(struct pol_set **set, const struct pol_unikernel *u, uint32_t n, const struct pol_text *texts,
+				const struct sch_set *schemas, uint64_t epoch, struct pol_err *err)
+{
+	const struct pol_source source = {.u = u, .n = n, .texts = texts};
+	return pol_compile(set, &source, schemas, epoch, NULL, err);
+}
+
+/* Decides at a time of the monotonic clock, on the first of January 1970. */
+static inline struct pol_decision plant_decide(const struct pol_set *set, struct pol_book *books, uint16_t src, uint16_t dst,
+					       uint64_t subject, uint32_t bytes, uint64_t now_ns)
+{
+	const struct pol_when when = {.mono_ns = now_ns};
+	return pol_decide(set, books, src, dst, subject, bytes, &when);
+}
+
 /* The plant's three unikernels; the meter's policy is what a test varies. */
 static const struct pol_unikernel plant_unikernel[3] = {
     {"meter", "meter.yaml"}, {"hub", "hub.yaml"}, {"valve", "valve.yaml"}};

@@ -40,15 +40,15 @@ static struct pol_set *compiled(const char *meter, const char *hub, const char *
 	const struct pol_text text[3] = {{meter, strlen(meter)}, {hub, strlen(hub)}, {valve, strlen(valve)}};
 	struct pol_err err = {0};
 	struct pol_set *set = NULL;
-	if (pol_compile_text(&set, plant_unikernel, 3, text, schemas, 1, &err) < 0)
+	if (plant_compile(&set, plant_unikernel, 3, text, schemas, 1, &err) < 0)
 		fail_msg("%s:%u: %s", err.file, err.line, err.text);
 	return set;
 }
 
-static void assert_answer(const struct pol_set *set, struct pol_bucket *buckets, uint16_t src, uint16_t dst,
+static void assert_answer(const struct pol_set *set, struct pol_book *buckets, uint16_t src, uint16_t dst,
 			  const char *subject, uint32_t bytes, uint64_t now_ns, enum pol_answer answer, uint32_t rule)
 {
-	struct pol_decision d = pol_decide(set, buckets, src, dst, weft_subject(subject), bytes, now_ns);
+	struct pol_decision d = plant_decide(set, buckets, src, dst, weft_subject(subject), bytes, now_ns);
 	assert_int_equal(d.answer, answer);
 	assert_int_equal(d.rule, rule);
 	int denied = answer == POL_SEND_DENIED || answer == POL_RECEIVE_DENIED || answer == POL_SUBJECT_UNKNOWN;
@@ -64,8 +64,8 @@ static void test_each_answer(void **state)
 				       "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n"
 				       "  - from: meter\n    message: plant.Alarm\n",
 				       "unikernel: valve\n");
-	struct pol_bucket b[1] = {{0}};
-	assert_int_equal(pol_bucket_count(set), 1);
+	struct pol_book b[1] = {{0}};
+	assert_int_equal(pol_book_count(set), 1);
 	assert_answer(set, b, METER, HUB, "plant.Reading", 100, START, POL_ALLOW, 1);
 	assert_answer(set, b, METER, HUB, "plant.Reading", 101, START, POL_TOO_LARGE, 1);
 	assert_answer(set, b, METER, HUB, "plant.Reading", 0, START, POL_ALLOW, 1);
@@ -83,7 +83,7 @@ static void test_each_answer(void **state)
 	assert_answer(set, b, METER, UINT16_MAX, "plant.Reading", 0, START, POL_SEND_DENIED, 2);
 	assert_answer(set, b, 0, HUB, "plant.Reading", 0, START, POL_SEND_DENIED, 0);
 	assert_answer(set, b, 4, HUB, "plant.Reading", 0, START, POL_SEND_DENIED, 0);
-	struct pol_decision d = pol_decide(set, b, 0, 0, 0, 0, START);
+	struct pol_decision d = plant_decide(set, b, 0, 0, 0, 0, START);
 	assert_int_equal(d.answer, POL_SUBJECT_UNKNOWN);
 	assert_null(d.entry);
 	assert_string_equal(pol_rule(set, 9)->text, "default: receive nothing else");
@@ -97,7 +97,7 @@ static void test_receiver_limits_are_named(void **state)
 				       "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n"
 				       "    max_size: 10B\n    rate: 1/m\n",
 				       "unikernel: valve\n");
-	struct pol_bucket b[1] = {{0}};
+	struct pol_book b[1] = {{0}};
 	assert_answer(set, b, METER, HUB, "plant.Reading", 11, START, POL_TOO_LARGE, 5);
 	assert_answer(set, b, METER, HUB, "plant.Reading", 10, START, POL_ALLOW, 1);
 	assert_answer(set, b, METER, HUB, "plant.Reading", 10, START + 60 * SECOND - 1, POL_OVER_RATE, 5);
@@ -131,12 +131,12 @@ static void test_buckets_over_time(void **state)
 		snprintf(meter, sizeof meter, "unikernel: meter\nsend:\n  - to: hub\n    message: plant.Reading\n%s",
 			 cases[i].rate);
 		struct pol_set *set = compiled(meter, plant_hub, plant_valve);
-		struct pol_bucket b[2] = {{0}, {0}};
-		assert_int_equal(pol_bucket_count(set), 2);
+		struct pol_book b[2] = {{0}, {0}};
+		assert_int_equal(pol_book_count(set), 2);
 		uint32_t allowed = 0;
 		uint64_t subject = weft_subject("plant.Reading");
 		for (uint32_t k = 0; k < cases[i].attempts; k++)
-			allowed += pol_decide(set, b, METER, HUB, subject, 1, START + k * cases[i].step_ns).answer ==
+			allowed += plant_decide(set, b, METER, HUB, subject, 1, START + k * cases[i].step_ns).answer ==
 				   POL_ALLOW;
 		if (allowed < cases[i].least || allowed > cases[i].most)
 			fail_msg("case %zu: %u allowed, expected %u to %u", i, allowed, cases[i].least, cases[i].most);
@@ -152,15 +152,15 @@ static void test_a_refused_message_costs_nothing(void **state)
 				       "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n"
 				       "    rate: 1/h\n    burst: 1\n",
 				       plant_valve);
-	struct pol_bucket b[3] = {{0}};
+	struct pol_book b[3] = {{0}};
 	uint64_t r = weft_subject("plant.Reading");
-	assert_int_equal(pol_decide(set, b, METER, HUB, r, 1, START).answer, POL_ALLOW);
-	struct pol_bucket before[2] = {b[0], b[1]};
+	assert_int_equal(plant_decide(set, b, METER, HUB, r, 1, START).answer, POL_ALLOW);
+	struct pol_book before[2] = {b[0], b[1]};
 	for (int i = 0; i < 100; i++) {
-		struct pol_decision d = pol_decide(set, b, METER, HUB, r, 1, START);
+		struct pol_decision d = plant_decide(set, b, METER, HUB, r, 1, START);
 		assert_int_equal(d.answer, POL_OVER_RATE);
 		assert_int_equal(d.rule, 5); /* the receiver's: the sender's own bucket still has room */
-		assert_int_equal(pol_decide(set, b, METER, HUB, r, 9, START).answer, POL_TOO_LARGE);
+		assert_int_equal(plant_decide(set, b, METER, HUB, r, 9, START).answer, POL_TOO_LARGE);
 	}
 	assert_memory_equal(before, b, sizeof before);
 	pol_set_free(set);
@@ -174,8 +174,8 @@ static void test_one_bucket_for_all_of_a_rule(void **state)
 		     "    message: [plant.Reading, plant.Alarm]\n    rate: 4/h\n    burst: 4\n",
 		     "unikernel: hub\nreceive:\n  - from: meter\n    message: [plant.Reading, plant.Alarm]\n",
 		     "unikernel: valve\nreceive:\n  - from: meter\n    message: [plant.Reading, plant.Alarm]\n");
-	struct pol_bucket b[1] = {{0}};
-	assert_int_equal(pol_bucket_count(set), 1);
+	struct pol_book b[1] = {{0}};
+	assert_int_equal(pol_book_count(set), 1);
 	assert_answer(set, b, METER, HUB, "plant.Reading", 0, START, POL_ALLOW, 1);
 	assert_answer(set, b, METER, HUB, "plant.Alarm", 0, START, POL_ALLOW, 1);
 	assert_answer(set, b, METER, VALVE, "plant.Reading", 0, START, POL_ALLOW, 1);
@@ -195,14 +195,14 @@ static void test_odd_clocks(void **state)
 	static const uint64_t at[] = {0, 1, START, UINT64_C(1) << 61};
 	uint64_t r = weft_subject("plant.Reading");
 	for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
-		struct pol_bucket b[2] = {{0}, {0}};
+		struct pol_book b[2] = {{0}, {0}};
 		int allowed = 0;
 		for (int k = 0; k < 50; k++)
-			allowed += pol_decide(set, b, METER, HUB, r, 0, at[i]).answer == POL_ALLOW;
+			allowed += plant_decide(set, b, METER, HUB, r, 0, at[i]).answer == POL_ALLOW;
 		assert_int_equal(allowed, 5);
 		/* Going back: refused, and recovers. */
-		assert_int_equal(pol_decide(set, b, METER, HUB, r, 0, at[i] / 2).answer, POL_OVER_RATE);
-		assert_int_equal(pol_decide(set, b, METER, HUB, r, 0, at[i] + SECOND).answer, POL_ALLOW);
+		assert_int_equal(plant_decide(set, b, METER, HUB, r, 0, at[i] / 2).answer, POL_OVER_RATE);
+		assert_int_equal(plant_decide(set, b, METER, HUB, r, 0, at[i] + SECOND).answer, POL_ALLOW);
 	}
 	pol_set_free(set);
 }
@@ -228,7 +228,7 @@ struct model {
 	struct model_rule rule[NODES][2][MODEL_RULES];
 	int n[NODES][2];
 	uint32_t default_rule[NODES][2];
-	int doubled; /* two rules of one file cover the same */
+	int doubled; /* two rules of one file cover the same: the first one counts */
 };
 
 static const char *const subject_name[SUBJECTS] = {"plant.Valve/Act", "plant.Valve/Ask", "plant.Reading", "plant.Alarm",
@@ -282,7 +282,7 @@ static void model_make(struct model *m, char text[NODES][8192])
 				int clash = 0;
 				for (int v = 0; v < NODES; v++)
 					clash |= (r.peers >> v & 1) && (covered[v] & r.subjects) != 0;
-				if (r.peers == 0 || r.subjects == 0 || (clash && draw(400) != 0))
+				if (r.peers == 0 || r.subjects == 0 || (clash && draw(4) != 0))
 					continue;
 				m->doubled |= clash;
 				for (int v = 0; v < NODES; v++)
@@ -384,10 +384,10 @@ static uint32_t content_bits(const struct pol_set *set, uint32_t content)
 	return bits;
 }
 
-static void compare(struct model *m, const struct pol_set *set, uint64_t *decisions, uint64_t by_answer[6])
+static void compare(struct model *m, const struct pol_set *set, uint64_t *decisions, uint64_t by_answer[POL_ANSWER_COUNT])
 {
-	static struct pol_bucket buckets[256];
-	assert_true(pol_bucket_count(set) <= 256);
+	static struct pol_book buckets[256];
+	assert_true(pol_book_count(set) <= 256);
 	memset(buckets, 0, sizeof buckets);
 	uint64_t now = START;
 	for (int round = 0; round < 4; round++)
@@ -398,15 +398,15 @@ static void compare(struct model *m, const struct pol_set *set, uint64_t *decisi
 					int log = 0;
 					now += draw(2000000);
 					struct pol_decision d =
-					    pol_decide(set, buckets, (uint16_t)(src + 1), (uint16_t)(dst + 1),
+					    plant_decide(set, buckets, (uint16_t)(src + 1), (uint16_t)(dst + 1),
 						       weft_subject(subject_name[subject]), bytes, now);
 					enum pol_answer want =
 					    model_decide(m, src, dst, subject, bytes, now, &rule, &carries, &log);
 					assert_int_equal(d.answer, want);
 					assert_int_equal(d.rule, rule);
 					if (want == POL_ALLOW) {
-						assert_int_equal(content_bits(set, d.entry->content), carries);
-						assert_int_equal(d.entry->log, log);
+						assert_int_equal(content_bits(set, d.terms.content), carries);
+						assert_int_equal(d.terms.log, log);
 					}
 					++*decisions;
 					by_answer[want]++;
@@ -421,7 +421,7 @@ static void test_against_the_model(void **state)
 	struct pol_unikernel u[NODES];
 	struct pol_text t[NODES];
 	char name[NODES][16];
-	uint64_t decisions = 0, by_answer[6] = {0}, doubled = 0;
+	uint64_t decisions = 0, by_answer[POL_ANSWER_COUNT] = {0}, doubled = 0;
 	for (int policy = 0; policy < 80; policy++) {
 		model_make(&m, text);
 		for (int i = 0; i < NODES; i++) {
@@ -431,13 +431,8 @@ static void test_against_the_model(void **state)
 		}
 		struct pol_err err = {0};
 		struct pol_set *set = NULL;
-		int rc = pol_compile_text(&set, u, NODES, t, schemas, 1, &err);
-		if (m.doubled) {
-			assert_int_equal(rc, -EEXIST);
-			assert_non_null(strstr(err.text, "join the two"));
-			doubled++;
-			continue;
-		}
+		int rc = plant_compile(&set, u, NODES, t, schemas, 1, &err);
+		doubled += (uint64_t)m.doubled;
 		if (rc < 0)
 			fail_msg("%s:%u: %s\n%s", err.file, err.line, err.text, text[atoi(err.file + 1)]);
 		compare(&m, set, &decisions, by_answer);
@@ -451,8 +446,10 @@ static void test_against_the_model(void **state)
 	    (unsigned long long)by_answer[POL_TOO_LARGE], (unsigned long long)by_answer[POL_OVER_RATE],
 	    (unsigned long long)by_answer[POL_SUBJECT_UNKNOWN], (unsigned long long)doubled);
 	assert_true(decisions >= 100000);
-	for (int i = 0; i < 6; i++)
-		assert_true(by_answer[i] >= 100);
+	static const enum pol_answer reached[] = {POL_ALLOW,	   POL_SEND_DENIED, POL_RECEIVE_DENIED,
+						  POL_TOO_LARGE, POL_OVER_RATE,	    POL_SUBJECT_UNKNOWN};
+	for (size_t i = 0; i < sizeof reached / sizeof reached[0]; i++)
+		assert_true(by_answer[reached[i]] >= 100);
 	assert_true(doubled >= 1);
 }
 

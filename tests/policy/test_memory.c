@@ -50,7 +50,7 @@ static int compile_once(struct pol_err *err)
 	const struct pol_text text[3] = {
 	    {meter, sizeof meter - 1}, {plant_hub, sizeof plant_hub - 1}, {plant_valve, sizeof plant_valve - 1}};
 	struct pol_set *set = NULL;
-	int rc = pol_compile_text(&set, plant_unikernel, 3, text, schemas, 1, err);
+	int rc = plant_compile(&set, plant_unikernel, 3, text, schemas, 1, err);
 	if (rc < 0)
 		assert_null(set);
 	pol_set_free(set);
