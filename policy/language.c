@@ -222,7 +222,8 @@ static const struct pol_language_key quarantine_keys[] = {
 };
 static const struct pol_sentence quarantine_sentences[] = {
     {"quarantine.what", "A unikernel of which so many messages are refused in so much time is cut off."},
-    {"quarantine.verdict", "What a unikernel in quarantine sends is refused as `quarantined`."},
+    {"quarantine.verdict", "What a unikernel in quarantine sends, and what is sent to it, is refused as `quarantined`."},
+    {"quarantine.blame", "Only refusals that are the sender's own doing count: not that a receiver is down, gone or full."},
     {"quarantine.lift", "It stays so until a person lifts it: `weft quarantine lift NAME`."},
     {"quarantine.observed", "Refusals that are only observed do not count."},
     {"quarantine.sent", "What is refused of that which others send to it does not count."},
