@@ -41,6 +41,8 @@ struct dpi_finding {
 	char name[DPI_NAME_MAX]; /* protocol ("SSH", "HTTP") or risk; "" when clean and unknown */
 };
 
+#define DPI_SET_ALL UINT32_MAX /* a set without limits: only risks are looked for */
+
 /* Inspects one opaque field's bytes against content set `set`: as the first payload of a TCP connection and as a UDP
  * datagram, fresh state each time. Recognised and not in the set: DPI_FORBIDDEN with its name. A risk that nDPI sees
  * in the payload itself (SQL injection, XSS, RCE ...): DPI_RISK. Never keeps a pointer to the bytes. */

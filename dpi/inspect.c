@@ -305,12 +305,11 @@ static ndpi_protocol look(struct dpi *d, unsigned l4, unsigned dst_port, size_t 
 /* Names p in f and says whether the set is without it. */
 static int refuses(struct dpi *d, uint32_t set, ndpi_protocol p, struct dpi_finding *f)
 {
-	const struct dpi_set *s = &d->sets->at[set];
-
 	if (!p.master_protocol && !p.app_protocol)
 		return 0;
 	dpi_name_render(d, p, f->name);
-	if (allowed(s, p.master_protocol) || allowed(s, p.app_protocol))
+	if (set == DPI_SET_ALL || allowed(&d->sets->at[set], p.master_protocol) ||
+	    allowed(&d->sets->at[set], p.app_protocol))
 		return 0;
 	f->answer = DPI_FORBIDDEN;
 	return 1;
@@ -323,7 +322,7 @@ void dpi_inspect(struct dpi *d, uint32_t set, const uint8_t *bytes, size_t len, 
 
 	f->answer = DPI_FAILED;
 	f->name[0] = 0;
-	if (set >= d->sets->n)
+	if (set >= d->sets->n && set != DPI_SET_ALL)
 		return;
 	if (len > DPI_FIELD_MAX) {
 		snprintf(f->name, sizeof(f->name), "longer than %u bytes", (unsigned)DPI_FIELD_MAX);

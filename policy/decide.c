@@ -133,6 +133,7 @@ static __attribute__((cold, noinline)) struct pol_decision refuse(const struct p
 	d.rule = from->default_rule[POL_SEND];
 	observe(&d, POL_SEND_DENIED, d.rule);
 	d.terms = (struct pol_terms){.max_bytes = POL_PAYLOAD_MAX, .max_by = d.rule, .log = 1, .soft = 3};
+	d.soft_rule = d.rule;
 	d.type = s->type;
 	d.reply_type = s->reply_type;
 	d.is_method = s->is_method;
@@ -221,8 +222,9 @@ static int side_judge(struct judge *j, enum pol_side side)
 }
 
 /* What the two chosen rules come to. */
-static void chosen_terms(const struct judge *j, struct pol_terms *t)
+static void chosen_terms(const struct judge *j, struct pol_decision *d)
 {
+	struct pol_terms *t = &d->terms;
 	const struct pol_cover *s = j->chosen[POL_SEND], *r = j->chosen[POL_RECEIVE];
 	const struct pol_choice *choice = j->choice;
 	uint32_t send_rule = s != NULL ? s->rule : j->set->selves[j->port[0]].default_rule[POL_SEND],
@@ -236,6 +238,8 @@ static void chosen_terms(const struct judge *j, struct pol_terms *t)
 	    .log = (uint8_t)((s != NULL ? s->log : 1) | (r != NULL ? r->log : 1)),
 	    .soft = (uint8_t)((s == NULL || s->observe) | (r == NULL || r->observe) << 1),
 	};
+	d->soft_rule = t->soft & 1u ? send_rule : t->soft & 2u ? receive_rule : 0;
+	d->hard_content = t->soft == 1u ? r->content : t->soft == 2u ? s->content : 0;
 	if (s != NULL && r != NULL && choice->content != UINT32_MAX)
 		t->content = j->set->choice_content[choice->content + j->index[0] * choice->n_allow[1] + j->index[1]];
 }
@@ -246,7 +250,7 @@ static void choose(struct judge *j, struct pol_book *books)
 	d->answer = POL_ALLOW;
 	if (side_judge(j, POL_SEND) || side_judge(j, POL_RECEIVE))
 		return;
-	chosen_terms(j, &d->terms);
+	chosen_terms(j, d);
 	d->rule = j->chosen[POL_SEND] != NULL ? j->chosen[POL_SEND]->rule
 					      : j->set->selves[j->port[POL_SEND]].default_rule[POL_SEND];
 	/* Of two sides' limits on size both are held against the message: the smaller may only be observed. */

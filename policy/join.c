@@ -104,6 +104,27 @@ static int content_join(struct joiner *j, struct pol_choice *choice)
 	return 0;
 }
 
+/* Where one side is only observed, the other's own list still holds. */
+static int content_alone(struct joiner *j, const struct pol_choice *choice, const struct pol_entry *e)
+{
+	struct compiler *c = j->c;
+	struct pol_set *set = c->set;
+	int soft = set->selves[e->src].observe || set->selves[e->dst].observe;
+	for (unsigned side = 0; side < 2; side++)
+		for (uint32_t i = 0; i < choice->n_allow[side]; i++)
+			soft |= set->covers[choice->first[side] + choice->n_deny[side] + i].observe;
+	for (unsigned side = 0; soft && side < 2; side++)
+		for (uint32_t i = 0; i < choice->n_allow[side]; i++) {
+			struct pol_cover *v = &set->covers[choice->first[side] + choice->n_deny[side] + i];
+			uint32_t carries = terms(c, v->rule)->carries;
+			int64_t content = pol_carries_join(&c->contents, carries, carries, v->rule);
+			if (content < 0)
+				return -ENOMEM;
+			v->content = (uint32_t)content;
+		}
+	return 0;
+}
+
 static int join_choice(struct joiner *j, const struct pol_draft *d, struct pol_entry *e)
 {
 	struct pol_set *set = j->c->set;
@@ -119,7 +140,7 @@ static int join_choice(struct joiner *j, const struct pol_draft *d, struct pol_e
 		if (covers_add(j, &d->deny[side], &choice) < 0 || covers_add(j, &d->allow[side], &choice) < 0)
 			return -ENOMEM;
 	}
-	if (content_join(j, &choice) < 0)
+	if (content_join(j, &choice) < 0 || content_alone(j, &choice, e) < 0)
 		return -ENOMEM;
 	v[j->n_choices] = choice;
 	e->choice = j->n_choices++;

@@ -153,6 +153,8 @@ struct pol_decision {
 	uint32_t observed_rule;   /* by which rule */
 	const char *why;     /* POL_WHERE_UNMET, POL_FORBIDDEN: the error that stands for "does not hold"; static text or NULL */
 	struct pol_terms terms; /* with POL_ALLOW, and with POL_JUDGE the widest: what any of the rules would let through */
+	uint32_t soft_rule;     /* where terms.soft is not 0: the rule that is only observed, the sender's if both are */
+	uint32_t hard_content;  /* where one of its bits is set: what the other rule lets through by itself, a content set */
 	uint32_t type, reply_type;
 	uint8_t is_method;
 	const struct pol_entry *entry; /* NULL where only `mode: observe` lets it pass, or nothing does */

@@ -46,6 +46,7 @@ struct pol_cover {
 	uint8_t deny, observe, log;
 	uint32_t max_bytes;
 	uint32_t book;
+	uint32_t content; /* allow rules, where one of either side is only observed: what it lets through by itself */
 };
 
 /* An entry whose two sides are more than a rule each. */
