@@ -83,6 +83,34 @@ static void test_broken_files(void **state)
 	assert_true(right >= 100);
 }
 
+static int refuse_common(const char *text, size_t len, struct pol_err *err)
+{
+	static const char meter[] = METER_FILE(READING);
+	const struct pol_text texts[3] = {
+	    {meter, sizeof meter - 1}, {plant_hub, sizeof plant_hub - 1}, {plant_valve, sizeof plant_valve - 1}};
+	const struct pol_source source = {
+	    .u = plant_unikernel, .n = 3, .texts = texts, .common_path = "common.yaml", .common = {text, len}};
+	struct pol_set *set = NULL;
+	int rc = pol_compile(&set, &source, schemas, 7, NULL, err);
+	if (rc < 0 && strcmp(err->file, "common.yaml") != 0)
+		snprintf(err->text, sizeof err->text, "wrong file %s", err->file);
+	pol_set_free(set);
+	return rc;
+}
+
+static void test_broken_shared_files(void **state)
+{
+	(void)state;
+	int wrong, right = broken_run("tests/policy/broken_common", refuse_common, &wrong);
+	if (right < 0) {
+		print_message("tests/policy/broken_common is not here: run from the top of the tree\n");
+		skip();
+	}
+	print_message("%d broken shared files refused as they should be\n", right);
+	assert_int_equal(wrong, 0);
+	assert_true(right >= 20);
+}
+
 static void test_rule_ids_and_texts(void **state)
 {
 	(void)state;
@@ -566,6 +594,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_broken_files),
+	    cmocka_unit_test(test_broken_shared_files),
 	    cmocka_unit_test(test_rule_ids_and_texts),
 	    cmocka_unit_test(test_long_lists_are_cut_in_texts),
 	    cmocka_unit_test(test_entries),
