@@ -125,9 +125,10 @@ const char *cli_string(const json_t *o, const char *key, const char *absent)
 struct row {
 	const char *name, *kind, *state;
 	int up, absent; /* absent: a process endpoint that nobody started */
+	int quarantined;
 	pid_t pid;      /* 0: none of ours */
 	double age_s;   /* below 0: not known */
-	json_int_t delivered, received, refused;
+	json_int_t delivered, received, refused, observed; /* delivered includes observed: those that passed in a dry run */
 };
 
 static json_int_t verdict_sum(const json_t *port, int passed)
@@ -148,7 +149,8 @@ static struct row row_of(const struct fab_config *c, const json_t *stats, uint32
 	const char *port = json_string_value(json_object_get(p, "state"));
 	struct row r = { .name = u->name, .kind = u->image ? "guest" : "process", .age_s = -1,
 			 .delivered = verdict_sum(p, 1), .refused = verdict_sum(p, 0),
-			 .received = cli_int(p, "messages_delivered") };
+			 .received = cli_int(p, "messages_delivered"), .observed = cli_int(p, "observed"),
+			 .quarantined = json_is_object(json_object_get(p, "quarantine")) };
 	char path[PATH_MAX];
 	if (fab_path_pid(c, u->name, path, sizeof path) >= 0) {
 		int fd = fab_proc_open(path, &r.pid);
@@ -160,7 +162,8 @@ static struct row row_of(const struct fab_config *c, const json_t *stats, uint32
 	int attached = port && strcmp(port, "detached") != 0;
 	r.up = port && !strcmp(port, "up") && (r.pid || !u->image);
 	r.absent = !u->image && !attached;
-	r.state = r.up			       ? "up"
+	r.state = r.up && r.quarantined	       ? "cut off"
+		  : r.up		       ? "up"
 		  : r.absent		       ? "absent"
 		  : u->image && !r.pid	       ? "stopped"
 		  : stats		       ? "starting"
@@ -188,17 +191,17 @@ uint32_t cli_table_print(const struct fab_config *c, const json_t *stats, uint32
 	for (uint32_t i = 0; i < c->n; i++)
 		if ((int)strlen(c->u[i].name) > width)
 			width = (int)strlen(c->u[i].name);
-	printf("%-*s PORT  KIND     STATE    %7s  %7s  %8s  %8s  %8s\n", width, "UNIKERNEL", "PID", "AGE", "PASSED",
-	       "REFUSED", "RECEIVED");
+	printf("%-*s PORT  KIND     STATE    %7s  %7s  %8s  %8s  %8s  %8s\n", width, "UNIKERNEL", "PID", "AGE", "PASSED",
+	       "OBSERVED", "REFUSED", "RECEIVED");
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct row r = row_of(c, stats, i);
 		char pid[16] = "-", age[32];
 		if (r.pid)
 			snprintf(pid, sizeof pid, "%d", (int)r.pid);
 		printf("%-*s %4u  %-7s  %-8s %7s  %7s  %8" JSON_INTEGER_FORMAT "  %8" JSON_INTEGER_FORMAT
-		       "  %8" JSON_INTEGER_FORMAT "\n",
-		       width, r.name, i + 1, r.kind, r.state, pid, age_text(r.age_s, age), r.delivered, r.refused,
-		       r.received);
+		       "  %8" JSON_INTEGER_FORMAT "  %8" JSON_INTEGER_FORMAT "\n",
+		       width, r.name, i + 1, r.kind, r.state, pid, age_text(r.age_s, age), r.delivered, r.observed,
+		       r.refused, r.received);
 		if (absent && r.absent)
 			++*absent;
 		else
@@ -215,11 +218,12 @@ json_t *cli_table_json(const struct fab_config *c, const json_t *stats)
 		struct row r = row_of(c, stats, i);
 		all = all && r.up;
 		json_array_append_new(
-			rows, json_pack("{s:s, s:I, s:s, s:s, s:o, s:o, s:I, s:I, s:I}", "name", r.name, "port",
+			rows, json_pack("{s:s, s:I, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:b}", "name", r.name, "port",
 					(json_int_t)i + 1, "kind", r.kind, "state", r.state, "pid",
 					r.pid ? json_integer(r.pid) : json_null(), "age_s",
-					r.age_s >= 0 ? json_real(r.age_s) : json_null(), "passed", r.delivered, "refused",
-					r.refused, "received", r.received));
+					r.age_s >= 0 ? json_real(r.age_s) : json_null(), "passed", r.delivered, "observed",
+					r.observed, "refused", r.refused, "received", r.received, "quarantined",
+					r.quarantined));
 	}
 	json_t *weftd = stats ? json_pack("{s:O*, s:O*, s:O*, s:O*}", "pid", json_object_get(stats, "pid"), "boot",
 					  json_object_get(stats, "boot"), "uptime_s", json_object_get(stats, "uptime_s"),

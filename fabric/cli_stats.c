@@ -29,17 +29,29 @@ static void ports(const json_t *stats)
 		int n = (int)strlen(cli_string(json_array_get(list, i), "name", ""));
 		width = n > width ? n : width;
 	}
-	printf("\n%-*s  %-8s %10s %10s %10s %12s %8s %10s %8s\n", width, "UNIKERNEL", "STATE", "PASSED", "REFUSED",
-	       "RECEIVED", "BYTES", "CONTROL", "HANDSHAKES", "QUEUED");
+	printf("\n%-*s  %-8s %10s %10s %10s %10s %12s %8s %10s %8s\n", width, "UNIKERNEL", "STATE", "PASSED", "OBSERVED",
+	       "REFUSED", "RECEIVED", "BYTES", "CONTROL", "HANDSHAKES", "QUEUED");
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *p = json_array_get(list, i);
 		printf("%-*s  %-8s %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
-		       " %12" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
+		       " %10" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
 		       " %8" JSON_INTEGER_FORMAT "\n",
 		       width, cli_string(p, "name", "?"), cli_string(p, "state", "?"),
-		       cli_int(json_object_get(p, "verdicts"), "passed"),
+		       cli_int(json_object_get(p, "verdicts"), "passed"), cli_int(p, "observed"),
 		       refused_of(p), cli_int(p, "messages_delivered"), cli_int(p, "bytes_delivered"),
 		       cli_int(p, "control_delivered"), cli_int(p, "handshakes"), cli_int(p, "queued_bytes"));
+	}
+}
+
+static void quarantines(const json_t *stats)
+{
+	const json_t *list = json_object_get(stats, "ports");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *p = json_array_get(list, i), *q = json_object_get(p, "quarantine");
+		if (json_is_object(q))
+			printf("%s is quarantined since %s (%s); `weft quarantine lift %s` lets it talk again\n",
+			       cli_string(p, "name", "?"), cli_string(q, "since", "?"), cli_string(q, "verdict", "?"),
+			       cli_string(p, "name", "?"));
 	}
 }
 
@@ -106,6 +118,7 @@ static void people(const json_t *stats)
 	       cli_int(schema, "types"), methods, cli_plural(methods),
 	       json_is_true(json_object_get(schema, "forced")) ? "; forced" : "");
 	ports(stats);
+	quarantines(stats);
 	verdicts(stats);
 	foreign(d);
 	stages(stats);

@@ -17,20 +17,30 @@
  *  36  4  message_id    the sender's number, 0 where it is not known
  *  40  4  len           bytes of payload, or of the frame where it is no record
  *  44  4  offset        where in the payload the offence begins; 0 otherwise
- *  48  4  count         0: no message, but a new epoch is in force, policy_epoch; all that follows is 0
+ *  48  4  count         0: no message, but what `event` says
  *                      1; more: this many of one sender and verdict were merged into one record; then dst, rule,
  *                      subject and detail are 0 where they differ, and message_id is 0
  *  52  2  src           port number
  *  54  2  dst           port number; 0: the fabric itself or not known
- *  56  2  verdict       enum weft_verdict
+ *  56  2  verdict       enum weft_verdict; PASSED with `observed`: only `mode: observe` let it pass
  *  58  1  kind          enum weft_kind, 0 where the message did not open
  *  59  1  l4            frame_foreign: IP protocol
  *  60  4  dst_ip        frame_foreign: IPv4 address, host order
  *  64  2  src_l4        frame_foreign: L4 ports
  *  66  2  dst_l4
- *  68  4  0
+ *  68  2  observed      what the verdict would have been but for `mode: observe`, 0: the same; rule is then the one that would
+ *                      have refused, and merged records agree in this too
+ *  70  1  event         enum fab_event; 0 with messages
+ *  71  1  0
  *  72  8  0
- *  80 48  detail        text, zero padded: field path, protocol found, risk */
+ *  80 48  detail        text, zero padded: field path, protocol found, risk
+ * Of an event, whatever is not named here is 0:
+ *  epoch        policy_epoch came into force
+ *  quarantined  src is cut off from now on, for the last refusal's verdict, rule and dst; detail: how many within what time.
+ *               With observed: it would be, but its file is only observed
+ *  lifted       src is not any more */
+enum fab_event { FAB_EVENT_NONE = 0, FAB_EVENT_EPOCH, FAB_EVENT_QUARANTINED, FAB_EVENT_LIFTED };
+
 struct fab_decision {
 	uint64_t id;
 	uint64_t time_ns;
@@ -49,7 +59,9 @@ struct fab_decision {
 	uint32_t dst_ip;
 	uint16_t src_l4;
 	uint16_t dst_l4;
-	uint32_t zero0;
+	uint16_t observed;
+	uint8_t event;
+	uint8_t zero0;
 	uint64_t zero1;
 	char detail[FAB_DETAIL_MAX];
 };

@@ -94,7 +94,7 @@ static const char *kind_name(uint8_t kind)
 	}
 }
 
-static json_t *time_string(uint64_t ns)
+json_t *fab_time_json(uint64_t ns)
 {
 	time_t s = (time_t)(ns / 1000000000u);
 	struct tm tm;
@@ -117,15 +117,26 @@ static json_t *subject_name(const struct pol_set *policy, uint64_t subject)
 	return json_string(hex);
 }
 
-static json_t *rule_object(const struct pol_set *policy, uint32_t rule)
+/* A rule's own text, name and reason are as long as their file lets them be; what a line can hold is not. */
+static int text_set(json_t *o, const char *key, const char *text)
+{
+	return text ? json_object_set_new(o, key, clean_string(text, SIZE_MAX)) : 0;
+}
+
+json_t *fab_rule_json(const struct pol_set *policy, uint32_t rule)
 {
 	if (!rule)
 		return json_null();
 	const struct pol_rule_info *info = policy ? pol_rule(policy, rule) : NULL;
 	if (!info)
 		return json_pack("{s:I}", "id", (json_int_t)rule);
-	return json_pack("{s:I, s:o, s:I, s:o}", "id", (json_int_t)rule, "file", clean_string(info->file, SIZE_MAX),
-			 "line", (json_int_t)info->line, "text", clean_string(info->text, SIZE_MAX));
+	json_t *o = json_pack("{s:I, s:o, s:I, s:o}", "id", (json_int_t)rule, "file", clean_string(info->file, SIZE_MAX),
+			      "line", (json_int_t)info->line, "text", clean_string(info->text, SIZE_MAX));
+	if (o && (text_set(o, "name", info->name) < 0 || text_set(o, "reason", info->reason) < 0)) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
 }
 
 static json_t *frame_object(const struct fab_decision *d)
@@ -174,14 +185,19 @@ size_t fab_decision_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision 
 	char boot_hex[24];
 	snprintf(boot_hex, sizeof boot_hex, "%016" PRIx64, boot);
 	json_t *o = json_pack("{s:I, s:s, s:o, s:s, s:b, s:o, s:o, s:o, s:s?, s:I, s:o, s:I, s:I, s:I, s:o, s:I}",
-			      "id", (json_int_t)d->id, "boot", boot_hex, "time", time_string(d->time_ns),
+			      "id", (json_int_t)d->id, "boot", boot_hex, "time", fab_time_json(d->time_ns),
 			      "verdict", weft_verdict_name(d->verdict), "passed", d->verdict == WEFT_V_PASSED,
 			      "from", port_name(c, d->src), "to", port_name(c, receiver(d, c)),
 			      "subject", subject_name(policy, d->subject), "kind", kind_name(d->kind),
-			      "message_id", (json_int_t)d->message_id, "rule", rule_object(policy, d->rule),
+			      "message_id", (json_int_t)d->message_id, "rule", fab_rule_json(policy, d->rule),
 			      "len", (json_int_t)d->len, "offset", (json_int_t)d->offset, "count", (json_int_t)d->count,
 			      "detail", clean_string(d->detail, sizeof d->detail),
 			      "policy_epoch", (json_int_t)d->policy_epoch);
+	if (o && d->observed &&
+	    json_object_set_new(o, "observed", json_string(weft_verdict_name(d->observed))) < 0) {
+		json_decref(o);
+		return 0;
+	}
 	if (o && d->verdict == WEFT_V_FRAME_FOREIGN && json_object_set_new(o, "frame", frame_object(d)) < 0) {
 		json_decref(o);
 		return 0;
@@ -189,12 +205,40 @@ size_t fab_decision_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision 
 	return line_take(line, o);
 }
 
-size_t fab_epoch_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_epoch *e, uint64_t boot)
+/* What all events have. */
+static json_t *event_object(const struct fab_decision *d, uint64_t boot, const char *event)
 {
 	char boot_hex[24];
 	snprintf(boot_hex, sizeof boot_hex, "%016" PRIx64, boot);
-	json_t *o = json_pack("{s:I, s:s, s:o, s:s, s:I}", "id", (json_int_t)d->id, "boot", boot_hex, "time",
-			      time_string(d->time_ns), "event", "epoch", "policy_epoch", (json_int_t)d->policy_epoch);
+	return json_pack("{s:I, s:s, s:o, s:s, s:I}", "id", (json_int_t)d->id, "boot", boot_hex, "time",
+			 fab_time_json(d->time_ns), "event", event, "policy_epoch", (json_int_t)d->policy_epoch);
+}
+
+static size_t quarantine_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_config *c,
+			      const struct fab_epoch *e, uint64_t boot)
+{
+	json_t *o = event_object(d, boot, "quarantine"), *more;
+	if (d->event == FAB_EVENT_LIFTED)
+		more = json_pack("{s:o, s:b}", "unikernel", port_name(c, d->src), "quarantined", 0);
+	else
+		more = json_pack("{s:o, s:b, s:b, s:s, s:o, s:o, s:o}", "unikernel", port_name(c, d->src), "quarantined",
+				 d->observed == 0, "observed", d->observed != 0, "verdict", weft_verdict_name(d->verdict),
+				 "to", port_name(c, d->dst), "rule", fab_rule_json(e ? e->policy : NULL, d->rule), "detail",
+				 clean_string(d->detail, sizeof d->detail));
+	if (o && (!more || json_object_update(o, more) < 0)) {
+		json_decref(o);
+		o = NULL;
+	}
+	json_decref(more);
+	return line_take(line, o);
+}
+
+size_t fab_event_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_config *c,
+		      const struct fab_epoch *e, uint64_t boot)
+{
+	if (d->event == FAB_EVENT_QUARANTINED || d->event == FAB_EVENT_LIFTED)
+		return quarantine_line(line, d, c, e, boot);
+	json_t *o = event_object(d, boot, "epoch");
 	if (o && e) {
 		json_t *more = json_pack("{s:{s:o, s:s, s:I, s:I}, s:b, s:I, s:I}", "schema", "path",
 					 clean_string(e->path ? e->path : "", SIZE_MAX), "digest", e->digest, "types",
@@ -232,11 +276,32 @@ static char *epoch_text(const json_t *o, char *out, size_t cap)
 	return fab_text_clean(out, cap, raw, n < 0 ? 0 : (size_t)n < sizeof raw ? (size_t)n : sizeof raw - 1);
 }
 
+static char *quarantine_text(const json_t *o, char *out, size_t cap)
+{
+	const json_t *rule = json_object_get(o, "rule");
+	const char *who = text_of(o, "unikernel", "?"), *file = text_of(rule, "file", NULL);
+	char raw[2048], by[1400] = "";
+	int n;
+	if (file)
+		snprintf(by, sizeof by, " [rule %lld, %s:%lld: %s]", (long long)json_integer_value(json_object_get(rule, "id")),
+			 file, (long long)json_integer_value(json_object_get(rule, "line")), text_of(rule, "text", ""));
+	if (!json_is_true(json_object_get(o, "quarantined")) && !json_is_true(json_object_get(o, "observed")))
+		n = snprintf(raw, sizeof raw, "weftd: the quarantine of %s was lifted", who);
+	else
+		n = snprintf(raw, sizeof raw, "weftd: %s %s: %s, the last %s%s", who,
+			     json_is_true(json_object_get(o, "observed")) ? "would be quarantined (dry run)" : "is quarantined",
+			     text_of(o, "detail", "?"), text_of(o, "verdict", "?"), by);
+	return fab_text_clean(out, cap, raw, n < 0 ? 0 : (size_t)n < sizeof raw ? (size_t)n : sizeof raw - 1);
+}
+
 char *fab_decision_text(const json_t *o, char *out, size_t cap)
 {
 	if (!strcmp(text_of(o, "event", ""), "epoch"))
 		return epoch_text(o, out, cap);
+	if (!strcmp(text_of(o, "event", ""), "quarantine"))
+		return quarantine_text(o, out, cap);
 	const char *from = text_of(o, "from", "?"), *to = text_of(o, "to", NULL);
+	const char *observed = text_of(o, "observed", NULL);
 	const char *verdict = text_of(o, "verdict", "?"), *detail = text_of(o, "detail", "");
 	const json_t *frame = json_object_get(o, "frame"), *rule = json_object_get(o, "rule");
 	const char *what = text_of(o, "subject", NULL);
@@ -261,7 +326,9 @@ char *fab_decision_text(const json_t *o, char *out, size_t cap)
 	    strcmp(kind, "oneway") ? " " : "", what);
 	if (to)
 		ADD(" to %s", to);
-	if (passed)
+	if (passed && observed)
+		ADD(": delivered (dry run: %s)", observed);
+	else if (passed)
 		ADD(": passed");
 	else if (!strncmp(verdict, "schema_", 7))
 		ADD(": refused (%s at byte %lld)", verdict, (long long)json_integer_value(json_object_get(o, "offset")));

@@ -20,9 +20,14 @@ struct pol_set;
 size_t fab_decision_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_config *c,
 			 const struct pol_set *policy, uint64_t boot);
 
-/* The same for a decision that says that an epoch came into force (its count is 0); e is that epoch, or NULL where nobody
- * knows it. */
-size_t fab_epoch_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_epoch *e, uint64_t boot);
+/* The same for an event (its count is 0); e is the epoch that it names, or NULL where nobody knows it. */
+size_t fab_event_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_config *c,
+		      const struct fab_epoch *e, uint64_t boot);
+
+/* Parts of them, for other answers. A new reference, or NULL: no memory. A time is CLOCK_REALTIME; a rule is null, or its number
+ * with what the policy set, which may be NULL, says of it. */
+json_t *fab_time_json(uint64_t ns);
+json_t *fab_rule_json(const struct pol_set *policy, uint32_t rule);
 
 /* One sentence without a newline: "camera tried SSH to db: refused (frame_foreign)". o is a parsed line; keys that are
  * missing or of another type are shown as "?". Always terminated. Returns out. */

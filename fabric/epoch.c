@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "fail.h"
+#include "policies.h"
 
 int fab_epoch_make(struct fab_epoch **out, struct sch_set *schemas, struct pol_set *policy)
 {
@@ -19,9 +20,12 @@ int fab_epoch_make(struct fab_epoch **out, struct sch_set *schemas, struct pol_s
 	if (e == NULL)
 		return -ENOMEM;
 	e->number = pol_epoch(policy);
-	e->n_buckets = pol_bucket_count(policy);
-	e->buckets = calloc(e->n_buckets + 1u, sizeof(e->buckets[0]));
-	if (e->buckets == NULL) {
+	e->n_books = pol_book_count(policy);
+	e->books = calloc(e->n_books + 1u, sizeof(e->books[0]));
+	e->trial = calloc(e->n_books + 1u, sizeof(e->trial[0]));
+	if (e->books == NULL || e->trial == NULL) {
+		free(e->books);
+		free(e->trial);
 		free(e);
 		return -ENOMEM;
 	}
@@ -38,8 +42,11 @@ void fab_epoch_free(struct fab_epoch *e)
 	pol_set_free(e->policy);
 	sch_set_free(e->schemas);
 	dpi_sets_free(e->content);
-	free(e->buckets);
-	free(e->bucket_before);
+	free(e->books);
+	free(e->trial);
+	free(e->book_before);
+	free(e->pair_change);
+	fab_policies_put(e->policies);
 	free(e->path);
 	free(e->fdset);
 	free(e);
@@ -99,53 +106,114 @@ int fab_epoch_inspector(const struct fab_epoch *e, struct dpi **d, char *err, si
 	return r;
 }
 
-/* The rule of each rate bucket. Only an entry tells, and a bucket whose rule has no complete entry is never used. */
-static uint32_t *rules_of_buckets(const struct pol_set *p)
+/* --- books that go on ----------------------------------------------------------------------------------------------- */
+
+/* A book and by what its rule is known from one epoch to the next: its name in its file; or, without one, all that it says. */
+struct known {
+	uint64_t key;
+	uint32_t book;
+	uint32_t nth; /* of those with this key: rules that say the same are told apart by their order */
+};
+
+static uint64_t mix(uint64_t h, const void *bytes, size_t len)
 {
-	uint32_t *rule = calloc(pol_bucket_count(p) + 1u, sizeof(rule[0]));
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3ull; /* FNV-1a */
+	return h;
+}
 
-	for (uint32_t i = 0; rule != NULL && i < pol_entry_count(p); i++) {
-		const struct pol_entry *e = pol_entry_get(p, i);
+static uint64_t mix_text(uint64_t h, const char *text)
+{
+	return text != NULL ? mix(h, text, strlen(text) + 1) : mix(h, "\1", 1);
+}
 
-		if (e->bucket[0] != 0)
-			rule[e->bucket[0] - 1] = e->send_rule;
-		if (e->bucket[1] != 0)
-			rule[e->bucket[1] - 1] = e->receive_rule;
+static uint64_t mix_word(uint64_t h, uint64_t word)
+{
+	return mix(h, &word, sizeof(word));
+}
+
+static uint64_t key_of(const struct pol_rule_info *r, const struct pol_limits *l)
+{
+	uint64_t h = mix_word(mix_word(0xcbf29ce484222325ull, r->owner), r->side);
+
+	/* Messages are not bytes: a named rule that counts something else begins anew. */
+	if (r->name != NULL)
+		return mix_word(mix_text(h, r->name), l->quota_bytes);
+	h = mix_text(mix_text(mix_word(h, l->max_bytes), r->text), r->where);
+	h = mix_word(mix_word(mix_word(h, l->rate), l->period_ns), l->burst);
+	h = mix_word(mix_word(mix_word(h, l->quota), l->quota_bytes), l->log);
+	for (uint32_t i = 0; i < l->n_carries; i++)
+		h = mix_text(h, l->carries[i]);
+	return h;
+}
+
+static int same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static int same_rule(const struct pol_set *a, uint32_t rule_a, const struct pol_set *b, uint32_t rule_b)
+{
+	const struct pol_rule_info *x = pol_rule(a, rule_a), *y = pol_rule(b, rule_b);
+
+	if (x->owner != y->owner || x->side != y->side || !same_text(x->name, y->name))
+		return 0;
+	return x->name != NULL || (same_text(x->text, y->text) && same_text(x->where, y->where));
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct known *x = a, *y = b;
+
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return x->book < y->book ? -1 : x->book > y->book;
+}
+
+/* All books in the order of their keys, then of their rules. NULL: no memory. */
+static struct known *know(const struct pol_set *policy)
+{
+	uint32_t n = pol_book_count(policy);
+	struct known *k = calloc(n + 1u, sizeof(k[0]));
+
+	if (k == NULL)
+		return NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t rule = pol_book_rule(policy, i);
+		struct pol_limits limits = {.max_bytes = 0};
+
+		pol_rule_limits(policy, rule, &limits);
+		k[i] = (struct known){.key = key_of(pol_rule(policy, rule), &limits), .book = i};
 	}
-	return rule;
+	qsort(k, n, sizeof(k[0]), by_key);
+	for (uint32_t i = 1; i < n; i++)
+		k[i].nth = k[i].key == k[i - 1].key ? k[i - 1].nth + 1u : 0;
+	return k;
 }
 
-/* Rules are numbered in the order of the files, so one that stayed where it was keeps its number. */
-static int same_rule(const struct pol_set *a, const struct pol_set *b, uint32_t rule)
+static int books_map(struct fab_epoch *e, const struct fab_epoch *before)
 {
-	const struct pol_rule_info *x = pol_rule(a, rule), *y = pol_rule(b, rule);
-
-	return x != NULL && y != NULL && x->line == y->line && strcmp(x->owner, y->owner) == 0 &&
-	       strcmp(x->text, y->text) == 0;
-}
-
-/* A change of schemas must not hand out a fresh burst under rules that did not change. */
-static int buckets_map(struct fab_epoch *e, const struct fab_epoch *before)
-{
-	uint32_t *now = rules_of_buckets(e->policy), *then = rules_of_buckets(before->policy);
-	uint32_t n_rules = pol_rule_count(before->policy);
-	uint32_t *of_rule = calloc(n_rules + 1u, sizeof(of_rule[0])); /* before's bucket + 1 of each of its rules */
+	struct known *now = know(e->policy), *then = know(before->policy);
 	int r = -ENOMEM;
 
-	e->bucket_before = calloc(e->n_buckets + 1u, sizeof(e->bucket_before[0]));
-	if (now == NULL || then == NULL || of_rule == NULL || e->bucket_before == NULL)
+	e->book_before = calloc(e->n_books + 1u, sizeof(e->book_before[0]));
+	if (now == NULL || then == NULL || e->book_before == NULL)
 		goto out;
-	for (uint32_t i = 0; i < before->n_buckets; i++)
-		of_rule[then[i]] = i + 1;
-	of_rule[0] = 0;
-	for (uint32_t i = 0; i < e->n_buckets; i++)
-		if (now[i] != 0 && now[i] <= n_rules && same_rule(e->policy, before->policy, now[i]))
-			e->bucket_before[i] = of_rule[now[i]];
+	for (uint32_t i = 0, k = 0; i < e->n_books && k < before->n_books;) {
+		int order = now[i].key != then[k].key ? (now[i].key < then[k].key ? -1 : 1)
+						      : (now[i].nth > then[k].nth) - (now[i].nth < then[k].nth);
+
+		/* A key says who is meant; what they say decides. */
+		if (order == 0 && same_rule(e->policy, pol_book_rule(e->policy, now[i].book), before->policy,
+					    pol_book_rule(before->policy, then[k].book)))
+			e->book_before[now[i].book] = then[k].book + 1;
+		i += order <= 0;
+		k += order >= 0;
+	}
 	r = 0;
 out:
 	free(now);
 	free(then);
-	free(of_rule);
 	return r;
 }
 
@@ -153,7 +221,7 @@ int fab_epoch_follow(struct fab_epoch *e, const struct fab_epoch *before, char *
 {
 	int r = content_make(&e->content, e->policy, err, cap);
 
-	if (r == 0 && (r = buckets_map(e, before)) != 0)
+	if (r == 0 && (r = books_map(e, before)) != 0)
 		fab_fail(err, cap, r, "no memory");
 	return r;
 }

@@ -14,14 +14,25 @@
 
 #define FAB_DIGEST_LEN 16u /* hex digits by which people tell schema sets apart */
 
+struct fab_policies;
+
+/* What an epoch changes about who may send to whom. */
+struct fab_pair_change {
+	uint16_t src, dst;
+	uint8_t allowed;
+};
+
 /* Immutable once it was offered to the data path, but for what is marked as the worker's. */
 struct fab_epoch {
 	uint64_t number;            /* 1 and up, one more with each; pol_epoch(policy), and policy_epoch in decisions */
 	struct sch_set *schemas;    /* owned, as all that follows */
 	struct pol_set *policy;
-	uint32_t n_buckets;
-	struct pol_bucket *buckets; /* the worker's */
-	uint32_t *bucket_before;    /* index + 1 of the bucket that the same rule has in the epoch before, 0: none; may be NULL */
+	uint32_t n_books;
+	struct pol_book *books;     /* the worker's: what rules with rates and quotas have given away */
+	struct pol_book *trial;     /* the worker's: as many, for asking without taking from the books; zeroed after use */
+	uint32_t *book_before;      /* index + 1 of the book that the same rule has in the epoch before, 0: none; may be NULL */
+	uint32_t n_pair_changes;
+	struct fab_pair_change *pair_change; /* against the epoch before; written as it is offered */
 	struct dpi_sets *content;   /* the worker's: content sets that the inspector does not have; NULL: none */
 	uint64_t last_decision;     /* the worker's: when it went out of force, the id of the last decision that names it */
 	/* For people, and for judging what may follow; empty where a test made the epoch. */
@@ -29,6 +40,7 @@ struct fab_epoch {
 	uint8_t *fdset;             /* its bytes */
 	size_t fdset_len;
 	char digest[FAB_DIGEST_LEN + 1];
+	struct fab_policies *policies; /* the texts; shared with other epochs */
 	uint8_t forced;             /* came into force although changes or void_rules were there */
 	uint32_t changes;           /* findings of the comparison with the set before */
 	uint32_t void_rules;        /* places where a policy names what the schemas do not have: they allow nothing */
@@ -38,8 +50,10 @@ struct fab_epoch {
 int fab_epoch_make(struct fab_epoch **e, struct sch_set *schemas, struct pol_set *policy);
 void fab_epoch_free(struct fab_epoch *e); /* with all that it owns; may be NULL */
 
-/* Readies e to follow `before`: its content sets for the inspector, and which rate bucket goes on as which. 0, or -errno
- * with a text: a content name that nDPI does not have, no memory. Any thread; before must be kept meanwhile. */
+/* Readies e to follow `before`: its content sets for the inspector, and which book goes on as which, so that a change hands
+ * nothing out anew under rules that stayed: those with the same name in the same file, or where they have none with the same
+ * text, limits and `where`. 0, or -errno with a text: a content name that nDPI does not have, no memory. Any thread; before
+ * must be kept meanwhile. */
 int fab_epoch_follow(struct fab_epoch *e, const struct fab_epoch *before, char *err, size_t cap);
 
 /* Opens an inspector that goes by the epoch's content sets. 0, or -errno with a text. */

@@ -7,130 +7,12 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "stage.h"
 
-/* Zeroed memory that the kernel hands out when it is first touched: queues of pairs that never congest cost nothing. */
-static void *map(size_t size)
+static size_t blamed_size(const struct fab *f)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static void unmap(void *p, size_t size)
-{
-	if (p != NULL)
-		munmap(p, size);
-}
-
-static uint32_t pair_hash(const struct fab *f, uint16_t src, uint16_t dst)
-{
-	uint32_t key = ((uint32_t)src << 16) | dst;
-
-	return (uint32_t)((key * 0x9e3779b97f4a7c15ull) >> 32) & f->pair_mask;
-}
-
-struct fab_pair *fab_pair_find(const struct fab *f, uint16_t src, uint16_t dst)
-{
-	uint32_t at = pair_hash(f, src, dst);
-
-	/* At most half of the slots are taken, so an empty one ends the search. */
-	for (uint32_t i = 0; i <= f->pair_mask; i++, at = (at + 1) & f->pair_mask) {
-		struct fab_pair *p;
-
-		if (f->pair_slot[at] == 0)
-			return NULL;
-		p = &f->pair[f->pair_slot[at] - 1];
-		if (p->src == src && p->dst == dst)
-			return p;
-	}
-	return NULL;
-}
-
-struct pair_list {
-	struct fab *f;
-	uint32_t n;
-};
-
-static void count_pair(void *arg, uint16_t src, uint16_t dst)
-{
-	struct pair_list *l = arg;
-
-	(void)src;
-	(void)dst;
-	l->n += 2;
-}
-
-static struct fab_pair *pair_make(struct fab *f, uint16_t src, uint16_t dst)
-{
-	uint32_t at = pair_hash(f, src, dst);
-	struct fab_pair *p = fab_pair_find(f, src, dst);
-
-	if (p != NULL)
-		return p;
-	while (f->pair_slot[at] != 0)
-		at = (at + 1) & f->pair_mask;
-	p = &f->pair[f->n_pairs++];
-	f->pair_slot[at] = f->n_pairs;
-	p->src = src;
-	p->dst = dst;
-	p->next_of_src = f->port[src].pairs;
-	f->port[src].pairs = p;
-	return p;
-}
-
-/* Both directions are made: a receiver must know the name of who may send to it. */
-static void add_pair(void *arg, uint16_t src, uint16_t dst)
-{
-	struct pair_list *l = arg;
-
-	pair_make(l->f, src, dst)->allowed = 1;
-	pair_make(l->f, dst, src);
-}
-
-static size_t open_size(const struct fab *f)
-{
-	return (size_t)f->n_pairs * WEFT_OPEN_REQUESTS_MAX * sizeof(struct fab_request);
-}
-
-static size_t queues_size(const struct fab *f)
-{
-	return (size_t)f->n_pairs * fab_queue_block_size(f->config->window, f->config->message_max);
-}
-
-static int make_pairs(struct fab *f)
-{
-	struct pair_list l = {.f = f};
-	uint32_t slots = 16;
-	size_t block = fab_queue_block_size(f->config->window, f->config->message_max);
-	struct fab_request *open;
-	uint8_t *queues;
-
-	pol_pairs(f->now->policy, count_pair, &l);
-	while (slots < 2 * (l.n + 1))
-		slots *= 2;
-	f->pair_mask = slots - 1;
-	f->pair_slot = calloc(slots, sizeof(f->pair_slot[0]));
-	f->pair = calloc(l.n + 1u, sizeof(f->pair[0]));
-	if (f->pair_slot == NULL || f->pair == NULL)
-		return -ENOMEM;
-	pol_pairs(f->now->policy, add_pair, &l);
-	if (f->n_pairs == 0)
-		return 0;
-	open = map(open_size(f));
-	if (open == NULL)
-		return -ENOMEM;
-	f->pair[0].open = open;
-	queues = map(queues_size(f));
-	if (queues == NULL)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < f->n_pairs; i++) {
-		f->pair[i].open = open + (size_t)i * WEFT_OPEN_REQUESTS_MAX;
-		fab_queue_init(&f->pair[i].queue, queues + i * block, block);
-	}
-	return 0;
+	return (f->n_ports + 1u) * POL_VIOLATIONS_MAX * sizeof(f->blamed_ns[0]);
 }
 
 int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch *epoch, struct dpi *dpi,
@@ -154,9 +36,11 @@ int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch
 	f->port = aligned_alloc(64, (f->n_ports + 1u) * sizeof(f->port[0]));
 	f->port_counters = calloc(f->n_ports + 1u, sizeof(f->port_counters[0]));
 	f->burst = calloc(1, sizeof(*f->burst));
-	f->arena = map(FAB_ARENA_BYTES + SCH_PAD);
+	f->arena = fab_map(FAB_ARENA_BYTES + SCH_PAD);
 	f->frame = calloc(1, WEFT_FRAME_MAX);
-	if (f->port == NULL || f->port_counters == NULL || f->burst == NULL || f->arena == NULL || f->frame == NULL)
+	f->blamed_ns = fab_map(blamed_size(f));
+	if (f->port == NULL || f->port_counters == NULL || f->burst == NULL || f->arena == NULL || f->frame == NULL ||
+	    f->blamed_ns == NULL)
 		goto out;
 	memset(f->port, 0, (f->n_ports + 1u) * sizeof(f->port[0]));
 	for (uint32_t i = 0; i <= f->n_ports; i++) {
@@ -164,6 +48,7 @@ int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch
 
 		p->number = (uint16_t)i;
 		p->c = &f->port_counters[i];
+		p->blamed_ns = f->blamed_ns + i * POL_VIOLATIONS_MAX;
 		p->waiting_tail = &p->waiting;
 		p->burst_max = FAB_BURST_MAX;
 		p->rx_kick_fd = p->tx_kick_fd = p->rx_call_fd = p->tx_call_fd = -1;
@@ -173,7 +58,7 @@ int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch
 			p->id.port = (uint16_t)i;
 		}
 	}
-	r = make_pairs(f);
+	r = fab_pairs_make(f);
 out:
 	if (r != 0)
 		fab_free(f);
@@ -186,21 +71,17 @@ void fab_free(struct fab *f)
 {
 	if (f == NULL)
 		return;
-	if (f->pair != NULL && f->n_pairs > 0) {
-		unmap(f->pair[0].open, open_size(f));
-		unmap(f->pair[0].queue.block, queues_size(f));
-	}
+	fab_pairs_free(f);
+	fab_unmap(f->blamed_ns, blamed_size(f));
 	if (f->port != NULL)
 		sodium_memzero(f->port, (f->n_ports + 1u) * sizeof(f->port[0]));
 	if (f->arena != NULL)
 		sodium_memzero(f->arena, FAB_ARENA_BYTES);
-	unmap(f->arena, FAB_ARENA_BYTES + SCH_PAD);
+	fab_unmap(f->arena, FAB_ARENA_BYTES + SCH_PAD);
 	free(f->frame);
 	free(f->burst);
 	free(f->port_counters);
 	free(f->port);
-	free(f->pair);
-	free(f->pair_slot);
 	free(f);
 }
 
@@ -246,10 +127,12 @@ void fab_port_forget(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	p->notice_head = 0;
 	p->welcome_waits = 0;
 	p->arp_n = 0;
-	for (struct fab_pair *q = p->pairs; q != NULL; q = q->next_of_src)
+	for (struct fab_pair *q = p->pairs; q != NULL; q = q->next_of_src) {
+		q->known = 0;
 		for (uint32_t i = 0; q->open_n > 0 && i < WEFT_OPEN_REQUESTS_MAX; i++)
 			if (q->open[i].id != 0 && !q->open[i].answering && !q->open[i].ended)
 				fab_request_close(q, &q->open[i]);
+	}
 }
 
 void fab_port_gone(struct fab *f, struct fab_port *p, uint64_t now_ns)
@@ -295,6 +178,7 @@ int fab_tick(struct fab *f, uint64_t now_ns)
 		struct fab_port *p = &f->port[i];
 
 		report_rx_ring(f, p, now_ns);
+		fab_event_flush(f, p, now_ns);
 		if (p->merged_kinds > 0 && now_ns >= p->merge_flush_ns)
 			fab_report_flush(f, p, now_ns);
 		if (p->waiting != NULL)
@@ -302,7 +186,7 @@ int fab_tick(struct fab *f, uint64_t now_ns)
 		fab_credit_tick(f, p);
 		if (p->sweep != NULL)
 			fab_sweep_tick(f, p, now_ns);
-		again |= p->merged_kinds > 0 || p->waiting != NULL || p->sweep != NULL ||
+		again |= p->merged_kinds > 0 || p->event_waits || p->waiting != NULL || p->sweep != NULL ||
 			 (p->credits_due > 0 && p->running);
 	}
 	return again;
@@ -319,8 +203,9 @@ uint32_t fab_end(struct fab *f, uint64_t now_ns)
 		fab_doomed_tick(f, &f->port[i], now_ns);
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
 		report_rx_ring(f, &f->port[i], now_ns);
+		fab_event_flush(f, &f->port[i], now_ns);
 		fab_report_flush(f, &f->port[i], now_ns);
-		left += f->port[i].merged_kinds;
+		left += f->port[i].merged_kinds + f->port[i].event_waits;
 	}
 	return left;
 }

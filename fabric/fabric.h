@@ -35,12 +35,14 @@
 #define FAB_TICK_NS 10000000ull /* timers are looked at this often */
 #define FAB_MERGE_NS 1000000000ull /* merged decisions are written this often */
 #define FAB_SWEEP_SLOTS 4096u /* request slots of one port that are looked at in one tick after a change of epoch */
+#define FAB_PAIRS_SPARE 256u  /* pairs beyond twice the first need, where the configuration says nothing */
+#define FAB_MERGE_KINDS (2u * WEFT_VERDICT_MAX) /* by verdict; and, of what passed, by what `mode: observe` kept from it */
 
 /* A request that waits for its reply; slot `id & (WEFT_OPEN_REQUESTS_MAX - 1)` of the requester's pair. */
 struct fab_request {
 	uint64_t subject;     /* the method */
 	uint64_t deadline_ns; /* monotonic; later replies are refused and the slot is free */
-	uint64_t epoch;       /* of which the four numbers below are */
+	uint64_t epoch;       /* of which the rules, reply_type and the contents are */
 	uint32_t id;          /* the requester's message id; 0: free */
 	uint32_t rule;        /* of the request: the reply is recorded under it */
 	uint32_t reply_type;  /* schema type */
@@ -49,12 +51,16 @@ struct fab_request {
 	uint8_t waits;        /* it is still in the pair's queue */
 	uint8_t ended;        /* its requester was told that it is refused; only while it waits: it will not be delivered */
 	uint8_t log;
+	uint8_t soft;         /* as pol_terms has it */
+	uint32_t soft_rule;   /* as pol_decision has them */
+	uint32_t hard_content;
 };
 
-/* One direction between two unikernels of which at least one may ever carry a message. */
+/* One direction between two unikernels of which at least one may carry a message, or could under an earlier epoch. */
 struct fab_pair {
 	uint16_t src, dst;
-	uint8_t allowed;           /* policy lets something pass this way; 0: only the reverse */
+	uint8_t allowed;           /* policy lets something pass this way; 0: only the reverse, or nothing any more */
+	uint8_t known;             /* the sender was told of the receiver, in the session that it has */
 	uint8_t credit_due;        /* the sender is to be told disposed_total as soon as its ring has room */
 	uint8_t queued;            /* in the receiver's list of pairs with waiting messages */
 	uint32_t accepted_total;   /* cost of all messages taken, modulo 2^32 */
@@ -83,7 +89,7 @@ struct fab_session {
 	struct fab_aead_key tx, rx;
 };
 
-/* Refusals of one kind that wait to share a record; see fabric/report.c. */
+/* Decisions of one kind that wait to share a record; see fabric/report.c. */
 struct fab_merge {
 	struct fab_decision d;     /* count 0: none */
 };
@@ -147,8 +153,18 @@ struct fab_port {
 	uint64_t report_full_ns;   /* decision budget */
 	uint32_t merged_kinds;     /* non-zero entries of merge */
 	uint64_t merge_flush_ns;   /* when they are written */
-	struct fab_merge merge[WEFT_VERDICT_MAX];
+	struct fab_merge merge[FAB_MERGE_KINDS];
 	struct fab_port_counters *c;
+
+	/* Quarantine: quarantine.c's. */
+	uint64_t *blamed_ns;       /* when its last POL_VIOLATIONS_MAX refusals were that were its own doing, monotonic; a ring */
+	uint32_t blamed_at, blamed_n; /* next to write; how many there are */
+	uint8_t quarantined;
+	uint8_t event_waits;       /* for room in the decision ring */
+	struct fab_decision event;
+	_Atomic int lift;          /* the control thread asks for it */
+	_Atomic uint32_t cut_turn; /* odd while the worker writes what follows */
+	uint64_t cut_since_ns, cut_epoch, cut_rule, cut_verdict; /* written and read as counters are */
 };
 
 /* One message of a burst. */
@@ -167,16 +183,21 @@ struct fab_msg {
 	uint8_t opened;            /* hdr is valid */
 	uint8_t costed;            /* counted in its pair's accepted_total */
 	uint8_t log;               /* delivery is recorded */
+	uint8_t judge;             /* policy hangs on what it says: fab_burst's decision is not final yet */
+	uint8_t soft;              /* as pol_terms has it */
 	uint8_t l4;
 	struct fab_pair *pair;
 	struct fab_request *request; /* the slot that it opened or answers */
 	struct fab_pair *asked;    /* that slot's pair */
 	uint32_t type;             /* schema type of the payload */
 	uint32_t content;          /* content set */
+	uint32_t soft_rule, hard_content; /* as pol_decision has them */
 	uint32_t rule;
+	uint32_t observed_rule;    /* that would have refused it, */
+	uint16_t observed;         /* with this verdict, but for `mode: observe`; 0: none */
+	uint16_t src_l4, dst_l4;
 	uint32_t offset;
 	uint32_t dst_ip;
-	uint16_t src_l4, dst_l4;
 	char detail[FAB_DETAIL_MAX];
 };
 
@@ -184,10 +205,12 @@ struct fab_burst {
 	struct fab_port *port;     /* all of a burst comes from one port */
 	uint32_t n;
 	uint64_t now_ns;           /* monotonic */
+	struct pol_when when;      /* the same moment, for policy */
 	uint32_t arena_used;
 	struct fab_msg msg[FAB_BURST_MAX];
 	struct fab_chain chain[FAB_BURST_MAX];
 	struct sch_result checked[FAB_BURST_MAX];
+	struct pol_decision decision[FAB_BURST_MAX]; /* what policy said of messages and requests */
 };
 
 struct fab {
@@ -198,10 +221,15 @@ struct fab {
 	struct dpi *dpi;
 	uint32_t n_ports;
 	struct fab_port *port;     /* n_ports + 1; 0 unused */
-	uint32_t n_pairs;
+	uint32_t pairs_max;        /* that there is memory for */
+	uint32_t n_pairs;          /* in use; more only as an epoch is taken */
 	struct fab_pair *pair;
+	struct fab_request *open;  /* of all pairs; touched when a pair is used, as the next */
+	uint8_t *queues;
 	uint32_t pair_mask;        /* hash of (src, dst) */
 	uint32_t *pair_slot;       /* index + 1, 0: empty */
+	uint64_t *blamed_ns;       /* of all ports */
+	_Atomic int lifts;         /* some port's `lift` is set */
 	uint64_t boot;
 	uint64_t decision_id;
 	uint64_t realtime_offset_ns; /* CLOCK_REALTIME minus monotonic, refreshed by the worker */
@@ -243,8 +271,9 @@ unsigned fab_port_publish(struct fab_port *p);
 /* --- from one epoch to the next (swap.c) --- */
 
 /* Control thread: lays e down for the worker, who takes it at its next turn; the caller wakes it. e followed the epoch that
- * is in force (fab_epoch_follow), and none is laid down already. 0, or -ENOTSUP: e lets pass what no pair was made for. */
-int fab_epoch_offer(struct fab *f, struct fab_epoch *e);
+ * is in force (fab_epoch_follow), and none is laid down already. Notes in e which pairs of unikernels it adds and which it
+ * closes. 0; -ENOSPC with a text: there is no memory for so many pairs; -ENOMEM likewise. */
+int fab_epoch_offer(struct fab *f, struct fab_epoch *e, char *err, size_t cap);
 /* Control thread: takes it up again. 1; 0 when the worker was faster: it is in force in a moment. */
 int fab_epoch_withdraw(struct fab *f);
 /* Any thread: the epoch in force. Once it is another, the worker touches the one before no more, whose last_decision
@@ -253,6 +282,24 @@ struct fab_epoch *fab_epoch_in_force(const struct fab *f);
 /* Worker thread, between two bursts: puts in force what was laid down, once the ring has room to record it. 1 when it
  * did; then fab_tick() has something to do. */
 int fab_epoch_take(struct fab *f, uint64_t now_ns);
+
+/* --- quarantine (quarantine.c) --- */
+
+struct fab_quarantine {
+	int quarantined;
+	uint64_t since_ns;     /* CLOCK_REALTIME of the last time that it was cut off; 0: it never was */
+	uint64_t policy_epoch; /* of which rule is */
+	uint32_t rule;         /* of the refusal that was one too many; 0: none */
+	uint16_t verdict;      /* of that refusal */
+};
+/* Any thread: how it stands with a port, 1 to n_ports. */
+void fab_quarantine_state(const struct fab *f, uint16_t port, struct fab_quarantine *q);
+/* Any thread: asks the worker to lift a port's quarantine; the caller wakes it and looks at fab_quarantine_state() until it is
+ * so, which takes no longer than a turn unless the decision log cannot be written. 0; -ENOENT: no such port; -EALREADY: it is
+ * not quarantined. */
+int fab_quarantine_lift(struct fab *f, uint16_t port);
+/* Worker thread: does what was asked for, as far as it can be recorded. 1 when something was lifted. */
+int fab_quarantine_take(struct fab *f, uint64_t now_ns);
 
 /* Periodic work, every FAB_TICK_NS or later: merged decisions, credit that waited, messages for who is gone. Returns 1
  * when it must be called again soon, 0 when nothing is pending and the worker may sleep for long. */

@@ -194,15 +194,22 @@ static uint8_t peer_flags(const struct fab *f, const struct fab_pair *pair)
 static int out_welcome(struct fab *f, struct fab_port *p)
 {
 	uint8_t list[FAB_WELCOME_BATCH * (WEFT_PEER_ENTRY_LEN + WEFT_NAME_MAX)] = {0};
-	struct fab_pair *at = p->welcome_at;
+	struct fab_pair *at = p->welcome_at, *listed[FAB_WELCOME_BATCH];
+	uint32_t n = 0;
 	struct weft_message_hdr h = {.kind = WEFT_KIND_WELCOME, .ref = f->config->message_max};
 	size_t len = 0;
 
-	for (uint32_t n = 0; n < FAB_WELCOME_BATCH && at != NULL; n++, at = at->next_of_src) {
+	for (; n < FAB_WELCOME_BATCH && at != NULL; at = at->next_of_src) {
 		const char *name = f->port[at->dst].id.name;
+		uint8_t flags = peer_flags(f, at);
+
+		/* Who may not talk any more stays known to each other, until all is settled that they sent before. */
+		if (flags == 0 && !at->known)
+			continue;
+		listed[n++] = at;
 		struct weft_peer_entry e = {
 			.port = at->dst,
-			.flags = peer_flags(f, at),
+			.flags = flags,
 			.name_len = (uint8_t)strlen(name),
 			.window = f->config->window,
 			.sent_total = at->accepted_total,
@@ -216,6 +223,8 @@ static int out_welcome(struct fab *f, struct fab_port *p)
 	h.arg = (p->fresh ? WEFT_WELCOME_FRESH : 0) | (at == NULL ? WEFT_WELCOME_LAST : 0);
 	if (!out_control(f, p, &h, list, (uint32_t)len))
 		return 0;
+	for (uint32_t i = 0; i < n; i++)
+		listed[i]->known = 1;
 	p->welcome_at = at;
 	if (at == NULL) {
 		p->welcome_waits = 0;

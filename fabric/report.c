@@ -15,9 +15,10 @@ static void emit(struct fab *f, const struct fab_decision *d, uint64_t now_ns)
 	fab_decision_ring_put(f->ring, &out);
 }
 
+/* What was delivered in a dry run shares no record with what was delivered, nor with what would have been refused otherwise. */
 static void merge(struct fab_port *p, const struct fab_decision *d)
 {
-	struct fab_decision *into = &p->merge[d->verdict].d;
+	struct fab_decision *into = &p->merge[d->observed != 0 ? WEFT_VERDICT_MAX + d->observed : d->verdict].d;
 
 	if (into->count == 0) {
 		*into = *d;
@@ -44,7 +45,7 @@ void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision 
 	const uint64_t burst_ns = 1000000000ull; /* a second's worth may come at once */
 	uint64_t full = from->report_full_ns > now_ns ? from->report_full_ns : now_ns;
 
-	assert(d->verdict < WEFT_VERDICT_MAX && d->count > 0);
+	assert(d->verdict < WEFT_VERDICT_MAX && d->observed < WEFT_VERDICT_MAX && d->count > 0);
 	if (full + f->report_ns - now_ns > burst_ns || fab_decision_ring_room(f->ring) == 0) {
 		if (from->merged_kinds == 0)
 			from->merge_flush_ns = now_ns + FAB_MERGE_NS;
@@ -55,15 +56,16 @@ void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision 
 	emit(f, d, now_ns);
 }
 
-void fab_report_epoch(struct fab *f, uint64_t now_ns)
+void fab_report_event(struct fab *f, const struct fab_decision *d, uint64_t now_ns)
 {
-	emit(f, &(struct fab_decision){.policy_epoch = f->now->number}, now_ns);
+	assert(d->count == 0 && d->event != FAB_EVENT_NONE);
+	emit(f, d, now_ns);
 }
 
 void fab_report_flush(struct fab *f, struct fab_port *p, uint64_t now_ns)
 {
-	for (uint32_t v = 0; v < WEFT_VERDICT_MAX && p->merged_kinds > 0; v++) {
-		struct fab_decision *d = &p->merge[v].d;
+	for (uint32_t k = 0; k < FAB_MERGE_KINDS && p->merged_kinds > 0; k++) {
+		struct fab_decision *d = &p->merge[k].d;
 
 		if (d->count == 0)
 			continue;

@@ -18,6 +18,7 @@ void stage_session(struct fab *f, struct fab_burst *b);  /* records opened into 
 void stage_route(struct fab *f, struct fab_burst *b);    /* the message header, the pair, the open request */
 void stage_admit(struct fab *f, struct fab_burst *b);    /* policy, size, rate, the receiver is there */
 void stage_validate(struct fab *f, struct fab_burst *b); /* the schema */
+void stage_judge(struct fab *f, struct fab_burst *b);    /* policy again, where it hangs on what a message says */
 void stage_inspect(struct fab *f, struct fab_burst *b);  /* opaque content; foreign frames get their name */
 void stage_decide(struct fab *f, struct fab_burst *b);   /* sets PASSED; counts, records, tells the sender */
 void stage_deliver(struct fab *f, struct fab_burst *b);  /* seals into the receiver's ring or queues */
@@ -27,11 +28,36 @@ void fab_refuse(struct fab_msg *m, enum weft_verdict v);
 /* Bytes of the burst's arena, 64-byte aligned; NULL when it is used up. */
 uint8_t *fab_burst_alloc(const struct fab *f, struct fab_burst *b, uint32_t len);
 
+/* Policy's answers as verdicts; not of POL_ALLOW and POL_JUDGE. */
+uint16_t fab_verdict_of_answer(enum pol_answer answer);
+/* Refuses m as policy decided. */
+void fab_policy_refuse(const struct fab *f, struct fab_msg *m, const struct pol_decision *d);
+/* m, and the request that it opened, go on under the terms that policy decided. */
+void fab_policy_terms(struct fab_msg *m, const struct pol_decision *d);
+
 /* report.c: one decision goes to the writer, now or merged with others when the port is over its budget. Needs a free
  * slot in the ring for `now`; without one it merges. */
 void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision *d, uint64_t now_ns);
 void fab_report_flush(struct fab *f, struct fab_port *p, uint64_t now_ns); /* merged ones, as far as there is room */
-void fab_report_epoch(struct fab *f, uint64_t now_ns); /* f->now came into force; asserts room in the ring */
+void fab_report_event(struct fab *f, const struct fab_decision *d, uint64_t now_ns); /* asserts room in the ring */
+
+/* quarantine.c: a message of p's was refused, and that is p's own doing. */
+void fab_blame(struct fab *f, struct fab_port *p, const struct fab_msg *m, uint64_t now_ns);
+void fab_quarantine_why(const struct fab *f, uint16_t src, uint16_t dst, char detail[FAB_DETAIL_MAX]); /* which is it? */
+void fab_quarantine_refuse(const struct fab *f, struct fab_msg *m);
+void fab_event_flush(struct fab *f, struct fab_port *p, uint64_t now_ns); /* its event that waits, if there is room */
+
+/* pairs.c */
+void *fab_map(size_t size); /* zeroed, taken as it is touched; NULL: no memory */
+void fab_unmap(void *p, size_t size); /* p may be NULL */
+int fab_pairs_make(struct fab *f); /* all memory of pairs, and those that f->now needs. 0 or -ENOMEM */
+void fab_pairs_free(struct fab *f);
+/* Control thread, while nothing is offered: what e changes about pairs goes into e. 0, or -errno with a text. */
+int fab_pairs_compare(const struct fab *f, struct fab_epoch *e, char *err, size_t cap);
+void fab_pairs_change(struct fab *f, const struct fab_epoch *e); /* makes it so; who has a session is told */
+/* The pair (src, dst), made of the memory that waits for it where it is not there yet. Asserts that there is some. */
+struct fab_pair *fab_pair_add(struct fab *f, uint16_t src, uint16_t dst);
+void fab_pairs_tell(struct fab_port *p); /* its guest gets the list of its peers, if it has a session */
 
 /* outbox.c: what goes into a port's receive ring. */
 int fab_out_message(struct fab_port *p, const uint8_t *plain, uint32_t len); /* 1 sent, 0 no room */
@@ -53,10 +79,14 @@ void fab_request_forget(struct fab_pair *pair, uint32_t id); /* the one with thi
 int fab_request_leave(struct fab_pair *pair, uint32_t id);
 int fab_request_ended(const struct fab_pair *pair, uint32_t id); /* the same without taking note */
 /* Makes an open request one of the epoch in force: its reply will be judged by that. 1; 0 where that epoch does not let
- * such a request pass. */
-int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct fab_request *r);
+ * such a request pass, whatever it says: *d is why (POL_ALLOW: its subject is no method any more). Where it hangs on what a
+ * request says, the reply may have what any of the rules would let it have. Takes nothing from the books. */
+int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct fab_request *r, uint64_t now_ns,
+		      struct pol_decision *d);
+struct pol_when fab_when(const struct fab *f, uint64_t now_ns); /* a moment of the worker's clock, for policy */
 
-/* swap.c: requests that the epoch in force does not know are ended, and who asked is told, as far as there is room. */
+/* swap.c: requests that the epoch in force does not know, or of a port that is cut off, are ended, and who asked is told, as
+ * far as there is room. */
 void fab_sweep_tick(struct fab *f, struct fab_port *p, uint64_t now_ns);
 
 /* session and port changes that several files need */

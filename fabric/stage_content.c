@@ -65,6 +65,22 @@ static void name_foreign(struct fab *f, struct fab_burst *b, struct fab_msg *m)
 		m->dst = (uint16_t)to;
 }
 
+/* A field carries what one of the two rules does not list, and one is only observed: it passes if the other lists it, unless
+ * nDPI sees a risk in it. */
+static void observe_content(struct fab *f, struct fab_msg *m, const struct sch_span *sp, struct dpi_finding *found)
+{
+	struct dpi_finding first = *found;
+
+	dpi_inspect(f->dpi, m->soft == 3 ? DPI_SET_ALL : m->hard_content, m->data + WEFT_MESSAGE_HDR_LEN + sp->offset,
+		    sp->len, found);
+	if (found->answer != DPI_CLEAN || m->observed != 0)
+		return;
+	m->observed = WEFT_V_CONTENT_FORBIDDEN;
+	m->observed_rule = m->soft_rule;
+	m->offset = sp->offset;
+	snprintf(m->detail, sizeof(m->detail), "%s in %s", first.name, sch_field_name(f->now->schemas, sp->field));
+}
+
 static void inspect(struct fab *f, struct fab_msg *m, const struct sch_result *r)
 {
 	static const uint16_t verdict_of[] = {
@@ -82,6 +98,8 @@ static void inspect(struct fab *f, struct fab_msg *m, const struct sch_result *r
 		struct dpi_finding found;
 
 		dpi_inspect(f->dpi, m->content, m->data + WEFT_MESSAGE_HDR_LEN + sp->offset, sp->len, &found);
+		if (found.answer == DPI_FORBIDDEN && m->soft)
+			observe_content(f, m, sp, &found);
 		if (found.answer == DPI_CLEAN)
 			continue;
 		fab_refuse(m, (enum weft_verdict)verdict_of[found.answer]);

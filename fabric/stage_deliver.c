@@ -22,10 +22,11 @@ static void tell_sender(struct fab_port *p, const struct fab_msg *m)
 
 static void record(struct fab *f, struct fab_burst *b, const struct fab_msg *m)
 {
+	uint16_t observed = m->verdict == WEFT_V_PASSED ? m->observed : 0;
 	struct fab_decision d = {
 		.policy_epoch = f->now->number,
 		.subject = m->opened ? m->hdr.subject : 0,
-		.rule = m->rule,
+		.rule = observed != 0 ? m->observed_rule : m->rule,
 		.message_id = m->opened ? m->hdr.id : 0,
 		.len = m->opened ? m->len - WEFT_MESSAGE_HDR_LEN : m->frame_len,
 		.offset = m->offset,
@@ -38,6 +39,7 @@ static void record(struct fab *f, struct fab_burst *b, const struct fab_msg *m)
 		.dst_ip = m->dst_ip,
 		.src_l4 = m->src_l4,
 		.dst_l4 = m->dst_l4,
+		.observed = observed,
 	};
 
 	memcpy(d.detail, m->detail, sizeof(d.detail));
@@ -68,16 +70,22 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 
 		if (m->control)
 			continue;
-		if (!m->done)
+		if (!m->done && !p->quarantined)
 			m->verdict = WEFT_V_PASSED;
+		else if (!m->done) /* by what came before it in this burst: from here on nothing passes */
+			fab_quarantine_refuse(f, m);
 		fab_count_add(&p->c->verdict[m->verdict], 1);
 		settle_request(m);
 		if (m->verdict == WEFT_V_PASSED) {
-			if (m->log)
+			if (m->observed != 0)
+				fab_count_add(&p->c->observed, 1);
+			if (m->log || m->observed != 0)
 				record(f, b, m);
 			continue;
 		}
 		record(f, b, m);
+		if (weft_verdict_blames(m->verdict))
+			fab_blame(f, p, m, b->now_ns);
 		/* Frames that never were records have no sender in guest-lib who could make use of it. */
 		if (m->record_len > 0 && p->live.s.suite != 0)
 			tell_sender(p, m);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* route and admit: whom a message is for, what it answers, and whether policy, size, rate, credit and the receiver's
- * presence let it in. Content is the next stages'. */
+/* route and admit: whom a message is for, what it answers, and whether policy, size, rate, credit, quarantine and the
+ * receiver's presence let it in. What it says is the next stages'. */
 #include "stage.h"
 
 #include <assert.h>
@@ -46,17 +46,27 @@ int fab_request_leave(struct fab_pair *pair, uint32_t id)
 	return 1;
 }
 
-int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct fab_request *r)
+/* An entry tells most of it; what is let pass by `mode: observe` alone has none, and is asked about as a message would be. */
+int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct fab_request *r, uint64_t now_ns,
+		      struct pol_decision *d)
 {
-	const struct pol_entry *e = pol_entry_find(f->now->policy, pair->src, pair->dst, r->subject);
+	struct pol_when when = fab_when(f, now_ns);
+	struct fab_epoch *e = f->now;
 
-	if (e == NULL || !e->is_method)
+	*d = pol_decide(e->policy, e->trial, pair->src, pair->dst, r->subject, 0, &when);
+	for (unsigned side = 0; side < 2; side++)
+		if (d->answer == POL_ALLOW && d->terms.book[side] != 0)
+			e->trial[d->terms.book[side] - 1] = (struct pol_book){.used = 0};
+	if ((d->answer != POL_ALLOW && d->answer != POL_JUDGE) || !d->is_method)
 		return 0;
-	r->epoch = f->now->number;
-	r->rule = e->send_rule;
-	r->reply_type = e->reply_type;
-	r->content = e->content;
-	r->log = e->log;
+	r->epoch = e->number;
+	r->rule = d->rule;
+	r->reply_type = d->reply_type;
+	r->content = d->terms.content;
+	r->log = d->terms.log;
+	r->soft = d->terms.soft;
+	r->soft_rule = d->soft_rule;
+	r->hard_content = d->hard_content;
 	return 1;
 }
 
@@ -77,9 +87,11 @@ static void route_reply(struct fab *f, struct fab_burst *b, struct fab_msg *m)
 {
 	struct fab_pair *asked = fab_pair_find(f, m->dst, m->src);
 	struct fab_request *r = asked != NULL ? slot_of(asked, m->hdr.ref) : NULL;
+	struct pol_decision d;
 
 	if (r == NULL || r->id != m->hdr.ref || r->subject != m->hdr.subject || r->answering || r->ended ||
-	    r->deadline_ns <= b->now_ns || (r->epoch != f->now->number && !fab_request_renew(f, asked, r))) {
+	    r->deadline_ns <= b->now_ns ||
+	    (r->epoch != f->now->number && !fab_request_renew(f, asked, r, b->now_ns, &d))) {
 		fab_refuse(m, WEFT_V_REQUEST_UNKNOWN);
 		return;
 	}
@@ -90,6 +102,9 @@ static void route_reply(struct fab *f, struct fab_burst *b, struct fab_msg *m)
 	m->type = r->reply_type;
 	m->content = r->content;
 	m->log = r->log;
+	m->soft = r->soft;
+	m->soft_rule = r->soft_rule;
+	m->hard_content = r->hard_content;
 }
 
 void stage_route(struct fab *f, struct fab_burst *b)
@@ -120,68 +135,58 @@ void stage_route(struct fab *f, struct fab_burst *b)
 		m->pair = fab_pair_find(f, m->src, m->dst);
 		if (m->pair != NULL && !charge(f, m->pair, m))
 			fab_refuse(m, WEFT_V_OVER_CREDIT);
+		else if (p->quarantined || f->port[m->dst].quarantined)
+			fab_quarantine_refuse(f, m);
 		else if (m->hdr.kind == WEFT_KIND_REPLY)
 			route_reply(f, b, m);
 	}
 }
 
-uint16_t fab_verdict_of_answer(enum pol_answer answer)
+/* The slot is taken before the message is judged, and given back where it is refused after all. */
+static void open_request(const struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct pol_decision *d)
 {
-	static const uint16_t verdict_of[] = {
-		[POL_SEND_DENIED] = WEFT_V_SEND_DENIED,	      [POL_RECEIVE_DENIED] = WEFT_V_RECEIVE_DENIED,
-		[POL_TOO_LARGE] = WEFT_V_TOO_LARGE,	      [POL_OVER_RATE] = WEFT_V_OVER_RATE,
-		[POL_SUBJECT_UNKNOWN] = WEFT_V_SUBJECT_UNKNOWN,
-	};
+	struct fab_request *r = slot_of(m->pair, m->hdr.id);
 
-	assert(answer > POL_ALLOW && answer < sizeof(verdict_of) / sizeof(verdict_of[0]));
-	return verdict_of[answer];
+	if (r->id != 0 && (r->answering || r->ended || r->deadline_ns > b->now_ns)) {
+		fab_refuse(m, WEFT_V_REQUEST_LIMIT);
+		return;
+	}
+	if (r->id == 0)
+		m->pair->open_n++;
+	*r = (struct fab_request){
+		.subject = m->hdr.subject,
+		.deadline_ns = b->now_ns + (uint64_t)m->hdr.arg * 1000000u,
+		.epoch = f->now->number,
+		.id = m->hdr.id,
+		.reply_type = d->reply_type,
+	};
+	m->request = r;
+	m->asked = m->pair;
 }
 
-static void admit_by_policy(struct fab *f, struct fab_burst *b, struct fab_msg *m)
+static void admit_by_policy(struct fab *f, struct fab_burst *b, struct fab_msg *m, struct pol_decision *d)
 {
-	struct pol_decision d = pol_decide(f->now->policy, f->now->buckets, m->src, m->dst, m->hdr.subject,
-					   m->len - WEFT_MESSAGE_HDR_LEN, b->now_ns);
-
-	m->rule = d.rule;
-	if (d.answer != POL_ALLOW) {
-		fab_refuse(m, (enum weft_verdict)fab_verdict_of_answer(d.answer));
-		if (d.answer == POL_TOO_LARGE)
-			snprintf(m->detail, sizeof(m->detail), "%u bytes, the rule allows %u",
-				 m->len - WEFT_MESSAGE_HDR_LEN, d.entry->max_bytes);
+	*d = pol_decide(f->now->policy, f->now->books, m->src, m->dst, m->hdr.subject, m->len - WEFT_MESSAGE_HDR_LEN,
+			&b->when);
+	m->rule = d->rule;
+	if (d->answer != POL_ALLOW && d->answer != POL_JUDGE) {
+		fab_policy_refuse(f, m, d);
 		return;
 	}
-	assert(d.entry != NULL && m->pair != NULL);
-	if (d.entry->is_method != (m->hdr.kind == WEFT_KIND_REQUEST)) {
+	assert(m->pair != NULL);
+	if (d->is_method != (m->hdr.kind == WEFT_KIND_REQUEST)) {
 		fab_refuse(m, WEFT_V_MESSAGE_MALFORMED);
 		snprintf(m->detail, sizeof(m->detail), "%s",
-			 d.entry->is_method ? "a method takes a request" : "a message type is sent one-way");
+			 d->is_method ? "a method takes a request" : "a message type is sent one-way");
 		return;
 	}
-	m->type = d.entry->type;
-	m->content = d.entry->content;
-	m->log = d.entry->log;
-	if (m->hdr.kind == WEFT_KIND_REQUEST) {
-		struct fab_request *r = slot_of(m->pair, m->hdr.id);
-
-		if (r->id != 0 && (r->answering || r->ended || r->deadline_ns > b->now_ns)) {
-			fab_refuse(m, WEFT_V_REQUEST_LIMIT);
-			return;
-		}
-		if (r->id == 0)
-			m->pair->open_n++;
-		*r = (struct fab_request){
-			.subject = m->hdr.subject,
-			.deadline_ns = b->now_ns + (uint64_t)m->hdr.arg * 1000000u,
-			.epoch = f->now->number,
-			.id = m->hdr.id,
-			.rule = d.rule,
-			.reply_type = d.entry->reply_type,
-			.content = d.entry->content,
-			.log = d.entry->log,
-		};
-		m->request = r;
-		m->asked = m->pair;
-	}
+	m->type = d->type;
+	if (m->hdr.kind == WEFT_KIND_REQUEST)
+		open_request(f, b, m, d);
+	if (d->answer == POL_JUDGE)
+		m->judge = 1;
+	else
+		fab_policy_terms(m, d);
 }
 
 void stage_admit(struct fab *f, struct fab_burst *b)
@@ -198,7 +203,7 @@ void stage_admit(struct fab *f, struct fab_burst *b)
 			continue;
 		}
 		if (m->hdr.kind != WEFT_KIND_REPLY)
-			admit_by_policy(f, b, m);
+			admit_by_policy(f, b, m, &b->decision[i]);
 		if (!m->done && f->port[m->dst].live.s.suite == 0)
 			fab_refuse(m, WEFT_V_PEER_DOWN);
 	}

@@ -3,6 +3,7 @@
 #include "stage.h"
 
 #include <assert.h>
+#include <string.h>
 
 #ifdef __x86_64__
 #include <x86intrin.h>
@@ -18,10 +19,11 @@ const struct fab_stage fab_stages[FAB_STAGE_COUNT] = {
 				WEFT_V_HANDSHAKE_RATE}},
 	[FAB_STAGE_ROUTE] = {"route", stage_route,
 			     {WEFT_V_MESSAGE_MALFORMED, WEFT_V_PEER_UNKNOWN, WEFT_V_REQUEST_UNKNOWN,
-			      WEFT_V_OVER_CREDIT}},
+			      WEFT_V_OVER_CREDIT, WEFT_V_QUARANTINED}},
 	[FAB_STAGE_ADMIT] = {"admit", stage_admit,
-			     {WEFT_V_SUBJECT_UNKNOWN, WEFT_V_SEND_DENIED, WEFT_V_RECEIVE_DENIED, WEFT_V_TOO_LARGE,
-			      WEFT_V_OVER_RATE, WEFT_V_PEER_DOWN, WEFT_V_REQUEST_LIMIT, WEFT_V_MESSAGE_MALFORMED}},
+			     {WEFT_V_SUBJECT_UNKNOWN, WEFT_V_SEND_DENIED, WEFT_V_RECEIVE_DENIED, WEFT_V_FORBIDDEN,
+			      WEFT_V_WHERE_UNMET, WEFT_V_TOO_LARGE, WEFT_V_OVER_RATE, WEFT_V_OVER_QUOTA, WEFT_V_PEER_DOWN,
+			      WEFT_V_REQUEST_LIMIT, WEFT_V_MESSAGE_MALFORMED}},
 	[FAB_STAGE_VALIDATE] = {"validate", stage_validate,
 				{WEFT_V_SCHEMA_TRUNCATED, WEFT_V_SCHEMA_VARINT, WEFT_V_SCHEMA_OVERLONG,
 				 WEFT_V_SCHEMA_TAG, WEFT_V_SCHEMA_WIRE_TYPE, WEFT_V_SCHEMA_UNKNOWN_FIELD,
@@ -29,10 +31,13 @@ const struct fab_stage fab_stages[FAB_STAGE_COUNT] = {
 				 WEFT_V_SCHEMA_RANGE, WEFT_V_SCHEMA_GROUP, WEFT_V_SCHEMA_DEPTH, WEFT_V_SCHEMA_REQUIRED,
 				 WEFT_V_SCHEMA_PACKED, WEFT_V_SCHEMA_MAP, WEFT_V_SCHEMA_TOO_LONG, WEFT_V_SCHEMA_RULE,
 				 WEFT_V_SCHEMA_RULE_ERROR}},
+	[FAB_STAGE_JUDGE] = {"judge", stage_judge,
+			     {WEFT_V_SEND_DENIED, WEFT_V_RECEIVE_DENIED, WEFT_V_FORBIDDEN, WEFT_V_WHERE_UNMET,
+			      WEFT_V_TOO_LARGE, WEFT_V_OVER_RATE, WEFT_V_OVER_QUOTA}},
 	[FAB_STAGE_INSPECT] = {"inspect", stage_inspect,
 			       {WEFT_V_CONTENT_FORBIDDEN, WEFT_V_CONTENT_RISK, WEFT_V_CONTENT_LIMIT,
 				WEFT_V_CONTENT_UNINSPECTED}},
-	[FAB_STAGE_DECIDE] = {"decide", stage_decide, {WEFT_V_PASSED}},
+	[FAB_STAGE_DECIDE] = {"decide", stage_decide, {WEFT_V_PASSED, WEFT_V_QUARANTINED}},
 	[FAB_STAGE_DELIVER] = {"deliver", stage_deliver, {0}},
 };
 
@@ -40,6 +45,11 @@ void fab_refuse(struct fab_msg *m, enum weft_verdict v)
 {
 	assert(!m->done && m->verdict == WEFT_V_UNDECIDED && v != WEFT_V_PASSED && v != WEFT_V_UNDECIDED);
 	m->verdict = (uint16_t)v;
+	if (m->observed != 0) { /* it is refused for good: what was only observed of it is of no interest */
+		m->observed = 0;
+		m->offset = 0;
+		memset(m->detail, 0, sizeof(m->detail));
+	}
 	m->done = 1;
 }
 
@@ -82,6 +92,7 @@ uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	b->port = p;
 	b->n = 0;
 	b->now_ns = now_ns;
+	b->when = fab_when(f, now_ns);
 	b->arena_used = 0;
 	for (unsigned i = 0; i < FAB_STAGE_COUNT; i++) {
 		uint64_t t1;

@@ -30,6 +30,7 @@ enum fab_stage_id {
 	FAB_STAGE_ROUTE,
 	FAB_STAGE_ADMIT,
 	FAB_STAGE_VALIDATE,
+	FAB_STAGE_JUDGE,
 	FAB_STAGE_INSPECT,
 	FAB_STAGE_DECIDE,
 	FAB_STAGE_DELIVER,
@@ -56,6 +57,9 @@ struct fab_port_counters {
 	uint64_t queued_bytes;              /* now waiting for room in its receive ring */
 	uint64_t state;                     /* enum fab_port_state, now */
 	uint64_t decisions_merged;          /* refusals that share a record with others */
+	uint64_t observed;                  /* messages that only `mode: observe` let pass */
+	uint64_t quarantined;               /* 1: cut off until it is lifted */
+	uint64_t quarantines;               /* times that it was */
 };
 
 #endif

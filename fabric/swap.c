@@ -13,29 +13,14 @@
 
 #include "stage.h"
 
-struct fit {
-	const struct fab *f;
-	int fits;
-};
-
-static void pair_fits(void *arg, uint16_t src, uint16_t dst)
+int fab_epoch_offer(struct fab *f, struct fab_epoch *e, char *err, size_t cap)
 {
-	struct fit *t = arg;
-	const struct fab_pair *p = fab_pair_find(t->f, src, dst);
+	/* The worker adds no pair before it takes e. */
+	int r = fab_pairs_compare(f, e, err, cap);
 
-	t->fits &= p != NULL && p->allowed;
-}
-
-int fab_epoch_offer(struct fab *f, struct fab_epoch *e)
-{
-	struct fit t = {f, 1};
-
-	/* Who is in a pair, and what it may do, is as it was made. */
-	pol_pairs(e->policy, pair_fits, &t);
-	if (!t.fits)
-		return -ENOTSUP;
-	atomic_store_explicit(&f->offered, e, memory_order_release);
-	return 0;
+	if (r == 0)
+		atomic_store_explicit(&f->offered, e, memory_order_release);
+	return r;
 }
 
 int fab_epoch_withdraw(struct fab *f)
@@ -48,6 +33,17 @@ struct fab_epoch *fab_epoch_in_force(const struct fab *f)
 	return atomic_load_explicit(&f->in_force, memory_order_acquire);
 }
 
+/* An event names its epoch, which must be there when it is written. */
+static int events_are_out(struct fab *f, uint64_t now_ns)
+{
+	for (uint32_t i = 1; i <= f->n_ports; i++) {
+		fab_event_flush(f, &f->port[i], now_ns);
+		if (f->port[i].event_waits)
+			return 0;
+	}
+	return fab_decision_ring_room(f->ring) > 0;
+}
+
 /* Merged decisions name a rule by its number in their epoch: they are written before it goes. Without room they go on
  * without a rule. Leaves room for one decision. */
 static void close_books(struct fab *f, uint64_t next, uint64_t now_ns)
@@ -57,21 +53,21 @@ static void close_books(struct fab *f, uint64_t next, uint64_t now_ns)
 
 		if (p->merged_kinds == 0)
 			continue;
-		if (fab_decision_ring_room(f->ring) > WEFT_VERDICT_MAX)
+		if (fab_decision_ring_room(f->ring) > FAB_MERGE_KINDS)
 			fab_report_flush(f, p, now_ns);
-		for (uint32_t v = 0; p->merged_kinds > 0 && v < WEFT_VERDICT_MAX; v++)
-			if (p->merge[v].d.count > 0) {
-				p->merge[v].d.rule = 0;
-				p->merge[v].d.policy_epoch = next;
+		for (uint32_t k = 0; p->merged_kinds > 0 && k < FAB_MERGE_KINDS; k++)
+			if (p->merge[k].d.count > 0) {
+				p->merge[k].d.rule = 0;
+				p->merge[k].d.policy_epoch = next;
 			}
 	}
 }
 
-static void buckets_go_on(struct fab_epoch *e, const struct fab_epoch *before)
+static void books_go_on(struct fab_epoch *e, const struct fab_epoch *before)
 {
-	for (uint32_t i = 0; e->bucket_before != NULL && i < e->n_buckets; i++)
-		if (e->bucket_before[i] != 0)
-			e->buckets[i] = before->buckets[e->bucket_before[i] - 1];
+	for (uint32_t i = 0; e->book_before != NULL && i < e->n_books; i++)
+		if (e->book_before[i] != 0)
+			e->books[i] = before->books[e->book_before[i] - 1];
 }
 
 int fab_epoch_take(struct fab *f, uint64_t now_ns)
@@ -81,20 +77,21 @@ int fab_epoch_take(struct fab *f, uint64_t now_ns)
 	if (atomic_load_explicit(&f->offered, memory_order_relaxed) == NULL)
 		return 0;
 	/* What cannot be recorded does not happen. */
-	if (fab_decision_ring_room(f->ring) == 0)
+	if (!events_are_out(f, now_ns))
 		return 0;
 	e = atomic_exchange_explicit(&f->offered, NULL, memory_order_acq_rel);
 	if (e == NULL)
 		return 0; /* withdrawn just now */
 	close_books(f, e->number, now_ns);
 	before->last_decision = f->decision_id;
-	buckets_go_on(e, before);
+	books_go_on(e, before);
 	if (e->content != NULL) {
 		before->content = dpi_sets_swap(f->dpi, e->content);
 		e->content = NULL;
 	}
 	f->now = e;
-	fab_report_epoch(f, now_ns);
+	fab_pairs_change(f, e);
+	fab_report_event(f, &(struct fab_decision){.policy_epoch = e->number, .event = FAB_EVENT_EPOCH}, now_ns);
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
 		f->port[i].sweep = f->port[i].pairs;
 		f->port[i].sweep_slot = 0;
@@ -103,22 +100,19 @@ int fab_epoch_take(struct fab *f, uint64_t now_ns)
 	return 1;
 }
 
-/* The requester gets the verdict that it would get if it asked now. */
-static void end_request(struct fab *f, struct fab_port *p, struct fab_pair *pair, struct fab_request *r,
-			uint64_t now_ns)
+static int cut_off(const struct fab *f, const struct fab_pair *pair)
 {
-	/* Without an entry no bucket is charged. One there could only be for a message type with the method's hash. */
-	struct pol_decision d = {.answer = POL_SUBJECT_UNKNOWN};
+	return f->port[pair->src].quarantined || f->port[pair->dst].quarantined;
+}
 
-	if (pol_entry_find(f->now->policy, pair->src, pair->dst, r->subject) == NULL)
-		d = pol_decide(f->now->policy, f->now->buckets, pair->src, pair->dst, r->subject, 0, now_ns);
-
-	uint16_t verdict = fab_verdict_of_answer(d.answer);
-	struct fab_notice n = {
-		.subject = r->subject, .id = r->id, .rule = d.rule, .peer = pair->dst, .verdict = verdict};
+/* Who asked is told, and the request ends. */
+static void end_request(struct fab *f, struct fab_port *p, struct fab_pair *pair, struct fab_request *r, uint16_t verdict,
+			uint32_t rule, uint64_t now_ns)
+{
+	struct fab_notice n = {.subject = r->subject, .id = r->id, .rule = rule, .peer = pair->dst, .verdict = verdict};
 	struct fab_decision said = {.policy_epoch = f->now->number,
 				    .subject = r->subject,
-				    .rule = d.rule,
+				    .rule = rule,
 				    .message_id = r->id,
 				    .count = 1,
 				    .src = pair->src,
@@ -126,7 +120,10 @@ static void end_request(struct fab *f, struct fab_port *p, struct fab_pair *pair
 				    .verdict = verdict,
 				    .kind = WEFT_KIND_REQUEST};
 
-	snprintf(n.detail, sizeof(n.detail), "withdrawn while the request was open");
+	if (verdict == WEFT_V_QUARANTINED)
+		fab_quarantine_why(f, pair->src, pair->dst, n.detail);
+	else
+		snprintf(n.detail, sizeof(n.detail), "withdrawn while the request was open");
 	memcpy(said.detail, n.detail, sizeof(said.detail));
 	/* It was counted as passed; the count moves, so that each message has one verdict. */
 	fab_count_sub(&p->c->verdict[WEFT_V_PASSED], 1);
@@ -142,17 +139,26 @@ static void end_request(struct fab *f, struct fab_port *p, struct fab_pair *pair
 /* 0: no room to tell; look again later. */
 static int look(struct fab *f, struct fab_port *p, struct fab_pair *pair, struct fab_request *r, uint64_t now_ns)
 {
-	if (r->id == 0 || r->ended || r->epoch == f->now->number)
+	struct pol_decision d = {.answer = POL_ALLOW};
+	int cut = cut_off(f, pair);
+
+	if (r->id == 0 || r->ended || (r->epoch == f->now->number && !cut))
 		return 1;
 	if (r->deadline_ns <= now_ns) {
 		fab_request_close(pair, r); /* whoever asked has stopped waiting */
 		return 1;
 	}
-	if (fab_request_renew(f, pair, r))
+	if (!cut && fab_request_renew(f, pair, r, now_ns, &d))
 		return 1;
 	if (p->notice_n == FAB_NOTICES_MAX)
 		return 0;
-	end_request(f, p, pair, r, now_ns);
+	if (cut)
+		end_request(f, p, pair, r, WEFT_V_QUARANTINED, 0, now_ns);
+	else /* the verdict that it would get if it asked now; a method that is a message type now is no subject of a request */
+		end_request(f, p, pair, r,
+			    d.answer == POL_ALLOW || d.answer == POL_JUDGE ? WEFT_V_SUBJECT_UNKNOWN
+									   : fab_verdict_of_answer(d.answer),
+			    d.rule, now_ns);
 	return 1;
 }
 

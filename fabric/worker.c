@@ -290,7 +290,7 @@ void fab_worker_run(struct fab_worker *w)
 		uint64_t t = now();
 		uint64_t decided = f->decision_id;
 
-		pending |= take_changes(w, t) | fab_epoch_take(f, t);
+		pending |= take_changes(w, t) | fab_epoch_take(f, t) | fab_quarantine_take(f, t);
 		if (turn(f, t) > 0) {
 			last_work = t;
 			pending = 1;

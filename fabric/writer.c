@@ -58,7 +58,7 @@ static int render(struct fab_writer *w)
 		const struct fab_epoch *e = w->view->epochs ? fab_epochs_find(w->view->epochs, d->policy_epoch) : NULL;
 		size_t len = d->count ? fab_decision_line(w->text + at, d, w->view->config, e ? e->policy : NULL,
 							  w->view->boot)
-				      : fab_epoch_line(w->text + at, d, e, w->view->boot);
+				      : fab_event_line(w->text + at, d, w->view->config, e, w->view->boot);
 		if (!len)
 			return -ENOMEM;
 		at += len;

@@ -129,10 +129,10 @@ static void road_attach(struct road *r, unsigned who)
 
 static const char *const road_names[ROAD_GUESTS] = {"alice", "bob", "carol"};
 
-static void road_count_missing(void *arg, const struct pol_err *e)
+static void road_count_missing(void *arg, enum pol_note_kind kind, const struct pol_err *e)
 {
 	(void)e;
-	if (arg != NULL)
+	if (arg != NULL && kind == POL_NOTE_MISSING)
 		++*(unsigned *)arg;
 }
 
@@ -151,7 +151,10 @@ static struct fab_epoch *road_epoch_of(struct sch_set *schemas, uint64_t number,
 		u[i] = (struct pol_unikernel){road_names[i], road_names[i]};
 		texts[i] = (struct pol_text){policies[i], strlen(policies[i])};
 	}
-	if (pol_compile_lenient(&policy, u, ROAD_GUESTS, texts, schemas, number, road_count_missing, missing, &pe) != 0)
+	struct pol_source source = {.u = u, .n = ROAD_GUESTS, .texts = texts};
+	struct pol_ask ask = {.lenient = 1, .note = road_count_missing, .arg = missing};
+
+	if (pol_compile(&policy, &source, schemas, number, &ask, &pe) != 0)
 		road_fatal(pe.text);
 	if (fab_epoch_make(&e, schemas, policy) != 0)
 		road_fatal("no memory");
@@ -228,7 +231,9 @@ static void road_swap(struct road *r, struct fab_epoch *e)
 
 	if (fab_epoch_follow(e, r->epoch, err, sizeof(err)) != 0)
 		road_fatal(err);
-	if (fab_epoch_offer(r->f, e) != 0 || !fab_epoch_take(r->f, r->now_ns) || fab_epoch_in_force(r->f) != e)
+	if (fab_epoch_offer(r->f, e, err, sizeof(err)) != 0)
+		road_fatal(err);
+	if (!fab_epoch_take(r->f, r->now_ns) || fab_epoch_in_force(r->f) != e)
 		road_fatal("the epoch was not taken");
 	fab_epoch_free(r->epoch);
 	r->epoch = e;

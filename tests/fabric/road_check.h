@@ -54,6 +54,7 @@ static void check_port(struct fab *f, struct fab_port *p)
 	uint64_t bytes = 0;
 	struct fab_pair *const *end = (struct fab_pair *const *)&p->waiting;
 
+	must(p->blamed_n <= POL_VIOLATIONS_MAX && p->c->quarantined == p->quarantined, "a quarantine is not as it is told");
 	for (const struct fab_pair *q = p->pairs; q != NULL; q = q->next_of_src) {
 		due += q->credit_due;
 		untold += q->told_total != q->disposed_total;
@@ -102,9 +103,13 @@ static uint64_t check_merged(const struct fab *f)
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
 		uint32_t kinds = 0;
 
-		for (uint32_t v = 0; v < WEFT_VERDICT_MAX; v++) {
-			kinds += f->port[i].merge[v].d.count > 0;
-			n += v == WEFT_V_PASSED ? 0 : f->port[i].merge[v].d.count;
+		for (uint32_t k = 0; k < FAB_MERGE_KINDS; k++) {
+			const struct fab_decision *d = &f->port[i].merge[k].d;
+
+			kinds += d->count > 0;
+			n += d->verdict == WEFT_V_PASSED ? 0 : d->count;
+			must(d->count == 0 || k == (d->observed ? WEFT_VERDICT_MAX : 0u) + (d->observed ? d->observed : d->verdict),
+			     "merged decisions are mixed up");
 		}
 		must(kinds == f->port[i].merged_kinds, "merged decisions are miscounted");
 	}

@@ -127,7 +127,7 @@ static void no_room_to_record_it(void **state)
 	assert_int_equal(fab_epoch_follow(e, r->epoch, err, sizeof(err)), 0);
 	while (fab_decision_ring_room(r->ring) > 0)
 		fab_decision_ring_put(r->ring, &d);
-	assert_int_equal(fab_epoch_offer(r->f, e), 0);
+	assert_int_equal(fab_epoch_offer(r->f, e, err, sizeof(err)), 0);
 	assert_int_equal(fab_epoch_take(r->f, r->now_ns), 0);
 	assert_ptr_equal(fab_epoch_in_force(r->f), r->epoch);
 	assert_int_equal(fab_epoch_withdraw(r->f), 1);
@@ -135,7 +135,7 @@ static void no_room_to_record_it(void **state)
 	while (fab_decision_ring_take(r->ring, &d, 1) == 1)
 		continue;
 	assert_int_equal(fab_epoch_take(r->f, r->now_ns), 0);
-	assert_int_equal(fab_epoch_offer(r->f, e), 0);
+	assert_int_equal(fab_epoch_offer(r->f, e, err, sizeof(err)), 0);
 	assert_int_equal(fab_epoch_take(r->f, r->now_ns), 1);
 	assert_int_equal(fab_epoch_withdraw(r->f), 0); /* too late */
 	fab_epoch_free(r->epoch);
@@ -291,7 +291,7 @@ static void a_request_that_policy_withdraws(void **state)
 	road_turn(r, 0);
 	assert_int_equal(r->g[ALICE].verdict.hdr.id, id);
 	assert_int_equal(r->g[ALICE].verdict.hdr.ref, WEFT_V_RECEIVE_DENIED);
-	assert_string_equal(pol_rule(r->policy, r->last.rule)->owner, "bob");
+	assert_int_equal(pol_rule(r->policy, r->last.rule)->owner, BOB);
 	assert_int_equal(r->last.message_id, id);
 	assert_int_equal(r->last.policy_epoch, 8);
 }
@@ -439,7 +439,7 @@ static void a_policy_that_needs_another_pair(void **state)
 	char err[256];
 
 	assert_int_equal(fab_epoch_follow(e, r->epoch, err, sizeof(err)), 0);
-	assert_int_equal(fab_epoch_offer(r->f, e), -ENOTSUP);
+	assert_int_equal(fab_epoch_offer(r->f, e, err, sizeof(err)), -ENOTSUP);
 	assert_int_equal(fab_epoch_take(r->f, r->now_ns), 0);
 	fab_epoch_free(e);
 }
@@ -506,7 +506,7 @@ static void *run_control(void *arg)
 						    policies, NULL);
 		char err[256];
 
-		if (fab_epoch_follow(e, before, err, sizeof(err)) != 0 || fab_epoch_offer(f, e) != 0)
+		if (fab_epoch_follow(e, before, err, sizeof(err)) != 0 || fab_epoch_offer(f, e, err, sizeof(err)) != 0)
 			road_fatal("no epoch");
 		fab_worker_wake(&t->w);
 		while (fab_epoch_in_force(f) != e) {

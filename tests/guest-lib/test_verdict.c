@@ -34,6 +34,23 @@ static void names_are_distinct_words(void **state)
 	assert_string_equal("?", weft_verdict_help(UINT32_MAX));
 }
 
+/* What is nobody's doing, or somebody else's, must not cut a sender off. */
+static void blame_is_the_senders(void **state)
+{
+	static const uint32_t own[] = {WEFT_V_FRAME_FOREIGN, WEFT_V_FRAME_FORGED, WEFT_V_SEND_DENIED, WEFT_V_FORBIDDEN,
+				       WEFT_V_WHERE_UNMET,   WEFT_V_TOO_LARGE,	  WEFT_V_OVER_RATE,   WEFT_V_OVER_QUOTA,
+				       WEFT_V_SCHEMA_RULE,   WEFT_V_CONTENT_RISK};
+	static const uint32_t not_own[] = {WEFT_V_UNDECIDED,	   WEFT_V_PASSED,	 WEFT_V_PEER_DOWN, WEFT_V_OVER_CREDIT,
+					   WEFT_V_REQUEST_UNKNOWN, WEFT_V_REQUEST_LIMIT, WEFT_V_QUARANTINED,
+					   WEFT_V_RECEIVER_GONE,   WEFT_V_TIMEOUT,	 WEFT_VERDICT_MAX, UINT32_MAX};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		assert_true(weft_verdict_blames(own[i]));
+	for (size_t i = 0; i < sizeof(not_own) / sizeof(not_own[0]); i++)
+		assert_false(weft_verdict_blames(not_own[i]));
+}
+
 /* Each reason of the validator has its verdict, under the same name. */
 static void schema_reasons_have_verdicts(void **state)
 {
@@ -83,6 +100,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(names_are_distinct_words),
+		cmocka_unit_test(blame_is_the_senders),
 	    cmocka_unit_test(schema_reasons_have_verdicts),
 	    cmocka_unit_test(the_reference_is_current),
 	};

@@ -19,9 +19,9 @@ static inline const char *verdict_doc_stage(uint32_t v)
 	if (v < 30)
 		return "session: the record";
 	if (v < 40)
-		return "route: the message header and the rule";
+		return "route: the message header, the rules";
 	if (v < 50)
-		return "admit: size, rate, credit";
+		return "admit: size, rate, quota, credit, quarantine";
 	if (v < 70)
 		return "validate: the schema";
 	if (v < 80)
@@ -39,16 +39,18 @@ static inline void verdict_doc_write(FILE *f)
 	      "Every message gets exactly one. The number is the wire and audit code and is never used again for "
 	      "another\n"
 	      "meaning; the name is also the counter's name in `weft stats`. This file is made by `make docs` from\n"
-	      "`guest-lib/verdict.h`; change it there.\n",
+	      "`guest-lib/verdict.h`; change it there.\n\n"
+	      "A refusal that is its sender's own doing counts towards the sender's quarantine (docs/policy.md).\n",
 	      f);
 	for (uint32_t v = 0; v < WEFT_VERDICT_MAX; v++) {
 		if (weft_verdict_name(v)[0] == '?')
 			continue;
 		if (strcmp(verdict_doc_stage(v), stage) != 0) {
 			stage = verdict_doc_stage(v);
-			fprintf(f, "\n## %s\n\n| number | name | meaning |\n|---:|---|---|\n", stage);
+			fprintf(f, "\n## %s\n\n| number | name | the sender's doing | meaning |\n|---:|---|---|---|\n", stage);
 		}
-		fprintf(f, "| %u | `%s` | %s |\n", v, weft_verdict_name(v), weft_verdict_help(v));
+		fprintf(f, "| %u | `%s` | %s | %s |\n", v, weft_verdict_name(v), weft_verdict_blames(v) ? "yes" : "",
+			weft_verdict_help(v));
 	}
 }
 
