@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Content names against nDPI's, and a look at the head of an image. */
+/* Content names against nDPI's, assertions, and a look at the head of an image. */
 #include "fabric/check.h"
 
 #include <elf.h>
@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "dpi/dpi.h"
+#include "policy/err.h"
+#include "policy/reach.h"
 
 int fab_check_carries(const struct pol_set *policy, struct pol_err *err)
 {
@@ -28,6 +30,31 @@ int fab_check_carries(const struct pol_set *policy, struct pol_err *err)
 		return -EINVAL;
 	}
 	return 0;
+}
+
+int fab_check_assertions(const struct pol_set *policy, void (*note)(void *arg, const struct pol_err *e), void *arg,
+			 struct pol_err *err)
+{
+	struct pol_reach *reach = NULL;
+	uint32_t n = pol_assertion_count(policy);
+	int ret = n ? pol_reach_make(&reach, policy) : 0, failed = 0;
+	for (uint32_t i = 0; i < n && !ret; i++) {
+		struct pol_verdict v;
+		struct pol_err e;
+		ret = pol_assertion_check(reach, i, &v);
+		if (!ret && !v.holds) {
+			pol_err_set(&e, EINVAL, pol_common_file(policy), pol_assertion_get(policy, i)->line, 0, "%s", v.text);
+			if (!failed++)
+				*err = e;
+			if (note)
+				note(arg, &e);
+		}
+		pol_verdict_free(&v);
+	}
+	pol_reach_free(reach);
+	if (ret)
+		return pol_err_memory(err, pol_common_file(policy));
+	return failed ? -EINVAL : 0;
 }
 
 int fab_check_image(const char *path, char *err, size_t cap)

@@ -17,7 +17,8 @@
 
 #include "fabric/client.h"
 #include "fabric/control.h"
-#include "fabric/control_schema.h"
+#include "fabric/control_change.h"
+#include "fabric/control_quarantine.h"
 #include "fabric/epochs.h"
 #include "fabric/fail.h"
 #include "fabric/rundir.h"
@@ -57,7 +58,7 @@ struct fab_control {
 	struct client client[CLIENTS_MAX];
 	int lock_fd, listen_fd, epoll_fd, finish_fd, job_fd;
 	int finish;
-	struct fab_schema_job *job; /* a schema set that is being judged; NULL: none */
+	struct fab_change_job *job; /* a change that is being judged; NULL: none */
 	uint32_t turn;              /* of the clients that wait to have one judged, where to look first */
 	uint64_t start_ns;
 	struct sockaddr_un address;
@@ -276,14 +277,14 @@ static void cmd_tail(struct fab_control *c, struct client *cl, const json_t *o)
 	cl->tail = 1;
 }
 
-static void cmd_schema(struct fab_control *c, struct client *cl, const json_t *o)
+static void cmd_change(struct fab_control *c, struct client *cl, const struct fab_change_kind *kind, const json_t *o)
 {
 	json_t *reply = NULL;
 	if (c->job) {
 		cl->waits = FOR_TURN;
 		return;
 	}
-	c->job = fab_schema_job_start(&c->view, o, c->job_fd, &reply);
+	c->job = fab_change_start(&c->view, kind, o, c->job_fd, &reply);
 	if (c->job)
 		cl->waits = FOR_REPLY;
 	else
@@ -301,7 +302,7 @@ static void request(struct fab_control *c, struct client *cl, const char *line, 
 	} else if (!o) {
 		reply_error(cl, "the request is not JSON; expected one object in one line");
 	} else if (!cmd) {
-		reply_error(cl, "the request has no \"cmd\"; known are stats, tail, ping, schema, stop");
+		reply_error(cl, "the request has no \"cmd\"; known are stats, tail, ping, schema, policy, quarantine, stop");
 	} else if (!strcmp(cmd, "ping")) {
 		cmd_ping(c, cl);
 	} else if (!strcmp(cmd, "stats")) {
@@ -309,11 +310,15 @@ static void request(struct fab_control *c, struct client *cl, const char *line, 
 	} else if (!strcmp(cmd, "tail")) {
 		cmd_tail(c, cl, o);
 	} else if (!strcmp(cmd, "schema")) {
-		cmd_schema(c, cl, o);
+		cmd_change(c, cl, &fab_change_schema, o);
+	} else if (!strcmp(cmd, "policy")) {
+		cmd_change(c, cl, &fab_change_policy, o);
+	} else if (!strcmp(cmd, "quarantine")) {
+		reply_json(cl, fab_control_quarantine(&c->view, o, pump_once, c));
 	} else if (!strcmp(cmd, "stop")) {
 		cmd_stop(c, cl);
 	} else {
-		reply_error(cl, "unknown \"cmd\"; known are stats, tail, ping, schema, stop");
+		reply_error(cl, "unknown \"cmd\"; known are stats, tail, ping, schema, policy, quarantine, stop");
 	}
 	json_decref(o);
 }
@@ -375,13 +380,13 @@ static void client_event(struct fab_control *c, uint32_t i, uint32_t events)
 	client_go_on(c, i);
 }
 
-/* The set was judged. Who asked may be gone; what was asked for is done all the same. Then it is the next one's turn; who
+/* The change was judged. Who asked may be gone; what was asked for is done all the same. Then it is the next one's turn; who
  * comes too late for it waits again. */
 static void job_end(struct fab_control *c)
 {
 	if (!c->job)
 		return;
-	json_t *reply = fab_schema_job_end(c->job, pump_once, c);
+	json_t *reply = fab_change_end(c->job, pump_once, c);
 	uint32_t asked = CLIENTS_MAX, first = c->turn;
 	c->job = NULL;
 	for (uint32_t i = 0; i < CLIENTS_MAX; i++)
@@ -519,6 +524,9 @@ int fab_control_start(struct fab_control **out, const struct fab_control_view *v
 		goto fail;
 	ret = c->lock_fd = fab_rundir_lock(view->config, FAB_LOCK_DAEMON, err, err_cap);
 	if (ret < 0)
+		goto fail;
+	ret = view->epochs ? fab_epochs_keep(view->epochs, view->boot, err, err_cap) : 0;
+	if (ret)
 		goto fail;
 	ret = fab_writer_open(&c->writer, &c->view, err, err_cap);
 	if (ret)

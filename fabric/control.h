@@ -5,7 +5,9 @@
  *   {"cmd":"tail"}    -> one line per decision from now on, until the client closes; with "tail":N the last N of the
  *                        log (at most 1,000) come first. A reader that is too slow is told how many it missed.
  *   {"cmd":"ping"}    -> {"ok":true,"pid":..., "boot":...}
- *   {"cmd":"schema","path":"/...","force":false} -> another schema set comes into force, or why not: control_schema.h
+ *   {"cmd":"schema","path":"/...","force":false} -> another schema set comes into force, or why not: control_schema.c
+ *   {"cmd":"policy","path":"/...","dry_run":false} -> other policies do, or why not: control_policy.c
+ *   {"cmd":"quarantine"} -> who is cut off; with "lift":"NAME" no more: control_quarantine.c
  *   {"cmd":"stop"}    -> {"ok":true}, then weftd ends in order
  * Errors: {"error":"..."}. Requests are at most 4 KiB; at most 16 clients.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From files to epochs. All or nothing: whatever is wrong with a schema set or with what the policies come to under it,
- * the epoch in force stays. */
+/* From files to epochs. All or nothing: whatever is wrong with a schema set, with policies, or with what the one comes to under
+ * the other, the epoch in force stays. */
 #include "epochs.h"
 
 #include <assert.h>
@@ -10,14 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "config.h"
 #include "fail.h"
 #include "files.h"
+#include "kept.h"
+#include "policies.h"
 
 struct fab_epochs {
 	const struct fab_config *config;
-	struct pol_unikernel *who;   /* config->n */
-	struct pol_text *text;       /* of each one's policy, as it was read */
+	uint64_t boot;               /* of the weftd whose epochs are kept on disk; */
+	int keeps;                   /* 0: they are not */
 	uint32_t n;
 	struct fab_epoch *at[FAB_EPOCHS_MAX]; /* oldest first; the last is in force, or the one before it while that is pending */
 	int pending;                 /* the last was made, and nobody took it yet */
@@ -66,61 +69,64 @@ static int policy_fail(const struct pol_err *pe, int r, char *err, size_t cap)
 	return fab_fail(err, cap, r, "%s%s%s", pe->file, pe->file[0] != '\0' ? ": " : "", pe->text);
 }
 
-/* --- the first ---------------------------------------------------------------------------------------------------- */
+/* What an epoch is made of before it is one. */
+struct parts {
+	struct fab_epoch read;  /* path, fdset and digest of the schemas, and the policies */
+	struct sch_set *schemas;
+	struct pol_set *policy;
+};
 
-static int read_policies(struct fab_epochs *s, char *err, size_t cap)
+static void parts_free(struct parts *p)
 {
-	const struct fab_config *c = s->config;
+	pol_set_free(p->policy);
+	sch_set_free(p->schemas);
+	fab_policies_put(p->read.policies);
+	free(p->read.fdset);
+	free(p->read.path);
+}
 
-	s->who = calloc(c->n, sizeof(s->who[0]));
-	s->text = calloc(c->n, sizeof(s->text[0]));
-	if (s->who == NULL || s->text == NULL)
-		return fab_fail(err, cap, -ENOMEM, "no memory");
-	for (uint32_t i = 0; i < c->n; i++) {
-		uint8_t *bytes = NULL;
-		size_t len = 0;
-		int r = file_load(c->u[i].policy, POL_FILE_BYTES_MAX, &bytes, &len, err, cap);
+/* Makes the epoch and empties the parts. */
+static int parts_join(struct parts *p, struct fab_epoch **e, char *err, size_t cap)
+{
+	int r = fab_epoch_make(e, p->schemas, p->policy);
 
-		if (r != 0)
-			return r;
-		s->who[i] = (struct pol_unikernel){c->u[i].name, c->u[i].policy};
-		s->text[i] = (struct pol_text){(const char *)bytes, len};
-	}
+	if (r != 0)
+		return fab_fail(err, cap, r, "no memory");
+	(*e)->path = p->read.path;
+	(*e)->fdset = p->read.fdset;
+	(*e)->fdset_len = p->read.fdset_len;
+	memcpy((*e)->digest, p->read.digest, sizeof((*e)->digest));
+	(*e)->policies = p->read.policies;
+	memset(p, 0, sizeof(*p));
 	return 0;
 }
 
+/* --- the first ---------------------------------------------------------------------------------------------------- */
+
 static int first(struct fab_epochs *s, char *err, size_t cap)
 {
-	struct fab_epoch read = {.path = NULL}, *e = NULL;
-	struct sch_set *schemas = NULL;
-	struct pol_set *policy = NULL;
+	struct parts p = {.schemas = NULL};
 	struct pol_err pe = {.file = ""};
-	int r = read_schemas(&read, s->config->schemas, err, cap);
+	int r = read_schemas(&p.read, s->config->schemas, err, cap), policies = 0;
 
 	if (r == 0)
-		r = compile_schemas(&schemas, &read, err, cap);
-	if (r == 0)
-		r = read_policies(s, err, cap);
+		r = compile_schemas(&p.schemas, &p.read, err, cap);
 	if (r == 0) {
-		r = pol_compile_text(&policy, s->who, s->config->n, s->text, schemas, 1, &pe);
-		if (r != 0)
-			policy_fail(&pe, r, err, cap);
+		policies = 1;
+		r = fab_policies_read(&p.read.policies, s->config, s->config->policies, NULL, NULL, &pe);
+		if (r == 0)
+			r = pol_compile(&p.policy, &p.read.policies->source, p.schemas, 1, NULL, &pe);
+		if (r == 0)
+			r = fab_check_assertions(p.policy, NULL, NULL, &pe);
 	}
-	if (r == 0 && (r = fab_epoch_make(&e, schemas, policy)) != 0)
-		fab_fail(err, cap, r, "no memory");
-	if (r != 0) {
-		pol_set_free(policy);
-		sch_set_free(schemas);
-		free(read.fdset);
-		free(read.path);
-		return r;
-	}
-	e->path = read.path;
-	e->fdset = read.fdset;
-	e->fdset_len = read.fdset_len;
-	memcpy(e->digest, read.digest, sizeof(e->digest));
-	s->at[s->n++] = e;
-	return 0;
+	if (r != 0 && policies)
+		policy_fail(&pe, r, err, cap);
+	if (r == 0)
+		r = parts_join(&p, &s->at[0], err, cap);
+	if (r == 0)
+		s->n = 1;
+	parts_free(&p);
+	return r;
 }
 
 int fab_epochs_open(struct fab_epochs **out, const struct fab_config *config, char *err, size_t cap)
@@ -146,11 +152,14 @@ void fab_epochs_close(struct fab_epochs *s)
 		return;
 	for (uint32_t i = 0; i < s->n; i++)
 		fab_epoch_free(s->at[i]);
-	for (uint32_t i = 0; s->text != NULL && i < s->config->n; i++)
-		free((void *)(uintptr_t)s->text[i].text);
-	free(s->text);
-	free(s->who);
 	free(s);
+}
+
+int fab_epochs_keep(struct fab_epochs *s, uint64_t boot, char *err, size_t cap)
+{
+	s->boot = boot;
+	s->keeps = 1;
+	return fab_kept_put(s->config, boot, fab_epochs_now(s), err, cap);
 }
 
 /* --- those that follow --------------------------------------------------------------------------------------------- */
@@ -172,7 +181,7 @@ const struct fab_epoch *fab_epochs_find(const struct fab_epochs *s, uint64_t num
 /* Counts what the wish's own functions are told. */
 struct told {
 	const struct fab_wish *wish;
-	uint32_t changes, void_rules;
+	uint32_t changes, void_rules, policy_errors;
 };
 
 static void tell_change(void *arg, const struct sch_change *c)
@@ -184,13 +193,22 @@ static void tell_change(void *arg, const struct sch_change *c)
 		t->wish->change(t->wish->arg, c);
 }
 
-static void tell_void_rule(void *arg, const struct pol_err *e)
+static void tell_note(void *arg, enum pol_note_kind kind, const struct pol_err *e)
 {
 	struct told *t = arg;
+	void (*tell)(void *, const struct pol_err *) = kind == POL_NOTE_ERROR ? t->wish->policy_error : t->wish->void_rule;
 
-	t->void_rules++;
-	if (t->wish->void_rule != NULL)
-		t->wish->void_rule(t->wish->arg, e);
+	if (kind == POL_NOTE_ERROR)
+		t->policy_errors++;
+	else
+		t->void_rules++;
+	if (tell != NULL)
+		tell(t->wish->arg, e);
+}
+
+static void tell_policy_error(void *arg, const struct pol_err *e)
+{
+	tell_note(arg, POL_NOTE_ERROR, e);
 }
 
 static int compare(const struct fab_epoch *before, const struct fab_epoch *read, struct told *t, char *err, size_t cap)
@@ -224,59 +242,130 @@ const struct fab_epoch *fab_epochs_base(const struct fab_epochs *s, char *err, s
 	return NULL;
 }
 
+/* The schemas: others, or those of the epoch before once more, so that each epoch owns what it is made of. */
+static int take_schemas(struct parts *p, const struct fab_epoch *before, const struct fab_wish *w, char *err, size_t cap)
+{
+	struct fab_epoch *read = &p->read;
+
+	if (w->schemas != NULL)
+		return read_schemas(read, w->schemas, err, cap);
+	read->path = strdup(before->path);
+	read->fdset = malloc(before->fdset_len + 1);
+	if (read->path == NULL || read->fdset == NULL)
+		return fab_fail(err, cap, -ENOMEM, "no memory");
+	memcpy(read->fdset, before->fdset, before->fdset_len);
+	read->fdset_len = before->fdset_len;
+	memcpy(read->digest, before->digest, sizeof(read->digest));
+	return 0;
+}
+
+/* The folder that fabric.yaml names keeps the name that it has there, however it was named in the wish: files that stayed
+ * where they were shall not look moved. */
+static const char *folder_name(const struct fab_config *c, const char *path, char a[PATH_MAX])
+{
+	char b[PATH_MAX];
+
+	return realpath(path, a) != NULL && realpath(c->policies, b) != NULL && strcmp(a, b) == 0 ? c->policies : path;
+}
+
+static int take_policies(const struct fab_epochs *s, struct parts *p, const struct fab_epoch *before, struct told *t, char *err,
+			 size_t cap)
+{
+	struct pol_err pe = {.file = ""};
+	char full[PATH_MAX];
+
+	if (t->wish->policies == NULL) {
+		p->read.policies = fab_policies_get(before->policies);
+		return 0;
+	}
+	int r = fab_policies_read(&p->read.policies, s->config, folder_name(s->config, t->wish->policies, full),
+				  tell_policy_error, t, &pe);
+	return r != 0 ? policy_fail(&pe, r, err, cap) : 0;
+}
+
+static void tell_finding(void *arg, const struct pol_finding *f)
+{
+	const struct told *t = arg;
+
+	t->wish->finding(t->wish->arg, f);
+}
+
+/* Compiles the policies and, where they are others, holds them to all that they must keep. */
+static int judge_policies(struct parts *p, const struct fab_epoch *before, struct told *t, char *err, size_t cap)
+{
+	const struct fab_wish *w = t->wish;
+	struct pol_ask ask = {.lenient = w->policies == NULL, .note = tell_note, .arg = t};
+	struct pol_err pe = {.file = ""};
+	int r = pol_compile(&p->policy, &p->read.policies->source, p->schemas, before->number + 1, &ask, &pe);
+
+	if (r == 0 && w->policies == NULL)
+		return 0;
+	if (r == 0)
+		r = fab_check_carries(p->policy, &pe);
+	/* Whatever was not told as a file's error is told now. */
+	if (r != 0 && r != -ENOMEM && t->policy_errors == 0)
+		tell_policy_error(t, &pe);
+	if (r == 0)
+		r = fab_check_assertions(p->policy, tell_policy_error, t, &pe);
+	if (r != 0)
+		return policy_fail(&pe, r, err, cap);
+	if (w->finding != NULL && pol_lint(p->policy, tell_finding, t) != 0)
+		return fab_fail(err, cap, -ENOMEM, "no memory");
+	return 0;
+}
+
+/* All that is to be known of a wish, in the order in which a person would want to be told. */
+static int judge(const struct fab_epochs *s, struct parts *p, const struct fab_epoch *before, struct told *t, int *same, char *err,
+		 size_t cap)
+{
+	const struct fab_wish *w = t->wish;
+	int r = take_schemas(p, before, w, err, cap);
+
+	if (r == 0)
+		r = take_policies(s, p, before, t, err, cap);
+	if (r != 0)
+		return r;
+	*same = fab_policies_same(p->read.policies, before->policies) && p->read.fdset_len == before->fdset_len &&
+		memcmp(p->read.fdset, before->fdset, before->fdset_len) == 0;
+	if (*same)
+		return 0;
+	r = compile_schemas(&p->schemas, &p->read, err, cap);
+	if (r == 0 && w->schemas != NULL)
+		r = compare(before, &p->read, t, err, cap);
+	if (r == 0)
+		r = judge_policies(p, before, t, err, cap);
+	if (r == 0 && !w->force && t->changes + t->void_rules > 0)
+		r = refuse(t, p->read.path, err, cap);
+	return r;
+}
+
 int fab_epochs_make(const struct fab_epochs *s, const struct fab_epoch *before, const struct fab_wish *w,
 		    struct fab_epoch **next, char *err, size_t cap)
 {
-	struct fab_epoch read = {.path = NULL}, *e = NULL;
-	struct sch_set *schemas = NULL;
-	struct pol_set *policy = NULL;
-	struct pol_err pe = {.file = ""};
+	struct parts p = {.schemas = NULL};
 	struct told t = {.wish = w};
-	int r, same = 0;
+	struct fab_epoch *e = NULL;
+	int same = 0, r;
 
 	*next = NULL;
-	r = read_schemas(&read, w->schemas, err, cap);
-	if (r == 0)
-		same = read.fdset_len == before->fdset_len && memcmp(read.fdset, before->fdset, read.fdset_len) == 0;
-	if (r != 0 || same)
-		goto out;
-	r = compile_schemas(&schemas, &read, err, cap);
-	if (r == 0)
-		r = compare(before, &read, &t, err, cap);
-	if (r == 0) {
-		r = pol_compile_lenient(&policy, s->who, s->config->n, s->text, schemas, before->number + 1,
-					tell_void_rule, &t, &pe);
-		if (r != 0)
-			policy_fail(&pe, r, err, cap);
-	}
-	if (r == 0 && !w->force && t.changes + t.void_rules > 0)
-		r = refuse(&t, read.path, err, cap);
-	if (r == 0 && (r = fab_epoch_make(&e, schemas, policy)) != 0)
-		fab_fail(err, cap, r, "no memory");
-	if (r != 0)
-		goto out;
-	schemas = NULL; /* they are the epoch's now */
-	policy = NULL;
-	r = fab_epoch_follow(e, before, err, cap);
-	if (r != 0)
-		goto out;
-	e->path = read.path;
-	e->fdset = read.fdset;
-	e->fdset_len = read.fdset_len;
-	memcpy(e->digest, read.digest, sizeof(e->digest));
-	read.path = NULL;
-	read.fdset = NULL;
+	r = judge(s, &p, before, &t, &same, err, cap);
+	if (r == 0 && !same)
+		r = parts_join(&p, &e, err, cap);
+	parts_free(&p);
+	if (e == NULL)
+		return t.policy_errors > 0 ? -EPERM : r;
 	e->changes = t.changes;
 	e->void_rules = t.void_rules;
 	e->forced = t.changes + t.void_rules > 0;
-	*next = e;
-	e = NULL;
-out:
-	fab_epoch_free(e);
-	pol_set_free(policy);
-	sch_set_free(schemas);
-	free(read.fdset);
-	free(read.path);
+	r = fab_epoch_follow(e, before, err, cap);
+	if (r == 0 && s->keeps && !w->trial)
+		r = fab_kept_put(s->config, s->boot, e, err, cap);
+	if (r == 0 && w->compare != NULL)
+		w->compare(w->arg, e, before);
+	if (r != 0)
+		fab_epoch_free(e);
+	else
+		*next = e;
 	return r;
 }
 
@@ -307,6 +396,8 @@ void fab_epochs_settle(struct fab_epochs *s, int taken)
 	s->pending = 0;
 	if (taken)
 		return;
+	if (s->keeps)
+		fab_kept_forget(s->config, s->boot, s->at[s->n - 1]->number);
 	fab_epoch_free(s->at[--s->n]);
 	s->at[s->n] = NULL;
 }

@@ -5,8 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sodium.h>
+
 #include "fabric/decision_json.h"
 #include "fabric/epochs.h"
+#include "fabric/fabric.h"
+#include "fabric/policies.h"
 #include "fabric/stats_json.h"
 #include "fabric/writer.h"
 
@@ -43,9 +47,32 @@ static const char *state_name(uint64_t state)
 	}
 }
 
-static json_t *port_json(const char *name, uint32_t port, const struct fab_port_counters *c)
+json_t *fab_quarantine_json(const struct fab_control_view *view, uint16_t port)
 {
-	return json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+	struct fab_quarantine q = { .quarantined = 0 };
+	if (view->fab)
+		fab_quarantine_state(view->fab, port, &q);
+	if (!q.quarantined)
+		return json_null();
+	const struct fab_epoch *e = view->epochs ? fab_epochs_find(view->epochs, q.policy_epoch) : NULL;
+	return json_pack("{s:o, s:s, s:o, s:I}", "since", fab_time_json(q.since_ns), "verdict", weft_verdict_name(q.verdict),
+			 "rule", fab_rule_json(e ? e->policy : NULL, q.rule), "policy_epoch", (json_int_t)q.policy_epoch);
+}
+
+/* null, or the digest that the policy in force asks of its image. */
+static json_t *image_json(const struct fab_control_view *view, uint16_t port)
+{
+	const struct fab_epoch *e = view->epochs ? fab_epochs_now(view->epochs) : NULL;
+	const struct pol_self *self = e ? pol_self(e->policy, port) : NULL;
+	char hex[65];
+	return self && self->image ? json_string(sodium_bin2hex(hex, sizeof hex, self->image, 32)) : json_null();
+}
+
+static json_t *port_json(const struct fab_control_view *view, uint32_t port)
+{
+	const char *name = view->config->u[port - 1].name;
+	const struct fab_port_counters *c = &view->ports[port];
+	return json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
 			 "name", name, "port", (json_int_t)port,
 			 "state", state_name(__atomic_load_n(&c->state, __ATOMIC_RELAXED)),
 			 "frames_taken", count(&c->frames_taken), "bytes_taken", count(&c->bytes_taken),
@@ -53,14 +80,16 @@ static json_t *port_json(const char *name, uint32_t port, const struct fab_port_
 			 "bytes_delivered", count(&c->bytes_delivered),
 			 "control_delivered", count(&c->control_delivered), "handshakes", count(&c->handshakes),
 			 "attaches", count(&c->attaches), "queued_bytes", count(&c->queued_bytes),
-			 "decisions_merged", count(&c->decisions_merged), "verdicts", verdicts_json(c->verdict));
+			 "decisions_merged", count(&c->decisions_merged), "observed", count(&c->observed),
+			 "quarantines", count(&c->quarantines), "quarantine", fab_quarantine_json(view, (uint16_t)port),
+			 "image", image_json(view, (uint16_t)port), "verdicts", verdicts_json(c->verdict));
 }
 
 static json_t *ports_json(const struct fab_control_view *view)
 {
 	json_t *a = json_array();
 	for (uint32_t i = 0; a && i < view->config->n; i++)
-		if (json_array_append_new(a, port_json(view->config->u[i].name, i + 1, &view->ports[i + 1])) < 0) {
+		if (json_array_append_new(a, port_json(view, i + 1)) < 0) {
 			json_decref(a);
 			return NULL;
 		}
@@ -71,8 +100,8 @@ static json_t *stages_json(const struct fab_control_view *view)
 {
 	static const char *const name[FAB_STAGE_COUNT] = {
 		[FAB_STAGE_TAKE] = "take",	   [FAB_STAGE_SESSION] = "session", [FAB_STAGE_ROUTE] = "route",
-		[FAB_STAGE_ADMIT] = "admit",	   [FAB_STAGE_VALIDATE] = "validate", [FAB_STAGE_INSPECT] = "inspect",
-		[FAB_STAGE_DECIDE] = "decide", [FAB_STAGE_DELIVER] = "deliver",
+		[FAB_STAGE_ADMIT] = "admit",	   [FAB_STAGE_VALIDATE] = "validate", [FAB_STAGE_JUDGE] = "judge",
+		[FAB_STAGE_INSPECT] = "inspect", [FAB_STAGE_DECIDE] = "decide", [FAB_STAGE_DELIVER] = "deliver",
 	};
 	json_t *a = json_array();
 	for (uint32_t i = 0; a && i < FAB_STAGE_COUNT; i++) {
@@ -119,16 +148,27 @@ static json_t *schema_json(const struct fab_epoch *e)
 			 "forced", e->forced);
 }
 
+static json_t *policies_json(const struct fab_epoch *e)
+{
+	char path[1024], digest[2 * FAB_SHA256_LEN + 1];
+	if (!e || !e->policies)
+		return json_null();
+	return json_pack("{s:s, s:s, s:I, s:I}", "path",
+			 fab_text_clean(path, sizeof path, e->policies->folder->path, SIZE_MAX), "digest",
+			 sodium_bin2hex(digest, sizeof digest, e->policies->digest, sizeof e->policies->digest), "files",
+			 (json_int_t)e->policies->n_files, "rules", (json_int_t)pol_rule_count(e->policy));
+}
+
 json_t *fab_stats_json(const struct fab_control_view *view, const struct fab_writer *w, double uptime_s)
 {
 	char boot[24];
 	const struct fab_epoch *e = view->epochs ? fab_epochs_now(view->epochs) : NULL;
 	snprintf(boot, sizeof boot, "%016" PRIx64, view->boot);
-	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:I, s:I, s:I, s:s?}}",
+	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:I, s:I, s:I, s:s?}}",
 			 "fabric", view->config->name, "config", view->config->path, "boot", boot,
 			 "pid", (json_int_t)getpid(), "uptime_s", uptime_s,
 			 "settings", view->settings ? view->settings : "", "tsc_hz", (json_int_t)view->tsc_hz,
-			 "policy_epoch", (json_int_t)(e ? e->number : 0), "schema", schema_json(e),
+			 "policy_epoch", (json_int_t)(e ? e->number : 0), "schema", schema_json(e), "policies", policies_json(e),
 			 "ports", ports_json(view), "stages", stages_json(view),
 			 "decisions", "written", (json_int_t)w->written, "by_verdict", verdicts_json(w->tally),
 			 "foreign", foreign_json(view, w), "foreign_other", (json_int_t)w->foreign_other,

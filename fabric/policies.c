@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From a policy folder to the configuration's order. Files are taken as they are; only their names are looked at. */
+#include "policies.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "config.h"
+#include "policy/err.h"
+
+_Static_assert(FAB_SHA256_LEN == crypto_hash_sha256_BYTES, "SHA-256");
+
+struct told {
+	void (*note)(void *arg, const struct pol_err *e);
+	void *arg;
+	struct pol_err *first;
+	int code; /* of the first; 0: none */
+};
+
+static void tell(struct told *t, int code, const struct pol_err *e)
+{
+	if (t->code == 0) {
+		t->code = code;
+		*t->first = *e;
+	}
+	if (t->note != NULL)
+		t->note(t->arg, e);
+}
+
+/* Finds each unikernel's file, of[i] in the folder; at most 500 of them. What one has and the other lacks is told. */
+static void match(const struct fab_config *c, const struct pol_folder *f, int32_t *of, struct told *t)
+{
+	struct pol_err e;
+
+	for (uint32_t i = 0; i < c->n; i++) {
+		of[i] = pol_folder_find(f, c->u[i].name);
+		if (of[i] >= 0)
+			continue;
+		int code = pol_err_set(&e, ENOENT, c->path, c->u[i].line, 0,
+				       "unikernel \"%s\" has no policy; write %s/%s.yaml (\"unikernel: %s\" alone lets nothing pass)",
+				       c->u[i].name, f->path, c->u[i].name, c->u[i].name);
+		tell(t, code, &e);
+	}
+	for (uint32_t k = 0; k < f->n; k++) {
+		uint32_t i = 0;
+		while (i < c->n && of[i] != (int32_t)k)
+			i++;
+		if (i < c->n)
+			continue;
+		int code = pol_err_set(&e, ENOENT, f->u[k].policy_path, 0, 0,
+				       "%s has no unikernel \"%s\"; add it there or remove this file", c->path, f->u[k].name);
+		tell(t, code, &e);
+	}
+}
+
+static const char *base(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash != NULL ? slash + 1 : path;
+}
+
+static void digest(struct fab_policies *p)
+{
+	crypto_hash_sha256_state all;
+	const struct pol_folder *f = p->folder;
+
+	crypto_hash_sha256_init(&all);
+	for (uint32_t k = 0; k <= f->n; k++) {
+		struct fab_policy_file *file = &p->file[p->n_files];
+
+		if (k == f->n && f->common_path == NULL)
+			break;
+		file->path = k < f->n ? f->u[k].policy_path : f->common_path;
+		file->text = k < f->n ? f->texts[k] : f->common;
+		crypto_hash_sha256(file->sha256, (const uint8_t *)file->text.text, file->text.len);
+		/* The zero ends the name: no two lists of files come to the same bytes. */
+		crypto_hash_sha256_update(&all, (const uint8_t *)base(file->path), strlen(base(file->path)) + 1);
+		crypto_hash_sha256_update(&all, file->sha256, sizeof(file->sha256));
+		p->n_files++;
+	}
+	crypto_hash_sha256_final(&all, p->digest);
+}
+
+int fab_policies_read(struct fab_policies **out, const struct fab_config *c, const char *path,
+		      void (*note)(void *arg, const struct pol_err *e), void *arg, struct pol_err *err)
+{
+	struct fab_policies *p = calloc(1, sizeof(*p));
+	struct told t = {.note = note, .arg = arg, .first = err};
+	int32_t *of = calloc(c->n + 1u, sizeof(of[0]));
+	int r = -ENOMEM;
+
+	*out = NULL;
+	if (p == NULL || of == NULL) {
+		pol_err_memory(err, path);
+		goto out;
+	}
+	atomic_init(&p->refs, 1);
+	r = pol_folder_read(&p->folder, path, err);
+	if (r != 0) {
+		/* A folder that cannot be read is no policy that is wrong. */
+		if (note != NULL && r != -ENOMEM && strcmp(err->file, p->folder->path) != 0)
+			note(arg, err);
+		goto out;
+	}
+	match(c, p->folder, of, &t);
+	r = t.code;
+	if (r != 0)
+		goto out;
+	p->u = calloc(c->n, sizeof(p->u[0]));
+	p->texts = calloc(c->n, sizeof(p->texts[0]));
+	p->file = calloc(p->folder->n + 1u, sizeof(p->file[0]));
+	if (p->u == NULL || p->texts == NULL || p->file == NULL) {
+		r = pol_err_memory(err, path);
+		goto out;
+	}
+	for (uint32_t i = 0; i < c->n; i++) {
+		p->u[i] = p->folder->u[of[i]];
+		p->texts[i] = p->folder->texts[of[i]];
+	}
+	p->source = pol_folder_source(p->folder);
+	p->source.u = p->u;
+	p->source.texts = p->texts;
+	p->source.n = c->n;
+	digest(p);
+out:
+	free(of);
+	if (r == 0)
+		*out = p;
+	else
+		fab_policies_put(p);
+	return r;
+}
+
+struct fab_policies *fab_policies_get(struct fab_policies *p)
+{
+	atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+	return p;
+}
+
+void fab_policies_put(struct fab_policies *p)
+{
+	if (p == NULL || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	pol_folder_free(p->folder);
+	free(p->file);
+	free(p->texts);
+	free(p->u);
+	free(p);
+}
+
+int fab_policies_same(const struct fab_policies *a, const struct fab_policies *b)
+{
+	return memcmp(a->digest, b->digest, sizeof(a->digest)) == 0;
+}
+
+static const struct fab_policy_file *find(const struct fab_policies *p, const char *name)
+{
+	for (uint32_t i = 0; i < p->n_files; i++)
+		if (strcmp(base(p->file[i].path), name) == 0)
+			return &p->file[i];
+	return NULL;
+}
+
+uint32_t fab_policies_changed(const struct fab_policies *now, const struct fab_policies *before)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < now->n_files; i++) {
+		const struct fab_policy_file *f = find(before, base(now->file[i].path));
+		n += f == NULL || memcmp(f->sha256, now->file[i].sha256, sizeof(f->sha256)) != 0;
+	}
+	for (uint32_t i = 0; i < before->n_files; i++)
+		n += find(now, base(before->file[i].path)) == NULL;
+	return n;
+}
