@@ -288,6 +288,9 @@ $(OBJ)/tests/%.o: XCFLAGS += -DBUILD_DIR='"$(BUILD)"'
 ROAD_SETS := $(patsubst tests/fabric/%.proto,$(BUILD)/tests/%.binpb,$(wildcard tests/fabric/*.proto))
 $(ROAD_SETS): $(BUILD)/tests/%.binpb: tests/fabric/%.proto $(BUILD)/config.mk
 	$(call descriptor_set,--include_source_info -Itests/fabric -Ischemas)
+PAIRS_SET := $(BUILD)/tests/pairs.binpb
+$(PAIRS_SET): tests/policy/pairs.proto $(BUILD)/config.mk
+	$(call descriptor_set,-Itests/policy)
 # Services for the tests of generated code.
 TEST_WEFT := tests/schemas/plugin
 TEST_WEFT_OBJS := $(patsubst %,$(OBJ)/gen/%.pb-c.o,$(TEST_WEFT)) $(patsubst %,$(OBJ)/gen/%.weft.o,$(TEST_WEFT))
@@ -382,6 +385,10 @@ $(DIFFERENTIAL): $(DIFFERENTIAL_OBJS) $(filter %.pb-c.o,$(DEMO_GEN_OBJS)) $(call
 COUNT ?= 10000000
 SEED ?= 1
 .PHONY: differential
+policy-pairs: $(BUILD)/tests/policy/test_reference $(PAIRS_SET) ## ten million random policies and messages against the reference; PAIRS, SEED
+	WEFT_PAIRS=$(or $(PAIRS),10000000) WEFT_PAIRS_SEED=$(or $(SEED),0) $<
+.PHONY: policy-pairs
+
 differential: $(DIFFERENTIAL) ## strict mode against protobuf-c and Google's parser; COUNT, SEED
 	$(DIFFERENTIAL) --count $(COUNT) --seed $(SEED)
 
@@ -414,7 +421,7 @@ LINTS := $(wildcard tests/lint/test_*.py)
 # --- what a person asks for -------------------------------------------------------------------------------------------
 # Scripts that print TAP, one after another: each measures or boots something and wants the machine for itself.
 SYSTEM_TESTS := $(wildcard tests/system/test_*.py tests/unikernel/test_*.py)
-TEST_DATA := $(DEMO_SET) $(ROAD_SETS) $(TEST_WEFT_SET)
+TEST_DATA := $(DEMO_SET) $(ROAD_SETS) $(TEST_WEFT_SET) $(PAIRS_SET)
 SYSTEM_NEEDS := $(WEFTD) $(WEFT) $(TOOLS) $(DIFFERENTIAL) $(IMAGES) $(SERVICE_BINS) $(TEST_DATA)
 SMOKE_SECONDS ?= 5
 # Tests find what was built through this, and leave no byte code in the tree.
