@@ -74,6 +74,14 @@ struct b_symbol {
 	enum b_kind kind;
 };
 
+/* An expression that waits for the set to be finished: it is checked against that. */
+struct b_expr {
+	struct sch_asked asked; /* without expr; indices of fields are those of build.fields */
+	uint32_t msg;           /* where it is an error */
+	const char *part;       /* that message's field, or NULL */
+	char place[96];         /* "repeated.items.cel[0]" */
+};
+
 /* A growable list. */
 struct b_list {
 	void *at;
@@ -89,6 +97,7 @@ struct build {
 	struct b_list rules;    /* struct sch_rule */
 	struct b_list pool;     /* bytes; the first is 0 */
 	struct b_list patterns; /* struct sch_pattern *, given to the set by b_emit */
+	struct b_list exprs;    /* struct b_expr */
 	uint32_t steps;         /* of all of them */
 	uint64_t judged;        /* what patterns cost so far while rules were held against each other */
 };
@@ -100,6 +109,7 @@ struct build {
 #define B_METHOD(b, i) (&((struct b_method *)(b)->methods.at)[i])
 #define B_SYMBOL(b, i) (&((struct b_symbol *)(b)->symbols.at)[i])
 #define B_RULE(b, i) (&((struct sch_rule *)(b)->rules.at)[i])
+#define B_EXPR(b, i) (&((struct b_expr *)(b)->exprs.at)[i])
 
 /* The index in the finished table of the i-th field: two that end it follow each message's fields. */
 static inline uint32_t b_field_index(const struct build *b, uint32_t i)
@@ -122,6 +132,11 @@ int b_name_ok(const char *name);
 /* Finds ".pkg.Name"; NULL where the set has no such thing or it is of another kind. */
 const struct b_symbol *b_symbol_find(const struct build *b, const char *dotted, enum b_kind kind);
 
+/* Has the field an explicit default that expressions need? */
+int b_default_has(const struct b_field *f);
+/* Fills d's key and len, and the text at out, which has room for the descriptor's. */
+void b_default_put(const struct build *b, const struct b_field *f, char *out, struct sch_default *d);
+
 /* The passes, in order. Each returns 0, or -errno with err filled. */
 int b_gather(struct build *b);   /* files, names, symbols */
 int b_enums(struct build *b);    /* checks enums, sorts their numbers */
@@ -131,5 +146,9 @@ int b_spread(struct build *b);   /* what a message has because of those that it 
 int b_methods(struct build *b);  /* services */
 int b_subjects(struct build *b); /* no two subjects may share a hash */
 int b_emit(struct build *b, struct sch_set **out);
+/* Compiles the expressions of the finished set. 0, or -errno with err filled; in lenient mode 1 where messages have errors
+ * now that they did not have, so that the set has to be made again: b_take_back, b_spread, b_emit. */
+int b_express(struct build *b, struct sch_set *set);
+void b_take_back(struct build *b, struct sch_set *set); /* undoes b_emit; the set is gone */
 
 #endif

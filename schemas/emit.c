@@ -51,11 +51,15 @@ struct parts {
 	uint64_t *must;
 	struct sch_bound *bounds;
 	int32_t *values;
-	uint32_t *by_name;
+	uint32_t *by_name, *enums_by_name;
+	struct sch_enum_names *enum_names;
+	struct sch_value_name *value_names;
+	struct sch_default *defaults;
 	uint16_t *direct;
 	struct sch_rule *rules;
 	uint8_t *pool;
 	struct sch_pattern **patterns;
+	struct sch_asked *exprs;
 	char *names;
 	uint32_t used; /* bytes of names */
 };
@@ -71,10 +75,15 @@ static void parts_cut(struct parts *p, const struct sch_set *n, struct cut *c)
 	p->bounds = cut_next(c, n->n_bounds, sizeof *p->bounds);
 	p->values = cut_next(c, n->n_values, sizeof *p->values);
 	p->by_name = cut_next(c, n->n_messages, sizeof *p->by_name);
+	p->enums_by_name = cut_next(c, n->n_enums, sizeof *p->enums_by_name);
+	p->enum_names = cut_next(c, n->n_enums, sizeof *p->enum_names);
+	p->value_names = cut_next(c, n->n_value_names, sizeof *p->value_names);
+	p->defaults = cut_next(c, n->n_defaults, sizeof *p->defaults);
 	p->direct = cut_next(c, n->n_direct, sizeof *p->direct);
 	p->rules = cut_next(c, n->n_rules, sizeof *p->rules);
 	p->pool = cut_next(c, n->n_pool, 1);
 	p->patterns = cut_next(c, n->n_patterns, sizeof *p->patterns);
+	p->exprs = cut_next(c, n->n_exprs, sizeof *p->exprs);
 	p->names = cut_next(c, n->n_names, 1);
 }
 
@@ -115,7 +124,8 @@ static uint32_t name_put(struct parts *p, const char *name)
 /* Sums up what the tables need. */
 static int measure(struct build *b, struct sch_set *n)
 {
-	uint64_t names = 1, values = 0, direct = 0, must = 0, bounds = 0, fields = b->fields.n;
+	uint64_t names = 1, values = 0, direct = 0, must = 0, bounds = 0, fields = b->fields.n, value_names = 0;
+	uint32_t defaults = 0;
 
 	for (uint32_t i = 0; i < b->messages.n; i++) {
 		const struct b_message *m = B_MSG(b, i);
@@ -126,12 +136,26 @@ static int measure(struct build *b, struct sch_set *n)
 		bounds += m->n_counts;
 		fields += ENDS;
 	}
-	for (uint32_t i = 0; i < b->fields.n; i++)
-		names += strlen(B_FIELD(b, i)->d->name) + 1;
+	for (uint32_t i = 0; i < b->fields.n; i++) {
+		const struct b_field *f = B_FIELD(b, i);
+
+		names += strlen(f->d->name) + 1;
+		if (b_default_has(f)) {
+			names += strlen(f->d->default_value);
+			defaults++;
+		}
+	}
 	for (uint32_t i = 0; i < b->methods.n; i++)
 		names += strlen(B_METHOD(b, i)->name) + 1;
-	for (uint32_t i = 0; i < b->enums.n; i++)
-		values += B_ENUM_AT(b, i)->table.n;
+	for (uint32_t i = 0; i < b->enums.n; i++) {
+		const struct b_enum *e = B_ENUM_AT(b, i);
+
+		values += e->table.n;
+		value_names += e->d->n_value;
+		names += strlen(e->name) + 1;
+		for (size_t k = 0; k < e->d->n_value; k++)
+			names += strlen(e->d->value[k]->name) + 1;
+	}
 	if (names > INT32_MAX || direct > INT32_MAX || b->pool.n > INT32_MAX)
 		return b_fail(b, -EFBIG, NULL, NULL, "the schema set's names or numbers need more than 2 GiB");
 	*n = (struct sch_set){
@@ -147,6 +171,9 @@ static int measure(struct build *b, struct sch_set *n)
 		.n_rules = (uint32_t)b->rules.n,
 		.n_pool = (uint32_t)b->pool.n,
 		.n_patterns = (uint32_t)b->patterns.n,
+		.n_value_names = (uint32_t)value_names,
+		.n_defaults = defaults,
+		.n_exprs = (uint32_t)b->exprs.n,
 	};
 	return 0;
 }
@@ -162,6 +189,37 @@ static void enums_put(const struct build *b, struct parts *p)
 		p->enums[i] = e->table;
 		p->enums[i].first = at;
 		at += e->table.n;
+	}
+}
+
+/* What only expressions and people ask for. */
+static void enum_names_put(const struct build *b, struct parts *p)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < b->enums.n; i++) {
+		const struct b_enum *e = B_ENUM_AT(b, i);
+
+		p->enum_names[i] = (struct sch_enum_names){ name_put(p, e->name), at, (uint32_t)e->d->n_value };
+		for (size_t k = 0; k < e->d->n_value; k++)
+			p->value_names[at++] =
+				(struct sch_value_name){ name_put(p, e->d->value[k]->name), e->d->value[k]->number };
+	}
+}
+
+static void defaults_put(const struct build *b, struct parts *p)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->fields.n; i++) { /* in the order of the table */
+		if (!b_default_has(B_FIELD(b, i)))
+			continue;
+		struct sch_default *d = &p->defaults[n++];
+
+		d->field = b_field_index(b, i);
+		d->at = p->used;
+		b_default_put(b, B_FIELD(b, i), p->names + p->used, d);
+		p->used += d->len;
 	}
 }
 
@@ -309,6 +367,7 @@ static struct sch_bound bound_of(const struct build *b, uint32_t i)
 {
 	const struct b_field *f = B_FIELD(b, i);
 	uint64_t lo = 0, hi = UINT32_MAX;
+	int all = 0;
 
 	for (uint32_t r = f->rules; r < f->rules + f->n_list; r++) {
 		const struct sch_rule *rule = B_RULE(b, r);
@@ -321,8 +380,9 @@ static struct sch_bound bound_of(const struct build *b, uint32_t i)
 			hi = rule->a;
 		if (rule->op == SCH_R_UNIQUE && hi > 1)
 			hi = 1; /* two have to be compared */
+		all |= rule->op == SCH_R_EXPR;
 	}
-	if (lo > hi) /* whatever there is has to be looked at: no list has so many */
+	if (lo > hi || all) /* whatever there is has to be looked at: no list has so many */
 		lo = hi = UINT32_MAX;
 	return (struct sch_bound){ (uint32_t)lo, (uint32_t)(hi - lo), b_field_index(b, i) };
 }
@@ -393,7 +453,7 @@ int b_emit(struct build *b, struct sch_set **out)
 	struct sch_set n, at = { 0 };
 	struct cut c = { 0 };
 	struct parts p = { 0 };
-	uint32_t k = 0;
+	uint32_t k = 0, n_enums = 0;
 	int rc = measure(b, &n);
 
 	if (rc)
@@ -416,9 +476,14 @@ int b_emit(struct build *b, struct sch_set **out)
 
 		p.methods[i] = (struct sch_method){ p.names + name, B_METHOD(b, i)->input, B_METHOD(b, i)->output };
 	}
-	for (uint32_t i = 0; i < b->symbols.n; i++) /* symbols are sorted by name */
+	enum_names_put(b, &p);
+	defaults_put(b, &p);
+	for (uint32_t i = 0; i < b->symbols.n; i++) { /* symbols are sorted by name */
 		if (B_SYMBOL(b, i)->kind == B_MESSAGE)
 			p.by_name[k++] = B_SYMBOL(b, i)->index;
+		if (B_SYMBOL(b, i)->kind == B_ENUM)
+			p.enums_by_name[n_enums++] = B_SYMBOL(b, i)->index;
+	}
 	if (n.n_rules)
 		memcpy(p.rules, b->rules.at, n.n_rules * sizeof *p.rules);
 	if (n.n_pool)
@@ -426,6 +491,8 @@ int b_emit(struct build *b, struct sch_set **out)
 	if (n.n_patterns)
 		memcpy(p.patterns, b->patterns.at, n.n_patterns * sizeof *p.patterns);
 	b->patterns.n = 0; /* the set owns them now */
+	for (uint32_t i = 0; i < n.n_exprs; i++)
+		p.exprs[i] = B_EXPR(b, i)->asked;
 	*p.set = n;
 	/* pext takes AMD's family 17h hundreds of cycles */
 	p.set->fast = __builtin_cpu_supports("bmi2") && !__builtin_cpu_is("amdfam17h");
@@ -437,10 +504,15 @@ int b_emit(struct build *b, struct sch_set **out)
 	p.set->bounds = p.bounds;
 	p.set->values = p.values;
 	p.set->by_name = p.by_name;
+	p.set->enums_by_name = p.enums_by_name;
+	p.set->enum_names = p.enum_names;
+	p.set->value_names = p.value_names;
+	p.set->defaults = p.defaults;
 	p.set->direct = p.direct;
 	p.set->rules = p.rules;
 	p.set->pool = p.pool;
 	p.set->patterns = p.patterns;
+	p.set->exprs = p.exprs;
 	p.set->names = p.names;
 	*out = p.set;
 	return 0;

@@ -21,6 +21,7 @@ struct sch_type {
 	uint8_t kind; /* enum sch_type_kind */
 	uint8_t of;   /* LIST, MAP: kind of an element or value */
 	uint8_t key;  /* MAP: kind of a key */
+	uint8_t null_ok; /* a wrapper's value, which is null where the field is unset */
 	uint32_t index; /* MESSAGE; LIST and MAP of them: message type. Enums are INT */
 	uint32_t enum_index; /* INT that came from an enum field or constant: its enum, else SCH_NONE; for messages only */
 };
@@ -39,13 +40,14 @@ enum sch_node_op {
 	SCH_N_AND, SCH_N_OR, SCH_N_COND, /* COND: three children */
 	SCH_N_EQ, SCH_N_NE, SCH_N_LT, SCH_N_LE, SCH_N_GT, SCH_N_GE, SCH_N_IN,
 	SCH_N_ADD, SCH_N_SUB, SCH_N_MUL, SCH_N_DIV, SCH_N_MOD,
-	SCH_N_CALL,    /* function `index` (the implementer's list), children: receiver first */
+	SCH_N_CALL,    /* function `index` (enum sch_fn in expr_impl.h), children: receiver first */
 	SCH_N_ALL, SCH_N_EXISTS, SCH_N_EXISTS_ONE, SCH_N_FILTER, SCH_N_MAPPED /* children: range, body (FILTER, MAPPED may have more) */
 };
 
 struct sch_node {
 	uint8_t op;      /* enum sch_node_op */
-	uint8_t n;       /* children, in child; more than three are linked by next */
+	uint8_t height;  /* 1: no children; else one more than the highest child's; SCH_EXPR_DEPTH_MAX at most */
+	uint16_t n;      /* children, in child; more than three are linked by next */
 	uint32_t at;     /* byte in the text, for errors */
 	uint32_t index;
 	struct sch_type type;

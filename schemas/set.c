@@ -120,6 +120,52 @@ int32_t sch_method_find(const struct sch_set *set, const char *name)
 	return -1;
 }
 
+uint32_t sch_enum_find(const struct sch_set *s, const char *name, size_t len)
+{
+	uint32_t lo = 0, hi = s->n_enums;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		const char *at = s->names + s->enum_names[s->enums_by_name[mid]].name;
+		int c = strncmp(at, name, len);
+
+		if (c == 0 && at[len] == '\0')
+			return s->enums_by_name[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return SCH_NONE;
+}
+
+const char *sch_enum_value_name(const struct sch_set *s, uint32_t index, int32_t number)
+{
+	const struct sch_enum_names *e = &s->enum_names[index];
+
+	for (uint32_t i = e->first; i < e->first + e->n; i++)
+		if (s->value_names[i].number == number)
+			return s->names + s->value_names[i].name;
+	return NULL;
+}
+
+const struct sch_default *sch_default_find(const struct sch_set *s, uint32_t field)
+{
+	uint32_t lo = 0, hi = s->n_defaults;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (s->defaults[mid].field == field)
+			return &s->defaults[mid];
+		if (s->defaults[mid].field < field)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
 const char *sch_reason_name(enum sch_reason reason)
 {
 	static const char *const names[SCH_REASON_COUNT] = {

@@ -157,6 +157,25 @@ struct sch_enum {
 	uint32_t run;   /* how many numbers follow it without a gap, itself included */
 };
 
+/* Names of an enum and its values, in the order of the .proto file: for expressions and for people, never for the strict loop. */
+struct sch_enum_names {
+	uint32_t name;  /* offset in names: the full name */
+	uint32_t first; /* its first value in value_names; the first one is what an unset field holds */
+	uint32_t n;     /* at least 1 */
+};
+struct sch_value_name {
+	uint32_t name; /* offset in names: the short name */
+	int32_t number;
+};
+
+/* A field's explicit default (proto2, editions). What has none is zero, empty, or its enum's first value. */
+struct sch_default {
+	uint32_t field; /* table index */
+	uint32_t len;   /* string, bytes: of the text ... */
+	uint32_t at;    /* ... at this offset in names */
+	uint64_t key;   /* numbers, bool, enum: as struct sch_field says */
+};
+
 /* What a rule asks. Operands: a and b in the rule, or n of them at arg in the pool. Keys as in struct sch_field. */
 enum sch_rule_op {
 	/* the field as a whole */
@@ -202,6 +221,8 @@ enum sch_rule_op {
 	/* messages */
 	SCH_R_ONEOF,          /* a oneof of the language must be set: a is its slot, its name is at arg in the pool */
 	SCH_R_ONE_OF,         /* at most one of n fields (uint32_t table indices at arg) is set; a: exactly one */
+	/* any of the above */
+	SCH_R_EXPR,           /* exprs[arg] is true, or an empty text */
 	SCH_R_OP_COUNT
 };
 
@@ -216,7 +237,7 @@ struct sch_rule {
 	uint16_t n;     /* operands at arg */
 	uint32_t id;    /* offset in pool: "int32.gt_lt" */
 	uint32_t path;  /* offset in pool: "repeated.items.int32.gt", "" where it has none */
-	uint32_t arg;   /* offset in pool, or index in patterns */
+	uint32_t arg;   /* offset in pool, or index in patterns or exprs */
 	uint64_t a, b;
 };
 
@@ -230,9 +251,25 @@ struct sch_time {
 	int64_t ns; /* same sign as s, or 0: durations; timestamps: 0 to 999,999,999 */
 };
 
+/* The expression that a rule asks. Its variables are `this`, then `rules` and `rule` where the rule is a predefined one, then
+ * `now` where it asks for that. What stands in the pool has SCH_PAD bytes after it. */
+struct sch_asked {
+	struct sch_expr *expr; /* owned; NULL in a message that is SCH_M_BAD */
+	uint32_t text;         /* offset in pool: what was written */
+	uint32_t says;         /* offset in pool: what it says to people, "" where it does not */
+	uint8_t what;          /* enum sch_expr_what of `this`: the message, one value of the field, or the field as a whole */
+	uint8_t asks_now;
+	uint32_t index;        /* `this`: message or field */
+	uint32_t rules_type;   /* predefined: the message type of `rules`; else SCH_NONE */
+	uint32_t rule_field;   /* and the extension whose value `rule` is */
+	uint32_t rules, rules_len; /* content of `rules`, offset in pool */
+	uint32_t rule, rule_len;   /* of `rule` where that is text or a message; of a repeated one that of `rules` */
+	uint64_t rule_key;     /* or a number */
+};
+
 struct sch_set {
 	uint32_t n_messages, n_fields, n_enums, n_values, n_methods, n_direct, n_must, n_bounds;
-	uint32_t n_names, n_rules, n_pool, n_patterns;
+	uint32_t n_names, n_rules, n_pool, n_patterns, n_value_names, n_defaults, n_exprs;
 	const struct sch_message *messages;
 	const struct sch_field *fields;   /* with the two that end each message's */
 	const struct sch_enum *enums;
@@ -241,12 +278,17 @@ struct sch_set {
 	const struct sch_bound *bounds;
 	const int32_t *values;
 	const uint32_t *by_name;          /* message indices sorted by full name */
+	const uint32_t *enums_by_name;    /* likewise enums */
+	const struct sch_enum_names *enum_names; /* by enum index */
+	const struct sch_value_name *value_names;
+	const struct sch_default *defaults; /* sorted by field */
 	const uint16_t *direct;           /* position in its message + 1, or 0 */
 	const char *names;
 	uint64_t fast;                    /* this processor has BMI2, and is quick at it */
 	const struct sch_rule *rules;
 	const uint8_t *pool;              /* operands, aligned to 8; offset 0 is an empty string */
 	struct sch_pattern *const *patterns; /* owned: freed with the set */
+	struct sch_asked *exprs;          /* what they own is, likewise */
 };
 
 /* Order-preserving keys. NaNs have the highest and the lowest keys, beyond the infinities'. */
@@ -302,6 +344,13 @@ static inline int sch_enum_has(const struct sch_set *s, uint32_t index, int32_t 
 	}
 	return 0;
 }
+
+/* The enum's index by its full name of `len` bytes, or SCH_NONE. */
+uint32_t sch_enum_find(const struct sch_set *s, const char *name, size_t len);
+/* The first name that the enum has for a number; NULL: none. Valid with the set. */
+const char *sch_enum_value_name(const struct sch_set *s, uint32_t index, int32_t number);
+/* The field's explicit default, or NULL. */
+const struct sch_default *sch_default_find(const struct sch_set *s, uint32_t field);
 
 /* One open message of a validator's explicit stack. */
 struct sch_level {
