@@ -394,7 +394,7 @@ static const struct pol_sentence case_at[] = {
 };
 static const struct pol_sentence case_times[] = {
     {"case.times.what",
-     "How often it is sent at once, from 1 to 10000; `expect` is about the last. For rates and quotas."},
+     "How often it is sent at once, from 1 to 1000000; `expect` is about the last. For rates and quotas."},
 };
 static const struct pol_language_key case_keys[] = {
     {{"name", POL_KEY_VALUE | POL_KEY_REQUIRED}, POL_VALUE_TEXT, "a small order passes", ALL(case_name), NULL},
