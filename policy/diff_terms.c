@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The terms under which a message passes, in one way of writing each: 60/m and 1/s are the same rate, and what both sides
+ * carry is sorted. What is only observed stands beside what is enforced. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "diff_parts.h"
+
+#define SECOND UINT64_C(1000000000)
+
+const char *diff_term_name(enum diff_term term)
+{
+	static const char *const names[DIFF_TERM_COUNT] = {
+		[DIFF_MODE] = "mode",
+		[DIFF_MAX] = "max_size",
+		[DIFF_RATE_SEND] = "rate of the sender's rule",
+		[DIFF_RATE_RECEIVE] = "rate of the receiver's rule",
+		[DIFF_QUOTA_SEND] = "quota of the sender's rule",
+		[DIFF_QUOTA_RECEIVE] = "quota of the receiver's rule",
+		[DIFF_CARRIES] = "carries",
+		[DIFF_LOG] = "log",
+		[DIFF_REASON_SEND] = "reason of the sender's rule",
+		[DIFF_REASON_RECEIVE] = "reason of the receiver's rule",
+	};
+
+	return names[term];
+}
+
+uint32_t diff_rule_book(const struct pol_set *set, uint32_t rule)
+{
+	return rule ? set->terms[rule - 1].book : 0;
+}
+
+static void put_bytes(char *out, size_t cap, uint64_t bytes)
+{
+	if (bytes && bytes % (1u << 20) == 0)
+		snprintf(out, cap, "%lluMiB", (unsigned long long)(bytes >> 20));
+	else if (bytes && bytes % 1024 == 0)
+		snprintf(out, cap, "%lluKiB", (unsigned long long)(bytes >> 10));
+	else
+		snprintf(out, cap, "%lluB", (unsigned long long)bytes);
+}
+
+static void put_mode(const struct pol_cell *c, char *out)
+{
+	static const char *const soft[4] = {
+		"enforced", "the limits of the sender's rule are only observed", "the limits of the receiver's rule are only observed",
+		"the limits of both rules are only observed",
+	};
+
+	snprintf(out, DIFF_TERM_MAX, "%s", c->dry[0] || c->dry[1] ? "delivered although the rules refuse it, because they are only observed"
+								  : soft[(c->soft[0] ? 1 : 0) + (c->soft[1] ? 2 : 0)]);
+}
+
+static void put_max(const struct pol_set *set, const struct pol_cell *c, char *out)
+{
+	uint32_t hard = POL_PAYLOAD_MAX, soft = POL_PAYLOAD_MAX;
+	char text[2][32];
+
+	for (int side = 0; side < 2; side++) {
+		uint32_t max = c->rule[side] ? set->terms[c->rule[side] - 1].max_bytes : POL_PAYLOAD_MAX;
+		uint32_t *least = c->soft[side] ? &soft : &hard;
+
+		*least = max < *least ? max : *least;
+	}
+	put_bytes(text[0], sizeof text[0], hard);
+	put_bytes(text[1], sizeof text[1], soft);
+	if (soft < hard)
+		snprintf(out, DIFF_TERM_MAX, "%s (%s observed)", text[0], text[1]);
+	else
+		snprintf(out, DIFF_TERM_MAX, "%s", text[0]);
+}
+
+static void put_rate(const struct pol_limit *l, char *out)
+{
+	static const char *const unit[] = { "s", "m", "h" };
+	static const uint64_t period[] = { SECOND, 60 * SECOND, 3600 * SECOND };
+	uint64_t rate = l ? l->rate : 0;
+	size_t u = 0;
+
+	if (!rate) {
+		snprintf(out, DIFF_TERM_MAX, "none");
+		return;
+	}
+	while (u < 2 && period[u] < l->period_ns)
+		u++;
+	for (; u > 0 && rate % 60 == 0; u--)
+		rate /= 60;
+	snprintf(out, DIFF_TERM_MAX, "%llu/%s, burst %llu", (unsigned long long)rate, unit[u], (unsigned long long)l->burst);
+}
+
+static void put_quota(const struct pol_limit *l, char *out)
+{
+	char bytes[32];
+
+	if (!l || !l->quota) {
+		snprintf(out, DIFF_TERM_MAX, "none");
+	} else if (l->quota_bytes) {
+		put_bytes(bytes, sizeof bytes, l->quota);
+		snprintf(out, DIFF_TERM_MAX, "%s a day", bytes);
+	} else {
+		snprintf(out, DIFF_TERM_MAX, "%llu a day", (unsigned long long)l->quota);
+	}
+}
+
+static int name_order(const void *a, const void *b)
+{
+	return strcasecmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* What the rules of the sides in `mask` all carry, sorted. Returns how many. */
+static uint32_t carried(const struct pol_set *set, const struct pol_cell *c, unsigned mask, const char *names[POL_CARRIES_MAX])
+{
+	uint32_t n = 0, lists = 0;
+
+	for (int side = 0; side < 2; side++) {
+		if (!(mask & 1u << side))
+			continue;
+		struct pol_limits l;
+		uint32_t kept = 0;
+
+		pol_rule_limits(set, c->rule[side], &l);
+		if (lists++ == 0) {
+			for (; n < l.n_carries && n < POL_CARRIES_MAX; n++)
+				names[n] = l.carries[n];
+			continue;
+		}
+		for (uint32_t i = 0; i < n; i++)
+			for (uint32_t k = 0; k < l.n_carries; k++)
+				if (strcasecmp(names[i], l.carries[k]) == 0) {
+					names[kept++] = names[i];
+					break;
+				}
+		n = kept;
+	}
+	qsort(names, n, sizeof *names, name_order);
+	return n;
+}
+
+static size_t put_names(char *out, size_t len, const char *const *names, uint32_t n)
+{
+	for (uint32_t i = 0; i < n && len < DIFF_TERM_MAX; i++)
+		len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "%s%s", i ? ", " : "", names[i]);
+	return len;
+}
+
+static void put_carries(const struct pol_set *set, const struct pol_cell *c, char *out)
+{
+	const char *hard[POL_CARRIES_MAX], *all[POL_CARRIES_MAX];
+	unsigned sides = (c->rule[0] ? 1u : 0) | (c->rule[1] ? 2u : 0), soft = (c->soft[0] ? 1u : 0) | (c->soft[1] ? 2u : 0);
+	uint32_t n_hard = carried(set, c, sides & ~soft, hard), n_all = sides == 3 ? carried(set, c, sides, all) : 0;
+	size_t len;
+
+	if (!(sides & ~soft))
+		len = (size_t)snprintf(out, DIFF_TERM_MAX, "anything");
+	else
+		len = n_hard ? put_names(out, 0, hard, n_hard) : (size_t)snprintf(out, DIFF_TERM_MAX, "nothing");
+	if (!soft || len >= DIFF_TERM_MAX)
+		return;
+	len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, " (observed: ");
+	len = n_all ? put_names(out, len, all, n_all) : len + (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "nothing");
+	if (len < DIFF_TERM_MAX)
+		snprintf(out + len, DIFF_TERM_MAX - len, ")");
+}
+
+static const struct pol_limit *limit_of(const struct pol_set *set, uint32_t rule)
+{
+	uint32_t book = diff_rule_book(set, rule);
+
+	return book ? &set->limits[book - 1] : NULL;
+}
+
+static void put_reason(const struct pol_set *set, uint32_t rule, char *out)
+{
+	const char *reason = rule ? pol_rule(set, rule)->reason : NULL;
+
+	if (reason)
+		snprintf(out, DIFF_TERM_MAX, "\"%s\"", reason);
+	else
+		snprintf(out, DIFF_TERM_MAX, "none");
+}
+
+void diff_term_text(const struct pol_set *set, const struct pol_cell *c, enum diff_term term, char out[DIFF_TERM_MAX])
+{
+	switch (term) {
+	case DIFF_MODE:
+		put_mode(c, out);
+		break;
+	case DIFF_MAX:
+		put_max(set, c, out);
+		break;
+	case DIFF_RATE_SEND:
+	case DIFF_RATE_RECEIVE:
+		put_rate(limit_of(set, c->rule[term == DIFF_RATE_RECEIVE]), out);
+		break;
+	case DIFF_QUOTA_SEND:
+	case DIFF_QUOTA_RECEIVE:
+		put_quota(limit_of(set, c->rule[term == DIFF_QUOTA_RECEIVE]), out);
+		break;
+	case DIFF_CARRIES:
+		put_carries(set, c, out);
+		break;
+	case DIFF_LOG:
+		snprintf(out, DIFF_TERM_MAX, "%s",
+			 (c->rule[0] ? set->terms[c->rule[0] - 1].log : 1) || (c->rule[1] ? set->terms[c->rule[1] - 1].log : 1)
+				 ? "deliveries are recorded" : "only refusals are recorded");
+		break;
+	case DIFF_REASON_SEND:
+	case DIFF_REASON_RECEIVE:
+		put_reason(set, c->rule[term == DIFF_REASON_RECEIVE], out);
+		break;
+	case DIFF_TERM_COUNT:
+		out[0] = '\0';
+	}
+}
+
+static int texts_equal(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+int diff_rules_equal(const struct pol_set *old, uint32_t a, const struct pol_set *now, uint32_t b)
+{
+	const struct pol_rule_terms *x = &old->terms[a - 1], *y = &now->terms[b - 1];
+	const struct pol_limit *p = limit_of(old, a), *q = limit_of(now, b);
+	struct pol_limits l, m;
+
+	if (!texts_equal(pol_rule(old, a)->reason, pol_rule(now, b)->reason) || x->max_bytes != y->max_bytes || x->log != y->log ||
+	    !p != !q)
+		return 0;
+	if (p && (p->interval_ns != q->interval_ns || p->depth_ns != q->depth_ns || p->quota != q->quota ||
+		  p->quota_bytes != q->quota_bytes))
+		return 0;
+	pol_rule_limits(old, a, &l);
+	pol_rule_limits(now, b, &m);
+	if (l.n_carries != m.n_carries)
+		return 0;
+	for (uint32_t i = 0; i < l.n_carries; i++)
+		if (strcasecmp(l.carries[i], m.carries[i]) != 0)
+			return 0;
+	return 1;
+}
