@@ -344,7 +344,7 @@ $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 
 # --- bench: the fabric's speed, measured -----------------------------------------------------------------------------
 BENCH_SET := $(BUILD)/bench/bench.binpb
-BENCH_BINS := $(BUILD)/bench/load $(BUILD)/bench/micro
+BENCH_BINS := $(BUILD)/bench/load $(BUILD)/bench/micro $(BUILD)/bench/scale
 $(BENCH_SET): bench/bench.proto $(BUILD)/config.mk
 	$(call descriptor_set,-Ibench)
 $(BENCH_BINS): $(BUILD)/bench/%: $(call obj,bench/messages.c) $(OBJ)/bench/%.o $(LIB)
