@@ -51,7 +51,7 @@ int fab_accel_probe(const struct fab_config *c, const char *qemu, enum fab_accel
 	pid_t pid;
 	char err[256];
 	int ran = 0, status = 0;
-	if (fab_proc_spawn((char *const *)(uintptr_t)argv, out, 0, &pid, err, sizeof err) < 0) {
+	if (fab_proc_spawn((char *const *)(uintptr_t)argv, out, 0, -1, &pid, err, sizeof err) < 0) {
 		snprintf(why, why_cap, "%s", err);
 		goto done;
 	}

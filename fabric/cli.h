@@ -25,6 +25,7 @@ int cli_stats(int argc, char **argv);
 int cli_tail(int argc, char **argv);
 int cli_keygen(int argc, char **argv);
 int cli_schema(int argc, char **argv);
+int cli_policy(int argc, char **argv);
 
 #define CLI_ASK_NS 5000000000ull  /* how long weftd may take to answer */
 #define CLI_GRACE_NS 2000000000ull /* how long a process may take to end when asked to */
@@ -93,6 +94,14 @@ uint32_t cli_guest_wait(const struct cli_guest_start *s, struct cli_guest *g, ui
 
 /* What ps and stats say of stats' decisions.log_error. */
 #define CLI_LOG_ERROR "the decision log cannot be written: %s; traffic stops when the memory for it is full\n"
+
+/* Reads a guest's image and holds it against the digest that the policy in force asks for, as stats tells it. 0, or -errno
+ * with a text. */
+struct fab_image;
+int cli_guest_image(struct fab_image *image, const struct fab_config *c, uint32_t index, const json_t *stats, char *err,
+		    size_t cap);
+/* Image, its digest, the digest that is asked for. */
+#define CLI_IMAGE_WRONG "image %s is sha256:%s, and its policy asks for sha256:%s; it is not started"
 
 /* $WEFT_QEMU or qemu-system-x86_64. */
 const char *cli_qemu(void);

@@ -13,6 +13,7 @@
 #include "fabric/cli.h"
 #include "fabric/client.h"
 #include "fabric/config.h"
+#include "fabric/image.h"
 #include "fabric/proc.h"
 
 int cli_fail(const char *command, const char *fmt, ...)
@@ -129,6 +130,8 @@ struct row {
 	pid_t pid;      /* 0: none of ours */
 	double age_s;   /* below 0: not known */
 	json_int_t delivered, received, refused, observed; /* delivered includes observed: those that passed in a dry run */
+	const char *pinned; /* the digest that the policy in force asks of its image, or NULL */
+	char image[FAB_IMAGE_HEX_LEN + 1]; /* the digest of what runs; "" where that is not known */
 };
 
 static json_int_t verdict_sum(const json_t *port, int passed)
@@ -150,13 +153,16 @@ static struct row row_of(const struct fab_config *c, const json_t *stats, uint32
 	struct row r = { .name = u->name, .kind = u->image ? "guest" : "process", .age_s = -1,
 			 .delivered = verdict_sum(p, 1), .refused = verdict_sum(p, 0),
 			 .received = cli_int(p, "messages_delivered"), .observed = cli_int(p, "observed"),
-			 .quarantined = json_is_object(json_object_get(p, "quarantine")) };
+			 .quarantined = json_is_object(json_object_get(p, "quarantine")),
+			 .pinned = cli_string(p, "image", NULL) };
 	char path[PATH_MAX];
 	if (fab_path_pid(c, u->name, path, sizeof path) >= 0) {
 		int fd = fab_proc_open(path, &r.pid);
 		if (fd >= 0) {
 			r.age_s = fab_proc_age_s(r.pid);
 			close(fd);
+			if (u->image)
+				fab_image_recorded(c, u->name, r.image);
 		}
 	}
 	int attached = port && strcmp(port, "detached") != 0;
@@ -184,6 +190,16 @@ static const char *age_text(double s, char out[32])
 	return out;
 }
 
+/* What a person should know of beyond the table. */
+static void remark(const struct row *r)
+{
+	if (r->pinned && r->image[0] && strcmp(r->pinned, r->image) != 0)
+		printf("%s runs image sha256:%.12s..., and its policy asks for sha256:%.12s... now\n", r->name, r->image,
+		       r->pinned);
+	if (r->quarantined)
+		printf("%s is quarantined: `weft quarantine` says why\n", r->name);
+}
+
 uint32_t cli_table_print(const struct fab_config *c, const json_t *stats, uint32_t *absent)
 {
 	int width = 9;
@@ -191,21 +207,25 @@ uint32_t cli_table_print(const struct fab_config *c, const json_t *stats, uint32
 	for (uint32_t i = 0; i < c->n; i++)
 		if ((int)strlen(c->u[i].name) > width)
 			width = (int)strlen(c->u[i].name);
-	printf("%-*s PORT  KIND     STATE    %7s  %7s  %8s  %8s  %8s  %8s\n", width, "UNIKERNEL", "PID", "AGE", "PASSED",
-	       "OBSERVED", "REFUSED", "RECEIVED");
+	printf("%-*s PORT  KIND     STATE    %7s  %7s  %8s  %8s  %8s  %8s  IMAGE\n", width, "UNIKERNEL", "PID", "AGE",
+	       "PASSED", "OBSERVED", "REFUSED", "RECEIVED");
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct row r = row_of(c, stats, i);
 		char pid[16] = "-", age[32];
 		if (r.pid)
 			snprintf(pid, sizeof pid, "%d", (int)r.pid);
 		printf("%-*s %4u  %-7s  %-8s %7s  %7s  %8" JSON_INTEGER_FORMAT "  %8" JSON_INTEGER_FORMAT
-		       "  %8" JSON_INTEGER_FORMAT "  %8" JSON_INTEGER_FORMAT "\n",
+		       "  %8" JSON_INTEGER_FORMAT "  %8" JSON_INTEGER_FORMAT "  %.12s\n",
 		       width, r.name, i + 1, r.kind, r.state, pid, age_text(r.age_s, age), r.delivered, r.observed,
-		       r.refused, r.received);
+		       r.refused, r.received, r.image[0] ? r.image : "-");
 		if (absent && r.absent)
 			++*absent;
 		else
 			not_up += !r.up;
+	}
+	for (uint32_t i = 0; i < c->n; i++) {
+		struct row r = row_of(c, stats, i);
+		remark(&r);
 	}
 	return not_up;
 }
@@ -218,12 +238,12 @@ json_t *cli_table_json(const struct fab_config *c, const json_t *stats)
 		struct row r = row_of(c, stats, i);
 		all = all && r.up;
 		json_array_append_new(
-			rows, json_pack("{s:s, s:I, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:b}", "name", r.name, "port",
+			rows, json_pack("{s:s, s:I, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:s?, s:s?}", "name", r.name, "port",
 					(json_int_t)i + 1, "kind", r.kind, "state", r.state, "pid",
 					r.pid ? json_integer(r.pid) : json_null(), "age_s",
 					r.age_s >= 0 ? json_real(r.age_s) : json_null(), "passed", r.delivered, "observed",
 					r.observed, "refused", r.refused, "received", r.received, "quarantined",
-					r.quarantined));
+					r.quarantined, "image", r.image[0] ? r.image : NULL, "pinned", r.pinned));
 	}
 	json_t *weftd = stats ? json_pack("{s:O*, s:O*, s:O*, s:O*}", "pid", json_object_get(stats, "pid"), "boot",
 					  json_object_get(stats, "boot"), "uptime_s", json_object_get(stats, "uptime_s"),

@@ -12,6 +12,7 @@
 #include "fabric/client.h"
 #include "fabric/config.h"
 #include "fabric/guest.h"
+#include "fabric/image.h"
 #include "fabric/proc.h"
 
 #define LOOK_NS 30000000l /* between two looks at the sessions */
@@ -56,6 +57,19 @@ static void console_move(const char *console)
 		rename(console, old);
 }
 
+int cli_guest_image(struct fab_image *image, const struct fab_config *c, uint32_t index, const json_t *stats, char *err,
+		    size_t cap)
+{
+	const struct fab_unikernel_config *u = &c->u[index];
+	const char *pin = json_string_value(json_object_get(cli_port(stats, u->name), "image"));
+	int ret = fab_image_load(image, u->image, err, cap);
+	if (ret || !pin || !strcmp(pin, image->digest))
+		return ret;
+	snprintf(err, cap, CLI_IMAGE_WRONG, u->image, image->digest, pin);
+	fab_image_close(image);
+	return -EPERM;
+}
+
 int cli_guest_run(const struct cli_guest_start *s, struct cli_guest *g, const json_t *stats)
 {
 	const struct fab_config *c = s->config;
@@ -68,14 +82,23 @@ int cli_guest_run(const struct cli_guest_start *s, struct cli_guest *g, const js
 		return -1;
 	}
 	struct fab_guest_command *q = malloc(sizeof *q);
+	struct fab_image image = { .fd = -1 };
+	char image_path[32];
 	pid_t pid = 0;
-	int ret = q ? fab_guest_launch_write(c, g->index, s->tsc_khz, err, sizeof err) : -ENOMEM;
+	int ret = q ? cli_guest_image(&image, c, g->index, stats, err, sizeof err) : -ENOMEM;
+	if (!ret) {
+		fab_image_path(&image, image_path);
+		ret = fab_guest_launch_write(c, g->index, s->tsc_khz, err, sizeof err);
+	}
 	if (!ret)
-		ret = fab_guest_command(q, c, g->index, s->qemu, s->accel, err, sizeof err);
+		ret = fab_guest_command(q, c, g->index, image_path, s->qemu, s->accel, err, sizeof err);
+	if (!ret && (ret = fab_image_record(c, name, &image)) != 0)
+		snprintf(err, sizeof err, "%s: its image's digest cannot be noted: %s", c->run_dir, strerror(-ret));
 	if (!ret) {
 		console_move(console);
-		ret = fab_proc_spawn(q->argv, log, fab_guest_file_bytes_max(c, g->index), &pid, err, sizeof err);
+		ret = fab_proc_spawn(q->argv, log, fab_guest_file_bytes_max(c, g->index), image.fd, &pid, err, sizeof err);
 	}
+	fab_image_close(&image);
 	free(q);
 	if (ret) {
 		int no_qemu = ret == -ENOENT && !strncmp(err, "cannot start ", 13);

@@ -10,6 +10,7 @@
 #include "fabric/client.h"
 #include "fabric/config.h"
 #include "fabric/guest.h"
+#include "fabric/image.h"
 #include "fabric/proc.h"
 #include "fabric/rundir.h"
 
@@ -63,6 +64,13 @@ static int restart(const struct fab_config *c, const char *name)
 		cli_fail(COMMAND, "%s: the path is too long", c->run_dir);
 		goto out;
 	}
+	/* Whoever runs shall not end for an image that may not start. */
+	struct fab_image image;
+	if (cli_guest_image(&image, c, i, stats, err, sizeof err) < 0) {
+		cli_fail(COMMAND, "%s: %s", name, err);
+		goto out;
+	}
+	fab_image_close(&image);
 	int old = fab_proc_open(path, NULL);
 	if (old >= 0) {
 		uint32_t left = fab_proc_end(&old, 1, CLI_GRACE_NS);

@@ -20,7 +20,9 @@
 #include "fabric/epoch.h"
 #include "fabric/files.h"
 #include "fabric/guest.h"
+#include "fabric/image.h"
 #include "fabric/keys.h"
+#include "fabric/policies.h"
 #include "fabric/proc.h"
 #include "fabric/rundir.h"
 #include "schemas/schema.h"
@@ -55,40 +57,94 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* Everything that can be known to be wrong before anything starts. */
-static int check(const struct fab_config *c)
+/* What the files of a fabric come to. */
+struct compiled {
+	struct sch_set *schemas;
+	struct fab_policies *policies;
+	struct pol_set *policy;
+};
+
+static void compiled_free(struct compiled *k)
 {
-	struct sch_set *schemas = NULL;
-	struct sch_err se = { .file = "" };
-	struct pol_set *policy = NULL;
+	pol_set_free(k->policy);
+	fab_policies_put(k->policies);
+	sch_set_free(k->schemas);
+}
+
+struct complaints {
+	unsigned n;
+};
+
+static void complain(void *arg, const struct pol_err *e)
+{
+	struct complaints *told = arg;
+	told->n++;
+	if (e->line)
+		cli_fail(COMMAND, "%s:%u: %s", e->file, e->line, e->text);
+	else
+		cli_fail(COMMAND, "%s: %s", e->file, e->text);
+}
+
+static void note(void *arg, enum pol_note_kind kind, const struct pol_err *e)
+{
+	if (kind == POL_NOTE_ERROR)
+		complain(arg, e);
+}
+
+static int check_policies(const struct fab_config *c, struct compiled *k)
+{
+	struct complaints told = { 0 };
+	struct pol_ask ask = { .note = note, .arg = &told };
 	struct pol_err pe = { .file = "" };
+	int ret = fab_policies_read(&k->policies, c, c->policies, complain, &told, &pe);
+	if (!ret)
+		ret = pol_compile(&k->policy, &k->policies->source, k->schemas, 1, &ask, &pe);
+	if (!ret)
+		ret = fab_check_carries(k->policy, &pe);
+	if (ret && !told.n)
+		complain(&told, &pe);
+	if (!ret && fab_check_assertions(k->policy, complain, &told, &pe) == -ENOMEM)
+		complain(&told, &pe);
+	return told.n ? CLI_ERROR : CLI_YES;
+}
+
+/* Everything that can be known to be wrong before anything starts. */
+static int check(const struct fab_config *c, struct compiled *k)
+{
+	struct sch_err se = { .file = "" };
 	char err[512];
 	int status = CLI_YES;
-	if (sch_set_load(&schemas, c->schemas, &se) != 0) {
+	if (sch_set_load(&k->schemas, c->schemas, &se) != 0) {
 		int of_proto = se.file[0] && strcmp(se.file, c->schemas) != 0; /* then the set is named too */
 		return cli_fail(COMMAND, "%s%s%s", of_proto ? c->schemas : "", of_proto ? ": " : "",
 				sch_err_text(&se, c->schemas, err, sizeof err));
 	}
-	struct pol_unikernel *u = calloc(c->n, sizeof *u);
-	if (!u) {
-		sch_set_free(schemas);
-		return cli_fail(COMMAND, "no memory");
-	}
-	for (uint32_t i = 0; i < c->n; i++) {
-		u[i].name = c->u[i].name;
-		u[i].policy_path = c->u[i].policy;
+	for (uint32_t i = 0; i < c->n; i++)
 		if (c->u[i].image && fab_check_image(c->u[i].image, err, sizeof err) < 0)
 			status = cli_fail(COMMAND, "%s:%u: image %s: %s", c->path, c->u[i].line, c->u[i].image, err);
+	return check_policies(c, k) ? CLI_ERROR : status;
+}
+
+/* No weftd runs yet, so the policies that were read here are those that will be in force: an image that they do not let start
+ * is told of before anything does. */
+static int check_pins(const struct fab_config *c, const struct pol_set *policy)
+{
+	char err[512], pin[FAB_IMAGE_HEX_LEN + 1];
+	int status = CLI_YES;
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct pol_self *self = pol_self(policy, (uint16_t)(i + 1));
+		struct fab_image image;
+		if (!c->u[i].image || !self->image)
+			continue;
+		if (fab_image_load(&image, c->u[i].image, err, sizeof err) < 0) {
+			status = cli_fail(COMMAND, "%s:%u: %s", c->path, c->u[i].line, err);
+			continue;
+		}
+		sodium_bin2hex(pin, sizeof pin, self->image, 32);
+		if (strcmp(pin, image.digest) != 0)
+			status = cli_fail(COMMAND, "%s: " CLI_IMAGE_WRONG, self->file, c->u[i].image, image.digest, pin);
+		fab_image_close(&image);
 	}
-	if (pol_compile(&policy, u, c->n, schemas, 1, &pe) != 0 || fab_check_carries(policy, &pe) != 0) {
-		if (pe.line)
-			status = cli_fail(COMMAND, "%s:%u: %s", pe.file, pe.line, pe.text);
-		else
-			status = cli_fail(COMMAND, "%s: %s", pe.file, pe.text);
-	}
-	pol_set_free(policy);
-	free(u);
-	sch_set_free(schemas);
 	return status;
 }
 
@@ -146,8 +202,18 @@ static void stale_schemas(const struct fab_config *c, const json_t *schema)
 			 c->schemas);
 }
 
-/* weftd reads its files once. Who has changed one must not take "all up" for "in force". */
-static void stale(const struct fab_config *c, const json_t *stats)
+/* Those in force may be others than weftd started with, too. */
+static void stale_policies(const struct fab_config *c, const struct fab_policies *read, const json_t *policies)
+{
+	const char *in_force = json_string_value(json_object_get(policies, "digest"));
+	char digest[2 * FAB_SHA256_LEN + 1];
+	sodium_bin2hex(digest, sizeof digest, read->digest, sizeof read->digest);
+	if (in_force && strcmp(digest, in_force) != 0)
+		cli_fail(COMMAND, "%s holds other policies than are in force: `weft policy apply` puts them in force", c->policies);
+}
+
+/* weftd reads its files when it is told to. Who has changed one must not take "all up" for "in force". */
+static void stale(const struct fab_config *c, const struct compiled *k, const json_t *stats)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -155,8 +221,7 @@ static void stale(const struct fab_config *c, const json_t *stats)
 			 json_number_value(json_object_get(stats, "uptime_s"));
 	stale_one(c->path, started);
 	stale_schemas(c, json_object_get(stats, "schema"));
-	for (uint32_t i = 0; i < c->n; i++)
-		stale_one(c->u[i].policy, started);
+	stale_policies(c, k->policies, json_object_get(stats, "policies"));
 }
 
 /* weftd beside this very program, else in PATH. */
@@ -186,7 +251,7 @@ static json_t *weftd_start(const struct fab_config *c)
 		return NULL;
 	}
 	char *argv[] = { (char *)(uintptr_t)weftd_path(exe), c->path, NULL };
-	if (fab_proc_spawn(argv, log, 0, &pid, err, sizeof err) < 0) {
+	if (fab_proc_spawn(argv, log, 0, -1, &pid, err, sizeof err) < 0) {
 		cli_fail(COMMAND, "%s", err);
 		return NULL;
 	}
@@ -286,13 +351,11 @@ static int guests(struct cli_guest_start *s, const struct options *o, const json
 	return status;
 }
 
-static int up(const struct options *o, const struct fab_config *c)
+static int start(const struct options *o, const struct fab_config *c, const struct compiled *k)
 {
 	struct cli_guest_start s = { .command = COMMAND, .config = c, .qemu = cli_qemu() };
 	char err[512];
-	int why = 0, status = check(c);
-	if (status)
-		return status;
+	int why = 0, status;
 	if (fab_rundir_make(c, err, sizeof err) < 0)
 		return cli_fail(COMMAND, "%s", err);
 	int lock = fab_rundir_lock(c, FAB_LOCK_COMMAND, err, sizeof err);
@@ -308,11 +371,13 @@ static int up(const struct options *o, const struct fab_config *c)
 		if (stats) {
 			status = same_fabric(c, stats);
 			if (!status)
-				stale(c, stats);
+				stale(c, k, stats);
 		} else if (why != -ENOENT && why != -ECONNREFUSED) {
 			status = cli_fail(COMMAND, "%s", err);
-		} else if (!(stats = weftd_start(c))) {
-			status = CLI_ERROR;
+		} else {
+			status = check_pins(c, k->policy);
+			if (!status && !(stats = weftd_start(c)))
+				status = CLI_ERROR;
 		}
 	}
 	if (!status) {
@@ -335,6 +400,16 @@ static int up(const struct options *o, const struct fab_config *c)
 			       absent == 1 ? " has" : "s have");
 	}
 	close(lock);
+	return status;
+}
+
+static int up(const struct options *o, const struct fab_config *c)
+{
+	struct compiled k = { .schemas = NULL };
+	int status = check(c, &k);
+	if (!status)
+		status = start(o, c, &k);
+	compiled_free(&k);
 	return status;
 }
 

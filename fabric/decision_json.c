@@ -7,10 +7,13 @@
 #include <string.h>
 #include <time.h>
 
+#include <sodium.h>
+
 #include "fabric/config.h"
 #include "fabric/decision.h"
 #include "fabric/decision_json.h"
 #include "fabric/epoch.h"
+#include "fabric/policies.h"
 #include "guest-lib/verdict.h"
 #include "guest-lib/wire.h"
 
@@ -233,6 +236,16 @@ static size_t quarantine_line(char line[FAB_LOG_LINE_MAX], const struct fab_deci
 	return line_take(line, o);
 }
 
+/* The folder that an epoch's policies came from, and the digest of all texts in it; null where a test made the epoch. */
+static json_t *policies_object(const struct fab_epoch *e)
+{
+	char digest[2 * FAB_SHA256_LEN + 1];
+	if (!e->policies)
+		return json_null();
+	return json_pack("{s:o, s:s}", "path", clean_string(e->policies->folder->path, SIZE_MAX), "digest",
+			 sodium_bin2hex(digest, sizeof digest, e->policies->digest, sizeof e->policies->digest));
+}
+
 size_t fab_event_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_config *c,
 		      const struct fab_epoch *e, uint64_t boot)
 {
@@ -240,11 +253,11 @@ size_t fab_event_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d,
 		return quarantine_line(line, d, c, e, boot);
 	json_t *o = event_object(d, boot, "epoch");
 	if (o && e) {
-		json_t *more = json_pack("{s:{s:o, s:s, s:I, s:I}, s:b, s:I, s:I}", "schema", "path",
+		json_t *more = json_pack("{s:{s:o, s:s, s:I, s:I}, s:o, s:b, s:I, s:I}", "schema", "path",
 					 clean_string(e->path ? e->path : "", SIZE_MAX), "digest", e->digest, "types",
 					 (json_int_t)sch_type_count(e->schemas), "methods",
-					 (json_int_t)sch_method_count(e->schemas), "forced", e->forced, "changes",
-					 (json_int_t)e->changes, "void_rules", (json_int_t)e->void_rules);
+					 (json_int_t)sch_method_count(e->schemas), "policies", policies_object(e),
+					 "forced", e->forced, "changes", (json_int_t)e->changes, "void_rules", (json_int_t)e->void_rules);
 		if (!more || json_object_update(o, more) < 0) {
 			json_decref(o);
 			o = NULL;
@@ -262,17 +275,18 @@ static const char *text_of(const json_t *o, const char *key, const char *absent)
 
 static char *epoch_text(const json_t *o, char *out, size_t cap)
 {
-	const json_t *schema = json_object_get(o, "schema");
+	const json_t *schema = json_object_get(o, "schema"), *policies = json_object_get(o, "policies");
 	json_int_t changes = json_integer_value(json_object_get(o, "changes"));
 	json_int_t voids = json_integer_value(json_object_get(o, "void_rules"));
-	char raw[1024], forced[128] = "";
+	char raw[1200], forced[128] = "";
 	if (json_is_true(json_object_get(o, "forced")))
 		snprintf(forced, sizeof forced,
 			 "; forced over %" JSON_INTEGER_FORMAT " incompatible change%s and %" JSON_INTEGER_FORMAT " void rule%s",
 			 changes, changes == 1 ? "" : "s", voids, voids == 1 ? "" : "s");
-	int n = snprintf(raw, sizeof raw, "weftd: epoch %" JSON_INTEGER_FORMAT " is in force: schemas %.700s (%s)%s",
+	int n = snprintf(raw, sizeof raw, "weftd: epoch %" JSON_INTEGER_FORMAT " is in force: schemas %.400s (%s)%s; policies %.400s (%.16s)",
 			 json_integer_value(json_object_get(o, "policy_epoch")), text_of(schema, "path", "?"),
-			 text_of(schema, "digest", "?"), forced);
+			 text_of(schema, "digest", "?"), forced, text_of(policies, "path", "?"),
+			 text_of(policies, "digest", "?"));
 	return fab_text_clean(out, cap, raw, n < 0 ? 0 : (size_t)n < sizeof raw ? (size_t)n : sizeof raw - 1);
 }
 

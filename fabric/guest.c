@@ -158,8 +158,8 @@ __attribute__((format(printf, 2, 3))) static void arg(struct fab_guest_command *
 	q->used += (size_t)n + 1;
 }
 
-int fab_guest_command(struct fab_guest_command *q, const struct fab_config *c, uint32_t index, const char *qemu,
-		      enum fab_accel accel, char *err, size_t err_cap)
+int fab_guest_command(struct fab_guest_command *q, const struct fab_config *c, uint32_t index, const char *image,
+		      const char *qemu, enum fab_accel accel, char *err, size_t err_cap)
 {
 	const struct fab_unikernel_config *u = &c->u[index];
 	char sock[PATH_MAX], launch[PATH_MAX], console[PATH_MAX];
@@ -210,7 +210,7 @@ int fab_guest_command(struct fab_guest_command *q, const struct fab_config *c, u
 	arg(q, "-serial");
 	arg(q, "chardev:console");
 	arg(q, "-kernel");
-	arg(q, "%s", u->image);
+	arg(q, "%s", image);
 	arg(q, "-initrd");
 	arg(q, "%s", launch);
 	if (q->used >= sizeof q->text)

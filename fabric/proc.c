@@ -23,7 +23,7 @@
 #define KILL_NS 2000000000ull /* how long a killed process may take to go */
 
 /* Between fork and exec: only async-signal-safe calls. Never returns. */
-static void child(char *const argv[], int out_fd, uint64_t file_bytes_max, int report_fd)
+static void child(char *const argv[], int out_fd, uint64_t file_bytes_max, int keep_fd, int report_fd)
 {
 	int code = 0, null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	struct rlimit no_core = { 0, 0 }, file = { file_bytes_max, file_bytes_max };
@@ -34,7 +34,7 @@ static void child(char *const argv[], int out_fd, uint64_t file_bytes_max, int r
 	    dup2(out_fd, 1) < 0 || dup2(out_fd, 2) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
 	    (file_bytes_max && setrlimit(RLIMIT_FSIZE, &file) < 0) || signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
 	    signal(SIGPIPE, SIG_DFL) == SIG_ERR || signal(SIGINT, SIG_DFL) == SIG_ERR ||
-	    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+	    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0 || (keep_fd >= 0 && fcntl(keep_fd, F_SETFD, 0) < 0))
 		code = errno;
 	else {
 		execvp(argv[0], argv);
@@ -44,7 +44,7 @@ static void child(char *const argv[], int out_fd, uint64_t file_bytes_max, int r
 	_exit(127);
 }
 
-int fab_proc_spawn(char *const argv[], const char *out_path, uint64_t file_bytes_max, pid_t *pid, char *err,
+int fab_proc_spawn(char *const argv[], const char *out_path, uint64_t file_bytes_max, int keep_fd, pid_t *pid, char *err,
 		   size_t err_cap)
 {
 	char old[PATH_MAX];
@@ -64,7 +64,7 @@ int fab_proc_spawn(char *const argv[], const char *out_path, uint64_t file_bytes
 	}
 	pid_t p = fork();
 	if (p == 0)
-		child(argv, out_fd, file_bytes_max, report[1]);
+		child(argv, out_fd, file_bytes_max, keep_fd, report[1]);
 	if (p < 0)
 		code = errno;
 	close(report[1]);

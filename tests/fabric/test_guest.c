@@ -149,7 +149,7 @@ static void a_command_line(void **state)
 {
 	(void)state;
 	struct fab_guest_command q;
-	assert_int_equal(fab_guest_command(&q, config, 0, "some-qemu", FAB_ACCEL_TCG, err, sizeof err), 0);
+	assert_int_equal(fab_guest_command(&q, config, 0, "m.elf", "some-qemu", FAB_ACCEL_TCG, err, sizeof err), 0);
 	assert_string_equal(q.argv[0], "some-qemu");
 	assert_null(q.argv[q.n]);
 	assert_string_equal(after(&q, "-accel"), "tcg");
@@ -158,7 +158,7 @@ static void a_command_line(void **state)
 	assert_non_null(strstr(after(&q, "-object"), "size=24576K,share=on"));
 	assert_non_null(strstr(after(&q, "-device"), "mac=02:57:45:46:00:01"));
 	assert_non_null(strstr(after(&q, "-chardev"), "/run/meter.sock,reconnect=1"));
-	assert_int_equal(fab_guest_command(&q, config, 0, "some-qemu", FAB_ACCEL_KVM, err, sizeof err), 0);
+	assert_int_equal(fab_guest_command(&q, config, 0, "m.elf", "some-qemu", FAB_ACCEL_KVM, err, sizeof err), 0);
 	assert_string_equal(after(&q, "-accel"), "kvm");
 	assert_string_equal(after(&q, "-cpu"), "host");
 	/* No secret on a command line that everyone may read. */
@@ -166,7 +166,7 @@ static void a_command_line(void **state)
 		assert_true(strlen(q.argv[i]) < 200);
 	free(config->run_dir);
 	config->run_dir = strdup("/tmp/with,comma");
-	assert_int_equal(fab_guest_command(&q, config, 0, "some-qemu", FAB_ACCEL_TCG, err, sizeof err), -EINVAL);
+	assert_int_equal(fab_guest_command(&q, config, 0, "m.elf", "some-qemu", FAB_ACCEL_TCG, err, sizeof err), -EINVAL);
 	assert_non_null(strstr(err, "comma"));
 }
 

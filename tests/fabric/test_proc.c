@@ -45,7 +45,7 @@ static int tear_down(void **state)
 static int spawn(const char *script, uint64_t file_bytes_max, pid_t *pid)
 {
 	const char *argv[] = { "sh", "-c", script, NULL };
-	return fab_proc_spawn((char *const *)(uintptr_t)argv, out, file_bytes_max, pid, err, sizeof err);
+	return fab_proc_spawn((char *const *)(uintptr_t)argv, out, file_bytes_max, -1, pid, err, sizeof err);
 }
 
 static char *output(void)
@@ -82,10 +82,10 @@ static void says_what_cannot_be_started(void **state)
 	(void)state;
 	pid_t pid;
 	const char *argv[] = { "/no/such/program", NULL };
-	assert_int_equal(fab_proc_spawn((char *const *)(uintptr_t)argv, out, 0, &pid, err, sizeof err), -ENOENT);
+	assert_int_equal(fab_proc_spawn((char *const *)(uintptr_t)argv, out, 0, -1, &pid, err, sizeof err), -ENOENT);
 	assert_non_null(strstr(err, "/no/such/program"));
 	argv[0] = "/etc/passwd";
-	assert_int_equal(fab_proc_spawn((char *const *)(uintptr_t)argv, out, 0, &pid, err, sizeof err), -EACCES);
+	assert_int_equal(fab_proc_spawn((char *const *)(uintptr_t)argv, out, 0, -1, &pid, err, sizeof err), -EACCES);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
 }
 
