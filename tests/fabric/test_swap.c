@@ -298,6 +298,8 @@ static void a_request_that_policy_withdraws(void **state)
 
 static void rates_go_on(void **state)
 {
+	static const char sends[] = "unikernel: alice\nsend:\n  - to: bob\n    message: road.Other\n    rate: 11/s\n";
+	static const char *const faster[] = {sends, road_bob, road_carol};
 	struct road *r = *state;
 	struct road_guest *alice = &r->g[ALICE];
 
@@ -310,9 +312,13 @@ static void rates_go_on(void **state)
 		assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_OVER_RATE], 2 * i);
 		swap_to(r, i % 2 ? BASE : MORE);
 	}
-	/* a rule that was void meanwhile begins anew, and so does one that is another now */
+	/* also under a rule that was void meanwhile; one that is another now begins anew */
 	swap_to(r, LESS);
 	swap_to(r, BASE);
+	road_send(alice, WEFT_KIND_ONEWAY, BOB, "road.Other", 0, 0, one, sizeof(one));
+	road_serve(r, ALICE);
+	assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_PASSED], 2);
+	road_swap(r, road_epoch_of(road_schemas(BASE), r->epoch->number + 1, faster, NULL));
 	road_send(alice, WEFT_KIND_ONEWAY, BOB, "road.Other", 0, 0, one, sizeof(one));
 	road_serve(r, ALICE);
 	assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_PASSED], 3);
@@ -429,19 +435,26 @@ static void waiting_messages(void **state)
 	assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_RECEIVER_GONE], 1);
 }
 
+/* A receiver that is in two files and away: its pair is there when it comes. */
 static void a_policy_that_needs_another_pair(void **state)
 {
 	static const char talks[] = "unikernel: carol\nsend:\n  - to: bob\n    message: road.Item\n";
 	static const char hears[] = "unikernel: bob\nreceive:\n  - from: [alice, carol]\n    message: road.Item\n";
 	static const char *const other[] = {road_alice, hears, talks};
 	struct road *r = *state;
-	struct fab_epoch *e = road_epoch_of(road_schemas(BASE), 8, other, NULL);
-	char err[256];
 
-	assert_int_equal(fab_epoch_follow(e, r->epoch, err, sizeof(err)), 0);
-	assert_int_equal(fab_epoch_offer(r->f, e, err, sizeof(err)), -ENOTSUP);
-	assert_int_equal(fab_epoch_take(r->f, r->now_ns), 0);
-	fab_epoch_free(e);
+	fab_port_gone(r->f, &r->f->port[CAROL], r->now_ns);
+	road_swap(r, road_epoch_of(road_schemas(BASE), 8, other, NULL));
+	road_turn(r, 0);
+	assert_int_equal(r->f->n_pairs, 4);
+	assert_int_equal(r->f->port[CAROL].welcome_waits, 0); /* nobody there who could be told */
+	r->g[CAROL].id.epoch++;
+	memset(&r->g[CAROL].s, 0, sizeof(r->g[CAROL].s));
+	road_attach(r, CAROL);
+	road_shake(r, CAROL);
+	road_send(&r->g[CAROL], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, sizeof(one));
+	road_turn(r, 0);
+	assert_int_equal(r->g[BOB].message.hdr.peer, CAROL);
 }
 
 /* On the worker's clock. */
