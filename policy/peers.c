@@ -258,11 +258,9 @@ static int group_collect(struct compiler *c, const struct pol_node *g, uint32_t 
 				return rc;
 			continue;
 		}
-		uint32_t n = kind == POL_TERM_ANY ? c->set->n_unikernels : kind == POL_TERM_LABEL ? c->labels[value].ports.n : 1;
+		uint32_t n = kind == POL_TERM_LABEL ? c->labels[value].ports.n : 1;
 		for (uint32_t i = 0; i < n; i++) {
-			uint32_t port = kind == POL_TERM_ANY	 ? i + 1
-					: kind == POL_TERM_LABEL ? c->members[c->labels[value].ports.first + i]
-								 : value;
+			uint32_t port = kind == POL_TERM_LABEL ? c->members[c->labels[value].ports.first + i] : value;
 			c->port_stamp[port] = c->stamp;
 		}
 	}
@@ -301,6 +299,9 @@ static int groups_name_labels(struct compiler *c)
 		for (const struct pol_node *m = pol_node_each(g->value); m != NULL; m = m->next) {
 			struct pol_term t;
 			int rc = pol_term_read(c, m, UINT32_MAX, c->set->common_file, &t);
+			if (rc == 0 && t.what >> 30 == POL_TERM_ANY)
+				rc = pol_err_set(c->err, EINVAL, c->set->common_file, m->line, m->column,
+						 "\"any\" is no member of a group; write \"any\" where the group would stand");
 			if (rc < 0)
 				return rc;
 		}

@@ -45,12 +45,26 @@ static struct sch_set *schemas;
 
 static int compile_once(struct pol_err *err)
 {
-	static const char meter[] = "unikernel: meter\nsend:\n  - to: [hub, valve]\n    message: plant.Reading\n"
-				    "    rate: 5/s\n    carries: [HTTP, \"SSH\"]\n    log: true\n";
-	const struct pol_text text[3] = {
-	    {meter, sizeof meter - 1}, {plant_hub, sizeof plant_hub - 1}, {plant_valve, sizeof plant_valve - 1}};
+	static const char meter[] = "unikernel: meter\nlabels: {zone: plant}\nreason: \"ask us\"\n"
+				    "image: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
+				    "quarantine: {violations: 5, within: 1m}\n"
+				    "send:\n  - to: [hub, valve]\n    message: plant.Reading\n"
+				    "    rate: 5/s\n    quota: 100/d\n    carries: [HTTP, \"SSH\"]\n    log: true\n"
+				    "  - name: hot\n    to: group:all\n    message: plant.Alarm\n"
+				    "    where: this.seq > 7u && peer.name != 'valve'\n"
+				    "  - to: label:zone=plant\n    message: plant.Alarm\n    mode: observe\n"
+				    "deny:\n  - to: any\n    where: size(this.data) > 9 || self.labels.zone == 'x'\n"
+				    "    name: none\n";
+	static const char hub[] = "unikernel: hub\nmode: observe\nlabels: {zone: plant, tier: edge}\n"
+				  "receive:\n  - from: meter\n    message: plant.Alarm\n    where: this.seq < 5u\n";
+	static const char common[] = "groups:\n  all: [meter, group:two]\n  two: [hub, label:tier=edge]\n"
+				     "assert:\n  - never: valve reaches meter\n  - always: group:all talks to any with plant.Alarm\n";
+	const struct pol_text texts[3] = {
+	    {meter, sizeof meter - 1}, {hub, sizeof hub - 1}, {plant_valve, sizeof plant_valve - 1}};
+	const struct pol_source source = {
+	    .u = plant_unikernel, .n = 3, .texts = texts, .common_path = "common.yaml", .common = {common, sizeof common - 1}};
 	struct pol_set *set = NULL;
-	int rc = plant_compile(&set, plant_unikernel, 3, text, schemas, 1, err);
+	int rc = pol_compile(&set, &source, schemas, 1, NULL, err);
 	if (rc < 0)
 		assert_null(set);
 	pol_set_free(set);
