@@ -64,6 +64,7 @@ struct world {
 	uint64_t last_epoch; /* that decisions have named */
 	uint64_t refusals; /* in decisions that were taken out of the ring */
 	uint8_t writer_stalls;
+	uint8_t cut[ROAD_GUESTS + 1]; /* as decisions tell */
 };
 
 static struct world *w;
@@ -623,7 +624,9 @@ static void next_epoch(void)
 	struct fab_epoch *e = epoch_of(number);
 
 	e->number = number;
-	must(fab_epoch_offer(w->f, e) == 0, "an epoch that fits is not taken");
+	char err[256];
+
+	must(fab_epoch_offer(w->f, e, err, sizeof(err)) == 0, "an epoch that fits is not taken");
 	if (!fab_epoch_take(w->f, w->now_ns))
 		must(fab_epoch_withdraw(w->f), "an epoch that was not taken is gone");
 	else
@@ -641,11 +644,20 @@ static void take_decisions(void)
 		must(d.id != 0 && (last_id == 0 || d.id == last_id + 1 || d.id == 1),
 		     "a decision's number");
 		last_id = d.id;
-		if (d.count == 0) { /* another epoch */
-			must(d.policy_epoch == ++w->last_epoch, "an epoch's number");
+		if (d.event == FAB_EVENT_EPOCH) {
+			must(d.count == 0 && d.policy_epoch == ++w->last_epoch, "an epoch's number");
 			continue;
 		}
 		must(d.policy_epoch == w->last_epoch, "a decision's epoch");
+		if (d.count == 0) {
+			must(d.src >= 1 && d.src <= ROAD_GUESTS &&
+				     d.event == (w->cut[d.src] ? FAB_EVENT_LIFTED : FAB_EVENT_QUARANTINED),
+			     "an event that cannot be");
+			w->cut[d.src] = d.event == FAB_EVENT_QUARANTINED && d.observed == 0;
+			continue;
+		}
+		must(d.event == FAB_EVENT_NONE, "a message that is an event");
+		must(d.observed == 0 || d.verdict == WEFT_V_PASSED, "what was refused cannot have been observed");
 		must(d.rule == 0 || pol_rule(epoch_of(d.policy_epoch)->policy, d.rule) != NULL, "a rule of no epoch");
 		must(d.src >= 1 && d.src <= ROAD_GUESTS && d.dst <= ROAD_GUESTS, "a decision's ports");
 		if (d.verdict != WEFT_V_PASSED)
@@ -760,17 +772,53 @@ static void step(struct input *in)
 	case 23:
 		next_epoch();
 		break;
+	case 24:
+		(void)fab_quarantine_lift(w->f, me->g.port);
+		(void)fab_quarantine_take(w->f, w->now_ns);
+		break;
 	default:
 		turn();
 	}
 }
+
+/* --- the other epoch: conditions, dry runs, quotas, quarantine, and other pairs ---------------------------------------- */
+
+static const char other_alice[] = "unikernel: alice\n"
+				  "quarantine: {violations: 5, within: 10s}\n"
+				  "send:\n"
+				  "  - to: bob\n"
+				  "    message: road.Item\n"
+				  "    where: this.seq > 3u\n"
+				  "  - to: bob\n"
+				  "    message: road.Other\n"
+				  "    mode: observe\n"
+				  "    max_size: 8B\n"
+				  "receive:\n"
+				  "  - from: carol\n"
+				  "    message: road.Item\n";
+static const char other_bob[] = "unikernel: bob\n"
+				"mode: observe\n"
+				"quarantine: {violations: 7, within: 1m}\n"
+				"receive:\n"
+				"  - from: alice\n"
+				"    message: road.Item\n"
+				"deny:\n"
+				"  - from: alice\n"
+				"    message: road.Other\n"
+				"    where: this.seq > 20u\n";
+static const char other_carol[] = "unikernel: carol\n"
+				  "mode: observe\n"
+				  "send:\n"
+				  "  - to: alice\n"
+				  "    message: road.Item\n"
+				  "    quota: 10/d\n";
 
 /* --- one input -------------------------------------------------------------------------------------------------------
  */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const char *const policies[] = {road_alice, road_bob, road_carol};
+	static const char *const policies[] = {other_alice, other_bob, other_carol};
 	char err[256];
 
 	(void)argc;
@@ -801,8 +849,9 @@ static void begin(void)
 	random_state = 1;
 	r->config.decisions_per_s = 20;
 	r->config.window = 65536 + 4096;
-	memset(r->epoch->buckets, 0, r->epoch->n_buckets * sizeof(r->epoch->buckets[0]));
-	memset(w->other->buckets, 0, w->other->n_buckets * sizeof(w->other->buckets[0]));
+	memset(r->epoch->books, 0, r->epoch->n_books * sizeof(r->epoch->books[0]));
+	memset(w->other->books, 0, w->other->n_books * sizeof(w->other->books[0]));
+	memset(w->cut, 0, sizeof(w->cut));
 	if (r->epoch->content != NULL) { /* the other one was in force at the end */
 		w->other->content = dpi_sets_swap(r->dpi, r->epoch->content);
 		r->epoch->content = NULL;
