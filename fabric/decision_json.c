@@ -352,8 +352,9 @@ char *fab_decision_text(const json_t *o, char *out, size_t cap)
 		ADD(": %s", detail);
 	const char *file = text_of(rule, "file", NULL);
 	if (file)
-		ADD(" [rule %lld, %s:%lld: %s]", (long long)json_integer_value(json_object_get(rule, "id")), file,
-		    (long long)json_integer_value(json_object_get(rule, "line")), text_of(rule, "text", ""));
+		ADD(" [rule %lld, %s:%lld: %s%s%s]", (long long)json_integer_value(json_object_get(rule, "id")), file,
+		    (long long)json_integer_value(json_object_get(rule, "line")), text_of(rule, "text", ""),
+		    text_of(rule, "reason", NULL) ? "; " : "", text_of(rule, "reason", ""));
 	json_int_t count = json_integer_value(json_object_get(o, "count"));
 	if (count > 1)
 		ADD(" x%lld", (long long)count);

@@ -21,6 +21,7 @@
 #include "fabric/config.h"
 #include "fabric/decision.h"
 #include "fabric/decision_json.h"
+#include "fabric/epoch.h"
 #include "guest-lib/verdict.h"
 #include "guest-lib/wire.h"
 #include "schemas/schema.h"
@@ -322,6 +323,66 @@ static void a_sentence_from_anything(void **state)
 	assert_string_equal(sentence, "? tr");
 }
 
+static void a_dry_run(void **state)
+{
+	(void)state;
+	struct fab_decision d = { .id = 1, .subject = 0xfeed, .count = 1, .src = 3, .dst = 2, .verdict = WEFT_V_PASSED,
+				  .kind = WEFT_KIND_ONEWAY, .observed = WEFT_V_SEND_DENIED, .rule = 4 };
+	json_t *o = rendered(&d, NULL);
+	assert_true(json_is_true(json_object_get(o, "passed")));
+	assert_string_equal(str(o, "verdict"), "passed");
+	assert_string_equal(str(o, "observed"), "send_denied");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "rule"), "id")), 4);
+	assert_string_equal(sentence, "camera sent 0x000000000000feed to hub: delivered (dry run: send_denied)");
+	json_decref(o);
+	d.observed = 0;
+	o = rendered(&d, NULL);
+	assert_null(json_object_get(o, "observed"));
+	assert_string_equal(sentence, "camera sent 0x000000000000feed to hub: passed");
+	json_decref(o);
+}
+
+static json_t *event(const struct fab_decision *d, const struct fab_epoch *e)
+{
+	size_t n = fab_event_line(line, d, config, e, 1);
+	assert_true(n > 0 && n <= FAB_LOG_LINE_MAX && line[n - 1] == '\n');
+	json_t *o = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(o);
+	assert_non_null(str(o, "time"));
+	fab_decision_text(o, sentence, sizeof sentence);
+	return o;
+}
+
+static void quarantines(void **state)
+{
+	(void)state;
+	struct fab_decision d = { .id = 5, .policy_epoch = 2, .src = 3, .verdict = WEFT_V_OVER_QUOTA,
+				  .event = FAB_EVENT_QUARANTINED, .detail = "3 refusals within 10 s" };
+	json_t *o = event(&d, NULL);
+	assert_string_equal(str(o, "event"), "quarantine");
+	assert_string_equal(str(o, "unikernel"), "camera");
+	assert_string_equal(str(o, "verdict"), "over_quota");
+	assert_true(json_is_true(json_object_get(o, "quarantined")));
+	assert_true(json_is_false(json_object_get(o, "observed")));
+	assert_int_equal(json_integer_value(json_object_get(o, "policy_epoch")), 2);
+	assert_string_equal(sentence, "weftd: camera is quarantined: 3 refusals within 10 s, the last over_quota");
+	json_decref(o);
+	d.observed = WEFT_V_QUARANTINED;
+	o = event(&d, NULL);
+	assert_true(json_is_false(json_object_get(o, "quarantined")));
+	assert_true(json_is_true(json_object_get(o, "observed")));
+	assert_string_equal(sentence,
+			    "weftd: camera would be quarantined (dry run): 3 refusals within 10 s, the last over_quota");
+	json_decref(o);
+	o = event(&(struct fab_decision){ .id = 6, .src = 3, .event = FAB_EVENT_LIFTED }, NULL);
+	assert_true(json_is_false(json_object_get(o, "quarantined")));
+	assert_string_equal(sentence, "weftd: the quarantine of camera was lifted");
+	json_decref(o);
+	/* any number is some event */
+	o = event(&(struct fab_decision){ .id = 7, .src = 99, .event = 77 }, NULL);
+	json_decref(o);
+}
+
 /* --- names from a policy set ------------------------------------------------------------------------------------- */
 
 static char *beside_tests(const char *name, char out[4096])
@@ -358,7 +419,7 @@ static void names_from_the_policy(void **state)
 		assert_non_null(f);
 		fprintf(f, "unikernel: %s\n", who[i]);
 		if (i == 0)
-			fprintf(f, "send:\n  - to: hub\n    message: %s\n", type);
+			fprintf(f, "send:\n  - name: readings\n    to: hub\n    message: %s\n    reason: 'SEC-7: \"meters\"'\n", type);
 		if (i == 1)
 			fprintf(f, "receive:\n  - from: meter\n    message: %s\n", type);
 		fclose(f);
@@ -366,11 +427,13 @@ static void names_from_the_policy(void **state)
 	}
 	struct pol_set *p = NULL;
 	struct pol_err pe = { .text = "" };
-	int ret = pol_compile(&p, u, 3, schemas, 42, &pe);
+	const struct pol_source source = { .u = u, .n = 3 };
+	const struct pol_when when = { .mono_ns = 1 };
+	int ret = pol_compile(&p, &source, schemas, 42, NULL, &pe);
 	if (ret)
 		print_error("%s:%u: %s\n", pe.file, pe.line, pe.text);
 	assert_int_equal(ret, 0);
-	struct pol_decision yes = pol_decide(p, NULL, 1, 2, weft_subject(type), 10, 0);
+	struct pol_decision yes = pol_decide(p, NULL, 1, 2, weft_subject(type), 10, &when);
 	assert_int_equal(yes.answer, POL_ALLOW);
 	struct fab_decision d = { .id = 1, .count = 1, .src = 1, .dst = 2, .subject = weft_subject(type),
 				  .rule = yes.rule ? yes.rule : yes.entry->send_rule, .kind = WEFT_KIND_ONEWAY,
@@ -381,8 +444,11 @@ static void names_from_the_policy(void **state)
 	assert_non_null(str(rule, "file"));
 	assert_true(json_integer_value(json_object_get(rule, "line")) > 0);
 	assert_non_null(strstr(sentence, "meter sent demo.Reading to hub: passed ["));
+	assert_non_null(strstr(sentence, "; SEC-7: \"meters\"]"));
+	assert_string_equal(str(rule, "name"), "readings");
+	assert_string_equal(str(rule, "reason"), "SEC-7: \"meters\"");
 	json_decref(o);
-	struct pol_decision no = pol_decide(p, NULL, 3, 2, weft_subject(type), 10, 0);
+	struct pol_decision no = pol_decide(p, NULL, 3, 2, weft_subject(type), 10, &when);
 	assert_int_equal(no.answer, POL_SEND_DENIED);
 	d.src = 3;
 	d.rule = no.rule;
@@ -397,6 +463,15 @@ static void names_from_the_policy(void **state)
 	d.rule = 0xffffffff; /* a rule that this set does not have */
 	o = rendered(&d, p);
 	assert_null(json_object_get(json_object_get(o, "rule"), "file"));
+	json_decref(o);
+	/* an event names the rule of its epoch */
+	struct fab_epoch e = { .number = 42, .policy = p };
+	struct fab_decision cut = { .id = 9, .policy_epoch = 42, .src = 3, .dst = 2, .rule = no.rule,
+				    .verdict = WEFT_V_SEND_DENIED, .event = FAB_EVENT_QUARANTINED,
+				    .detail = "20 refusals within 60 s" };
+	o = event(&cut, &e);
+	assert_non_null(strstr(sentence, "weftd: camera is quarantined: 20 refusals within 60 s, the last send_denied [rule "));
+	assert_non_null(strstr(str(json_object_get(o, "rule"), "file"), "camera.yaml"));
 	json_decref(o);
 	pol_set_free(p);
 	sch_set_free(schemas);
@@ -414,6 +489,7 @@ int main(void)
 		cmocka_unit_test(a_record_that_did_not_open),
 		cmocka_unit_test(a_foreign_frame),	     cmocka_unit_test(any_bytes),
 		cmocka_unit_test(clean_text),		     cmocka_unit_test(a_sentence_from_anything),
+		cmocka_unit_test(a_dry_run),		     cmocka_unit_test(quarantines),
 		cmocka_unit_test(names_from_the_policy),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
