@@ -26,6 +26,8 @@ int cli_tail(int argc, char **argv);
 int cli_keygen(int argc, char **argv);
 int cli_schema(int argc, char **argv);
 int cli_policy(int argc, char **argv);
+int cli_quarantine(int argc, char **argv);
+int cli_explain(int argc, char **argv);
 
 #define CLI_ASK_NS 5000000000ull  /* how long weftd may take to answer */
 #define CLI_GRACE_NS 2000000000ull /* how long a process may take to end when asked to */

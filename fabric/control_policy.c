@@ -10,8 +10,9 @@
 #include "fabric/control.h"
 #include "fabric/control_change.h"
 #include "fabric/policies.h"
+#include "policy/diff.h"
 
-enum { ERRORS, FINDINGS };
+enum { ERRORS, FINDINGS, CHANGES };
 
 static void policy_error(void *arg, const struct pol_err *e)
 {
@@ -38,10 +39,20 @@ static json_int_t more(const struct pol_set *a, const struct pol_set *b)
 	return n;
 }
 
+static void sentence(void *arg, const char *text)
+{
+	struct fab_change *ch = arg;
+	fab_change_add(ch, &ch->list[CHANGES], fab_change_text(text));
+}
+
 /* On the thread that judges: with many rules it takes a moment. */
 static void compare(void *arg, const struct fab_epoch *next, const struct fab_epoch *before)
 {
 	struct fab_change *ch = arg;
+	struct pol_diff *d = NULL;
+	if (pol_diff_make(&d, before->policy, next->policy) != 0 || pol_diff_sentences(d, sentence, ch) != 0)
+		ch->no_memory = 1;
+	pol_diff_free(d);
 	ch->counts = json_pack("{s:I, s:I, s:I, s:I}", "files_changed",
 			       (json_int_t)fab_policies_changed(next->policies, before->policies), "conversations",
 			       (json_int_t)pol_entry_count(next->policy), "possible", more(next->policy, before->policy),
@@ -80,11 +91,11 @@ static json_t *reply(struct fab_change *ch, int ret)
 		return json_pack("{s:o, s:b, s:I, s:O}", "error", fab_change_text(ch->err), "refused",
 				 ret == -EPERM || ret == -ENOSPC, "n_errors", (json_int_t)l[ERRORS].n, "errors", l[ERRORS].list);
 	sodium_bin2hex(digest, sizeof digest, e->policies->digest, sizeof e->policies->digest);
-	json_t *o = json_pack("{s:b, s:b, s:b, s:I, s:o, s:s, s:I, s:I, s:I, s:O}", "ok", 1, "dry_run", ch->wish.trial,
+	json_t *o = json_pack("{s:b, s:b, s:b, s:I, s:o, s:s, s:I, s:I, s:I, s:O, s:I, s:O}", "ok", 1, "dry_run", ch->wish.trial,
 			      "unchanged", !ch->next, "epoch", (json_int_t)now->number, "path",
 			      fab_change_text(e->policies->folder->path), "digest", digest, "files",
 			      (json_int_t)e->policies->n_files, "rules", (json_int_t)pol_rule_count(e->policy), "n_findings",
-			      (json_int_t)l[FINDINGS].n, "findings", l[FINDINGS].list);
+			      (json_int_t)l[FINDINGS].n, "findings", l[FINDINGS].list, "n_changes", (json_int_t)l[CHANGES].n, "changes", l[CHANGES].list);
 	if (o && ch->counts)
 		json_object_update(o, ch->counts);
 	return o;
