@@ -220,8 +220,8 @@ extern "C" int fab_json_read(struct fab_json *j, const char *type, const char *t
 	}
 }
 
-static int print_bytes(struct fab_json *j, const char *type, const uint8_t *msg, size_t msg_len, char **text, char *why,
-		       size_t why_cap)
+static int print_bytes(struct fab_json *j, const char *type, const uint8_t *msg, size_t msg_len, int all, char **text,
+		       char *why, size_t why_cap)
 {
 	pb::util::JsonPrintOptions options;
 	std::string out;
@@ -229,6 +229,7 @@ static int print_bytes(struct fab_json *j, const char *type, const uint8_t *msg,
 	if (type_find(j, type, why, why_cap) == nullptr)
 		return -EINVAL;
 	options.preserve_proto_field_names = true;
+	options.always_print_primitive_fields = all != 0;
 	pb::util::Status s =
 		pb::util::BinaryToJsonString(j->resolver.get(), std::string(url_prefix) + "/" + type,
 					     std::string(reinterpret_cast<const char *>(msg), msg_len), &out, options);
@@ -238,12 +239,12 @@ static int print_bytes(struct fab_json *j, const char *type, const uint8_t *msg,
 	return *text != nullptr ? 0 : out_of_memory(why, why_cap);
 }
 
-extern "C" int fab_json_print(struct fab_json *j, const char *type, const uint8_t *msg, size_t msg_len, char **text,
+extern "C" int fab_json_print(struct fab_json *j, const char *type, const uint8_t *msg, size_t msg_len, int all, char **text,
 			      char *why, size_t why_cap)
 {
 	*text = nullptr;
 	try {
-		return print_bytes(j, type, msg, msg_len, text, why, why_cap);
+		return print_bytes(j, type, msg, msg_len, all, text, why, why_cap);
 	} catch (...) {
 		return out_of_memory(why, why_cap);
 	}

@@ -23,9 +23,9 @@ void fab_json_close(struct fab_json *j); /* may be NULL */
  * caller's to free, with SCH_PAD zero bytes after its *msg_len. 0, or -EINVAL or -ENOMEM with why filled. */
 int fab_json_read(struct fab_json *j, const char *type, const char *text, size_t len, uint8_t **msg, size_t *msg_len,
 		  char *why, size_t why_cap);
-/* The bytes of a message as JSON on one line, for people: fields by their names in the schema, those with default values left
- * out. *text is the caller's to free. Errors as above. */
-int fab_json_print(struct fab_json *j, const char *type, const uint8_t *msg, size_t msg_len, char **text, char *why,
+/* The bytes of a message as JSON on one line, for people: fields by their names in the schema, those without presence that hold
+ * their default only where all is set. *text is the caller's to free. Errors as above. */
+int fab_json_print(struct fab_json *j, const char *type, const uint8_t *msg, size_t msg_len, int all, char **text, char *why,
 		   size_t why_cap);
 
 #ifdef __cplusplus
