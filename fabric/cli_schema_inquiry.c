@@ -15,7 +15,7 @@ const char *cli_inquiry_path(const struct cli_inquiry *q, const struct sch_resul
 }
 
 /* The rule's part of an answer or a violation: nothing of it is there where it would be empty. */
-static void rule_set(json_t *to, const struct sch_set *set, const struct sch_result *r)
+static void rule_set(json_t *to, const struct sch_set *set, const struct sch_result *r, const char *said)
 {
 	const char *place = sch_rule_path(set, r->rule);
 	char text[512];
@@ -23,8 +23,8 @@ static void rule_set(json_t *to, const struct sch_set *set, const struct sch_res
 	if (place[0])
 		json_object_set_new(to, "rule", cli_schema_text(place));
 	json_object_set_new(to, "rule_id", cli_schema_text(sch_rule_id(set, r->rule)));
-	if (sch_rule_describe(set, r->rule, text, sizeof text) > 0)
-		json_object_set_new(to, "message", cli_schema_text(text));
+	if (said[0] || sch_rule_describe(set, r->rule, text, sizeof text) > 0)
+		json_object_set_new(to, "message", cli_schema_text(said[0] ? said : text));
 	if (r->for_key)
 		json_object_set_new(to, "for_key", json_true());
 }
@@ -40,6 +40,8 @@ static void violation_add(void *arg, const struct sch_result *r)
 		q->failed = 1;
 		return;
 	}
+	if (json_array_size(q->violations) == 0)
+		memcpy(q->said, q->each, sizeof q->said);
 	if (json_array_size(q->violations) == VIOLATIONS_MAX) {
 		q->cut = 1;
 		return;
@@ -48,7 +50,7 @@ static void violation_add(void *arg, const struct sch_result *r)
 
 	if (cli_inquiry_path(q, r, path)[0])
 		json_object_set_new(v, "field", cli_schema_text(path));
-	rule_set(v, q->set, r);
+	rule_set(v, q->set, r, q->each);
 	json_object_set_new(v, "offset", json_integer(r->offset));
 	json_array_append_new(q->violations, v);
 }
@@ -62,6 +64,7 @@ static enum sch_reason strict_ask(struct cli_inquiry *q)
 		.now_s = q->ask.now.s,
 		.now_ns = q->ask.now.ns,
 		.each = q->violations ? violation_add : NULL,
+		.said = q->violations ? q->each : q->said,
 		.arg = q,
 	};
 
@@ -73,6 +76,7 @@ void cli_inquire(struct cli_inquiry *q)
 	enum sch_reason why;
 
 	q->violations = q->ask.all ? json_array() : NULL;
+	q->said[0] = q->each[0] = 0;
 	/* Strict mode has no tables to trust for such a type; a conformant parser has no rules. */
 	if (sch_type_error(q->set, q->type) && !(q->ask.no_rules && q->ask.conformant)) {
 		q->verdict = CLI_UNUSABLE;
@@ -88,6 +92,7 @@ void cli_inquire(struct cli_inquiry *q)
 	}
 	if (q->failed) { /* worse than what is violated */
 		q->r = q->failure;
+		q->said[0] = 0;
 		why = SCH_RULE_ERROR;
 	}
 	q->verdict = why == SCH_RULE_ERROR ? CLI_UNJUDGED : why == SCH_OK ? CLI_ACCEPT : CLI_REJECT;
@@ -116,7 +121,7 @@ void cli_inquiry_answer(struct cli_inquiry *q, json_t *line)
 		json_object_set_new(line, "path", cli_schema_text(cli_inquiry_path(q, &q->r, path)));
 		json_object_set_new(line, "offset", json_integer(q->r.offset));
 		if (q->r.reason == SCH_RULE || q->r.reason == SCH_RULE_ERROR)
-			rule_set(line, q->set, &q->r);
+			rule_set(line, q->set, &q->r, q->said);
 	}
 	if (q->violations)
 		json_object_set_new(line, "violations", q->violations);

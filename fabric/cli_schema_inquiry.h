@@ -43,6 +43,8 @@ struct cli_inquiry {
 	int failed;          /* with ask.all: a rule could not be judged ... */
 	struct sch_result failure; /* ... the first of these */
 	struct sch_result r; /* unless unusable */
+	char said[SCH_SAID_MAX]; /* the reason that r's expression gave, or "" */
+	char each[SCH_SAID_MAX]; /* with ask.all: that of the violation at hand */
 };
 
 /* Asks, and fills what follows `ask`. */

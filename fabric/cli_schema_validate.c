@@ -232,7 +232,10 @@ static void people_print(const struct cli_inquiry *q, const char *type)
 	if (n > 0 && r->reason == SCH_RULE) {
 		printf("refused: %zu violation%s of rules in %zu bytes, not a valid %s\n", n, n == 1 ? "" : "s", q->len, type);
 	} else if (r->reason == SCH_RULE) {
-		sch_rule_describe(q->set, r->rule, text, sizeof text);
+		if (q->said[0])
+			snprintf(text, sizeof text, "%s", q->said);
+		else
+			sch_rule_describe(q->set, r->rule, text, sizeof text);
 		printf("refused: rule %s%s%s, offset %u of %zu: %s%s\n", sch_rule_id(q->set, r->rule),
 		       path[0] ? " at " : "", path, r->offset, q->len, r->for_key ? "the key " : "", text);
 	} else if (r->reason == SCH_RULE_ERROR) {

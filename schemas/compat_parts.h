@@ -154,6 +154,11 @@ int cmp_numbers_defined(struct cmp_check *c, const struct cmp_known *old, const 
 /* Is zero accepted? */
 int cmp_zero_accepted(const struct cmp_known *k);
 
+/* --- compat_expr.c --- */
+
+/* Is the new rule, an expression, the same as one among n old rules that are about the same value? 0: it cannot be shown. */
+int cmp_expr_known(struct cmp_check *c, const struct sch_rule *old, uint32_t n, const struct sch_rule *r);
+
 /* --- compat_rules.c --- */
 
 /* Finds c->unruled. 0 or -ENOMEM. */

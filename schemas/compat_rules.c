@@ -59,7 +59,7 @@ static int absent_refused(const struct sch_field *f, const struct absence *a, co
 }
 
 /* A rule about the field as a whole. */
-static int whole_meets(const struct cmp_pair *p, const struct cmp_known *k, const struct sch_rule *r)
+static int whole_meets(struct cmp_check *c, const struct cmp_pair *p, const struct cmp_known *k, const struct sch_rule *r)
 {
 	struct absence old = absence_of(k->set, p->f);
 	int refused = absent_refused(p->f, &old, k);
@@ -75,6 +75,10 @@ static int whole_meets(const struct cmp_pair *p, const struct cmp_known *k, cons
 		return old.max <= r->a;
 	case SCH_R_UNIQUE:
 		return old.unique || old.max <= 1;
+	case SCH_R_EXPR:
+		if (!refused && old.empty_ok && !(p->g->flags & SCH_F_EMPTY_OK))
+			return 0;
+		return cmp_expr_known(c, k->set->rules + p->f->rules, p->f->n_list, r);
 	default:
 		return 0;
 	}
@@ -87,7 +91,7 @@ static const struct sch_rule *counterpart(const struct sch_set *s, const struct 
 	const struct sch_rule *found = NULL;
 
 	for (uint32_t i = f->rules; i < f->rules + f->n_rules; i++) {
-		if (s->rules[i].op == r->op)
+		if (s->rules[i].op == r->op && r->op != SCH_R_EXPR) /* of which there may be many */
 			return &s->rules[i];
 		if (strcmp((const char *)s->pool + s->rules[i].id, id) == 0)
 			found = &s->rules[i];
@@ -225,7 +229,7 @@ void cmp_rules_check(struct cmp_check *c, const struct cmp_pair *p)
 				    (old.zero_ok && !(is_implicit(p->f) && was.required)));
 
 	for (uint32_t i = g->rules; i < g->rules + g->n_list; i++)
-		if (!whole_meets(p, &old, &s->rules[i]))
+		if (!whole_meets(c, p, &old, &s->rules[i]))
 			rule_tell(c, p, &s->rules[i]);
 	for (uint32_t i = g->rules + g->n_list; i < g->rules + g->n_rules; i++)
 		if (!cmp_known_meets(c, &old, &now, &s->rules[i]) || (zero && !cmp_zero_meets(&now, &s->rules[i])))
@@ -250,7 +254,8 @@ void cmp_rules_new_field(struct cmp_check *c, uint32_t old_msg, const struct cmp
 			refuses = is_implicit(g) && !is_list(g) && !now.zero_ok && !cmp_zero_meets(&now, r);
 		else
 			refuses = r->op == SCH_R_REQUIRED ||
-				  (r->op == SCH_R_COUNT_MIN && r->a > 0 && !(g->flags & SCH_F_EMPTY_OK));
+				  (((r->op == SCH_R_COUNT_MIN && r->a > 0) || r->op == SCH_R_EXPR) &&
+				   !(g->flags & SCH_F_EMPTY_OK)); /* an empty list may break an expression */
 		if (!refuses)
 			continue;
 		sch_rule_describe(s, i, text, sizeof text);
@@ -306,6 +311,8 @@ static int message_rule_known(struct cmp_check *c, const struct sch_message *old
 	const struct sch_set *s = c->old.set, *t = c->now.set;
 	uint32_t there = 0;
 
+	if (r->op == SCH_R_EXPR)
+		return cmp_expr_known(c, s->rules + old->rules, old->n_rules, r);
 	for (uint32_t i = old->rules; i < old->rules + old->n_rules; i++) {
 		const struct sch_rule *q = &s->rules[i];
 

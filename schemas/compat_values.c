@@ -689,6 +689,8 @@ int cmp_known_meets(struct cmp_check *c, const struct cmp_known *old, const stru
 	case SCH_R_STR_EQ:
 	case SCH_R_STR_IN:
 		return few_meet(c, old, now, r);
+	case SCH_R_EXPR:
+		return cmp_expr_known(c, old->r, old->n, r);
 	default:
 		return 0; /* a kind that is not known here: nothing is shown */
 	}

@@ -8,6 +8,7 @@
 #include <buf/validate/validate.pb-c.h>
 
 #include "constrain.h"
+#include "expr.h"
 
 /* A field by name, while a message is compiled. */
 struct named {
@@ -117,7 +118,7 @@ static int message_options(struct message_pass *p)
 	rc = c_opts_extension(&p->at, options ? &options->base : NULL, C_OPTION, &buf__validate__message_rules__descriptor,
 			      &p->opts);
 	if (!rc)
-		rc = c_no_expressions(&p->at, &p->opts);
+		rc = c_expressions(&p->at, &p->opts, SCH_EXPR_MESSAGE);
 	if (rc || !c_opt(&p->opts, "oneof"))
 		return rc;
 	if (c_opt_count(&p->opts, "oneof") > C_MESSAGE_RULES_MAX)

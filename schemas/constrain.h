@@ -18,6 +18,9 @@
 #define C_PATTERNS_MAX 10000u
 #define C_STEPS_MAX (1u << 20) /* of all patterns of a set: some seconds to compile */
 #define C_MESSAGE_RULES_MAX 1000u
+#define C_EXPRS_MAX 10000u        /* expressions of a set, each predefined rule counted where it is used ... */
+#define C_EXPRS_BYTES_MAX (64u << 20) /* ... and the memory that they take */
+#define C_EXPRS_HERE_MAX 64u      /* of one field or message, or of one rule that is predefined */
 
 /* One value of an option. */
 struct c_opt {
@@ -27,11 +30,21 @@ struct c_opt {
 	uint32_t len;
 };
 
+/* An extension of a kind's rules that is set in them. */
+struct c_ext {
+	uint32_t field;    /* in build.fields */
+	uint64_t key;      /* what it is set to, where it is not repeated: number, */
+	const uint8_t *at; /* or string, bytes, message */
+	uint32_t len;
+};
+
 /* One message of options. Zeroed: none. */
 struct c_opts {
 	const ProtobufCMessageDescriptor *type;
 	struct b_list list; /* struct c_opt, in the order of the wire */
+	struct b_list exts; /* struct c_ext, each field once; only in rules of a kind (Int32Rules ...) */
 	uint8_t *bytes;     /* what they point into, where it is their own */
+	size_t len;
 	uint64_t seen;      /* by place in type's fields: those that occur */
 };
 
@@ -126,8 +139,12 @@ int c_field(struct build *b, struct b_message *m, struct b_field *f, int picked)
 int c_counted(const struct c_at *at, struct b_field *f);
 /* A valid message has the slot, or is looked at closer. */
 void c_must(struct b_message *m, uint16_t slot);
-/* Refuses FieldRules and MessageRules with expressions. */
-int c_no_expressions(const struct c_at *at, const struct c_opts *o);
+/* Puts the expressions of FieldRules or MessageRules as rules. what: enum sch_expr_what of their `this`. */
+int c_expressions(const struct c_at *at, const struct c_opts *o, int what);
+/* Puts the predefined rules of a kind's rules likewise. */
+int c_predefined(const struct c_at *at, const struct c_opts *o, int what);
+/* Are expressions among the rules that were put since at->first? They may say anything of any value. */
+int c_has_expression(const struct c_at *at);
 
 /* --- kinds: each compiles the rules of one, o being Int32Rules, StringRules and so on ----------------------------------- */
 int c_numbers(const struct c_at *at, const struct c_opts *o); /* numbers, bool, enum */

@@ -7,6 +7,7 @@
 #include <buf/validate/validate.pb-c.h>
 
 #include "constrain.h"
+#include "expr.h"
 
 #define IGNORE_IF_ZERO BUF__VALIDATE__IGNORE__IGNORE_IF_ZERO_VALUE
 #define IGNORE_ALWAYS BUF__VALIDATE__IGNORE__IGNORE_ALWAYS
@@ -86,7 +87,7 @@ static int mismatch(const struct c_at *at, const char *given, const char *what, 
 }
 
 /* A message that the judge reads must be the one that everybody knows. */
-static int shape_check(const struct c_at *at, const struct kind *k)
+static int shape_fits(const struct c_at *at, const struct kind *k)
 {
 	const struct b_message *m = B_MSG(at->b, at->f->sub);
 	uint32_t want = k->second ? 2 : 1, list = k->compile == c_mask ? SCH_F_REPEATED : 0;
@@ -98,7 +99,13 @@ static int shape_check(const struct c_at *at, const struct kind *k)
 		fits = f->d->number == (int32_t)i + 1 && f->type == (i ? k->second : k->first) && !f->extension &&
 		       (f->flags & SCH_F_REPEATED) == list;
 	}
-	return fits ? 0 : c_fail(at, "its type %s is not the message that everybody knows by this name", m->name);
+	return fits;
+}
+
+static int shape_check(const struct c_at *at, const struct kind *k)
+{
+	return shape_fits(at, k) ? 0 : c_fail(at, "its type %s is not the message that everybody knows by this name",
+					      B_MSG(at->b, at->f->sub)->name);
 }
 
 void c_must(struct b_message *m, uint16_t slot)
@@ -115,18 +122,11 @@ struct field_rules {
 	int64_t ignore;
 };
 
-int c_no_expressions(const struct c_at *at, const struct c_opts *o)
-{
-	const char *name = c_opt(o, "cel") ? "cel" : "cel_expression";
-
-	return c_opt(o, name) ? c_fail(at, "%s%s: expressions are not supported yet", at->prefix, name) : 0;
-}
-
 /* Reads what r->opts says. With IGNORE_ALWAYS nothing else is looked at. */
 static int field_rules_read(const struct c_at *at, struct field_rules *r)
 {
 	const struct c_opt *ignore = c_opt(&r->opts, "ignore"), *all = r->opts.list.at;
-	int rc;
+	int rc = 0;
 
 	r->required = c_opt_true(&r->opts, "required");
 	r->has_ignore = ignore != NULL;
@@ -136,11 +136,10 @@ static int field_rules_read(const struct c_at *at, struct field_rules *r)
 			      (long long)r->ignore);
 	if (r->ignore == IGNORE_ALWAYS)
 		return 0;
-	rc = c_no_expressions(at, &r->opts);
-	for (size_t i = 0; i < r->opts.list.n && !rc; i++)
+	for (size_t i = 0; i < r->opts.list.n; i++)
 		if (all[i].field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
 			r->kind = all[i].field->name;
-	if (!rc && r->kind)
+	if (r->kind)
 		rc = c_opts_inside(at, &r->opts, r->kind, &r->inside);
 	return rc;
 }
@@ -163,6 +162,15 @@ static int zero_is_zero(const struct c_at *at)
 	return 0;
 }
 
+/* A wrapper that holds zero is zero, also where only expressions are asked of it. */
+static void boxed_zero(const struct c_at *at)
+{
+	const struct kind *k = is_message(at->f) && at->f->flags & SCH_F_ZERO_OK ? kind_of(at) : NULL;
+
+	if (k && k->type && shape_fits(at, k))
+		at->f->flags |= SCH_F_BOXED;
+}
+
 static int kind_rules(struct c_at *at, const struct field_rules *r)
 {
 	const struct kind *k = kind_of(at);
@@ -180,6 +188,8 @@ static int kind_rules(struct c_at *at, const struct field_rules *r)
 	at->type = k->type ? k->type : SCH_T_MESSAGE;
 	if (!rc)
 		rc = k->compile(at, &r->inside);
+	if (!rc)
+		rc = c_predefined(at, &r->inside, SCH_EXPR_ELEMENT);
 	at->kind = NULL;
 	return rc;
 }
@@ -201,12 +211,16 @@ static int element_rules(struct c_at *at, const struct field_rules *r, int prese
 		rc = zero_is_zero(at);
 		f->flags |= SCH_F_ZERO_OK;
 	}
+	if (!rc)
+		rc = c_expressions(at, &r->opts, SCH_EXPR_ELEMENT);
 	if (!rc && r->kind)
 		rc = kind_rules(at, r);
+	if (!rc && c_has_expression(at))
+		boxed_zero(at);
 	if (rc || !(f->flags & SCH_F_IMPLICIT))
 		return rc;
 	if (!(f->flags & SCH_F_ZERO_OK))
-		breaks = c_zero_breaks(at);
+		breaks = c_zero_breaks(at) || c_has_expression(at);
 	if (!rc && breaks)
 		c_must(B_MSG(at->b, f->msg), f->slot);
 	return rc;
@@ -312,11 +326,14 @@ static int list_rules(struct c_at *at, const struct field_rules *r)
 	/* an empty list that must not be is told by `required` alone */
 	if (r->ignore == IGNORE_IF_ZERO && !r->required)
 		at->f->flags |= SCH_F_EMPTY_OK;
-	if (r->kind) {
+	rc = c_expressions(at, &r->opts, SCH_EXPR_FIELD);
+	if (!rc && r->kind) {
 		at->kind = right;
 		rc = map ? count_rules(at, r, "min_pairs", "max_pairs") : count_rules(at, r, "min_items", "max_items");
 		if (!rc && !map)
 			rc = unique_rule(at, r);
+		if (!rc)
+			rc = c_predefined(at, &r->inside, SCH_EXPR_FIELD);
 		at->kind = NULL;
 	}
 	list_end(at);

@@ -2,15 +2,31 @@
 /* Reads buf.validate options from the unknown fields that protobuf-c keeps: one level of messages at a time, strictly, so
  * that no rule is lost or ignored. What the rules mean is left to the other files. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <buf/validate/validate.pb-c.h>
 
 #include "bytes.h"
 #include "constrain.h"
 
+#define EXTENSIONS_FROM 1000u /* in the rules of a kind */
 #define FIELDS_MAX 64u /* of one message of validate.proto: the bits of c_opts.seen */
 
 static const char damaged[] = "its buf.validate options are damaged; make the set with protoc";
+
+static const ProtobufCType type_of[] = {
+	[SCH_T_DOUBLE] = PROTOBUF_C_TYPE_DOUBLE,     [SCH_T_FLOAT] = PROTOBUF_C_TYPE_FLOAT,
+	[SCH_T_INT64] = PROTOBUF_C_TYPE_INT64,       [SCH_T_UINT64] = PROTOBUF_C_TYPE_UINT64,
+	[SCH_T_INT32] = PROTOBUF_C_TYPE_INT32,       [SCH_T_FIXED64] = PROTOBUF_C_TYPE_FIXED64,
+	[SCH_T_FIXED32] = PROTOBUF_C_TYPE_FIXED32,   [SCH_T_BOOL] = PROTOBUF_C_TYPE_BOOL,
+	[SCH_T_STRING] = PROTOBUF_C_TYPE_STRING,     [SCH_T_GROUP] = PROTOBUF_C_TYPE_MESSAGE,
+	[SCH_T_MESSAGE] = PROTOBUF_C_TYPE_MESSAGE,   [SCH_T_BYTES] = PROTOBUF_C_TYPE_BYTES,
+	[SCH_T_UINT32] = PROTOBUF_C_TYPE_UINT32,     [SCH_T_ENUM] = PROTOBUF_C_TYPE_ENUM,
+	[SCH_T_SFIXED32] = PROTOBUF_C_TYPE_SFIXED32, [SCH_T_SFIXED64] = PROTOBUF_C_TYPE_SFIXED64,
+	[SCH_T_SINT32] = PROTOBUF_C_TYPE_SINT32,     [SCH_T_SINT64] = PROTOBUF_C_TYPE_SINT64,
+};
 
 static uint32_t wire_of(ProtobufCType type)
 {
@@ -92,11 +108,97 @@ static const uint8_t *text_read(const uint8_t *p, const uint8_t *end, const uint
 	return p + n;
 }
 
+/* --- extensions ------------------------------------------------------------------------------------------------------- */
+/* Are these the rules of a kind (Int32Rules ...)? What extends those is a predefined rule. */
+static int is_kind(const ProtobufCMessageDescriptor *type)
+{
+	const ProtobufCMessageDescriptor *all = &buf__validate__field_rules__descriptor;
+
+	for (unsigned i = 0; i < all->n_fields; i++)
+		if (all->fields[i].flags & PROTOBUF_C_FIELD_FLAG_ONEOF && all->fields[i].descriptor == type)
+			return 1;
+	return 0;
+}
+
+/* The extension of the type that has this number, as a place in build.fields, or SCH_NONE. */
+static uint32_t extension_find(const struct c_at *at, const ProtobufCMessageDescriptor *type, uint64_t number)
+{
+	char dotted[SCH_NAME_MAX + 2];
+	const struct b_symbol *s;
+
+	snprintf(dotted, sizeof dotted, ".%s", type->name);
+	s = is_kind(type) ? b_symbol_find(at->b, dotted, B_MESSAGE) : NULL;
+	for (uint32_t k = 0; s && k < B_MSG(at->b, s->index)->n_fields; k++) {
+		uint32_t i = B_MSG(at->b, s->index)->first + k;
+
+		if (B_FIELD(at->b, i)->extension && (uint64_t)B_FIELD(at->b, i)->d->number == number)
+			return i;
+	}
+	return SCH_NONE;
+}
+
+static struct c_ext *ext_add(const struct c_at *at, struct c_opts *o, uint32_t field, int *rc)
+{
+	const struct b_field *f = B_FIELD(at->b, field);
+	struct c_ext *all = o->exts.at, *x;
+
+	for (size_t i = 0; i < o->exts.n; i++) {
+		if (all[i].field != field)
+			continue;
+		if (!(f->flags & SCH_F_REPEATED))
+			*rc = c_fail(at, "sets %s of %s twice", f->d->name, o->type->name);
+		return &all[i];
+	}
+	x = b_list_add(&o->exts, sizeof *x);
+	if (!x)
+		*rc = b_nomem(at->b);
+	else
+		x->field = field;
+	return x;
+}
+
+/* The value of an extension from p on, which is what its tag announced. Of a repeated one all is only looked at. */
+static const uint8_t *ext_read(const struct c_at *at, struct c_opts *o, uint32_t field, uint32_t wire, const uint8_t *p,
+			       const uint8_t *end, int *rc)
+{
+	const struct b_field *f = B_FIELD(at->b, field);
+	ProtobufCType type = type_of[f->type];
+	uint32_t own = wire_of(type), len = 0;
+	struct c_ext *x = ext_add(at, o, field, rc);
+	const uint8_t *stop;
+	uint64_t v;
+
+	if (*rc)
+		return NULL;
+	if (f->type == SCH_T_GROUP) {
+		*rc = c_fail(at, "sets %s of %s, a group; no rule can be one", f->d->name, o->type->name);
+		return NULL;
+	}
+	if (own == SCH_W_LEN) {
+		p = wire == SCH_W_LEN ? text_read(p, end, &x->at, &x->len) : NULL;
+		if (p && f->type == SCH_T_STRING && sch_utf8_bad(x->at, x->at + x->len, 1)) {
+			*rc = c_fail(at, "%s of %s is not UTF-8", f->d->name, o->type->name);
+			return NULL;
+		}
+		return p;
+	}
+	if (wire == SCH_W_LEN && f->flags & SCH_F_REPEATED) { /* packed */
+		stop = text_read(p, end, &p, &len);
+		while (stop && p && p < stop)
+			p = number_read(p, stop, own, &v);
+		return stop == p ? p : NULL;
+	}
+	p = wire == own ? number_read(p, end, own, &v) : NULL;
+	if (p)
+		x->key = key_of(type, v);
+	return p;
+}
+
 static int unknown(const struct c_at *at, const struct c_opts *o, uint64_t number)
 {
-	if (number >= 1000 && strcmp(o->type->package_name, "buf.validate") == 0)
-		return c_fail(at, "uses rule %u of %s, a predefined rule; expressions are not supported yet", (unsigned)number,
-			      o->type->name);
+	if (is_kind(o->type) && number >= EXTENSIONS_FROM)
+		return c_fail(at, "uses rule %u of %s, which no extension in the set defines; import the file that does",
+			      (unsigned)number, o->type->name);
 	return c_fail(at, "has field %u of %s, which is not supported; see schemas/buf/validate/validate.proto", (unsigned)number,
 		      o->type->name);
 }
@@ -201,13 +303,14 @@ static int level_read(const struct c_at *at, const ProtobufCMessageDescriptor *t
 			return c_fail(at, "%s", damaged);
 		const ProtobufCFieldDescriptor *f =
 			protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3));
+		uint32_t ext = f ? SCH_NONE : extension_find(at, type, tag >> 3);
 
-		if (!f)
+		if (!f && ext == SCH_NONE)
 			return unknown(at, o, tag >> 3);
-		rc = seen_note(at, o, f);
+		rc = f ? seen_note(at, o, f) : 0;
 		if (rc)
 			return rc;
-		p = field_read(at, o, f, tag & 7, p, end, &rc);
+		p = f ? field_read(at, o, f, tag & 7, p, end, &rc) : ext_read(at, o, ext, tag & 7, p, end, &rc);
 		if (rc)
 			return rc;
 		if (!p)
@@ -272,6 +375,7 @@ int c_opts_inside(const struct c_at *at, const struct c_opts *o, const char *nam
 	len = 0;
 	for (i = 0; (opt = c_opt_next(o, name, &i)); len += opt->len)
 		memcpy(out->bytes + len, opt->at, opt->len);
+	out->len = len;
 	return level_read(at, first->field->descriptor, out->bytes, len, out);
 }
 
@@ -284,6 +388,7 @@ int c_opts_value(const struct c_at *at, const struct c_opt *value, struct c_opts
 void c_opts_free(struct c_opts *o)
 {
 	free(o->list.at);
+	free(o->exts.at);
 	free(o->bytes);
 	*o = (struct c_opts){ 0 };
 }

@@ -307,10 +307,19 @@ static const struct sch_rule *broken_by(const struct c_at *at, const struct view
 	const struct sch_rule *broken = NULL;
 
 	for (uint32_t i = at->first; i < at->b->rules.n && !broken; i++)
-		if (sch_rule_judge(&v->set, &v->field, &v->set.rules[i], value, &trial) != SCH_MET)
+		if (v->set.rules[i].op != SCH_R_EXPR && /* which is not compiled yet */
+		    sch_rule_judge(&v->set, &v->field, &v->set.rules[i], value, &trial) != SCH_MET)
 			broken = &v->set.rules[i];
 	at->b->judged += SCH_PATTERN_WORK_MAX - trial.work;
 	return broken;
+}
+
+int c_has_expression(const struct c_at *at)
+{
+	for (uint32_t i = at->first; i < at->b->rules.n; i++)
+		if (B_RULE(at->b, i)->op == SCH_R_EXPR)
+			return 1;
+	return 0;
 }
 
 int c_zero_breaks(const struct c_at *at)

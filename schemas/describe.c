@@ -302,6 +302,18 @@ static void put_among(struct text *t, const struct sch_set *s, const struct sch_
 	put_list(t, s, r, id);
 }
 
+/* An expression's own words for it, or the expression, in one line. */
+static void put_asked(struct text *t, const struct sch_set *s, const struct sch_asked *a)
+{
+	if (a->says) {
+		put(t, "%s", pool_text(s, a->says));
+		return;
+	}
+	put(t, "must meet ");
+	for (const char *p = pool_text(s, a->text); *p && t->used + 1 < t->cap; p++)
+		put(t, "%c", *p < ' ' && *p > 0 ? ' ' : *p);
+}
+
 static void describe(struct text *t, const struct sch_set *s, const struct sch_rule *r, const char *id)
 {
 	const struct sch_text *one = sch_rule_operands(s, r);
@@ -422,6 +434,9 @@ static void describe(struct text *t, const struct sch_set *s, const struct sch_r
 	case SCH_R_ONE_OF:
 		put(t, "%s one of these fields must be set: ", r->a ? "exactly" : "at most");
 		put_list(t, s, r, id);
+		break;
+	case SCH_R_EXPR:
+		put_asked(t, s, &s->exprs[r->arg]);
 		break;
 	case SCH_R_OP_COUNT:
 		break;

@@ -218,6 +218,51 @@ static void enum_check(const struct lint *l, const struct sch_show_type *t, uint
 		     "%senum.not_in takes all other numbers, also those that %s does not have; add defined_only = true", of, name);
 }
 
+/* --- expressions -------------------------------------------------------------------------------------------------- */
+
+#define EXPRS_MAX 256u /* looked at in one place; a field or message has hardly more */
+
+/* A violation is told by its rule's id. */
+static void ids_check(const struct lint *l, const struct sch_show_type *t, const char *where, const uint32_t *rules, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const char *id = sch_rule_id(l->set, rules[i]), *path = sch_rule_path(l->set, rules[i]);
+		uint32_t k = 0;
+
+		if (!*id)
+			tell(l, SCH_LINT_WARNING, t->file, where, "%s%shas no id, by which a refusal would name it",
+			     *path ? path : "an expression", *path ? " " : " of the message ");
+		while (*id && k < i && strcmp(sch_rule_id(l->set, rules[k]), id))
+			k++;
+		if (*id && k < i)
+			tell(l, SCH_LINT_WARNING, t->file, where, "two expressions have the id %.100s; a refusal names one of them",
+			     id);
+	}
+}
+
+static void field_exprs_check(const struct lint *l, const struct sch_show_type *t, uint32_t type, uint32_t field,
+			      const char *where)
+{
+	uint32_t rules[EXPRS_MAX], rule, n = 0;
+	enum sch_about about;
+
+	for (uint32_t k = 0; (rule = sch_show_rule(l->show, type, field, k, &about)) != SCH_SHOW_NONE; k++)
+		if (l->set->rules[rule].op == SCH_R_EXPR && n < EXPRS_MAX)
+			rules[n++] = rule;
+	ids_check(l, t, where, rules, n);
+}
+
+static void message_exprs_check(const struct lint *l, const struct sch_show_type *t, uint32_t type)
+{
+	const struct sch_message *m = &l->set->messages[type];
+	uint32_t rules[EXPRS_MAX], n = 0;
+
+	for (uint32_t i = m->rules; i < m->rules + m->n_rules; i++)
+		if (l->set->rules[i].op == SCH_R_EXPR && n < EXPRS_MAX)
+			rules[n++] = i;
+	ids_check(l, t, t->name, rules, n);
+}
+
 static void type_check(const struct lint *l, uint32_t type)
 {
 	struct sch_show_field f;
@@ -234,6 +279,7 @@ static void type_check(const struct lint *l, uint32_t type)
 		     SCH_DEPTH_MAX);
 	else if (t.nesting == SCH_SHOW_ENDLESS)
 		tell(l, SCH_LINT_INFO, t.file, t.name, "can hold itself; what is deeper than %u is refused", SCH_DEPTH_MAX);
+	message_exprs_check(l, &t, type);
 	for (uint32_t i = 0; sch_show_field(l->show, type, i, &f) == 0; i++) {
 		snprintf(where, sizeof where, "%s.%s", t.name, f.name);
 		if (l->set->fields[l->set->messages[type].first + i].flags & SCH_F_EXTENSION) {
@@ -245,6 +291,7 @@ static void type_check(const struct lint *l, uint32_t type)
 		pattern_check(l, &t, type, i, where);
 		opaque_check(l, &t, type, i, &f, where);
 		enum_check(l, &t, type, i, &f, where);
+		field_exprs_check(l, &t, type, i, where);
 	}
 }
 

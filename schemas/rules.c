@@ -211,6 +211,8 @@ enum sch_judgement sch_rule_judge(const struct sch_set *s, const struct sch_fiel
 {
 	struct sch_value boxed;
 
+	if (rule->op == SCH_R_EXPR) /* which opens boxes by itself */
+		return sch_rule_judge_expr(s, rule, v, trial);
 	if (f->flags & SCH_F_BOXED) {
 		boxed = *v;
 		f = sch_value_unbox(s, f, &boxed);

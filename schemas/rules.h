@@ -5,6 +5,7 @@
 #ifndef SCH_RULES_H
 #define SCH_RULES_H
 
+#include "expr.h"
 #include "set.h"
 
 /* A value of a field: what the wire holds, already found to fit its type. */
@@ -13,6 +14,8 @@ struct sch_value {
 	const uint8_t *at; /* string, bytes; a message's content */
 	uint32_t len;
 };
+
+#define SCH_EXPRS_STEPS_MAX (1u << 20) /* that all expressions asked of one message may take together */
 
 struct sch_now {
 	uint8_t known; /* else the clock is read once, when a rule asks */
@@ -23,13 +26,15 @@ struct sch_now {
 /* What judging one message needs, and uses up. */
 struct sch_trial {
 	struct sch_now now;
-	uint32_t work; /* left for patterns: SCH_PATTERN_WORK_MAX in the beginning */
+	uint32_t work;  /* left for patterns: SCH_PATTERN_WORK_MAX in the beginning */
+	uint32_t steps; /* left for expressions: SCH_EXPRS_STEPS_MAX in the beginning */
+	char said[SCH_SAID_MAX]; /* what the last expression that was not met said, terminated; "" where it gave no text */
 };
 
 enum sch_judgement {
 	SCH_MET = 0,
 	SCH_VIOLATED,
-	SCH_UNJUDGED /* a pattern over bytes that are not UTF-8, or that would cost more than is left */
+	SCH_UNJUDGED /* a pattern over bytes that are not UTF-8; an expression without a value; what would cost more than is left */
 };
 
 /* Does the value meet the rule? The field's type says how to read it. Of a message field the value is the message's
@@ -37,6 +42,15 @@ enum sch_judgement {
  * presence and whole messages. */
 enum sch_judgement sch_rule_judge(const struct sch_set *s, const struct sch_field *f, const struct sch_rule *rule,
 				  const struct sch_value *v, struct sch_trial *trial);
+
+/* An expression; v is what its `this` stands for: a whole list is the content of the message that holds it. */
+enum sch_judgement sch_rule_judge_expr(const struct sch_set *s, const struct sch_rule *rule, const struct sch_value *v,
+				       struct sch_trial *trial);
+#define SCH_ASKED_VARS_MAX 4u
+/* What the variables of a rule's expression stand for. Returns how many there are. */
+uint32_t sch_asked_vars(const struct sch_set *s, const struct sch_asked *a, struct sch_expr_var out[SCH_ASKED_VARS_MAX]);
+/* Makes the present time known, the same for all that is asked of one message. 0 where there is no clock. */
+int sch_now_read(struct sch_now *now);
 
 /* The value that an absent field without presence has: zero, or empty. */
 static inline struct sch_value sch_value_zero(void)

@@ -138,16 +138,23 @@ static int time_among(const struct sch_set *s, const struct sch_rule *rule, span
 	return 0;
 }
 
-/* Rules about one message see one present time. 0 where there is no clock. */
-static int now_read(struct sch_now *now, span_ns *out)
+int sch_now_read(struct sch_now *now)
 {
 	struct timespec t;
 
-	if (!now->known) {
-		if (clock_gettime(CLOCK_REALTIME, &t))
-			return 0;
-		*now = (struct sch_now){ 1, t.tv_sec, (int32_t)t.tv_nsec };
-	}
+	if (now->known)
+		return 1;
+	if (clock_gettime(CLOCK_REALTIME, &t))
+		return 0;
+	*now = (struct sch_now){ 1, t.tv_sec, (int32_t)t.tv_nsec };
+	return 1;
+}
+
+/* Rules about one message see one present time. 0 where there is no clock. */
+static int now_read(struct sch_now *now, span_ns *out)
+{
+	if (!sch_now_read(now))
+		return 0;
 	*out = ns_of((struct sch_time){ now->s, now->ns });
 	return 1;
 }

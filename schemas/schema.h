@@ -16,6 +16,7 @@
 #define SCH_SET_BYTES_MAX (64u << 20)  /* a descriptor set file */
 #define SCH_SPANS_MAX 64u              /* opaque fields reported per message */
 #define SCH_PATH_MAX 80u               /* bytes of a rendered field path */
+#define SCH_SAID_MAX 256u              /* bytes of what an expression says */
 #define SCH_PAD 32u                    /* bytes after a message that must be readable, whatever they hold */
 
 struct sch_set;  /* compiled set: immutable, any number of threads may read it */
@@ -103,6 +104,9 @@ struct sch_ask {
 	uint8_t has_now;    /* take now_s and now_ns for the present time */
 	int64_t now_s;      /* Unix time */
 	int32_t now_ns;
+	/* NULL, or room for SCH_SAID_MAX bytes: what the violated rule's expression gave as its reason, terminated; "" where it is
+	 * no expression, or gave none. With `each` the rule's that it is called for. */
+	char *said;
 	/* Called for each violated rule, in the order of the wire, with reason SCH_RULE or SCH_RULE_ERROR; then the walk goes
 	 * on. What is wrong with the wire format or a type still ends it. NULL: the first violation ends it. */
 	void (*each)(void *arg, const struct sch_result *r);

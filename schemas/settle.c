@@ -57,6 +57,8 @@ static cold enum sch_reason violation(struct sch_walk *w, uint32_t rule, enum sc
 		sch_walk_refuse(w, reason, at->at);
 	w->n_violations++;
 	w->r->rule = rule;
+	if (w->ask->said)
+		strcpy(w->ask->said, w->set->rules[rule].op == SCH_R_EXPR ? w->trial.said : "");
 	w->r->for_key = f && f->flags & SCH_F_KEY;
 	if (!w->ask->each)
 		return reason;
@@ -83,11 +85,22 @@ static uint32_t required_rule(const struct sch_walk *w, const struct sch_field *
 	return SCH_NONE;
 }
 
+static const enum sch_reason reasons[] = { [SCH_VIOLATED] = SCH_RULE, [SCH_UNJUDGED] = SCH_RULE_ERROR };
+
+/* An expression about more than one value: about the innermost message, whose content ends at `end`, or a list or map in it. */
+static enum sch_reason whole_judge(struct sch_walk *w, uint32_t rule, const uint8_t *end, const struct place *at)
+{
+	const struct sch_level *l = &w->level[w->depth];
+	struct sch_value v = { .at = l->start, .len = (uint32_t)(end - l->start) };
+	enum sch_judgement j = sch_rule_judge_expr(w->set, &w->set->rules[rule], &v, &w->trial);
+
+	return j == SCH_MET ? SCH_OK : violation(w, rule, reasons[j], at);
+}
+
 /* All element rules of f on one value. */
 static enum sch_reason value_judge(struct sch_walk *w, const struct sch_field *f, const struct sch_value *v,
 				   const struct place *at)
 {
-	static const enum sch_reason reasons[] = { [SCH_VIOLATED] = SCH_RULE, [SCH_UNJUDGED] = SCH_RULE_ERROR };
 	const struct sch_set *s = w->set;
 	enum sch_reason why = SCH_OK;
 
@@ -121,7 +134,8 @@ static enum sch_reason open_enum_check(const struct sch_walk *w, const struct sc
 	if (!is_muted(w, w->depth) || (key == 0 && f->flags & SCH_F_ZERO_OK))
 		return SCH_OK; /* value_judge's to say */
 	for (uint32_t i = f->rules + f->n_list; i < f->rules + f->n_rules; i++)
-		if (sch_rule_judge(w->set, f, &w->set->rules[i], &v, &trial) != SCH_MET)
+		if (w->set->rules[i].op != SCH_R_EXPR &&
+		    sch_rule_judge(w->set, f, &w->set->rules[i], &v, &trial) != SCH_MET)
 			return SCH_ENUM;
 	return SCH_OK;
 }
@@ -370,7 +384,7 @@ static enum sch_reason unique_close(struct sch_walk *w, const struct sch_level *
 	return why;
 }
 
-/* Rules about how many elements a list has. */
+/* Rules about a list as a whole, but for SCH_R_UNIQUE. */
 static enum sch_reason count_close(struct sch_walk *w, const struct sch_field *f, uint32_t n, const uint8_t *end)
 {
 	struct place at = { .field = f, .at = end };
@@ -385,6 +399,8 @@ static enum sch_reason count_close(struct sch_walk *w, const struct sch_field *f
 			continue;
 		if ((r->op == SCH_R_COUNT_MIN && n < r->a) || (r->op == SCH_R_COUNT_MAX && n > r->a))
 			why = violation(w, i, SCH_RULE, &at);
+		else if (r->op == SCH_R_EXPR)
+			why = whole_judge(w, i, end, &at);
 	}
 	return why;
 }
@@ -425,6 +441,8 @@ static enum sch_reason message_rules(struct sch_walk *w, const struct sch_messag
 
 		if (r->op == SCH_R_ONEOF && !slot_seen(l, (uint16_t)r->a))
 			why = violation(w, i, SCH_RULE, &at);
+		if (r->op == SCH_R_EXPR)
+			why = whole_judge(w, i, end, &at);
 		if (r->op != SCH_R_ONE_OF)
 			continue;
 		for (uint32_t k = 0; k < r->n && n < 2; k++) {

@@ -217,6 +217,7 @@ static enum sch_reason walk_start(struct sch_walk *w, uint32_t type, size_t len)
 	struct sch_level *l = w->level;
 
 	w->trial.work = SCH_PATTERN_WORK_MAX;
+	w->trial.steps = SCH_EXPRS_STEPS_MAX;
 	w->first_reason = SCH_OK;
 	w->depth = 0;
 	w->keys.n = 0;

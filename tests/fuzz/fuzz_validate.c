@@ -41,6 +41,8 @@ static const struct {
 	{ "corner.Counts", NULL },
 	{ "corner2.Old", NULL },
 	{ "corner.Reals", NULL },
+	{ "asked.All", NULL },
+	{ "asked.Line", NULL },
 };
 #define TYPES (sizeof types / sizeof types[0])
 
@@ -77,7 +79,7 @@ static void slow_make(struct sch_set *s)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const char protos[] = "strict.proto old.proto later.proto ruled.proto corner.proto corner2.proto "
+	static const char protos[] = "strict.proto old.proto later.proto ruled.proto corner.proto corner2.proto asked.proto "
 				     "google/protobuf/descriptor.proto";
 
 	(void)argc;

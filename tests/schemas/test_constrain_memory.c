@@ -71,6 +71,7 @@ static void test_memory(void **state)
 	}
 	fail_each("rules.proto", 0, 100);
 	fail_each("lenient.proto", 1, 20);
+	fail_each("asked.proto", 0, 100);
 }
 
 int main(void)

@@ -97,13 +97,25 @@ static const struct row rows3[] = {
 	{ R("map<int32, int32>", ".map.keys.string.len = 1"), "map.keys.string rules do not fit a field of type int32" },
 	{ R("map<int32, Sub>", ".map.values.map.min_pairs = 1"), "map.values.map rules do not fit a single p.Sub" },
 	{ R("repeated Sub", ".repeated.unique = true"), "repeated.unique is for lists of scalars and enums" },
-	/* what is not supported */
-	{ R("int32", ".cel_expression = \"this > 1\""), ".v: cel_expression: expressions are not supported yet" },
-	{ R("int32", ".cel = { id: \"a\" }"), ".v: cel: expressions are not supported yet" },
-	{ R("repeated int32", ".repeated.items.cel = { id: \"a\" }"), "repeated.items.cel: expressions are not supported yet" },
-	{ R("map<int32, int32>", ".map.values.cel_expression = \"\""), "map.values.cel_expression: expressions are" },
-	{ "option (buf.validate.message).cel = { id: \"a\" }; int32 v = 1;", ": cel: expressions are not supported yet" },
-	{ "option (buf.validate.message).cel_expression = \"\"; int32 v = 1;", "cel_expression: expressions are not supported" },
+	/* expressions */
+	{ R("int32", ".cel_expression = \"this > true\""), ".v: cel_expression[0]: byte 5 of \"this > true\": " },
+	{ R("int32", ".cel_expression = \"this > 0\"" AND ".cel_expression = \"this\""), ".v: cel_expression[1]: byte 0 of \"this\": " },
+	{ R("int32", ".cel_expression = \"this > 0 && this > 1 && this > nothing && this > 3 && this > 4\""),
+	  ".v: cel_expression[0]: byte 31 of \"...nothing && this > 3 && this > 4\": " },
+	{ R("int32", ".cel = { id: \"a\" }"), ".v: cel[0] has no expression" },
+	{ R("int32", ".cel = { id: \"a\" expression: \"rule > 0\" }"), ".v: cel[0]: byte 0 of \"rule > 0\": " },
+	{ R("int32", ".cel = { id: \"a\\001\" expression: \"true\" }"), ".v: cel[0] holds the control character 0x01" },
+	{ R("int32", ".cel = { message: \"a\\000\" expression: \"true\" }"), ".v: cel[0] holds the control character 0x00" },
+	{ R("repeated int32", ".repeated.items.cel = { id: \"a\" }"), "repeated.items.cel[0] has no expression" },
+	{ R("repeated int32", ".repeated.items.cel_expression = \"size(this) > 1\""), "repeated.items.cel_expression[0]: byte " },
+	{ R("repeated int32", ".cel_expression = \"this > 1\""), ".v: cel_expression[0]: byte " },
+	{ R("map<int32, int32>", ".map.values.cel_expression = \"\""), "map.values.cel_expression[0]: byte 0 of \"\": " },
+	{ R("Sub", ".cel_expression = \"this.y > 0\""), ".v: cel_expression[0]: byte " },
+	{ "option (buf.validate.message).cel = { id: \"a\" }; int32 v = 1;", ": cel[0] has no expression" },
+	{ "option (buf.validate.message).cel_expression = \"\"; int32 v = 1;", ": cel_expression[0]: byte 0 of \"\": " },
+	{ "option (buf.validate.message).cel_expression = \"this.w\"; int32 v = 1;", ": cel_expression[0]: byte " },
+	{ "message In { int32 x = 1 [(buf.validate.field).cel_expression = \"x\"]; } repeated In v = 1;",
+	  ": holds p.M" },
 	{ "int32 v = 1 [(buf.validate.predefined).cel = { id: \"a\" }];", "buf.validate.predefined, which is for extensions" },
 	/* oneofs of messages */
 	{ "option (buf.validate.message).oneof = {}; int32 v = 1;", "a message.oneof names no fields" },
@@ -116,8 +128,8 @@ static const struct row rows2[] = {
 	{ R("optional F", ".enum.const = 1"), ".v: contradiction: enum.const has no number of the enum, which takes no others" },
 	{ R("repeated F", ".repeated.items = { ignore: IGNORE_IF_ZERO_VALUE, enum: { in: [8] } }"),
 	  "repeated.items.ignore = IGNORE_IF_ZERO_VALUE is not supported for an enum whose first value is not 0" },
-	{ R("optional int32", ".int32.(p.even) = 1"), ".v: uses rule 1001 of buf.validate.Int32Rules, a predefined rule" },
-	{ R("repeated int32", ".repeated.items.int32.(p.even) = 1"), ".v: uses rule 1001 of buf.validate.Int32Rules" },
+	{ R("optional int32", ".int32.(p.even) = 1"), ".v: int32.[p.even] is no rule: the extension has no (buf.val" },
+	{ R("repeated int32", ".repeated.items.int32.(p.even) = 1"), ".v: repeated.items.int32.[p.even] is no rule" },
 };
 
 /* Each row's message has an error that says where and what; a message beside them has none. */
@@ -193,7 +205,7 @@ static const struct crafted crafted[] = {
 	{ OF_FIELD, 0, "880100", "has field 17 of buf.validate.FieldRules, which is not supported" },
 	{ OF_FIELD, 0, "1a034801", "damaged" },
 	{ OF_FIELD, 0, "1a024801", "has field 9 of buf.validate.Int32Rules" },
-	{ OF_FIELD, 0, "1a03c23e00", "uses rule 1000 of buf.validate.Int32Rules, a predefined rule" },
+	{ OF_FIELD, 0, "1a03c23e00", "uses rule 1000 of buf.validate.Int32Rules, which no extension in the set defines" },
 	{ OF_FIELD, 0, "1a031200", "damaged" },
 	{ OF_FIELD, 0, "1a0112", "damaged" },
 	{ OF_FIELD, 0, "1a021200", "damaged" },                                     /* lt as a text */
