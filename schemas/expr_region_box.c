@@ -287,6 +287,8 @@ struct reg_boxes reg_one(struct reg_mem *m, const struct reg_axis *a, struct reg
 	if (!b.part)
 		return out;
 	b.part[0] = (struct reg_part){ a, cut };
+	if (!reg_is_text(a))
+		b.part[0].cut.spans = reg_spans_and(m, &a->all, &cut.spans);
 	if (reg_box_settle(m, &b))
 		boxes_add(m, &out, &b);
 	return out;

@@ -253,6 +253,8 @@ struct out {
 
 static void put(struct out *o, const char *at, size_t len)
 {
+	if (!len)
+		return;
 	if (o->cap - o->len < len) {
 		uint32_t cap = 2 * (o->cap + (uint32_t)len) + 64;
 		char *more = reg_alloc(o->m, cap, 1);
@@ -386,7 +388,7 @@ static void put_call(struct reg_of *c, struct out *o, const struct sch_node *n)
 		{ "format", 'm' },
 	};
 	const char *name = n->index < sizeof fns / sizeof fns[0] ? fns[n->index].name : "?";
-	uint32_t skip = n->index < sizeof fns / sizeof fns[0] && fns[n->index].style == 'm';
+	uint32_t skip = n->index < sizeof fns / sizeof fns[0] && (fns[n->index].style == 'm' || n->index == SCH_FN_MATCHES);
 
 	if (skip) {
 		put_node(c, o, n->child[0]);

@@ -434,7 +434,7 @@ static struct both in_list(struct reg_of *c, const struct sch_node *n)
 
 static struct both atom(struct reg_of *c, const struct sch_node *n, enum reg_about about)
 {
-	struct reg_const a = reg_const_of(c, n->child[0]), k = reg_const_of(c, n->child[1]);
+	struct reg_const a = reg_const_of(c, n->child[0]), k = reg_const_of(c, n->child[0]->next);
 	struct reg_axis path, *axis;
 
 	if (a.kind == REG_C_ERROR || k.kind == REG_C_ERROR)

@@ -163,7 +163,7 @@ struct reg_leaf {
 	reg_num num;
 	struct reg_text text;
 };
-/* A message in the box: leaves in the order of axes. Returns how many; -1 where none is known, -ENOMEM with m->failed. */
+/* A message in the box: leaves in the order of axes. Returns how many; -1 where none is known. */
 int32_t reg_box_example(struct reg_mem *m, const struct reg_box *b, struct reg_leaf **leaves);
 /* A text that fits all the n parts, which are about one field. 1, or 0 where none was found. */
 int reg_text_find(struct reg_mem *m, const struct reg_part *const *part, uint32_t n, struct reg_text *found);
