@@ -16,6 +16,12 @@ static const struct command {
 	{ "check", cli_policy_check, "every error of a policy folder, rules that something is wrong with, assertions" },
 	{ "test", cli_policy_test, "run the cases beside the policies, and say which rules none of them reaches" },
 	{ "explain", cli_policy_explain, "what becomes of a message, by which rule, and what would change that" },
+	{ "diff", cli_policy_diff, "which conversations another folder makes possible, and which it stops" },
+	{ "graph", cli_policy_graph, "who can talk to whom, with what, as a drawing" },
+	{ "reach", cli_policy_reach, "whether one can reach another, also through others, and how" },
+	{ "learn", cli_policy_learn, "a draft of policies from decisions that were made" },
+	{ "fmt", cli_policy_fmt, "lay out policy files in one way" },
+	{ "apply", cli_policy_apply, "put other policies in force in a running fabric" },
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -24,7 +30,7 @@ static void usage(FILE *to)
 	fputs("Usage: weft policy COMMAND [ARGUMENT...]\n\nCommands:\n", to);
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
-	fputs("\nAll work on files; no fabric needs to run. `weft policy COMMAND --help` says more.\n"
+	fputs("\nAll but apply work on files; no fabric needs to run. `weft policy COMMAND --help` says more.\n"
 	      "Exit status: 0 yes, 1 no, 2 the question could not be answered.\n",
 	      to);
 }
