@@ -91,7 +91,8 @@ static int files_put(const struct fab_config *c, const struct fab_epoch *e, json
 
 		r = text_put(c, f, hex);
 		if (r == 0 &&
-		    json_array_append_new(files, json_pack("{s:s, s:s}", "path", f->path, "sha256", hex)) < 0)
+		    json_array_append_new(files, json_pack("{s:s?, s:s, s:s}", "unikernel", f->unikernel, "path", f->path,
+							   "sha256", hex)) < 0)
 			r = -ENOMEM;
 	}
 	return r;
@@ -316,42 +317,62 @@ json_t *fab_kept_epoch(const struct fab_config *c, const char *boot, uint64_t ep
 	return o;
 }
 
-char *fab_kept_text(const struct fab_config *c, const json_t *epoch, const char *path, size_t *len, char *err, size_t cap)
+static int text_get(const struct fab_config *c, const json_t *file, struct pol_text *t, char *err, size_t cap)
+{
+	const char *hex = json_string_value(json_object_get(file, "sha256"));
+	uint8_t *bytes = NULL, hash[FAB_SHA256_LEN];
+	char path[PATH_MAX], found[HEX_LEN + 1];
+
+	if (hex == NULL || strspn(hex, "0123456789abcdef") != HEX_LEN || hex[HEX_LEN] != '\0' || text_path(c, hex, path) != 0)
+		return fab_fail(err, cap, -EBADMSG, "a kept epoch is broken");
+	int r = fab_file_load(path, POL_FILE_BYTES_MAX, &bytes, &t->len);
+	if (r != 0)
+		return fab_fail(err, cap, r, "%s: %s", path, strerror(-r));
+	t->text = realloc(bytes, t->len + 1);
+	if (t->text == NULL) {
+		free(bytes);
+		return fab_fail(err, cap, -ENOMEM, "no memory");
+	}
+	((char *)(uintptr_t)t->text)[t->len] = '\0';
+	crypto_hash_sha256(hash, (const uint8_t *)t->text, t->len);
+	sodium_bin2hex(found, sizeof(found), hash, sizeof(hash));
+	return strcmp(found, hex) == 0 ? 0 : fab_fail(err, cap, -EBADMSG, "%s was changed: it is not what its name says", path);
+}
+
+int fab_kept_texts(const struct fab_config *c, const json_t *epoch, struct fab_kept *k, char *err, size_t cap)
 {
 	const json_t *files = json_object_get(epoch, "files");
-	uint8_t *bytes = NULL, hash[FAB_SHA256_LEN];
-	const char *hex = NULL;
-	char kept[PATH_MAX], found[HEX_LEN + 1], *text;
+	size_t n = json_array_size(files);
+	int r = 0;
 
-	for (size_t i = 0; i < json_array_size(files) && hex == NULL; i++) {
+	memset(k, 0, sizeof(*k));
+	k->u = calloc(n + 1, sizeof(k->u[0]));
+	k->texts = calloc(n + 1, sizeof(k->texts[0]));
+	if (k->u == NULL || k->texts == NULL)
+		return fab_fail(err, cap, -ENOMEM, "no memory");
+	for (size_t i = 0; i < n && r == 0; i++) {
 		const json_t *f = json_array_get(files, i);
-		const char *name = json_string_value(json_object_get(f, "path"));
+		const char *name = json_string_value(json_object_get(f, "unikernel"));
+		const char *path = json_string_value(json_object_get(f, "path"));
 
-		if (name != NULL && strcmp(name, path) == 0)
-			hex = json_string_value(json_object_get(f, "sha256"));
+		if (path == NULL || (name == NULL && k->common_path != NULL) || k->n == POL_UNIKERNELS_MAX)
+			return fab_fail(err, cap, -EBADMSG, "a kept epoch is broken");
+		if (name == NULL) {
+			k->common_path = path;
+			r = text_get(c, f, &k->common, err, cap);
+		} else {
+			k->u[k->n] = (struct pol_unikernel){name, path};
+			r = text_get(c, f, &k->texts[k->n++], err, cap);
+		}
 	}
-	if (hex == NULL || strspn(hex, "0123456789abcdef") != HEX_LEN || hex[HEX_LEN] != '\0' || text_path(c, hex, kept) != 0) {
-		fab_fail(err, cap, -ENOENT, "that epoch had no file %s", path);
-		return NULL;
-	}
-	int r = fab_file_load(kept, POL_FILE_BYTES_MAX, &bytes, len);
-	if (r != 0) {
-		fab_fail(err, cap, r, "%s: %s", kept, strerror(-r));
-		return NULL;
-	}
-	crypto_hash_sha256(hash, bytes, *len);
-	sodium_bin2hex(found, sizeof(found), hash, sizeof(hash));
-	if (strcmp(found, hex) != 0) {
-		free(bytes);
-		fab_fail(err, cap, -EBADMSG, "%s was changed: it is not what its name says", kept);
-		return NULL;
-	}
-	text = realloc(bytes, *len + 1);
-	if (text == NULL) {
-		free(bytes);
-		fab_fail(err, cap, -ENOMEM, "no memory");
-		return NULL;
-	}
-	text[*len] = '\0';
-	return text;
+	return r;
+}
+
+void fab_kept_free(struct fab_kept *k)
+{
+	for (uint32_t i = 0; i < k->n; i++)
+		free((void *)(uintptr_t)k->texts[i].text);
+	free((void *)(uintptr_t)k->common.text);
+	free(k->texts);
+	free(k->u);
 }

@@ -63,26 +63,40 @@ static const char *base(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
-static void digest(struct fab_policies *p)
+static void file_add(struct fab_policies *p, const char *unikernel, const char *path, const struct pol_text *text)
 {
+	struct fab_policy_file *f = &p->file[p->n_files++];
+
+	*f = (struct fab_policy_file){.unikernel = unikernel, .path = path, .text = *text};
+	crypto_hash_sha256(f->sha256, (const uint8_t *)text->text, text->len);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(base((*(const struct fab_policy_file *const *)a)->path), base((*(const struct fab_policy_file *const *)b)->path));
+}
+
+/* In the order of the names, so that the order of fabric.yaml's list does not matter. */
+static int digest(struct fab_policies *p)
+{
+	const struct fab_policy_file **sorted = calloc(p->n_files + 1u, sizeof(sorted[0]));
 	crypto_hash_sha256_state all;
-	const struct pol_folder *f = p->folder;
 
+	if (sorted == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < p->n_files; i++)
+		sorted[i] = &p->file[i];
+	qsort(sorted, p->n_files, sizeof(sorted[0]), by_name);
 	crypto_hash_sha256_init(&all);
-	for (uint32_t k = 0; k <= f->n; k++) {
-		struct fab_policy_file *file = &p->file[p->n_files];
-
-		if (k == f->n && f->common_path == NULL)
-			break;
-		file->path = k < f->n ? f->u[k].policy_path : f->common_path;
-		file->text = k < f->n ? f->texts[k] : f->common;
-		crypto_hash_sha256(file->sha256, (const uint8_t *)file->text.text, file->text.len);
+	for (uint32_t i = 0; i < p->n_files; i++) {
 		/* The zero ends the name: no two lists of files come to the same bytes. */
-		crypto_hash_sha256_update(&all, (const uint8_t *)base(file->path), strlen(base(file->path)) + 1);
-		crypto_hash_sha256_update(&all, file->sha256, sizeof(file->sha256));
-		p->n_files++;
+		const char *name = base(sorted[i]->path);
+		crypto_hash_sha256_update(&all, (const uint8_t *)name, strlen(name) + 1);
+		crypto_hash_sha256_update(&all, sorted[i]->sha256, sizeof(sorted[i]->sha256));
 	}
 	crypto_hash_sha256_final(&all, p->digest);
+	free(sorted);
+	return 0;
 }
 
 int fab_policies_read(struct fab_policies **out, const struct fab_config *c, const char *path,
@@ -120,12 +134,17 @@ int fab_policies_read(struct fab_policies **out, const struct fab_config *c, con
 	for (uint32_t i = 0; i < c->n; i++) {
 		p->u[i] = p->folder->u[of[i]];
 		p->texts[i] = p->folder->texts[of[i]];
+		file_add(p, p->u[i].name, p->u[i].policy_path, &p->texts[i]);
 	}
+	if (p->folder->common_path != NULL)
+		file_add(p, NULL, p->folder->common_path, &p->folder->common);
 	p->source = pol_folder_source(p->folder);
 	p->source.u = p->u;
 	p->source.texts = p->texts;
 	p->source.n = c->n;
-	digest(p);
+	r = digest(p);
+	if (r != 0)
+		pol_err_memory(err, path);
 out:
 	free(of);
 	if (r == 0)

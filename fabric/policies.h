@@ -16,6 +16,7 @@ struct fab_config;
 
 /* One file of it, for keeping and telling. */
 struct fab_policy_file {
+	const char *unikernel; /* NULL: the shared file */
 	const char *path;
 	struct pol_text text;
 	uint8_t sha256[FAB_SHA256_LEN];
@@ -26,9 +27,9 @@ struct fab_policies {
 	atomic_uint refs;
 	struct pol_folder *folder; /* owns all texts and paths */
 	struct pol_source source;  /* by port number: what pol_compile takes */
-	uint32_t n_files;          /* common.yaml is the last one, where there is one */
+	uint32_t n_files;          /* by port number; common.yaml is the last one, where there is one */
 	struct fab_policy_file *file;
-	uint8_t digest[FAB_SHA256_LEN]; /* of all texts: SHA-256 over name, zero byte and SHA-256 of each file */
+	uint8_t digest[FAB_SHA256_LEN]; /* of all texts: SHA-256 over name, zero byte and SHA-256 of each file, by name */
 	struct pol_unikernel *u;
 	struct pol_text *texts;
 };
