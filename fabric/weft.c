@@ -22,6 +22,8 @@ static const struct command {
 	{ "tail", cli_tail, "decisions as they happen" },
 	{ "keygen", cli_keygen, "make key pairs" },
 	{ "schema", cli_schema, "schema sets: build, show, validate, compat, apply" },
+	{ "explain", cli_explain, "a decision that was made, by its number" },
+	{ "quarantine", cli_quarantine, "who is cut off; lift NAME" },
 	{ "policy", cli_policy, "policies: check, test, explain, and more" },
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
