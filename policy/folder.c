@@ -143,16 +143,29 @@ static int text_read(struct reader *r, const char *path, struct pol_text *t)
 	return 0;
 }
 
+/* "folder/name" for the caller to free, or NULL: no memory. */
+static char *path_in(const struct pol_folder *f, const char *name)
+{
+	size_t n = strlen(f->path), m = strlen(name);
+	char *path = malloc(n + m + 2);
+	if (path == NULL)
+		return NULL;
+	memcpy(path, f->path, n);
+	path[n] = '/';
+	memcpy(path + n + 1, name, m + 1);
+	return path;
+}
+
 static int file_take(struct reader *r, const char *name)
 {
 	struct pol_folder *f = r->f;
-	char *path = NULL;
 	int kind = kind_of(r, name);
 	if (kind < 0)
 		return kind;
 	if (kind == POLICY && f->n == POL_UNIKERNELS_MAX)
 		return pol_err_set(r->err, E2BIG, f->path, 0, 0, "more than %u policies", POL_UNIKERNELS_MAX);
-	if (asprintf(&path, "%s/%s", f->path, name) < 0)
+	char *path = path_in(f, name);
+	if (path == NULL)
 		return pol_err_memory(r->err, f->path);
 	if (kind == TESTS) {
 		f->tests[f->n_tests++] = path;
@@ -189,14 +202,15 @@ static int files_read(struct reader *r)
 static int schema_add(struct reader *r, const struct pol_node *v)
 {
 	struct pol_folder *f = r->f;
-	char quoted[POL_QUOTE_MAX], *path = NULL;
+	char quoted[POL_QUOTE_MAX];
 	if (v->kind != POL_NODE_VALUE || v->len == 0)
 		return pol_err_set(r->err, EINVAL, f->common_path, v->line, v->column,
 				   "\"schemas\" lists something that is not a path");
 	if (f->n_schemas == POL_SCHEMAS_MAX)
 		return pol_err_set(r->err, EINVAL, f->common_path, v->line, v->column,
 				   "\"schemas\" lists more than %u paths; name a folder that holds them", POL_SCHEMAS_MAX);
-	if (v->text[0] == '/' ? (path = strdup(v->text)) == NULL : asprintf(&path, "%s/%s", f->path, v->text) < 0)
+	char *path = v->text[0] == '/' ? strdup(v->text) : path_in(f, v->text);
+	if (path == NULL)
 		return pol_err_memory(r->err, f->common_path);
 	for (uint32_t i = 0; i < f->n_schemas; i++)
 		if (strcmp(f->schemas[i], path) == 0) {
