@@ -136,6 +136,7 @@ struct fab_port {
 
 	uint8_t resp[WEFT_HANDSHAKE_RECORD_LEN]; /* waits when resp_waits */
 	uint8_t resp_waits, reset_waits, welcome_waits, fresh;
+	uint8_t quarantined;       /* cut off; here because what is looked at for each message to the port stands here */
 	uint32_t reset_session;
 	struct fab_pair *welcome_at; /* next pair to tell of */
 	uint32_t notice_head, notice_n;
@@ -159,7 +160,6 @@ struct fab_port {
 	/* Quarantine: quarantine.c's. */
 	uint64_t *blamed_ns;       /* when its last POL_VIOLATIONS_MAX refusals were that were its own doing, monotonic; a ring */
 	uint32_t blamed_at, blamed_n; /* next to write; how many there are */
-	uint8_t quarantined;
 	uint8_t event_waits;       /* for room in the decision ring */
 	struct fab_decision event;
 	_Atomic int lift;          /* the control thread asks for it */

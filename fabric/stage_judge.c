@@ -57,9 +57,11 @@ void fab_policy_terms(struct fab_msg *m, const struct pol_decision *d)
 	m->rule = d->rule;
 	m->content = d->terms.content;
 	m->log = d->terms.log;
-	m->soft = d->terms.soft;
-	m->soft_rule = d->soft_rule;
-	m->hard_content = d->hard_content;
+	if (d->terms.soft != 0) {
+		m->soft = d->terms.soft;
+		m->soft_rule = d->soft_rule;
+		m->hard_content = d->hard_content;
+	}
 	if (d->observed != POL_ALLOW) {
 		m->observed = fab_verdict_of_answer(d->observed);
 		m->observed_rule = d->observed_rule;

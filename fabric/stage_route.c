@@ -166,7 +166,7 @@ static void open_request(const struct fab *f, struct fab_burst *b, struct fab_ms
 
 static void admit_by_policy(struct fab *f, struct fab_burst *b, struct fab_msg *m, struct pol_decision *d)
 {
-	*d = pol_decide(f->now->policy, f->now->books, m->src, m->dst, m->hdr.subject, m->len - WEFT_MESSAGE_HDR_LEN,
+	pol_decide_into(d, f->now->policy, f->now->books, m->src, m->dst, m->hdr.subject, m->len - WEFT_MESSAGE_HDR_LEN,
 			&b->when);
 	m->rule = d->rule;
 	if (d->answer != POL_ALLOW && d->answer != POL_JUDGE) {

@@ -288,15 +288,30 @@ void pol_judge(const struct pol_set *set, struct pol_book *books, uint16_t src, 
 	choose(&j, books);
 }
 
+/* A choice among rules without conditions; apart from pol_decide(), whose usual case is to stay short. */
+static __attribute__((noinline)) void choose_now(const struct pol_set *set, struct pol_book *books, uint16_t src, uint16_t dst,
+						 uint32_t payload_bytes, const struct pol_when *when, struct pol_decision *d)
+{
+	struct judge j = {.set = set,
+			  .choice = &set->choices[d->entry->choice],
+			  .port = {src, dst},
+			  .len = payload_bytes,
+			  .when = when,
+			  .d = d};
+	choose(&j, books);
+}
+
 /* --- all ------------------------------------------------------------------------------------------------------------- */
 
-struct pol_decision pol_decide(const struct pol_set *set, struct pol_book *books, uint16_t src, uint16_t dst, uint64_t subject,
-			       uint32_t payload_bytes, const struct pol_when *when)
+void pol_decide_into(struct pol_decision *d, const struct pol_set *set, struct pol_book *books, uint16_t src, uint16_t dst,
+		     uint64_t subject, uint32_t payload_bytes, const struct pol_when *when)
 {
 	const struct pol_entry *e = pol_slot_find(set, src, dst, subject);
-	if (e == NULL || !e->usable)
-		return refuse(set, e, src, dst, subject);
-	struct pol_decision d = {
+	if (e == NULL || !e->usable) {
+		*d = refuse(set, e, src, dst, subject);
+		return;
+	}
+	*d = (struct pol_decision){
 	    .rule = e->send_rule,
 	    .terms = e->terms,
 	    .type = e->type,
@@ -306,24 +321,23 @@ struct pol_decision pol_decide(const struct pol_set *set, struct pol_book *books
 	};
 	if (e->choice == 0) {
 		if (payload_bytes > e->terms.max_bytes) {
-			d.answer = POL_TOO_LARGE;
-			d.rule = e->terms.max_by;
+			d->answer = POL_TOO_LARGE;
+			d->rule = e->terms.max_by;
 		} else if ((e->terms.book[0] | e->terms.book[1]) != 0) {
-			books_take(set, books, payload_bytes, when, &d);
+			books_take(set, books, payload_bytes, when, d);
 		}
-		return d;
+	} else if (set->choices[e->choice].asks) {
+		d->answer = POL_JUDGE;
+		d->terms = (struct pol_terms){.max_bytes = POL_PAYLOAD_MAX, .max_by = d->rule};
+	} else {
+		choose_now(set, books, src, dst, payload_bytes, when, d);
 	}
-	if (set->choices[e->choice].asks) {
-		d.answer = POL_JUDGE;
-		d.terms = (struct pol_terms){.max_bytes = POL_PAYLOAD_MAX, .max_by = d.rule};
-		return d;
-	}
-	struct judge j = {.set = set,
-			  .choice = &set->choices[e->choice],
-			  .port = {src, dst},
-			  .len = payload_bytes,
-			  .when = when,
-			  .d = &d};
-	choose(&j, books);
+}
+
+struct pol_decision pol_decide(const struct pol_set *set, struct pol_book *books, uint16_t src, uint16_t dst, uint64_t subject,
+			       uint32_t payload_bytes, const struct pol_when *when)
+{
+	struct pol_decision d;
+	pol_decide_into(&d, set, books, src, dst, subject, payload_bytes, when);
 	return d;
 }

@@ -164,6 +164,9 @@ struct pol_decision {
 /* Decides for one message or request; takes from the books only when the answer is POL_ALLOW. A reply needs no call: it is
  * allowed by its open request. Pure but for books. Cost: some ns and one or two cache lines, bounded for every subject,
  * known or not: at most POL_PROBE_MAX entries are looked at. */
+void pol_decide_into(struct pol_decision *d, const struct pol_set *set, struct pol_book *books, uint16_t src, uint16_t dst,
+		     uint64_t subject, uint32_t payload_bytes, const struct pol_when *when);
+/* The same, for who does not count nanoseconds. */
 struct pol_decision pol_decide(const struct pol_set *set, struct pol_book *books, uint16_t src, uint16_t dst, uint64_t subject,
 			       uint32_t payload_bytes, const struct pol_when *when);
 /* After POL_JUDGE, once the payload has passed the validator (SCH_PAD bytes after it are readable): *d becomes the
