@@ -10,7 +10,7 @@
 #include "expr_region.h"
 #include "expr_tree.h"
 
-#define REG_WORK_MAX (1u << 19)  /* pairs of boxes that one operation looks at; beyond it the result is vague */
+#define REG_WORK_MAX (1u << 17)  /* pairs of boxes that one operation looks at; beyond it the result is vague */
 #define REG_BYTES_MAX (64u << 20) /* memory that one operation may take, likewise */
 #define REG_MERGE_MAX 512u       /* boxes among which those are looked for that make one */
 

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rules that compile and yet do nothing: found from what the compiled set says of every conversation, with a `where` as the
+ * region of messages in which it holds (schemas/expr_region.h). A finding is only made where it is certain, and true of all
+ * that the rule covers. Conversations that look alike are judged once; without `where` the cost is in proportion to what the
+ * rules cover. What regions are is lint_where.c's. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lint.h"
+
+#define TEXT_MAX 1024u
+
+/* What was seen of a rule, in any of the conversations that it covers. */
+enum {
+	SEEN = 1,
+	SEEN_FINE = 2,     /* it can decide something there */
+	SEEN_DENIED = 4,
+	SEEN_SHADOWED = 8,
+	SEEN_HEARD = 16,   /* the other side has something for it */
+	SEEN_FITS = 32,    /* and something could pass both */
+	SEEN_CARRIES = 64  /* it is `carries` that clash */
+};
+struct tally {
+	uint8_t seen;
+	uint32_t pair;       /* the first conversation: src << 16 | dst ... */
+	uint64_t subject;    /* ... about this */
+	uint32_t hidden_by;  /* a deny rule, or an earlier one */
+	uint32_t clash_with;
+};
+
+/* One side of a conversation. */
+struct side {
+	uint16_t owner, peer;
+	uint32_t n_deny, n; /* of covers; deny rules first */
+	struct pol_candidate cover[POL_CANDIDATES_MAX];
+	uint32_t where[POL_CANDIDATES_MAX]; /* LINT_ALL ... */
+	uint8_t asks;
+};
+
+struct linter {
+	const struct pol_set *set;
+	struct tally *tally; /* by rule id */
+	struct lint_wheres wheres;
+	struct side side[2];
+	void (*fn)(void *arg, const struct pol_finding *f);
+	void *arg;
+};
+
+/* --- one conversation ------------------------------------------------------------------------------------------------ */
+
+static void see(struct linter *l, uint32_t rule, unsigned what, uint32_t hidden_by, const struct pol_entry *e)
+{
+	struct tally *t = &l->tally[rule];
+	uint32_t pair = (uint32_t)e->src << 16 | e->dst;
+	/* the smallest, so that what is said does not hang on the table's layout */
+	int first = !(t->seen & SEEN) || pair < t->pair || (pair == t->pair && e->subject < t->subject);
+	if (first) {
+		t->pair = pair;
+		t->subject = e->subject;
+	}
+	if (hidden_by != 0 && (first || t->hidden_by == 0))
+		t->hidden_by = hidden_by;
+	t->seen |= (uint8_t)(SEEN | what);
+}
+
+static int side_read(struct linter *l, const struct pol_entry *e, enum pol_side which)
+{
+	struct side *s = &l->side[which];
+	s->owner = which == POL_SEND ? e->src : e->dst;
+	s->peer = which == POL_SEND ? e->dst : e->src;
+	s->n = pol_candidates(l->set, e->src, e->dst, e->subject, which, s->cover);
+	s->n_deny = s->asks = 0;
+	for (uint32_t i = 0; i < s->n; i++) {
+		s->n_deny += s->cover[i].deny;
+		s->where[i] = LINT_ALL;
+		if (s->cover[i].where == NULL)
+			continue;
+		int64_t at = lint_where_get(&l->wheres, l->set, s->cover[i].rule, e->type, s->owner, s->peer);
+		if (at < 0)
+			return -ENOMEM;
+		s->where[i] = (uint32_t)at;
+		s->asks = 1;
+	}
+	return 0;
+}
+
+/* No `where` at all: the first rule takes everything, unless some deny rule does. */
+static void side_judge_plain(struct linter *l, const struct side *s, const struct pol_entry *e)
+{
+	uint32_t deny = 0, first = 0;
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct pol_candidate *c = &s->cover[i];
+		if (c->deny) {
+			see(l, c->rule, SEEN_FINE, 0, e);
+			deny = deny == 0 && !c->observe ? c->rule : deny;
+		} else if (deny != 0) {
+			see(l, c->rule, SEEN_DENIED, deny, e);
+		} else {
+			see(l, c->rule, first == 0 ? SEEN_FINE : SEEN_SHADOWED, first, e);
+			first = first == 0 ? c->rule : first;
+		}
+	}
+}
+
+static int side_judge(struct linter *l, const struct side *s, const struct pol_entry *e)
+{
+	if (!s->asks) {
+		side_judge_plain(l, s, e);
+		return 0;
+	}
+	struct lint_shape shape = {.n = s->n, .n_deny = s->n_deny};
+	for (uint32_t i = 0; i < s->n; i++) {
+		shape.where[i] = s->where[i];
+		shape.observe[i] = s->cover[i].observe;
+	}
+	const struct lint_outcome *out = lint_shape_judge(&l->wheres, &shape);
+	if (out == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < s->n; i++) {
+		unsigned what = out[i].what == LINT_FINE     ? SEEN_FINE
+				: out[i].what == LINT_DENIED ? SEEN_DENIED
+				: out[i].what == LINT_SHADOWED ? SEEN_SHADOWED
+							       : 0;
+		see(l, s->cover[i].rule, what, out[i].what > LINT_NEVER ? s->cover[out[i].by].rule : 0, e);
+	}
+	return 0;
+}
+
+/* Do the lists of two rules, which both have one, have no name in common? */
+static int carries_clash(const struct pol_set *set, uint32_t a, uint32_t b)
+{
+	const struct pol_content_set *x = &set->lists[set->terms[a - 1].carries], *y = &set->lists[set->terms[b - 1].carries];
+	if (x->n == 0 || y->n == 0)
+		return 0;
+	for (uint32_t i = 0; i < x->n; i++)
+		for (uint32_t k = 0; k < y->n; k++)
+			if (strcasecmp(x->names[i], y->names[k]) == 0)
+				return 0;
+	return 1;
+}
+
+/* What the other side has for each allow rule of this one. */
+static int sides_meet(struct linter *l, enum pol_side which)
+{
+	const struct side *s = &l->side[which], *o = &l->side[!which];
+	int lenient = l->set->selves[o->owner].observe;
+	for (uint32_t i = s->n_deny; i < s->n; i++) {
+		const struct pol_candidate *c = &s->cover[i];
+		struct tally *t = &l->tally[c->rule];
+		if ((t->seen & (SEEN_HEARD | SEEN_FITS)) == (SEEN_HEARD | SEEN_FITS))
+			continue;
+		if (lenient) {
+			t->seen |= SEEN_HEARD | SEEN_FITS;
+			continue;
+		}
+		for (uint32_t k = o->n_deny; k < o->n && !(t->seen & SEEN_FITS); k++) {
+			const struct pol_candidate *d = &o->cover[k];
+			int soft = c->observe || d->observe, apart = 0;
+			t->seen |= SEEN_HEARD;
+			if (!soft && s->where[i] != LINT_ALL && o->where[k] != LINT_ALL)
+				apart = lint_where_apart(&l->wheres, s->where[i], o->where[k]);
+			if (apart < 0)
+				return -ENOMEM;
+			int clash = !apart && !soft && carries_clash(l->set, c->rule, d->rule);
+			if (!apart && !clash)
+				t->seen |= SEEN_FITS;
+			if (clash)
+				t->seen |= SEEN_CARRIES;
+			if (t->clash_with == 0 || d->rule < t->clash_with)
+				t->clash_with = d->rule;
+		}
+	}
+	return 0;
+}
+
+static int entry_look(struct linter *l, const struct pol_entry *e)
+{
+	for (enum pol_side which = POL_SEND; which <= POL_RECEIVE; which++) {
+		int rc = side_read(l, e, which);
+		if (rc == 0)
+			rc = side_judge(l, &l->side[which], e);
+		if (rc != 0)
+			return rc;
+	}
+	int rc = sides_meet(l, POL_SEND);
+	return rc != 0 ? rc : sides_meet(l, POL_RECEIVE);
+}
+
+/* --- what is said ---------------------------------------------------------------------------------------------------- */
+
+const char *pol_finding_name(enum pol_finding_kind kind)
+{
+	static const char *const names[POL_FINDING_COUNT] = {
+	    [POL_FINDING_NEVER] = "never",	     [POL_FINDING_SHADOWED] = "shadowed",
+	    [POL_FINDING_DENIED] = "denied",	     [POL_FINDING_ONE_SIDED] = "one_sided",
+	    [POL_FINDING_CONTRADICTION] = "contradiction", [POL_FINDING_UNUSED_GROUP] = "unused_group",
+	};
+	return (unsigned)kind < POL_FINDING_COUNT ? names[kind] : "?";
+}
+
+/* `rule "orders" on line 9`, of another file `hub.yaml:9`. */
+static const char *place_text(const struct pol_set *set, uint32_t rule, const char *file, char *out, size_t cap)
+{
+	const struct pol_rule_info *r = pol_rule(set, rule);
+	char name[POL_NAME_MAX + 16] = "";
+	if (r->name != NULL)
+		snprintf(name, sizeof name, " \"%s\"", r->name);
+	if (strcmp(r->file, file) == 0)
+		snprintf(out, cap, "the rule%s on line %u", name, r->line);
+	else
+		snprintf(out, cap, "the rule%s at %s:%u", name, r->file, r->line);
+	return out;
+}
+
+static void __attribute__((format(printf, 5, 6)))
+tell(struct linter *l, enum pol_finding_kind kind, uint32_t rule, uint32_t other, const char *fmt, ...)
+{
+	char text[TEXT_MAX];
+	const struct pol_rule_info *r = pol_rule(l->set, rule);
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	l->fn(l->arg, &(struct pol_finding){kind, rule, other, r->file, r->line, text});
+}
+
+static void rule_tell(struct linter *l, uint32_t rule)
+{
+	const struct tally *t = &l->tally[rule];
+	const struct pol_rule_info *r = pol_rule(l->set, rule);
+	char by[320], name[POL_NAME_MAX + 16] = "";
+	if (!(t->seen & SEEN))
+		return;
+	if (r->name != NULL)
+		snprintf(name, sizeof name, " \"%s\"", r->name);
+	uint16_t from = (uint16_t)(t->pair >> 16), to = (uint16_t)t->pair, peer = from == r->owner ? to : from;
+	const char *subject = pol_subject_name(l->set, t->subject), *peer_name = l->set->selves[peer].party->name;
+	if (!(t->seen & (SEEN_FINE | SEEN_DENIED | SEEN_SHADOWED))) {
+		tell(l, POL_FINDING_NEVER, rule, 0, "the rule%s never %s: its where holds for no message (%.200s); correct it or leave "
+		     "the rule out", name, r->deny ? "denies anything" : "applies", r->where != NULL ? r->where : "");
+		return;
+	}
+	if (!(t->seen & SEEN_FINE) && t->hidden_by != 0) {
+		place_text(l->set, t->hidden_by, r->file, by, sizeof by);
+		if (t->seen & SEEN_SHADOWED)
+			tell(l, POL_FINDING_SHADOWED, rule, t->hidden_by, "the rule%s is never reached: rules before it take all that it "
+			     "covers, %s the last of %s from %s to %s; move it up, narrow the other, or leave it out", name, by,
+			     subject, l->set->selves[from].party->name, l->set->selves[to].party->name);
+		else
+			tell(l, POL_FINDING_DENIED, rule, t->hidden_by, "the rule%s allows nothing: %s denies all that it covers; narrow "
+			     "the deny rule, or leave this one out", name, by);
+		return;
+	}
+	if (r->deny)
+		return;
+	if (!(t->seen & SEEN_HEARD)) {
+		tell(l, POL_FINDING_ONE_SIDED, rule, 0, "the rule%s has no counterpart: %s has no %s rule for %s %s %s; add one there, or "
+		     "leave this one out", name, l->set->selves[peer].file, r->side == POL_SEND ? "receive" : "send", subject,
+		     r->side == POL_SEND ? "from" : "to", l->set->selves[r->owner].party->name);
+		return;
+	}
+	if (!(t->seen & SEEN_FITS)) {
+		place_text(l->set, t->clash_with, r->file, by, sizeof by);
+		tell(l, POL_FINDING_CONTRADICTION, rule, t->clash_with, t->seen & SEEN_CARRIES
+		     ? "the rule%s and %s leave nothing in common for %s with %s: their carries name no protocol that both allow; make "
+		       "them agree"
+		     : "the rule%s and %s leave nothing in common for %s with %s: no message meets the where of both; make them "
+		       "agree", name, by, subject, peer_name);
+	}
+}
+
+static void groups_tell(struct linter *l)
+{
+	for (uint32_t i = 0; i < l->set->n_groups; i++) {
+		const struct pol_group *g = &l->set->groups[i];
+		char text[TEXT_MAX];
+		if (g->used)
+			continue;
+		snprintf(text, sizeof text, "no rule names the group \"%s\"; use it as group:%s, or leave it out", g->name, g->name);
+		l->fn(l->arg, &(struct pol_finding){POL_FINDING_UNUSED_GROUP, 0, 0, l->set->common_file, g->line, text});
+	}
+}
+
+int pol_lint(const struct pol_set *set, void (*fn)(void *arg, const struct pol_finding *f), void *arg)
+{
+	struct linter *l = calloc(1, sizeof *l);
+	int rc = l != NULL ? 0 : -ENOMEM;
+	if (rc == 0) {
+		*l = (struct linter){.set = set, .fn = fn, .arg = arg};
+		l->tally = calloc((size_t)set->n_rules + 1, sizeof *l->tally);
+		rc = l->tally != NULL ? 0 : -ENOMEM;
+	}
+	for (uint64_t i = 0; rc == 0 && set->slots != NULL && i <= set->table.mask; i++)
+		if (set->slots[i].src != 0)
+			rc = entry_look(l, &set->slots[i]);
+	for (uint32_t rule = 1; rc == 0 && rule <= set->n_rules; rule++)
+		rule_tell(l, rule);
+	if (rc == 0)
+		groups_tell(l);
+	if (l != NULL) {
+		lint_wheres_free(&l->wheres);
+		free(l->tally);
+	}
+	free(l);
+	return rc;
+}
