@@ -8,6 +8,8 @@
 #include "fabric/cli_policy_dot.h"
 
 #define SUBJECTS_SHOWN 4u /* of one arrow, then how many more */
+#define ALIKE_FROM     13u /* unikernels in a set: from so many on those that are alike are drawn as one */
+#define ALIKE_SHOWN    6u  /* names of those, then how many more */
 #define INK     "#2f3b4c"
 #define FAINT   "#7b8794"
 #define AMBER   "#b7791f"
@@ -37,13 +39,15 @@ struct drawing {
 	const struct cli_dot *d;
 	uint32_t n_ports;
 	uint32_t *box_of;  /* [port]: number, or UINT32_MAX */
+	uint16_t *drawn_as; /* [port]: the first of those that are alike, or itself */
+	uint32_t *alike;   /* [port]: how many are drawn as this one, 0: it is drawn as another */
 	struct box *boxes;
 	uint32_t n_boxes;
 	struct arrow *arrows;
 	uint32_t n_arrows, cap;
 	const char *package; /* that all subjects have, with its dot; the texts leave it out */
 	size_t package_len;
-	int has_condition, has_call, has_way[WAY_COUNT];
+	int has_condition, has_call, has_bold, has_way[WAY_COUNT];
 };
 
 /* --- texts ------------------------------------------------------------------------------------------------------------- */
@@ -223,7 +227,7 @@ static void boxes_tie(struct drawing *g)
 		uint32_t b = g->box_of[p];
 
 		if (b != UINT32_MAX && seen[b]++ <= (g->boxes[b].n - 1) / 2)
-			g->boxes[b].middle = (uint16_t)p;
+			g->boxes[b].middle = g->drawn_as[p];
 	}
 	free(seen);
 }
@@ -330,6 +334,112 @@ static int arrows_make(struct drawing *g)
 	return rc;
 }
 
+/* --- those that are alike ---------------------------------------------------------------------------------------------- */
+
+/* One arrow as one of its ends sees it. */
+struct sight {
+	uint32_t port, other;
+	uint8_t out;
+	const struct arrow *a;
+};
+
+static int sight_same(const struct sight *x, const struct sight *y)
+{
+	if (x->out != y->out)
+		return x->out < y->out ? -1 : 1;
+	if (x->other != y->other)
+		return x->other < y->other ? -1 : 1;
+	if (x->a->way != y->a->way)
+		return (int)x->a->way - (int)y->a->way;
+	return strcmp(x->a->label, y->a->label);
+}
+
+static int sight_order(const void *p, const void *q)
+{
+	const struct sight *x = p, *y = q;
+
+	if (x->port != y->port)
+		return x->port < y->port ? -1 : 1;
+	return sight_same(x, y);
+}
+
+struct sights {
+	const struct drawing *g;
+	struct sight *at;
+	uint32_t *first; /* [port], [n_ports + 1] is the end */
+};
+
+static int likeness(const struct sights *s, uint32_t p, uint32_t q)
+{
+	const struct drawing *g = s->g;
+	uint32_t n = s->first[p + 1] - s->first[p], m = s->first[q + 1] - s->first[q];
+	int x = pol_self(g->d->set, (uint16_t)p)->observe, y = pol_self(g->d->set, (uint16_t)q)->observe;
+
+	if (g->box_of[p] != g->box_of[q])
+		return g->box_of[p] < g->box_of[q] ? -1 : 1;
+	if (x != y)
+		return x - y;
+	if (n != m)
+		return n < m ? -1 : 1;
+	for (uint32_t i = 0; i < n; i++) {
+		int order = sight_same(&s->at[s->first[p] + i], &s->at[s->first[q] + i]);
+
+		if (order)
+			return order;
+	}
+	return 0;
+}
+
+static int port_order(const void *p, const void *q, void *arg)
+{
+	uint16_t a = *(const uint16_t *)p, b = *(const uint16_t *)q;
+	int order = likeness(arg, a, b);
+
+	return order ? order : (a > b) - (a < b);
+}
+
+/* Those that may tell and hear the same, from and to the same others, are drawn as one. */
+static int alike_find(struct drawing *g)
+{
+	struct sights s = { .g = g, .at = calloc(2 * (size_t)g->n_arrows + 1, sizeof *s.at), .first = calloc(g->n_ports + 2, sizeof *s.first) };
+	uint16_t *ports = calloc(g->n_ports + 1, sizeof *ports);
+	uint32_t n = 0;
+	int rc = s.at && s.first && ports ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < g->n_arrows && !rc; i++) {
+		const struct arrow *a = &g->arrows[i];
+
+		s.at[n++] = (struct sight){ .port = a->from, .other = a->to, .out = 1, .a = a };
+		s.at[n++] = (struct sight){ .port = a->to, .other = a->from, .out = 0, .a = a };
+		s.first[a->from + 1]++;
+		s.first[a->to + 1]++;
+	}
+	if (!rc) {
+		qsort(s.at, n, sizeof *s.at, sight_order);
+		for (uint32_t p = 1; p <= g->n_ports + 1; p++)
+			s.first[p] += s.first[p - 1];
+		for (uint32_t p = 1; p <= g->n_ports; p++)
+			ports[p - 1] = (uint16_t)p;
+		qsort_r(ports, g->n_ports, sizeof *ports, port_order, &s);
+		for (uint32_t i = 1; i < g->n_ports; i++) {
+			uint16_t first = g->drawn_as[ports[i - 1]];
+
+			if (likeness(&s, first, ports[i]) != 0)
+				continue;
+			g->drawn_as[ports[i]] = first;
+			g->alike[first]++;
+			g->alike[ports[i]] = 0;
+		}
+	}
+	for (uint32_t i = 0; i < g->n_arrows && !rc; i++)
+		if (!g->alike[g->arrows[i].from] || !g->alike[g->arrows[i].to])
+			g->arrows[i].gone = 1;
+	free(s.at);
+	free(s.first);
+	free(ports);
+	return rc;
+}
+
 /* --- one arrow for a box ------------------------------------------------------------------------------------------------- */
 
 static uint32_t end_of(const struct arrow *a, int which)
@@ -392,13 +502,15 @@ static void arrows_join(struct drawing *g, int which)
 	qsort_r(g->arrows, g->n_arrows, sizeof *g->arrows, join_order, &o);
 	for (uint32_t i = 0, end; i < g->n_arrows; i = end) {
 		struct arrow *a = &g->arrows[i];
-		uint32_t box = end_box(g, end_of(a, which));
+		uint32_t box = end_box(g, end_of(a, which)), n = 0;
 
-		for (end = i + 1; end < g->n_arrows && joinable(a, &g->arrows[end], &o); end++)
-			;
-		if (box == UINT32_MAX || g->boxes[box].n < 2 || end - i != g->boxes[box].n || !is_outside(g, end_of(a, !which), box))
+		for (end = i; end == i || (end < g->n_arrows && joinable(a, &g->arrows[end], &o)); end++)
+			n += box == UINT32_MAX ? 0 : g->alike[end_of(&g->arrows[end], which)];
+		/* all of the box, and not drawn as one already */
+		if (box == UINT32_MAX || end - i < 2 || n != g->boxes[box].n || !is_outside(g, end_of(a, !which), box))
 			continue;
 		*(which ? &a->to : &a->from) = BOX_END + box;
+		g->has_bold = 1;
 		for (uint32_t k = i + 1; k < end; k++)
 			g->arrows[k].gone = 1;
 	}
@@ -409,11 +521,22 @@ static void arrows_join(struct drawing *g, int which)
 static void node_write(const struct drawing *g, FILE *out, uint32_t port, const char *indent)
 {
 	const struct pol_self *self = pol_self(g->d->set, (uint16_t)port);
+	uint32_t shown = 0;
 
+	if (!g->alike[port])
+		return;
 	fprintf(out, "%sn%u [label=\"", indent, port);
-	put_text(out, self->party->name, 0);
+	for (uint32_t p = port; p <= g->n_ports && shown < ALIKE_SHOWN; p++)
+		if (g->drawn_as[p] == port) {
+			fputs(shown++ ? "\\n" : "", out);
+			put_text(out, name_of(g, p), 0);
+		}
+	if (g->alike[port] > shown)
+		fprintf(out, "\\nand %u more", g->alike[port] - shown);
 	fputs(self->observe ? "\\n(observed)\", style=\"rounded,filled,dashed\", color=\"" AMBER "\"" : "\"", out);
-	if (self->party->n_labels) {
+	if (g->alike[port] > 1)
+		fputs(", peripheries=2", out);
+	if (self->party->n_labels && g->alike[port] == 1) {
 		fputs(", tooltip=\"", out);
 		for (uint32_t i = 0; i < self->party->n_labels; i++) {
 			fputs(i ? ", " : "", out);
@@ -481,6 +604,14 @@ static void arrow_write(const struct drawing *g, FILE *out, const struct arrow *
 	fputs("\"];\n", out);
 }
 
+static int has_alike(const struct drawing *g)
+{
+	for (uint32_t p = 1; p <= g->n_ports; p++)
+		if (g->alike[p] > 1)
+			return 1;
+	return 0;
+}
+
 static void head_write(const struct drawing *g, FILE *out)
 {
 	fputs("digraph policy {\n\tgraph [rankdir=LR, compound=true, fontname=\"Helvetica\", fontsize=11, fontcolor=\"" INK "\", "
@@ -490,8 +621,10 @@ static void head_write(const struct drawing *g, FILE *out)
 		fputs(": names are of package ", out);
 		fwrite(g->package, 1, g->package_len - 1, out);
 	}
-	if (g->n_boxes)
+	if (g->has_bold)
 		fputs("\\lbold arrow: all of the box", out);
+	if (has_alike(g))
+		fputs("\\ldouble frame: these may tell and hear the same", out);
 	if (g->has_call)
 		fputs("\\lopen circle: a request, its reply comes back", out);
 	if (g->has_condition)
@@ -512,13 +645,20 @@ int cli_dot_write(const struct cli_dot *d, FILE *out)
 
 	g.box_of = malloc((g.n_ports + 1) * sizeof *g.box_of);
 	g.boxes = calloc(CLI_DOT_BOXES_MAX, sizeof *g.boxes);
-	if (!g.box_of || !g.boxes)
+	g.drawn_as = calloc(g.n_ports + 1, sizeof *g.drawn_as);
+	g.alike = calloc(g.n_ports + 1, sizeof *g.alike);
+	if (!g.box_of || !g.boxes || !g.drawn_as || !g.alike)
 		rc = -ENOMEM;
-	for (uint32_t p = 0; p <= g.n_ports && !rc; p++)
+	for (uint32_t p = 0; p <= g.n_ports && !rc; p++) {
 		g.box_of[p] = UINT32_MAX;
+		g.drawn_as[p] = (uint16_t)p;
+		g.alike[p] = 1;
+	}
 	package_find(&g);
 	rc = rc ? rc : boxes_make(&g);
 	rc = rc ? rc : arrows_make(&g);
+	if (!rc && g.n_ports >= ALIKE_FROM && !d->all)
+		rc = alike_find(&g);
 	if (!rc) {
 		boxes_tie(&g);
 		arrows_join(&g, 0);
@@ -537,5 +677,7 @@ int cli_dot_write(const struct cli_dot *d, FILE *out)
 	free(g.arrows);
 	free(g.boxes);
 	free(g.box_of);
+	free(g.drawn_as);
+	free(g.alike);
 	return rc;
 }

@@ -17,6 +17,7 @@ struct cli_dot {
 	const char *title;
 	const char *box;  /* a label's key, "group", or "none"; NULL: what suits */
 	int denied;       /* also what is refused although one side allows it */
+	int all;          /* each unikernel by itself, those too that may tell and hear the same */
 };
 /* Writes the text. 0; -ENOMEM; -ENOENT: nothing has that label. Write errors are the stream's. */
 int cli_dot_write(const struct cli_dot *d, FILE *out);

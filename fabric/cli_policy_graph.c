@@ -22,18 +22,19 @@
 
 extern char **environ;
 
-enum { OPT_DENIED = 0x2000, OPT_BOX };
+enum { OPT_DENIED = 0x2000, OPT_BOX, OPT_ALL };
 
 struct options {
 	struct cli_policy_options common;
 	const char *dir, *out, *box;
-	int denied;
+	int denied, all;
 };
 
 static const struct argp_option option_list[] = {
 	{ "output", 'o', "FILE", 0, "FILE.dot, FILE.svg or FILE.png; without it DOT text goes to standard output", 0 },
 	{ "denied", OPT_DENIED, NULL, 0, "also, in red, what one side lets pass and a deny rule or the other side refuses", 0 },
 	{ "box", OPT_BOX, "KEY", 0, "put those with the same value of this label into one box; \"group\": those of one group; \"none\"", 0 },
+	{ "all", OPT_ALL, NULL, 0, "draw each unikernel by itself, also in large sets where several may tell and hear the same", 0 },
 	{ 0 },
 };
 
@@ -50,6 +51,9 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_DENIED:
 		o->denied = 1;
+		return 0;
+	case OPT_ALL:
+		o->all = 1;
 		return 0;
 	case OPT_BOX:
 		o->box = arg;
@@ -234,7 +238,7 @@ static const char *format_of(const char *path)
 
 static int draw(const struct options *o, const struct cli_policy *p, struct pol_reach *r)
 {
-	struct cli_dot d = { .set = p->set, .reach = r, .title = o->dir, .box = o->box, .denied = o->denied };
+	struct cli_dot d = { .set = p->set, .reach = r, .title = o->dir, .box = o->box, .denied = o->denied, .all = o->all };
 	const char *format = o->out ? format_of(o->out) : "dot";
 	char *text = NULL;
 	size_t len = 0;

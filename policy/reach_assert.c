@@ -152,11 +152,11 @@ int pol_assertion_check(struct pol_reach *r, uint32_t i, struct pol_verdict *v)
 	if (v->undecided)
 		reach_put(&t, "too many unikernels to hold against each other; name fewer on one side");
 	else if (a->never)
-		reach_put(&t, "%s %s %s: %s", name_of(r, v->from), v->path.n == 1 ? "talks to" : "reaches", name_of(r, v->to),
-			  pol_path_text(r->set, &v->path, way, sizeof way));
+		reach_put(&t, "%s", pol_path_text(r->set, &v->path, way, sizeof way));
 	else if (v->path.n)
-		reach_put(&t, "%s %s %s only where it is not sure: %s", name_of(r, v->from), a->directly ? "talks to" : "reaches",
-			  name_of(r, v->to), pol_path_text(r->set, &v->path, way, sizeof way));
+		reach_put(&t, "only where it is not sure: %s", pol_path_text(r->set, &v->path, way, sizeof way));
+	else if (v->gap.from == v->from && v->gap.to == v->to)
+		reach_put(&t, "%s", pol_gap_text(r->set, &v->gap, way, sizeof way));
 	else
 		reach_put(&t, "%s does not %s %s: %s", name_of(r, v->from), a->directly ? "talk to" : "reach", name_of(r, v->to),
 			  pol_gap_text(r->set, &v->gap, way, sizeof way));
