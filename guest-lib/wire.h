@@ -95,9 +95,10 @@ enum weft_kind {
 	/* Fabric to guest: what has been disposed of (delivered or refused). The payload is a list of
 	 * struct weft_credit. `peer`, `id`, `subject`, `ref`, `arg` are 0. */
 	WEFT_KIND_CREDIT = 17,
-	/* Fabric to guest, after CONFIRM: the peers. `arg` is WEFT_WELCOME_* flags, `ref` the largest payload.
-	 * The payload is a list of entries: struct weft_peer_entry, then its name. One may be split over several
-	 * WELCOME records; the last has WEFT_WELCOME_LAST. Nothing may be sent before it. */
+	/* Fabric to guest, after CONFIRM, and again when others may be talked to: all peers. `arg` is WEFT_WELCOME_*
+	 * flags, `ref` the largest payload. The payload is a list of entries: struct weft_peer_entry, then its name.
+	 * One may be split over several WELCOME records; the last has WEFT_WELCOME_LAST. Nothing may be sent before the
+	 * first of them. */
 	WEFT_KIND_WELCOME = 18,
 	/* Guest to fabric: first record of a session; all fields but kind are 0, no payload. Until the fabric has
 	 * opened it, the session before stays in force. */

@@ -620,6 +620,52 @@ static void fresh_welcome_is_a_loss_too(void **state)
 	fabric_free(f);
 }
 
+/* Policies have changed: others may be talked to, in the session that there is. */
+static void welcome_again_names_new_peers(void **state)
+{
+	const uint16_t camera = 9;
+	struct fabric *f = fabric_up();
+	uint32_t cost = weft_cost(1), handshakes;
+
+	(void)state;
+	handshakes = (uint32_t)counters(f).handshakes;
+	assert_int_equal(send_hub(f, 1, NULL), 0);
+	settle(f);
+	assert_int_equal(weft_send(f->w, "camera", "t.T", "x", 1, NULL), -ENOENT);
+	/* begun anew before its end: entries come twice */
+	say_peer(f, camera, "camera", 640, 640, 0);
+	say_peer(f, camera, "camera", 640, 640, 0);
+	settle(f);
+	assert_int_equal(weft_send(f->w, "camera", "t.T", "x", 1, NULL), -ENOENT); /* not before LAST */
+	assert_int_equal(weft_credit_left(f->w, "hub"), WINDOW - cost);
+	say_peer(f, VALVE, "valve", 0, 0, 0);
+	say_peer(f, HUB, "hub", 0, 0, WEFT_WELCOME_LAST); /* ours is further: it is on its way */
+	settle(f);
+	assert_int_equal(f->n_up, 1);
+	assert_int_equal(f->n_down, 0);
+	assert_int_equal(f->n_lost, 0);
+	assert_int_equal(weft_in_flight(f->w), 1);
+	assert_int_equal(weft_credit_left(f->w, "hub"), WINDOW - cost);
+	assert_int_equal(weft_credit_left(f->w, "valve"), WINDOW);
+	assert_int_equal(weft_credit_left(f->w, "camera"), WINDOW);
+	assert_int_equal(weft_send(f->w, "camera", "t.T", "x", 1, NULL), 0);
+	say(f, &(struct weft_message_hdr){.kind = WEFT_KIND_ONEWAY,
+					  .peer = camera,
+					  .id = 1,
+					  .subject = weft_subject("demo.Reading")},
+	    "x", 1);
+	settle(f);
+	assert_string_equal(f->from, "camera");
+	assert_int_equal(weft_in_flight(f->w), 2);
+	say_credit(f, HUB, cost);
+	say_credit(f, camera, 640 + cost);
+	settle(f);
+	assert_int_equal(weft_in_flight(f->w), 0);
+	assert_int_equal(weft_credit_left(f->w, "camera"), WINDOW);
+	assert_int_equal(counters(f).handshakes, handshakes);
+	fabric_free(f);
+}
+
 /* --- hostile and odd ------------------------------------------------------------------------------------------------ */
 
 static void garbage_is_counted_not_believed(void **state)
@@ -924,6 +970,7 @@ int main(void)
 		cmocka_unit_test(resets_do_not_make_a_storm),
 		cmocka_unit_test(reset_without_number_before_the_first_record),
 		cmocka_unit_test(fresh_welcome_is_a_loss_too),
+		cmocka_unit_test(welcome_again_names_new_peers),
 		cmocka_unit_test(garbage_is_counted_not_believed),
 		cmocka_unit_test(more_peers_than_fit),
 		cmocka_unit_test(timers_fire_and_step_does_not_hang),
