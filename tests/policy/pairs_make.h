@@ -95,7 +95,7 @@ static void p_number(struct pairs *p, int64_t k)
 static void p_cel(struct pairs *p, const struct r_where *w)
 {
 	static const char *const compare[] = {"==", "!=", "<", "<=", ">", ">="};
-	static const char *const kind[] = {"KIND_NONE", "KIND_A", "KIND_B"};
+	static const char *const kind[] = {"Kind.KIND_NONE", "pairs.Kind.KIND_A", "Kind.KIND_B"};
 	const char *c = compare[w->compare];
 	switch (w->op) {
 	case R_AMOUNT: p_put(p, "this.amount %s ", c); p_number(p, w->k); break;
@@ -234,9 +234,9 @@ static void p_allow(struct pairs *p, int self, int side, struct r_rule *r)
 	if (p_draw(p, 3) == 0)
 		p_put(p, "    max_size: %uB\n", r->max_bytes = p_draw(p, 60));
 	if (p_draw(p, 4) == 0) {
-		p_put(p, "    rate: %u/s\n", r->per_s = 1 + p_draw(p, 2000));
+		p_put(p, "    rate: %u/s\n", r->per_s = 1 + p_draw(p, 30));
 		if (p_draw(p, 2))
-			p_put(p, "    burst: %u\n", r->burst = 1 + p_draw(p, 20));
+			p_put(p, "    burst: %u\n", r->burst = 1 + p_draw(p, 5));
 	}
 	if (p_draw(p, 5) == 0) {
 		r->quota_bytes = (int)p_draw(p, 2);
