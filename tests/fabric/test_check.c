@@ -45,7 +45,8 @@ static int carries(const char *line, struct pol_err *err)
 	snprintf(text, sizeof text, "unikernel: hub\nreceive:\n  - from: camera\n    message: demo.Frame\n    %s\n", line);
 	const struct pol_text texts[] = { { "unikernel: camera\n", 18 }, { text, strlen(text) } };
 	struct pol_set *set = NULL;
-	assert_int_equal(pol_compile_text(&set, u, 2, texts, schemas, 1, err), 0);
+	const struct pol_source source = { .u = u, .n = 2, .texts = texts };
+	assert_int_equal(pol_compile(&set, &source, schemas, 1, NULL, err), 0);
 	int ret = fab_check_carries(set, err);
 	pol_set_free(set);
 	return ret;
