@@ -29,7 +29,7 @@ MAY_INCLUDE = {
 # The headers that another folder may include; a folder without an entry offers all that it has.
 PUBLIC = {
     "schemas": {"schema.h", "reason.h", "compat.h", "show.h"},
-    "policy": {"policy.h", "yaml.h", "units.h", "err.h"},
+    "policy": {"policy.h", "yaml.h", "units.h", "err.h", "fmt.h", "learn.h"},
     "dpi": {"dpi.h"},
 }
 # Whose generated code (NAME.pb-c.h) a folder may include.
