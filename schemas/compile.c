@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The schema compiler: a FileDescriptorSet in, an immutable table set out. Runs the passes and holds the small ones:
  * enums, services, subject hashes. Constraints and policies are left to others. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -241,8 +242,31 @@ static void build_free(struct build *b)
 	free(b->rules.at);
 	free(b->pool.at);
 	free(b->patterns.at);
+	free(b->exprs.at);
 	if (b->set)
 		google__protobuf__file_descriptor_set__free_unpacked(b->set, NULL);
+}
+
+/* Expressions are checked against the finished set. Where that spoils messages, which is for lenient sets, it is made again. */
+static int set_express(struct build *b, struct sch_set **set)
+{
+	int rc = b_express(b, *set);
+
+	if (rc > 0) {
+		b_take_back(b, *set);
+		*set = NULL;
+		rc = b_spread(b);
+		if (!rc)
+			rc = b_emit(b, set);
+		if (!rc)
+			rc = b_express(b, *set);
+		assert(rc <= 0); /* what was wrong is not asked again */
+	}
+	if (rc) {
+		sch_set_free(*set);
+		*set = NULL;
+	}
+	return rc;
 }
 
 static int set_compile(struct sch_set **set, const void *fdset, size_t len, int lenient, struct sch_err *err)
@@ -267,6 +291,8 @@ static int set_compile(struct sch_set **set, const void *fdset, size_t len, int 
 		rc = passes[i](&b);
 	if (!rc)
 		rc = b_emit(&b, set);
+	if (!rc)
+		rc = set_express(&b, set);
 	build_free(&b);
 	return rc;
 }

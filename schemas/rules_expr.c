@@ -5,7 +5,6 @@
 
 #include "rules.h"
 
-#pragma weak sch_expr_eval
 #define STEPS_ASKED 4u /* what asking costs by itself */
 
 _Static_assert(SCH_SAID_MAX == sizeof((struct sch_expr_out *)0)->text, "a text is handed on whole");

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "expr.h"
 #include "pattern.h"
 #include "set.h"
 
@@ -13,6 +14,8 @@ void sch_set_free(struct sch_set *set)
 		return;
 	for (uint32_t i = 0; i < set->n_patterns; i++)
 		sch_pattern_free(set->patterns[i]);
+	for (uint32_t i = 0; i < set->n_exprs; i++)
+		sch_expr_free(set->exprs[i].expr);
 	free(set); /* one allocation */
 }
 

@@ -14,6 +14,8 @@
 
 /* A pair of bodies, whose first line is line 1; "proto2;" in front makes them proto2. What is to be found: "RULE NAME LINE",
  * one a line, sorted; the name without the package, LINE with "old" in front where it is one of the old body. */
+#define CEL(text) "option (buf.validate.message).cel_expression = \"" text "\";"
+
 struct pair {
 	const char *old, *now, *found;
 };
@@ -258,6 +260,27 @@ static const struct pair pairs[] = {
 	  "message M { map<string, int32> a = 1 [(buf.validate.field).map = {max_pairs: 5, keys: {string: {max_len: 5}},"
 	  " values: {int32: {gt: 0}}}]; }",
 	  "STRICT_RULE_TIGHTENED M.a (key) 1\nSTRICT_RULE_TIGHTENED M.a (value) 1\nSTRICT_RULE_TIGHTENED M.a 1\n" },
+	/* expressions: the same only where the text is, and all that it names */
+	{ "message M { " CEL("this.a > 0") " int32 a = 1; }", "message M { " CEL("this.a > 0") " int64 a = 1; }", "" },
+	{ "message M { int32 a = 1; }", "message M { " CEL("this.a > 0") " int32 a = 1; }", "STRICT_RULE_TIGHTENED M 1\n" },
+	{ "message M { " CEL("this.a > 0") " int32 a = 1; }", "message M { int32 a = 1; }", "" },
+	{ "message M { " CEL("this.a > 0") " int32 a = 1; }", "message M { " CEL("this.a > 1") " int32 a = 1; }",
+	  "STRICT_RULE_TIGHTENED M 1\n" },
+	{ "message M { " CEL("this.a > 0") CEL("this.b > 0") " int32 a = 1; int32 b = 2; }",
+	  "message M { " CEL("this.b > 0") CEL("this.a > 0") " int32 a = 1; int32 b = 2; }", "" },
+	{ "message M { " CEL("this.a > 0") " int32 a = 1; int32 b = 2; }",
+	  "message M { " CEL("this.a > 0") " int32 b = 1; int32 a = 2; }", "STRICT_RULE_TIGHTENED M 1\n" },
+	{ "message M { " CEL("has(this.a)") " optional int32 a = 1; }", "message M { " CEL("has(this.a)") " int32 a = 1; }",
+	  "STRICT_RULE_TIGHTENED M 1\n" },
+	{ "message N { int32 x = 1; } message M { " CEL("this.n.all(n, n.x > 0)") " repeated N n = 1; }",
+	  "message N { int32 y = 1; int32 x = 2; } message M { " CEL("this.n.all(n, n.x > 0)") " repeated N n = 1; }",
+	  "STRICT_RULE_TIGHTENED M 1\n" },
+	{ "message M { int32 a = 1; }",
+	  "message M { int32 a = 1;\n repeated int32 b = 2 [(buf.validate.field).cel_expression = \"this.size() < 5\"];\n"
+	  " repeated int32 c = 3 [(buf.validate.field).cel_expression = \"true\","
+	  " (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE];\n int32 d = 4 [(buf.validate.field).cel_expression = \"true\"];"
+	  " optional int32 e = 5 [(buf.validate.field).cel_expression = \"true\"]; }",
+	  "STRICT_RULE_TIGHTENED M.b 2\nSTRICT_RULE_TIGHTENED M.d 4\n" },
 	/* absent means zero in one, nothing in the other */
 	{ "message M { optional int32 a = 1 [(buf.validate.field).int32.gt = 0]; }",
 	  "message M { int32 a = 1 [(buf.validate.field).int32.gt = 0]; }", "STRICT_RULE_TIGHTENED M.a 1\n" },

@@ -24,6 +24,7 @@ struct group {
 	int careful;                   /* findings that no message shows to be needed */
 };
 
+#define X(type, text) R(type, ".cel_expression = \"" text "\"")
 #define R(type, rules) type " a = 1 [(buf.validate.field)" rules "]"
 
 static const struct group groups[] = {
@@ -189,6 +190,32 @@ static const struct group groups[] = {
 	  { "", "0a00", "0a030a0161", "0a021001", "0a050a01611001", "0a050a01611000", "0a050a016110010a050a01621002",
 	    "0a050a01611002", "0a0a0a016110ffffffff0f", "0a0e0a016110ffffffffffffffffff01", "0a050a016110000a050a01621001" },
 	  0 },
+	{ "expressions",
+	  { "int32 a = 1", X("int32", "this > 0"), X("int32", "this >= 1"), X("int64", "this > 0"), "optional int32 a = 1",
+	    X("optional int32", "this > 0"), R("int32", ".cel_expression = \"this > 0\", (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE"),
+	    R("int32", ".cel_expression = \"this > 0\", (buf.validate.field).cel_expression = \"this < 9\""), R("int32", ".int32.gt = 0"),
+	    X("int32", "this != 0 || this > 0"), X("int32", "12 / this < 9") },
+	  { "", "0800", "0801", "0802", "0809", "08ffffffffffffffffff01" },
+	  27 },
+	{ "expressions of lists",
+	  { "repeated int32 a = 1", X("repeated int32", "this.size() > 1"), X("repeated int32", "this.size() > 2"),
+	    R("repeated int32", ".cel_expression = \"this.size() > 1\", (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE"),
+	    R("repeated int32", ".repeated.items.cel_expression = \"this > 1\""),
+	    R("repeated int64", ".cel_expression = \"this.size() > 1\", (buf.validate.field).required = true"),
+	    R("repeated int32", ".required = true") },
+	  { "", "0801", "08010802", "0a03010203", "0a020202", "0a0102" },
+	  10 },
+	{ "expressions of maps and boxes",
+	  { "map<int32, int32> a = 1", X("map<int32, int32>", "this.all(k, this[k] > 0)"),
+	    R("map<int32, int32>", ".map.keys.cel_expression = \"this > 0\""),
+	    R("map<int32, int32>", ".map.values.cel_expression = \"this > 0\"") },
+	  { "", "0a0408011001", "0a0408001001", "0a0408011000", "0a00" },
+	  2 },
+	{ "expressions of messages",
+	  { "google.protobuf.Int32Value a = 1", X("google.protobuf.Int32Value", "this > 0"),
+	    X("google.protobuf.Int32Value", "this > 1"), R("google.protobuf.Int32Value", ".required = true") },
+	  { "", "0a00", "0a020801", "0a020802" },
+	  1 },
 };
 #define N_GROUPS (sizeof groups / sizeof groups[0])
 

@@ -7,7 +7,9 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <google/protobuf/descriptor.pb-c.h>
 
+#include "schemas/build.h"
 #include "schemas/rules.h"
 #include "tests/schemas/constrained.h"
 
@@ -132,16 +134,16 @@ static const struct asked rows3[] = {
 	CEL("string.tail", "this.endsWith(rule) ? '' : 'no ' + rule") "]; } }\n"                                       \
 	"extend buf.validate.RepeatedRules { optional uint64 least = 1001 [(buf.validate.predefined)"                  \
 	CEL("repeated.least", "uint(this.size()) >= rule") "]; }\n"                                                    \
-	"extend buf.validate.MapRules { optional int64 least = 1001 [(buf.validate.predefined)"                        \
+	"extend buf.validate.MapRules { optional int64 pairs = 1001 [(buf.validate.predefined)"                        \
 	CEL("map.least", "this.size() >= rule") "]; }\n"                                                               \
 	"extend buf.validate.DurationRules { optional google.protobuf.Duration most = 1001 [(buf.validate.predefined)" \
 	CEL("duration.most", "this <= rule") "]; }\n"                                                                  \
 	"extend buf.validate.TimestampRules { optional bool past = 1001 [(buf.validate.predefined)"                    \
 	CEL("timestamp.past", "!rule || this < now") "]; }\n"                                                          \
 	"extend buf.validate.EnumRules { optional E not = 1001 [(buf.validate.predefined)" CEL("enum.not", "this != rule") "]; }\n" \
-	"extend buf.validate.DoubleRules { optional float most = 1001 [(buf.validate.predefined)"                      \
+	"extend buf.validate.DoubleRules { optional float top = 1001 [(buf.validate.predefined)"                      \
 	CEL("double.most", "this <= rule") "]; }\n"                                                                    \
-	"extend buf.validate.BytesRules { optional bytes not = 1001 [(buf.validate.predefined)" CEL("bytes.not", "this != rule") \
+	"extend buf.validate.BytesRules { optional bytes unlike = 1001 [(buf.validate.predefined)" CEL("bytes.not", "this != rule") \
 	"]; }\nextend buf.validate.BoolRules { optional bool bare = 1001; optional bool wrong = 1002 "                 \
 	"[(buf.validate.predefined)" CEL("b", "this > rule + 1") "]; }\n"
 
@@ -164,17 +166,17 @@ static const struct asked rows2[] = {
 	{ R("repeated string", ".repeated = { [p.least]: 2 items { string { [p.Scope.tail]: \"b\" } } }"),
 	  { { "", "v repeated.least repeated.[p.least];" }, { "0a01620a0162", "" },
 	    { "0a01620a0161", "v[1] string.tail repeated.items.string.[p.Scope.tail] [no b];" } } },
-	{ R("map<int32, int32>", ".map = { [p.least]: 1 values { int32 { [p.even]: true } } }"),
-	  { { "", "v map.least map.[p.least];" }, { "0a0408011001", "v[1] int32.even map.values.int32.[p.even];" },
+	{ R("map<int32, int32>", ".map = { [p.pairs]: 1 values { int32 { [p.even]: true } } }"),
+	  { { "", "v map.least map.[p.pairs];" }, { "0a0408011001", "v[1] int32.even map.values.int32.[p.even];" },
 	    { "0a0408011002", "" } } },
 	{ R("optional google.protobuf.Duration", ".duration = { [p.most]: { seconds: 5 } }"),
 	  { { "0a020805", "" }, { "0a020806", "v duration.most duration.[p.most];" } } },
 	{ R("optional google.protobuf.Timestamp", ".timestamp = { [p.past]: true }"),
 	  { { "0a0308e707", "" }, { "0a0308e907", "v timestamp.past timestamp.[p.past];" } } },
 	{ R("optional E", ".enum = { [p.not]: TWO }"), { { "0801", "" }, { "0802", "v enum.not enum.[p.not];" } } },
-	{ R("optional double", ".double = { [p.most]: 1.5 }"),
-	  { { "09000000000000f83f", "" }, { "090000000000000040", "v double.most double.[p.most];" } } },
-	{ R("optional bytes", ".bytes = { [p.not]: \"\\000\\377\" }"), { { "0a0200ff", "v bytes.not bytes.[p.not];" }, { "0a0100", "" } } },
+	{ R("optional double", ".double = { [p.top]: 1.5 }"),
+	  { { "09000000000000f83f", "" }, { "090000000000000040", "v double.most double.[p.top];" } } },
+	{ R("optional bytes", ".bytes = { [p.unlike]: \"\\000\\377\" }"), { { "0a0200ff", "v bytes.not bytes.[p.unlike];" }, { "0a0100", "" } } },
 	{ "optional group V = 1 { option (buf.validate.message)" CEL("g", "this.x > 0") "; optional int32 x = 1; "
 	  "repeated int32 y = 2 [(buf.validate.field)" CEL("y", "this.size() < 2") "]; }",
 	  { { "", "" }, { "0b0c", "v g ;" }, { "0b08010c", "" }, { "0b0801100110010c", "v.y y cel[0];" } } },
@@ -302,7 +304,7 @@ static void test_refused(void **state)
 {
 	struct sch_set *set = NULL;
 	struct sch_err err;
-	size_t len;
+	size_t len = 0;
 	uint8_t *data = constrained_make("asked_refused", "proto2", PREDEFINED, refused, N(refused), &len);
 
 	(void)state;
@@ -326,12 +328,77 @@ static void test_refused(void **state)
 	free(data);
 }
 
+/* Options that protoc would not write: what an extension is set to is read as strictly as the rest. */
+static const struct {
+	int field;
+	const char *hex, *want; /* contents of 1159; "": it compiles */
+} crafted[] = {
+	{ 0, "1a03c83e01", "" },
+	{ 0, "1a03c83e00", "" },
+	{ 0, "1a06c83e01c83e01", "sets even of buf.validate.Int32Rules twice" },
+	{ 0, "1a03ca3e00", "damaged" },         /* a bool as text */
+	{ 0, "1a02c83e", "damaged" },
+	{ 0, "1a07d03e03d23e0105", "" },        /* abs_in, alone and packed */
+	{ 0, "1a04d23e0180", "damaged" },       /* half a number */
+	{ 0, "1a04d23e0203", "damaged" },
+	{ 0, "1a07d53e00000000", "damaged" },   /* as fixed32 */
+	{ 0, "1a03d83e03", "" },
+	{ 0, "1a03f87c00", "uses rule 1999 of buf.validate.Int32Rules, which no extension in the set defines" },
+	{ 0, "d03e01", "has field 1002 of buf.validate.FieldRules, which is not supported" },
+	{ 1, "7205ca3e022e78", "" },
+	{ 1, "7205ca3e02c328", "tail of buf.validate.StringRules is not UTF-8" },
+	{ 1, "7204ca3e022e", "damaged" },
+};
+
+static void test_crafted(void **state)
+{
+	static const struct row row = { "optional int32 v = 1; optional string t = 2;", "" };
+	size_t len = 0;
+	uint8_t *data = constrained_make("asked_crafted", "proto2", PREDEFINED, &row, 1, &len);
+
+	(void)state;
+	assert_non_null(data);
+	for (size_t i = 0; i < N(crafted); i++) {
+		fd_set_t *s = google__protobuf__file_descriptor_set__unpack(NULL, len, data);
+		Google__Protobuf__FieldOptions o = GOOGLE__PROTOBUF__FIELD_OPTIONS__INIT;
+		uint8_t bytes[64];
+		struct sch_set *set = NULL;
+		struct sch_err err = { 0 };
+
+		assert_non_null(s);
+		fd_file_t *f = s->file[s->n_file - 1];
+		fd_message_t *m = f->message_type[f->n_message_type - 1];
+		size_t n = hex_bytes(crafted[i].hex, bytes + 1, sizeof bytes - 1);
+		ProtobufCMessageUnknownField u = { 1159, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED, n + 1, bytes };
+
+		assert_string_equal(m->name, "M0");
+		bytes[0] = (uint8_t)n;
+		o.base.unknown_fields = &u;
+		o.base.n_unknown_fields = 1;
+		m->field[crafted[i].field]->options = &o;
+		size_t packed = google__protobuf__file_descriptor_set__get_packed_size(s);
+		uint8_t *again = malloc(packed);
+
+		assert_non_null(again);
+		google__protobuf__file_descriptor_set__pack(s, again);
+		m->field[crafted[i].field]->options = NULL;
+		int rc = sch_set_compile(&set, again, packed, &err);
+
+		if (rc != (crafted[i].want[0] ? -EINVAL : 0) || !strstr(err.text, crafted[i].want))
+			fail_msg("%s: %d %s: %s, not %s", crafted[i].hex, rc, err.where, err.text, crafted[i].want);
+		sch_set_free(set);
+		free(again);
+		google__protobuf__file_descriptor_set__free_unpacked(s, NULL);
+	}
+	free(data);
+}
+
 /* One message of text; NULL and err where it is refused. */
 static struct sch_set *one_compile(const char *name, const char *body, struct sch_err *err)
 {
 	struct row row = { body, "" };
 	struct sch_set *set = NULL;
-	size_t len;
+	size_t len = 0;
 	uint8_t *data = constrained_make(name, "proto3", CONSTRAINED_HEAD, &row, 1, &len);
 
 	assert_non_null(data);
@@ -435,7 +502,7 @@ static void test_words(void **state)
 	struct sch_set *set = NULL;
 	struct sch_err err;
 	char text[64];
-	size_t len;
+	size_t len = 0;
 	uint8_t *data = constrained_make("words", "proto3", CONSTRAINED_HEAD, &row, 1, &len);
 
 	(void)state;
@@ -458,6 +525,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rules), cmocka_unit_test(test_predefined), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_crafted),
 		cmocka_unit_test(test_many),  cmocka_unit_test(test_far),	 cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_words),
 	};

@@ -29,7 +29,7 @@ static struct sch_set set = {
 	.n_messages = 1, .n_fields = 1, .n_rules = 1, .messages = &box, .fields = inner, .enums = &colors, .values = numbers,
 	.pool = pool, .rules = &rule, .patterns = patterns, .names = names, .n_names = sizeof names
 };
-static const struct sch_trial fresh = { { 1, 1000, 500 }, SCH_PATTERN_WORK_MAX };
+static const struct sch_trial fresh = { .now = { 1, 1000, 500 }, .work = SCH_PATTERN_WORK_MAX };
 static struct sch_trial trial;
 
 static int restart(void **state)
@@ -732,6 +732,9 @@ static void test_words(void **state)
 	says("one field of choice must be set");
 	rule = (struct sch_rule){ .op = SCH_R_ONE_OF, .n = 2, .a = 1, .arg = pool_put(fields, sizeof fields) };
 	says("exactly one of these fields must be set: one, one");
+	struct sch_asked asked = { .text = pool_put("this > 0", 9) };
+
+	set.exprs = &asked;
 	for (uint8_t op = SCH_R_REQUIRED; op < SCH_R_OP_COUNT; op++) { /* each has words */
 		char out[100];
 

@@ -56,6 +56,11 @@ message Match {
   repeated string many = 3;
   repeated string few = 4 [(buf.validate.field).repeated.max_items = 10];
 }
+message Twice {
+  option (buf.validate.message).cel = { id: "positive", expression: "this.n > 0" };
+  option (buf.validate.message).cel = { id: "positive", expression: "this.n >= 1" };
+  optional int32 n = 1 [(buf.validate.field).cel = { expression: "this > 0" }];
+}
 service Feed { rpc Watch(Match) returns (stream Open); rpc Ask(Match) returns (Open); }
 """,
 }
@@ -64,7 +69,7 @@ ERRORS = {
 package bad;
 import "buf/validate/validate.proto";
 message Type { string s = 1 [(buf.validate.field).int32.gt = 0]; }
-message Never { int32 n = 1 [(buf.validate.field).cel = { id: "n", expression: "this > 0" }]; }
+message Never { int32 n = 1 [(buf.validate.field).cel = { id: "n", expression: "this > me" }]; }
 message Holds { Type type = 1; repeated Never never = 2; }
 message Pattern { string p = 1 [(buf.validate.field).string.pattern = "("]; }
 """,
@@ -139,7 +144,8 @@ def test_errors_are_all_told():
 def test_surprises():
     p = weft("build", folder("old", SURPRISES), "-o", DIR / "old.binpb")
     warned = {line.split(": ")[1] for line in p.stderr.splitlines() if ": warning: " in line}
-    expect(warned == {"old.Open.more", "old.Set", "old.Match.loose", "old.Match.many", "old.Feed/Watch"}, p.stderr)
+    expect(warned == {"old.Open.more", "old.Set", "old.Match.loose", "old.Match.many", "old.Feed/Watch", "old.Twice",
+                      "old.Twice.n"}, p.stderr)
     expect(": info: " not in p.stderr and p.stdout.count("\n") == 1, p.stdout + p.stderr)
     p = weft("build", folder("old", SURPRISES), "-o", DIR / "old.binpb", "--verbose")
     expect("old.proto:4: old.Open.free: info: " in p.stderr and "google" not in p.stderr, p.stderr)
