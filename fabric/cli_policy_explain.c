@@ -153,7 +153,7 @@ static void decision_print(const struct cli_answer *a)
 	else if (t->verdict != WEFT_V_PASSED && t->verdict != WEFT_V_UNDECIDED)
 		printf("which is   %s\n", weft_verdict_help(t->verdict));
 	if (t->detail[0])
-		printf("because of %s\n", t->detail);
+		printf("detail     %s\n", t->detail);
 	if (r) {
 		printf("by         %s\n", cli_policy_rule(a->p->set, t->rule, rule));
 		rule_quote(a, t->rule, "           ");
