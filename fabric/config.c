@@ -53,6 +53,16 @@ static int copy_path(const struct reader *r, char **out, const char *path)
 	return 0;
 }
 
+static int policy_path(const struct reader *r, struct fab_unikernel_config *u)
+{
+	size_t cap = strlen(r->c->policies) + strlen(u->name) + sizeof "/.yaml";
+	u->policy = malloc(cap);
+	if (u->policy == NULL)
+		return pol_err_memory(r->err, r->yaml.file);
+	snprintf(u->policy, cap, "%s/%s.yaml", r->c->policies, u->name);
+	return 0;
+}
+
 static int read_size(const struct reader *r, const struct pol_node *key, uint64_t least, uint64_t most, uint64_t *bytes)
 {
 	char low[24], high[24], right[96];
@@ -212,10 +222,8 @@ static int read_unikernel(const struct reader *r, const struct pol_node *node, s
 	rc = read_name(r, found[NAME]->value, u);
 	if (rc == 0 && found[IMAGE] != NULL)
 		rc = copy_path(r, &u->image, found[IMAGE]->value->text);
-	if (rc == 0 && asprintf(&u->policy, "%s/%s.yaml", r->c->policies, u->name) < 0) {
-		u->policy = NULL;
-		rc = pol_err_memory(r->err, r->yaml.file);
-	}
+	if (rc == 0)
+		rc = policy_path(r, u);
 	if (rc == 0)
 		rc = read_size(r, found[MEMORY], FAB_MEMORY_MIN, FAB_MEMORY_MAX, &u->memory_bytes);
 	if (rc == 0 && u->memory_bytes % MIB != 0)
