@@ -11,8 +11,8 @@
  *     decisions: 1000/s              # decision records per port before equal ones are merged
  *     log_file: 16MiB                # size at which the decision log rotates
  *     log_files: 4                   # how many are kept, the current one included
- *     pairs: 1000                    # of unikernels that may talk, what later policies need included; there is no default:
- *                                    # without it the data path makes room for what the first policies need, and some more
+ *     pairs: 1000                    # of unikernels that may talk, each direction one; no default: without it the data path
+ *                                    # makes room for what the first policies need, and for as many more
  *   poll: sleep                      # sleep (default) or busy
  *   unikernels:
  *     - name: meter

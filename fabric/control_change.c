@@ -170,6 +170,8 @@ json_t *fab_change_end(struct fab_change_job *j, void (*pump)(void *arg), void *
 		else
 			ch->next = NULL;
 	}
+	if (!ret && ch->next && ch->wish.trial && ch->view->fab)
+		ret = fab_epoch_fits(ch->view->fab, ch->next, ch->err, sizeof ch->err);
 	/* A list that lacks something is no answer to why; that it came into force must be told all the same. */
 	json_t *reply = ret == -ENOMEM || (ret && ch->no_memory) ? fab_change_failure("no memory") : ch->kind->reply(ch, ret);
 	if (ch->wish.trial)

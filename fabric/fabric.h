@@ -274,6 +274,8 @@ unsigned fab_port_publish(struct fab_port *p);
  * is in force (fab_epoch_follow), and none is laid down already. Notes in e which pairs of unikernels it adds and which it
  * closes. 0; -ENOSPC with a text: there is no memory for so many pairs; -ENOMEM likewise. */
 int fab_epoch_offer(struct fab *f, struct fab_epoch *e, char *err, size_t cap);
+/* Control thread, while none is laid down: whether it could be offered; the same answers. */
+int fab_epoch_fits(const struct fab *f, struct fab_epoch *e, char *err, size_t cap);
 /* Control thread: takes it up again. 1; 0 when the worker was faster: it is in force in a moment. */
 int fab_epoch_withdraw(struct fab *f);
 /* Any thread: the epoch in force. Once it is another, the worker touches the one before no more, whose last_decision

@@ -23,6 +23,11 @@ int fab_epoch_offer(struct fab *f, struct fab_epoch *e, char *err, size_t cap)
 	return r;
 }
 
+int fab_epoch_fits(const struct fab *f, struct fab_epoch *e, char *err, size_t cap)
+{
+	return fab_pairs_compare(f, e, err, cap);
+}
+
 int fab_epoch_withdraw(struct fab *f)
 {
 	return atomic_exchange_explicit(&f->offered, NULL, memory_order_acq_rel) != NULL;
