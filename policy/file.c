@@ -322,7 +322,7 @@ static int read_image(const struct reader *r, const struct pol_node *key)
 		if (at == NULL)
 			return refuse_value(r, key, right);
 		unsigned digit = p[i] <= '9' ? (unsigned)(p[i] - '0') : (unsigned)(p[i] - 'a' + 10);
-		r->f->image[i / 2] = (uint8_t)((r->f->image[i / 2] << 4 | digit) & 0xffu);
+		r->f->image[i / 2] = (uint8_t)(((unsigned)r->f->image[i / 2] << 4 | digit) & 0xffu);
 	}
 	r->f->has_image = 1;
 	return 0;
