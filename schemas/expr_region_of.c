@@ -289,7 +289,8 @@ static int equal_any(struct reg_of *c, const struct term *t, const struct reg_co
 	}
 	if (!a)
 		return 0;
-	*out = field_both(c, &t->path, a, yes, t->axis ? other_than(c->m, a, &yes.spans) : reg_cut_not(c->m, a, &yes), 1);
+	*out = field_both(c, &t->path, a, yes, t->axis ? other_than(c->m, a, &yes.spans) : reg_cut_not(c->m, a, &yes),
+			  a->about != REG_SIZE); /* null has no size */
 	if (null) {
 		struct reg_axis *has = reg_axis_of(c, &t->path, REG_HAS);
 		struct reg_boxes unset, set;
