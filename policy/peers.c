@@ -336,7 +336,7 @@ void pol_ports_expand(struct compiler *c, const struct pol_term *terms, uint32_t
 	c->n_ports = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t kind = terms[i].what >> 30, value = terms[i].what & 0x3fffffffu;
-		const struct pol_group *g = &c->set->groups[value];
+		const struct pol_group *g = kind == POL_TERM_GROUP ? &c->set->groups[value] : NULL;
 		switch (kind) {
 		case POL_TERM_PORT:
 			port_take(c, value, owner);
