@@ -107,6 +107,28 @@ struct report {
 	uint32_t n;
 };
 
+static void finding_tell(void *arg, const struct pol_finding *f)
+{
+	struct report *r = arg;
+
+	r->n++;
+	if (!r->findings) {
+		printf("%s:%u: %s: %s\n", f->file, f->line, pol_finding_name(f->kind), f->text);
+		return;
+	}
+	json_t *o = json_object();
+
+	json_object_set_new(o, "kind", json_string(pol_finding_name(f->kind)));
+	json_object_set_new(o, "file", cli_schema_text(f->file));
+	json_object_set_new(o, "line", json_integer(f->line));
+	json_object_set_new(o, "text", cli_schema_text(f->text));
+	if (f->rule)
+		json_object_set_new(o, "rule", cli_policy_rule_json(r->p->set, f->rule));
+	if (f->other)
+		json_object_set_new(o, "other", cli_policy_rule_json(r->p->set, f->other));
+	json_array_append_new(r->findings, o);
+}
+
 static uint32_t rules_written(const struct pol_set *set)
 {
 	uint32_t n = 0;
@@ -124,6 +146,8 @@ static int check(const struct options *o, const struct cli_policy *p, json_t *an
 	struct report r = { .p = p, .findings = answer ? json_object_get(answer, "findings") : NULL };
 	uint32_t violated = 0, n = pol_unikernel_count(p->set), rules = rules_written(p->set), talks = pol_entry_count(p->set);
 
+	if (pol_lint(p->set, finding_tell, &r) != 0)
+		return cli_fail(COMMAND, "out of memory");
 	if (cli_policy_assertions(p, &o->all, answer ? json_object_get(answer, "assertions") : NULL, &violated) != 0)
 		return CLI_ERROR;
 	int status = r.n || violated ? CLI_NO : CLI_YES;

@@ -161,7 +161,11 @@ static int outcome_make(struct lint_wheres *w, const struct lint_shape *s, uint3
 		return 0;
 	int whole = s->where[i] == LINT_ALL || s->observe[i] || x->holds == NULL;
 	struct sch_region *all = sch_region_all();
-	struct sch_region *rest = all == NULL || whole ? all : sch_region_and(all, x->holds);
+	struct sch_region *rest = all;
+	if (all != NULL && !whole) {
+		rest = sch_region_and(all, x->holds);
+		sch_region_free(all);
+	}
 	int rc = rest != NULL ? 0 : -ENOMEM;
 	for (uint32_t k = 0; k < i && rc == 0; k++) {
 		if (k < s->n_deny && s->observe[k])
@@ -170,8 +174,6 @@ static int outcome_make(struct lint_wheres *w, const struct lint_shape *s, uint3
 		if (rc == 1)
 			*out = (struct lint_outcome){k < s->n_deny ? LINT_DENIED : LINT_SHADOWED, (uint8_t)k};
 	}
-	if (rest != all)
-		sch_region_free(all);
 	sch_region_free(rest);
 	return rc < 0 ? rc : 0;
 }
