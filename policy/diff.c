@@ -320,8 +320,8 @@ static int shared_add(struct pol_diff *d, const struct diff_book *at, uint32_t n
 	}
 	c->from = pol_self(d->set[NOW], pol_rule(d->set[NOW], pol_book_rule(d->set[NOW], at[0].now - 1))->owner)->party->name;
 	c->what = "rates and quotas";
-	c->before = joined ? "by several rules" : "by one rule";
-	c->after = joined ? "by one rule" : "by several rules";
+	c->before = joined ? "several rules" : "one rule";
+	c->after = joined ? "one rule" : "several rules, each for itself";
 	return diff_places_give(d, c, &places);
 }
 

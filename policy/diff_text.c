@@ -152,7 +152,7 @@ static void line_text(const struct line *l, struct text *t)
 		break;
 	case POL_CHANGE_FILE:
 		put_names(t, l->from, l->n_from, "unikernels");
-		put(t, ": %s is now %s, before %s", c->what, c->after, c->before);
+		put(t, ": %s now %s, before %s", c->what, c->after, c->before);
 		break;
 	case POL_CHANGE_GAINED:
 	case POL_CHANGE_LOST:
@@ -160,7 +160,7 @@ static void line_text(const struct line *l, struct text *t)
 		break;
 	case POL_CHANGE_TERMS:
 		put_about(t, l);
-		put(t, ": %s %s now %s, before %s", c->what, c->perhaps ? "is perhaps" : "is", c->after, c->before);
+		put(t, ": %s%s now %s, before %s", c->what, c->perhaps ? " perhaps" : "", c->after, c->before);
 		break;
 	case POL_CHANGE_REASON:
 		put_about(t, l);
@@ -172,7 +172,7 @@ static void line_text(const struct line *l, struct text *t)
 		break;
 	case POL_CHANGE_SHARED:
 		put_names(t, l->from, l->n_from, "unikernels");
-		put(t, ": what was counted together %s is now counted %s", c->before, c->after);
+		put(t, ": what was counted by %s is now counted by %s", c->before, c->after);
 		break;
 	case POL_CHANGE_COUNT:
 		break;
