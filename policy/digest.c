@@ -31,34 +31,54 @@ int pol_subject_resolve(struct compiler *c, const char *path, const struct pol_n
 
 /* --- rules ----------------------------------------------------------------------------------------------------------- */
 
-/* "a, b, c and 4 more" */
-static void list_text(char *out, size_t cap, const struct pol_node *value)
+/* A line of text that is cut where it is full. */
+struct line {
+	char text[640];
+	size_t n;
+};
+
+static void line_add(struct line *l, const char *text, size_t len)
 {
-	size_t used = 0;
+	size_t room = sizeof l->text - 1 - l->n;
+	len = len < room ? len : room;
+	memcpy(l->text + l->n, text, len);
+	l->n += len;
+}
+
+static void line_word(struct line *l, const char *text)
+{
+	line_add(l, text, strlen(text));
+}
+
+/* "a, b, c and 4 more" */
+static void line_list(struct line *l, const struct pol_node *value)
+{
 	uint32_t i = 0;
-	out[0] = '\0';
 	for (const struct pol_node *p = pol_node_each(value); p != NULL; p = p->next, i++) {
-		int n;
 		if (i == 3 && p->next != NULL) {
-			snprintf(out + used, cap - used, " and %u more", value->n - i);
+			char more[32];
+			snprintf(more, sizeof more, " and %u more", value->n - i);
+			line_word(l, more);
 			return;
 		}
-		n = snprintf(out + used, cap - used, "%s%.64s", i > 0 ? ", " : "", p->text);
-		if (n > 0)
-			used += (size_t)n < cap - used ? (size_t)n : cap - used - 1;
+		if (i > 0)
+			line_word(l, ", ");
+		line_add(l, p->text, p->len < 64 ? p->len : 64);
 	}
 }
 
 static const char *rule_text(struct compiler *c, const struct pol_file_rule *r)
 {
-	static const char *const verb[2][2] = {{"send", "receive"}, {"deny sending", "deny receiving"}};
-	char subjects[300] = "anything", peers[300], text[640];
+	static const char *const verb[2][2] = {{"send ", "receive "}, {"deny sending ", "deny receiving "}};
+	struct line l = {.n = 0};
+	line_word(&l, verb[r->deny][r->side]);
 	if (r->subjects != NULL)
-		list_text(subjects, sizeof subjects, r->subjects);
-	list_text(peers, sizeof peers, r->peers);
-	int n = snprintf(text, sizeof text, "%s %s %s %s", verb[r->deny][r->side], subjects,
-			 r->side == POL_SEND ? "to" : "from", peers);
-	return pol_arena_text(&c->set->texts, text, (size_t)n);
+		line_list(&l, r->subjects);
+	else
+		line_word(&l, "anything");
+	line_word(&l, r->side == POL_SEND ? " to " : " from ");
+	line_list(&l, r->peers);
+	return pol_arena_text(&c->set->texts, l.text, l.n);
 }
 
 static const char *keep(struct compiler *c, const struct pol_node *value, int *no_memory)

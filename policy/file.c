@@ -17,6 +17,8 @@
 struct reader {
 	struct pol_file *f;
 	struct pol_err *err;
+	/* For the list at hand: which of the found keys a reader reads. */
+	uint8_t found_at[KEYS_MAX];
 };
 
 int pol_name_ok(const char *text, int is_label)
@@ -206,6 +208,7 @@ static const struct {
 	{"name", read_name},	    {"reason", read_reason},
 };
 #define RULE_READERS (sizeof rule_readers / sizeof rule_readers[0])
+_Static_assert(RULE_READERS <= KEYS_MAX, "each has a place in found_at");
 
 /* --- mappings -------------------------------------------------------------------------------------------------------- */
 
@@ -240,7 +243,7 @@ static int read_rule(const struct reader *r, const struct pol_mapping *m, const 
 	    .line = node->line, .max_bytes = POL_PAYLOAD_MAX, .deny = m == &pol_language_deny};
 	/* In the order of rule_readers: burst goes by rate. */
 	for (size_t k = 0; k < RULE_READERS; k++) {
-		const struct pol_node *key = found_key(m, found, rule_readers[k].key);
+		const struct pol_node *key = r->found_at[k] < m->n ? found[r->found_at[k]] : NULL;
 		/* `carries:` with nothing behind it is an empty list. */
 		if (key == NULL || (key->value->kind == POL_NODE_VALUE && key->value->len == 0))
 			continue;
@@ -257,7 +260,17 @@ static int read_rule(const struct reader *r, const struct pol_mapping *m, const 
 	return 0;
 }
 
-static int read_list(const struct reader *r, enum pol_which which, const struct pol_node *key)
+static void readers_place(struct reader *r, const struct pol_mapping *m)
+{
+	for (size_t k = 0; k < RULE_READERS; k++) {
+		r->found_at[k] = KEYS_MAX;
+		for (uint32_t i = 0; i < m->n; i++)
+			if (strcmp(m->keys[i].key.name, rule_readers[k].key) == 0)
+				r->found_at[k] = (uint8_t)i;
+	}
+}
+
+static int read_list(struct reader *r, enum pol_which which, const struct pol_node *key)
 {
 	static const struct pol_mapping *const mapping[POL_LIST_COUNT] = {
 	    [POL_LIST_SEND] = &pol_language_send,
@@ -276,6 +289,7 @@ static int read_list(const struct reader *r, enum pol_which which, const struct 
 	if (rules == NULL)
 		return pol_err_memory(r->err, r->f->yaml.file);
 	l->rules = rules;
+	readers_place(r, mapping[which]);
 	for (const struct pol_node *p = key->value->first; p != NULL; p = p->next) {
 		int rc = read_rule(r, mapping[which], p, &rules[l->n]);
 		if (rc < 0)
@@ -419,7 +433,7 @@ int pol_file_parse(struct pol_file *f, const char *path, const struct pol_text *
 				 pol_quote(should, owner));
 		goto fail;
 	}
-	const struct reader r = {f, err};
+	struct reader r = {.f = f, .err = err};
 	rc = read_self(&r, found);
 	for (uint32_t l = 0; l < POL_LIST_COUNT && rc == 0; l++)
 		rc = read_list(&r, (enum pol_which)l, found_key(m, found, lists[l]));

@@ -46,6 +46,12 @@ static int check_bytes(const char *file, const char *text, size_t len, struct po
 	uint32_t line = 1, column = 1;
 	int indent = 1;
 	for (size_t i = 0; i < len;) {
+		if (p[i] > 0x20 && p[i] < 0x7f) { /* nearly all of a file */
+			i++;
+			column++;
+			indent = 0;
+			continue;
+		}
 		uint32_t c;
 		size_t n = utf8_take(p + i, len - i, &c);
 		if (n == 0)
@@ -76,8 +82,8 @@ static int check_bytes(const char *file, const char *text, size_t len, struct po
 static int value_ok(const unsigned char *p, size_t len)
 {
 	for (size_t i = 0; i < len;) {
-		uint32_t c;
-		size_t n = utf8_take(p + i, len - i, &c);
+		uint32_t c = p[i];
+		size_t n = c >= 0x20 && c < 0x7f ? 1 : utf8_take(p + i, len - i, &c);
 		if (n == 0 || c < 0x20 || c == 0x7f || invisible(c))
 			return 0;
 		i += n;
