@@ -170,9 +170,10 @@ int cli_policy_fmt(int argc, char **argv)
 		.options = options,
 		.parser = option_parse,
 		.args_doc = "DIR|FILE...",
-		.doc = "Bring policies, common.yaml and *.test.yaml into their one layout, and print the names of those that changed. "
-		       "Comments stay, meaning never changes.\v"
-		       "Exit status: 0 done (with --check: nothing to do), 1 with --check: not so, 2 a file could not be read or written.",
+		.doc = "Bring policies, common.yaml and *.test.yaml into their one layout, and print the names of those that "
+		       "changed. Comments stay, meaning never changes.\v"
+		       "Exit status: 0 done (with --check: nothing to do), 1 with --check: not so, 2 a file could not be read or "
+		       "written.",
 	};
 	struct options o = { .common = { .command = "policy fmt" } };
 

@@ -353,7 +353,8 @@ static int drafts_write(const struct options *o, const struct draft *at, uint32_
 
 	for (uint32_t i = 0; i < n; i++)
 		if (lstat(at[i].path, &st) == 0)
-			return cli_policy_fail(&o->common, "%s is there already, and nothing was written; name a new folder", at[i].path);
+			return cli_policy_fail(&o->common, "%s is there already, and nothing was written; name a new folder",
+					       at[i].path);
 	for (uint32_t i = 0; i < n; i++) {
 		int rc = fab_file_write(at[i].path, at[i].text, at[i].len, 0644, 1);
 
@@ -375,16 +376,16 @@ static int tell(const struct learner *ln)
 
 		for (uint32_t i = 0; i < n; i++)
 			json_array_append_new(files, json_string(pol_learn_name(ln->l, i)));
-		return cli_schema_print(o->common.command,
-					json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "dir", cli_schema_text(o->out), "unikernels",
-						  files, "lines", (json_int_t)ln->lines, "decisions", (json_int_t)ln->decisions,
-						  "skipped", (json_int_t)ln->skipped, "rules", (json_int_t)rules, "suggestions",
-						  (json_int_t)suggestions, "skipped_first",
-						  ln->skipped ? cli_schema_text(ln->skipped_first) : json_null()));
+		return cli_schema_print(
+			o->common.command,
+			json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "dir", cli_schema_text(o->out), "unikernels", files,
+				  "lines", (json_int_t)ln->lines, "decisions", (json_int_t)ln->decisions, "skipped",
+				  (json_int_t)ln->skipped, "rules", (json_int_t)rules, "suggestions", (json_int_t)suggestions,
+				  "skipped_first", ln->skipped ? cli_schema_text(ln->skipped_first) : json_null()));
 	}
-	printf("%s: drafts for %u unikernel%s with %" PRIu64 " rule%s and %" PRIu64 " suggestion%s, from %" PRIu64 " of %" PRIu64 " lines\n",
-	       o->out, n, cli_plural(n), rules, cli_plural((json_int_t)rules), suggestions, cli_plural((json_int_t)suggestions),
-	       ln->decisions, ln->lines);
+	printf("%s: drafts for %u unikernel%s with %" PRIu64 " rule%s and %" PRIu64 " suggestion%s, ", o->out, n, cli_plural(n),
+	       rules, cli_plural((json_int_t)rules), suggestions, cli_plural((json_int_t)suggestions));
+	printf("from %" PRIu64 " of %" PRIu64 " line%s\n", ln->decisions, ln->lines, cli_plural((json_int_t)ln->lines));
 	if (cli_schema_flush(o->common.command))
 		return CLI_ERROR;
 	if (ln->skipped)
@@ -442,9 +443,9 @@ int cli_policy_learn(int argc, char **argv)
 		.options = options,
 		.parser = option_parse,
 		.args_doc = "LOG...",
-		.doc = "Draft a policy for every unikernel that decision logs (RUN_DIR/decisions.jsonl*, the oldest first; - is standard "
-		       "input) speak of. What passed becomes rules, with the evidence as comments; what was refused for lack of a rule "
-		       "becomes suggestions that are commented out.\v"
+		.doc = "Draft a policy for every unikernel that decision logs (RUN_DIR/decisions.jsonl*, the oldest first; - is "
+		       "standard input) speak of. What passed becomes rules, with the evidence as comments; what was refused for "
+		       "lack of a rule becomes suggestions that are commented out.\v"
 		       "Exit status: 0 written, 2 not.",
 		.children = children,
 	};

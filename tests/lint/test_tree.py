@@ -28,8 +28,8 @@ MAY_INCLUDE = {
 }
 # The headers that another folder may include; a folder without an entry offers all that it has.
 PUBLIC = {
-    "schemas": {"schema.h", "reason.h", "compat.h", "show.h"},
-    "policy": {"policy.h", "yaml.h", "units.h", "err.h", "fmt.h", "learn.h"},
+    "schemas": {"schema.h", "reason.h", "compat.h", "show.h", "expr.h", "expr_region.h"},
+    "policy": {"policy.h", "yaml.h", "units.h", "err.h", "folder.h", "explain.h", "reach.h", "diff.h", "fmt.h", "learn.h"},
     "dpi": {"dpi.h"},
 }
 # Whose generated code (NAME.pb-c.h) a folder may include.

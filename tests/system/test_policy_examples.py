@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -64,7 +65,6 @@ def test_all_cases_pass():
 
 def test_a_case_that_is_wrong_is_found():
     """The same files with another expectation: a test that cannot fail would show nothing."""
-    import shutil
     folder = BUILD / "run" / "tests" / "policy_examples"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(EXAMPLES / FOLDERS[0], folder)
@@ -103,6 +103,39 @@ def update():
     for name in FOLDERS:
         path = EXAMPLES / name / "README.md"
         path.write_text(BLOCK.sub(lambda m: "```console\n" + shown(m.group(1)) + "```", path.read_text()))
+
+
+# --- the tutorial ----------------------------------------------------------------------------------------------------------
+
+OTHERS = {
+    "meter": "unikernel: meter\nsend:\n  - to: hub\n    message: demo.Reading\n",
+    "spare-meter": "unikernel: spare-meter\nsend:\n  - to: hub\n    message: demo.Reading\n",
+    "valve": "unikernel: valve\nreceive:\n  - from: hub\n    method: demo.Valve/Act\n",
+    "camera": "unikernel: camera\nlabels: {zone: guest}\n",
+}
+
+
+def tutorial():
+    """The files of docs/policy.md's tutorial, with what it does not show, as a folder."""
+    folder = BUILD / "run" / "tests" / "policy_tutorial"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, text in OTHERS.items():
+        (folder / (name + ".yaml")).write_text(text)
+    blocks = re.findall(r"```yaml\n# policy/(\S+)\n(.*?)```", (ROOT / "docs" / "policy.md").read_text(), re.S)
+    for name, text in blocks:
+        (folder / name).write_text(text)
+    expect([name for name, _ in blocks] == ["hub.yaml", "common.yaml", "hub.test.yaml"], blocks)
+    return folder
+
+
+def test_the_tutorial_does_what_it_says():
+    folder, schemas = str(tutorial()), ("--schemas", str(BUILD / "schemas" / "demo.binpb"))
+    text = weft("policy", "check", folder, *schemas)
+    expect("2 of 2 assertions hold" in text and "all is well" in text, text)
+    expect("1 passed, 0 failed" in weft("policy", "test", folder, *schemas), "the tutorial's case fails")
+    text = weft("policy", "explain", folder, "--from", "camera", "--to", "valve", "--method", "demo.Valve/Act", *schemas, status=1)
+    expect("send_denied" in text and "camera.yaml:1" in text, text)
 
 
 # --- the JSON Schema -------------------------------------------------------------------------------------------------------
