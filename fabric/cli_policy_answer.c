@@ -31,18 +31,32 @@ static json_t *message_of(const struct cli_answer *a)
 	return o;
 }
 
-void cli_answer_make(struct cli_answer *a)
+/* The value of a field as JSON gives it, without quotes; "" for none. The caller frees. */
+static char *plain_text(const json_t *v)
 {
-	cli_trial_question(a->trials, a->trial, &a->question);
-	for (unsigned side = 0; side < 2; side++)
-		pol_account_make(&a->question, (enum pol_side)side, &a->account[side]);
-	a->message = message_of(a);
+	return json_is_string(v) ? strdup(json_string_value(v)) : json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
 }
 
-void cli_answer_free(struct cli_answer *a)
+/* 64-bit numbers are texts in JSON; here they are numbers. */
+static void numbers_restore(const struct cli_answer *a, json_t *values)
 {
-	json_decref(a->message);
-	a->message = NULL;
+	const char *type = sch_type_name(a->p->schemas, a->trial->type), *key;
+	json_t *v;
+	void *next;
+
+	json_object_foreach_safe(values, next, key, v) {
+		char literal[32], *end;
+		int kind = strncmp(key, "this.", 5) || !json_is_string(v) ? 0 :
+			   fab_json_literal(a->trials->json, type, key + 5, json_string_value(v), literal, sizeof literal);
+
+		if (kind != 'i' && kind != 'u')
+			continue;
+		errno = 0;
+		long long number = strtoll(json_string_value(v), &end, 10);
+
+		if (!errno && !*end)
+			json_object_set_new(values, key, json_integer(number));
+	}
 }
 
 json_t *cli_answer_values(const struct cli_answer *a, enum pol_side side, const char *where)
@@ -50,7 +64,87 @@ json_t *cli_answer_values(const struct cli_answer *a, enum pol_side side, const 
 	const struct pol_set *set = a->p->set;
 	uint16_t self = side == POL_SEND ? a->trial->src : a->trial->dst, peer = side == POL_SEND ? a->trial->dst : a->trial->src;
 
-	return cli_values_of(where, a->message, pol_self(set, self)->party, pol_self(set, peer)->party);
+	json_t *values = cli_values_of(where, a->message, pol_self(set, self)->party, pol_self(set, peer)->party);
+
+	if (a->message)
+		numbers_restore(a, values);
+	return values;
+}
+
+/* Adds a pin for each field, once; where one cannot be written as an expression there are none. */
+static int pins_add(struct cli_answer *a, const json_t *values)
+{
+	const char *type = sch_type_name(a->p->schemas, a->trial->type), *key;
+	json_t *v;
+
+	json_object_foreach((json_t *)(uintptr_t)values, key, v) {
+		uint32_t n = a->question.n_pins, i = 0;
+		char literal[512], *value, *field, *equals = NULL;
+
+		while (i < n && strcmp(a->pin[i].field, key) != 0)
+			i++;
+		if (strncmp(key, "this.", 5) != 0 || i < n)
+			continue;
+		value = n < CLI_PINS_MAX ? plain_text(v) : NULL;
+		if (!value)
+			return -1;
+		int known = json_is_null(v) || fab_json_literal(a->trials->json, type, key + 5, value, literal, sizeof literal);
+
+		free(value);
+		field = known ? strdup(key) : NULL;
+		int len = !field ? -1 : json_is_null(v) ? asprintf(&equals, "!has(%s)", key) : asprintf(&equals, "%s == %s", key, literal);
+
+		if (len < 0) {
+			free(field);
+			return -1;
+		}
+		a->pin[a->question.n_pins++] = (struct pol_pin){ field, equals };
+	}
+	return 0;
+}
+
+static void pins_free(struct cli_answer *a)
+{
+	for (uint32_t i = 0; i < a->question.n_pins; i++) {
+		free((char *)(uintptr_t)a->pin[i].field);
+		free((char *)(uintptr_t)a->pin[i].equals);
+	}
+	a->question.n_pins = 0;
+}
+
+/* What the message has where rules look, so that the nearest one that passes can be told. */
+static void pins_make(struct cli_answer *a)
+{
+	int rc = 0;
+
+	for (unsigned side = 0; side < 2; side++)
+		for (uint32_t i = 0; i < a->account[side].n && !rc; i++) {
+			const struct pol_rule_info *r = pol_rule(a->p->set, a->account[side].told[i].rule);
+			json_t *values = r->where ? cli_answer_values(a, (enum pol_side)side, r->where) : NULL;
+
+			rc = values ? pins_add(a, values) : 0;
+			json_decref(values);
+		}
+	if (rc)
+		pins_free(a);
+	a->question.pins = a->pin;
+}
+
+void cli_answer_make(struct cli_answer *a)
+{
+	cli_trial_question(a->trials, a->trial, &a->question);
+	for (unsigned side = 0; side < 2; side++)
+		pol_account_make(&a->question, (enum pol_side)side, &a->account[side]);
+	a->message = message_of(a);
+	if (a->message)
+		pins_make(a);
+}
+
+void cli_answer_free(struct cli_answer *a)
+{
+	pins_free(a);
+	json_decref(a->message);
+	a->message = NULL;
 }
 
 /* --- changes ------------------------------------------------------------------------------------------------------ */

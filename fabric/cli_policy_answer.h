@@ -7,6 +7,8 @@
 
 #include "fabric/cli_policy_trial.h"
 
+#define CLI_PINS_MAX 8u /* fields that are told of one by one */
+
 struct cli_answer {
 	const struct cli_policy *p;
 	struct cli_trials *trials;
@@ -16,6 +18,7 @@ struct cli_answer {
 	/* filled by cli_answer_make */
 	struct pol_question question;
 	struct pol_account account[2];   /* by enum pol_side */
+	struct pol_pin pin[CLI_PINS_MAX]; /* what question.pins are */
 	json_t *message;                 /* with all its fields; NULL: it is not known, or its schema does not take it */
 };
 void cli_answer_make(struct cli_answer *a);

@@ -249,3 +249,91 @@ extern "C" int fab_json_print(struct fab_json *j, const char *type, const uint8_
 		return out_of_memory(why, why_cap);
 	}
 }
+
+/* --- literals ----------------------------------------------------------------------------------------------------- */
+
+static const pb::FieldDescriptor *field_find(const pb::Descriptor *d, const std::string &path)
+{
+	const pb::FieldDescriptor *f = nullptr;
+
+	for (size_t from = 0; d != nullptr && from <= path.size();) { /* ends with the path */
+		size_t dot = path.find('.', from);
+		size_t end = dot == std::string::npos ? path.size() : dot;
+
+		f = d->FindFieldByName(path.substr(from, end - from));
+		if (f == nullptr || f->is_repeated())
+			return nullptr;
+		d = f->message_type();
+		from = end + 1;
+	}
+	return d == nullptr ? f : nullptr; /* a message is no value */
+}
+
+static bool is_whole(const std::string &text, bool negative_too)
+{
+	size_t at = negative_too && !text.empty() && text[0] == '-' ? 1 : 0;
+
+	return at < text.size() && text.find_first_not_of("0123456789", at) == std::string::npos;
+}
+
+static std::string quoted(const std::string &text)
+{
+	json_t *v = json_stringn(text.data(), text.size());
+	char *out = v != nullptr ? json_dumps(v, JSON_ENCODE_ANY) : nullptr;
+	std::string result = out != nullptr ? out : "";
+
+	free(out);
+	json_decref(v);
+	return result;
+}
+
+static int literal_of(const pb::FieldDescriptor *f, const std::string &value, std::string &out)
+{
+	out = value;
+	switch (f->cpp_type()) {
+	case pb::FieldDescriptor::CPPTYPE_INT32:
+	case pb::FieldDescriptor::CPPTYPE_INT64:
+		return is_whole(value, true) ? 'i' : 0;
+	case pb::FieldDescriptor::CPPTYPE_UINT32:
+	case pb::FieldDescriptor::CPPTYPE_UINT64:
+		out += 'u';
+		return is_whole(value, false) ? 'u' : 0;
+	case pb::FieldDescriptor::CPPTYPE_BOOL:
+		return value == "true" || value == "false" ? 'b' : 0;
+	case pb::FieldDescriptor::CPPTYPE_DOUBLE:
+	case pb::FieldDescriptor::CPPTYPE_FLOAT:
+		if (is_whole(value, true))
+			out += ".0";
+		return value.find_first_not_of("0123456789.eE+-") == std::string::npos ? 'd' : 0; /* not NaN, not Infinity */
+	case pb::FieldDescriptor::CPPTYPE_STRING:
+		out = quoted(value);
+		return f->type() == pb::FieldDescriptor::TYPE_STRING && !out.empty() ? 's' : 0;
+	case pb::FieldDescriptor::CPPTYPE_ENUM: {
+		const pb::EnumValueDescriptor *e = f->enum_type()->FindValueByName(value);
+
+		if (e != nullptr)
+			out = std::to_string(e->number());
+		return e != nullptr || is_whole(value, true) ? 'e' : 0;
+	}
+	case pb::FieldDescriptor::CPPTYPE_MESSAGE:
+		break;
+	}
+	return 0;
+}
+
+extern "C" int fab_json_literal(struct fab_json *j, const char *type, const char *path, const char *value, char *out, size_t cap)
+{
+	try {
+		const pb::Descriptor *d = j->pool->FindMessageTypeByName(type);
+		const pb::FieldDescriptor *f = d != nullptr ? field_find(d, path) : nullptr;
+		std::string text;
+		int kind = f != nullptr ? literal_of(f, value, text) : 0;
+
+		if (kind == 0 || text.size() >= cap)
+			return 0;
+		memcpy(out, text.c_str(), text.size() + 1);
+		return kind;
+	} catch (...) {
+		return 0;
+	}
+}

@@ -28,6 +28,11 @@ int fab_json_read(struct fab_json *j, const char *type, const char *text, size_t
 int fab_json_print(struct fab_json *j, const char *type, const uint8_t *msg, size_t msg_len, int all, char **text, char *why,
 		   size_t why_cap);
 
+/* A field's value as a literal of an expression: 1001, 7u, 2.5, true, "text", an enum's number. path: names with dots between
+ * them, "zone.row"; value: as JSON gives it, a string's content without quotes. Returns what it is ('i', 'u', 'd', 'b', 's', 'e'),
+ * or 0 where there is no such field, it is none of these, or the value is none of its. */
+int fab_json_literal(struct fab_json *j, const char *type, const char *path, const char *value, char *out, size_t cap);
+
 #ifdef __cplusplus
 }
 #endif

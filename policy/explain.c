@@ -226,17 +226,106 @@ static void side_tell(struct teller *t, enum pol_side side)
 		where_tell(t, a.told[a.n - 1].rule);
 }
 
-/* Is there a message that both sides let pass as they are? */
+/* Where the message has the values that it has in all fields that are asked for but one. 0, -EINVAL: that cannot be said,
+ * -ENOMEM. */
+static int pinned_make(const struct teller *t, uint32_t but, struct sch_region **out)
+{
+	const struct pol_question *q = t->q;
+	char text[SCH_EXPR_TEXT_MAX];
+	size_t used = 0;
+	struct sch_expr_var vars[POL_VARS];
+	struct sch_expr_value values[POL_VARS] = {{0}};
+	struct sch_expr_err err;
+	for (uint32_t i = 0; i < q->n_pins; i++) {
+		if (i == but)
+			continue;
+		int n = snprintf(text + used, sizeof text - used, "%s(%s)", used > 0 ? " && " : "", q->pins[i].equals);
+		if (n < 0 || (size_t)n >= sizeof text - used)
+			return -EINVAL;
+		used += (size_t)n;
+	}
+	if (used == 0) {
+		*out = sch_region_all();
+		return *out != NULL ? 0 : -ENOMEM;
+	}
+	pol_vars(q->type, vars);
+	return sch_region_of(out, pol_schemas(q->set), vars, POL_VARS, values, text, &err);
+}
+
+/* The end of a part of a description: at " and " or "; or " outside quotes, or where the text ends. */
+static const char *part_end(const char *p, size_t *gap)
+{
+	int inside = 0;
+	for (; *p != '\0'; p++) {
+		if (inside && *p == '\\' && p[1] != '\0')
+			p++;
+		else if (*p == '"')
+			inside = !inside;
+		else if (!inside && strncmp(p, " and this.", 10) == 0)
+			return *gap = 5, p;
+		else if (!inside && strncmp(p, "; or ", 5) == 0)
+			return *gap = 5, p;
+	}
+	*gap = 0;
+	return p;
+}
+
+/* Of "this.a is 5 and this.b at most 3; or ...", what is said of one field: "this.b at most 3, or ...". 0: nothing. */
+static int part_find(const char *text, const char *field, char *out, size_t cap)
+{
+	size_t n = strlen(field), used = 0, gap;
+	for (const char *p = text, *end; *p != '\0'; p = end + gap) {
+		end = part_end(p, &gap);
+		size_t len = (size_t)(end - p);
+		if (len <= n + 1 || strncmp(p, field, n) != 0 || p[n] != ' ')
+			continue;
+		int more = snprintf(out + used, cap - used, "%s%.*s", used > 0 ? ", or " : "", (int)len, p);
+		if (more < 0 || (size_t)more >= cap - used)
+			return 0;
+		used += (size_t)more;
+	}
+	return used > 0;
+}
+
+/* Tells of one field with which alone the message would pass, if there is one. 1: told. */
+static int nearest_tell(struct teller *t, const struct sch_region *all, uint32_t pin)
+{
+	struct sch_region *pinned = NULL;
+	char part[640];
+	int rc = pinned_make(t, pin, &pinned), told = 0;
+	struct sch_region *both = rc == 0 ? sch_region_and(all, pinned) : NULL;
+	if (rc == 0 && both == NULL)
+		rc = -ENOMEM;
+	if (rc == 0 && sch_region_is(both) == SCH_REGION_SOME) {
+		sch_region_describe(both, pol_schemas(t->q->set), t->describe, sizeof t->describe);
+		int known = sch_region_example(both, pol_schemas(t->q->set), t->json, sizeof t->json);
+		told = part_find(t->describe, t->q->pins[pin].field, part, sizeof part);
+		if (told)
+			tell(t, (struct pol_remedy){.kind = POL_REMEDY_MESSAGE, .json = known ? t->json : NULL, .instead = t->n > 0},
+			     "change one field of the message: %s", part);
+	}
+	sch_region_free(both);
+	sch_region_free(pinned);
+	return rc == -ENOMEM ? rc : told;
+}
+
+/* Is there a message that both sides let pass as they are? One that is like this one but for a field is told first. */
 static int message_tell(struct teller *t)
 {
 	const struct pol_question *q = t->q;
 	struct pol_passage_ask ask = {q->set, q->src, q->dst, q->subject, pol_schemas(q->set), q->type};
 	struct pol_passage p;
-	int rc = pol_passage_make(&p, &ask);
+	int rc = pol_passage_make(&p, &ask), told = 0;
 	const struct sch_region *all = rc == 0 ? pol_passage_all(&p, &p.regions) : NULL;
 	if (rc == 0 && all == NULL)
 		rc = -ENOMEM;
-	if (rc == 0 && sch_region_is(all) != SCH_REGION_EMPTY) {
+	int some = rc == 0 && sch_region_is(all) != SCH_REGION_EMPTY;
+	for (uint32_t i = 0; some && rc == 0 && i < q->n_pins; i++) {
+		rc = nearest_tell(t, all, i);
+		told |= rc > 0;
+		rc = rc > 0 ? 0 : rc;
+	}
+	if (some && rc == 0 && !told) {
 		sch_region_describe(all, ask.schemas, t->describe, sizeof t->describe);
 		int known = sch_region_example(all, ask.schemas, t->json, sizeof t->json);
 		tell(t, (struct pol_remedy){.kind = POL_REMEDY_MESSAGE, .json = known ? t->json : NULL, .instead = t->n > 0},

@@ -6,6 +6,11 @@
 
 #include "policy.h"
 
+/* A field that a `where` names, with the value that the message has there, as an expression: {"this.amount", "this.amount == 5"}. */
+struct pol_pin {
+	const char *field, *equals;
+};
+
 /* A message, or a message to be. */
 struct pol_question {
 	const struct pol_set *set;
@@ -15,6 +20,8 @@ struct pol_question {
 	const uint8_t *msg; /* valid, with SCH_PAD bytes after it; NULL: nothing is known of it but its size */
 	uint32_t len;
 	const struct pol_when *when;
+	const struct pol_pin *pins; /* for the message that is nearest to this one; may be NULL */
+	uint32_t n_pins;
 };
 
 enum pol_told_state {

@@ -100,6 +100,14 @@ def test_an_assertion_that_does_not_hold():
     weft("test", path, status=1)
 
 
+def test_findings():
+    path = copy(BANK, clerk="unikernel: clerk\nsend:\n  - to: teller\n    message: shop.Alarm\n")
+    says(weft("check", path, status=1).stdout, f"{path}/clerk.yaml:3: one_sided: ", "1 finding")
+    a = asked("check", path, status=1)
+    expect([(f["kind"], f["line"], f["rule"]["line"]) for f in a["findings"]] == [("one_sided", 3, 3)], a["findings"])
+    expect(a["conversations"] == 1 and a["errors"] == [], a)
+
+
 def test_content_that_ndpi_does_not_know():
     path = copy(SHOP, kiosk="unikernel: kiosk\nsend:\n  - to: ledger\n    message: shop.Order\n    carries: [Postgres]\n")
     says(weft("check", path, status=2).stderr, f"{path}/kiosk.yaml:5: ", "PostgreSQL")
@@ -117,8 +125,8 @@ def test_schemas_from_wherever_they_are():
     demo = BUILD / "schemas" / "demo.binpb"
     weft("check", path, "--schemas", demo, "--schemas", SHOP, "--schemas", f"{SHOP}/shop.proto")
     both = folder({**files, "shop.yaml": "unikernel: shop\nsend:\n  - to: hub\n    message: [shop.Order, demo.Reading]\n",
-                   "hub.yaml": "unikernel: hub\n", "common.yaml": f"schemas: [{demo}, {ROOT / SHOP}]\n"})
-    says(weft("check", both, "--schemas", demo, "--schemas", SHOP, status=None or 0).stdout, "2 unikernels, 1 rule")
+                   "hub.yaml": "unikernel: hub\nreceive:\n  - from: shop\n    message: [shop.Order, demo.Reading]\n", "common.yaml": f"schemas: [{demo}, {ROOT / SHOP}]\n"})
+    says(weft("check", both).stdout, "2 unikernels, 2 rules, 2 conversations: all is well")
 
 
 def test_schemas_that_are_none():
@@ -274,8 +282,9 @@ def test_explain_a_where():
     expect(told["small"]["values"] == {"this.amount": 1001, "this.currency": "EUR"}, told["small"])
     expect(told["urgent"]["values"] == {"this.priority": None}, told["urgent"])
     expect(told["from-front"]["values"] == {"peer.labels": {"zone": "front"}}, told["from-front"])
-    kinds = [c["kind"] for c in a["changes"]]
-    expect(kinds[0] == "loosen" and "message" in kinds, a["changes"])
+    expect([c["kind"] for c in a["changes"]] == ["loosen", "message", "message"], a["changes"])
+    expect([c["text"].split(": ")[1] for c in a["changes"][1:]] == ["this.amount at most 1000", "this.priority at least 6"],
+           a["changes"])
     for c in a["changes"]:
         if "message" in c:
             b = explain(BANK, "teller", "vault", "shop.Order", "--payload", c["message"])
