@@ -78,22 +78,29 @@ static const char *lacking(const char *name, uint32_t len)
 	return NULL;
 }
 
-static struct sch_node *unknown(struct sch_parser *p, uint32_t at, const char *name, uint32_t len)
+int sch_call_unknown(struct sch_parser *p, uint32_t at, const char *name, uint32_t len)
 {
 	struct sch_near near = { .want = name, .len = len };
 	const char *why = lacking(name, len);
 
-	if (why)
-		return sch_parser_fail(p, at, "%.*s() %s", (int)len, name, why);
+	for (size_t i = 0; i < N_FUNCTIONS; i++)
+		if (same(functions[i].name, name, len))
+			return 0;
+	if (why) {
+		sch_parser_fail(p, at, "%.*s() %s", (int)len, name, why);
+		return p->rc;
+	}
 	for (size_t i = 0; i < N_FUNCTIONS; i++)
 		sch_near_try(&near, functions[i].name);
 	sch_near_try(&near, "exists");
 	sch_near_try(&near, "exists_one");
 	sch_near_try(&near, "filter");
 	sch_near_try(&near, "has");
-	return sch_parser_fail(p, at, "there is no function \"%.*s\"%s%s%s", (int)(len < 60 ? len : 60), name,
-			       near.best[0] ? "; did you mean " : "; docs/expressions.md lists those that there are", near.best,
-			       near.best[0] ? "()?" : "");
+	sch_near_try(&near, "all");
+	sch_parser_fail(p, at, "there is no function \"%.*s\"%s%s%s", (int)(len < 60 ? len : 60), name,
+			near.best[0] ? "; did you mean " : "; docs/expressions.md lists those that there are", near.best,
+			near.best[0] ? "()?" : "");
+	return p->rc;
 }
 
 static struct sch_node *no_overload(struct sch_parser *p, uint32_t at, const char *name, uint32_t len,
@@ -233,7 +240,7 @@ struct sch_node *sch_node_call(struct sch_parser *p, uint32_t at, const char *na
 			       struct sch_node *args, uint32_t n_args)
 {
 	struct sch_node *first = receiver ? receiver : args, *call;
-	int known = 0, other_style = 0;
+	int other_style = 0;
 
 	(void)n_args;
 	if (receiver)
@@ -241,7 +248,6 @@ struct sch_node *sch_node_call(struct sch_parser *p, uint32_t at, const char *na
 	for (size_t i = 0; i < N_FUNCTIONS; i++) {
 		if (!same(functions[i].name, name, len))
 			continue;
-		known = 1;
 		if (!fits(i, first))
 			continue;
 		if (functions[i].style != 'b' && functions[i].style != (receiver ? 'm' : 'g')) {
@@ -253,8 +259,6 @@ struct sch_node *sch_node_call(struct sch_parser *p, uint32_t at, const char *na
 			call = unique_check(p, call);
 		return call ? constants_check(p, call) : NULL;
 	}
-	if (!known)
-		return unknown(p, at, name, len);
 	if (other_style)
 		return sch_parser_fail(p, at, receiver ? "%.*s is written before its value: %.*s(...)" :
 							 "%.*s is written after its value: text.%.*s(...)",

@@ -700,7 +700,7 @@ struct sch_node *sch_node_select(struct sch_parser *p, uint32_t at, struct sch_n
 		return sch_parser_fail(p, at, "a unikernel has .name and .labels, not .%.*s", (int)(len < 60 ? len : 60), name);
 	case SCH_K_MAP:
 		if (a->type.key != SCH_K_STRING)
-			return sch_parser_fail(p, at, "only maps with string keys have .name; write [key] of type %s",
+			return sch_parser_fail(p, at, "only the keys of a map of strings are written with a dot; write [key], of type %s",
 					       kind_text(a->type.key));
 		/* fall through */
 	case SCH_K_LABELS:

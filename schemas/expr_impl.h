@@ -125,6 +125,8 @@ struct sch_node *sch_node_list(struct sch_parser *p, uint32_t at, struct sch_nod
 struct sch_node *sch_node_select(struct sch_parser *p, uint32_t at, struct sch_node *a, const char *name, uint32_t len);
 struct sch_node *sch_node_has(struct sch_parser *p, uint32_t at, struct sch_node *selected);
 struct sch_node *sch_node_index(struct sch_parser *p, uint32_t at, struct sch_node *a, struct sch_node *key);
+/* Is there no function of this name? Then it is told. */
+int sch_call_unknown(struct sch_parser *p, uint32_t at, const char *name, uint32_t len);
 /* args: linked by next, without the receiver, which is NULL for a global call. */
 struct sch_node *sch_node_call(struct sch_parser *p, uint32_t at, const char *name, uint32_t len, struct sch_node *receiver,
 			       struct sch_node *args, uint32_t n_args);

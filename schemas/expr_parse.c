@@ -183,6 +183,23 @@ static struct sch_node *unknown_name(struct sch_parser *p, uint32_t at, const ch
 			       (int)(len < 60 ? len : 60), name, n ? known : "no variables");
 }
 
+/* "demo.Mod.OPEN", where there is a demo.Mode; or, inner, "Mod.OPEN". */
+static int near_enum(struct sch_parser *p, uint32_t at, const char *path, uint32_t len, int inner)
+{
+	const char *dot = memrchr(path, '.', len);
+	struct sch_near near = { .want = path, .len = (uint32_t)(dot - path) };
+
+	for (uint32_t i = 0; i < p->set->n_enums; i++) {
+		const char *name = p->set->names + p->set->enum_names[i].name, *last = strrchr(name, '.');
+
+		sch_near_try(&near, inner && last ? last + 1 : name);
+	}
+	if (near.best[0])
+		sch_parser_fail(p, at, "there is no enum %.*s; did you mean %s%.*s?", (int)(near.len < 90 ? near.len : 90), path,
+				near.best, (int)(len - near.len < 60 ? len - near.len : 60), dot);
+	return p->rc;
+}
+
 /* Reads ahead over ".name" as long as they come, for the longest that is an enum's value. p->tok is the first name. */
 static struct sch_node *qualified(struct sch_parser *p, uint32_t start, int rooted)
 {
@@ -219,6 +236,8 @@ static struct sch_node *qualified(struct sch_parser *p, uint32_t start, int root
 	}
 	if (p->rc)
 		return NULL;
+	if (which == SCH_NONE && is_char(p, '{'))
+		return sch_parser_fail(p, start, "making messages is not supported; compare their fields one by one");
 	if (which != SCH_NONE) {
 		p->pos = end;
 		if (sch_token_next(p))
@@ -227,6 +246,8 @@ static struct sch_node *qualified(struct sch_parser *p, uint32_t start, int root
 	}
 	if (bad != SCH_NONE)
 		return unknown_value(p, start, bad, path, bad_end);
+	if (n > 1 && near_enum(p, start, path, len, n == 2))
+		return NULL;
 	p->tok = first;
 	p->pos = pos;
 	return unknown_name(p, start, p->text + first.at, first.end - first.at);
@@ -341,6 +362,9 @@ static struct sch_node *member(struct sch_parser *p, struct sch_node *a)
 		return sch_parser_fail(p, p->tok.at, "optional values (\".?\") are not supported; ask has() first");
 	if (p->tok.kind != SCH_TK_NAME)
 		return sch_parser_fail(p, at, "a field's or function's name is expected after '.', and here is %s", found(p, text));
+	if (token_is(p, "in") || token_is(p, "true") || token_is(p, "false") || token_is(p, "null"))
+		return sch_parser_fail(p, at, "\"%.*s\" is a word of the language; write getField(message, \"%.*s\")", (int)len, name,
+				       (int)len, name);
 	if (sch_token_next(p))
 		return NULL;
 	if (!is_char(p, '('))
@@ -352,6 +376,8 @@ static struct sch_node *member(struct sch_parser *p, struct sch_node *a)
 			return macro(p, macros[i].op, at, a);
 	if (is_word(name, len, "format"))
 		return format_call(p, at, a);
+	if (sch_call_unknown(p, at, name, len))
+		return NULL;
 	args = arguments(p, ')', 8, &n);
 	return p->rc ? NULL : sch_node_call(p, at, name, len, a, args, n);
 }
@@ -449,6 +475,8 @@ static struct sch_node *name_expression(struct sch_parser *p)
 			return has_macro(p, t.at);
 		if (is_word(name, len, "getField"))
 			return get_field(p, t.at);
+		if (sch_call_unknown(p, t.at, name, len))
+			return NULL;
 		args = arguments(p, ')', 8, &n);
 		return p->rc ? NULL : sch_node_call(p, t.at, name, len, NULL, args, n);
 	}
