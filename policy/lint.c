@@ -22,7 +22,8 @@ enum {
 	SEEN_SHADOWED = 8,
 	SEEN_HEARD = 16,   /* the other side has something for it */
 	SEEN_FITS = 32,    /* and something could pass both */
-	SEEN_CARRIES = 64  /* it is `carries` that clash */
+	SEEN_CARRIES = 64, /* it is `carries` that clash */
+	SEEN_MORE = 128    /* more than one conversation */
 };
 struct tally {
 	uint8_t seen;
@@ -64,7 +65,7 @@ static void see(struct linter *l, uint32_t rule, unsigned what, uint32_t hidden_
 	}
 	if (hidden_by != 0 && (first || t->hidden_by == 0))
 		t->hidden_by = hidden_by;
-	t->seen |= (uint8_t)(SEEN | what);
+	t->seen |= (uint8_t)(what | (t->seen & SEEN ? SEEN_MORE : SEEN));
 }
 
 static int side_read(struct linter *l, const struct pol_entry *e, enum pol_side which)
@@ -228,6 +229,23 @@ tell(struct linter *l, enum pol_finding_kind kind, uint32_t rule, uint32_t other
 	l->fn(l->arg, &(struct pol_finding){kind, rule, other, r->file, r->line, text});
 }
 
+static void hidden_tell(struct linter *l, uint32_t rule, const char *name)
+{
+	const struct tally *t = &l->tally[rule];
+	const struct pol_rule_info *r = pol_rule(l->set, rule);
+	char by[320];
+	place_text(l->set, t->hidden_by, r->file, by, sizeof by);
+	if (t->seen & SEEN_SHADOWED)
+		tell(l, POL_FINDING_SHADOWED, rule, t->hidden_by,
+		     "the rule%s is never reached: rules before it take all that it covers, %s the last of %s from %s to %s; move it "
+		     "up, narrow the other, or leave it out",
+		     name, by, pol_subject_name(l->set, t->subject), l->set->selves[t->pair >> 16].party->name,
+		     l->set->selves[t->pair & 0xffff].party->name);
+	else
+		tell(l, POL_FINDING_DENIED, rule, t->hidden_by,
+		     "the rule%s allows nothing: %s denies all that it covers; narrow the deny rule, or leave this one out", name, by);
+}
+
 static void rule_tell(struct linter *l, uint32_t rule)
 {
 	const struct tally *t = &l->tally[rule];
@@ -238,38 +256,31 @@ static void rule_tell(struct linter *l, uint32_t rule)
 	if (r->name != NULL)
 		snprintf(name, sizeof name, " \"%s\"", r->name);
 	uint16_t from = (uint16_t)(t->pair >> 16), to = (uint16_t)t->pair, peer = from == r->owner ? to : from;
-	const char *subject = pol_subject_name(l->set, t->subject), *peer_name = l->set->selves[peer].party->name;
+	const char *subject = pol_subject_name(l->set, t->subject), *owner = l->set->selves[r->owner].party->name;
 	if (!(t->seen & (SEEN_FINE | SEEN_DENIED | SEEN_SHADOWED))) {
-		tell(l, POL_FINDING_NEVER, rule, 0, "the rule%s never %s: its where holds for no message (%.200s); correct it or leave "
-		     "the rule out", name, r->deny ? "denies anything" : "applies", r->where != NULL ? r->where : "");
+		tell(l, POL_FINDING_NEVER, rule, 0,
+		     "the rule%s never %s: its where holds for no message (%.200s); correct it or leave the rule out", name,
+		     r->deny ? "denies anything" : "applies", r->where != NULL ? r->where : "");
+	} else if (!(t->seen & SEEN_FINE)) {
+		hidden_tell(l, rule, name);
+	} else if (r->deny) {
 		return;
-	}
-	if (!(t->seen & SEEN_FINE) && t->hidden_by != 0) {
-		place_text(l->set, t->hidden_by, r->file, by, sizeof by);
-		if (t->seen & SEEN_SHADOWED)
-			tell(l, POL_FINDING_SHADOWED, rule, t->hidden_by, "the rule%s is never reached: rules before it take all that it "
-			     "covers, %s the last of %s from %s to %s; move it up, narrow the other, or leave it out", name, by,
-			     subject, l->set->selves[from].party->name, l->set->selves[to].party->name);
+	} else if (!(t->seen & SEEN_HEARD)) {
+		const char *what = r->side == POL_SEND ? "receive" : "send", *way = r->side == POL_SEND ? "from" : "to";
+		if (t->seen & SEEN_MORE)
+			tell(l, POL_FINDING_ONE_SIDED, rule, 0,
+			     "the rule%s has no counterpart: none of its peers has a %s rule for what it covers (%s, for one, has none "
+			     "for %s %s %s); add one there, or leave this one out",
+			     name, what, l->set->selves[peer].file, subject, way, owner);
 		else
-			tell(l, POL_FINDING_DENIED, rule, t->hidden_by, "the rule%s allows nothing: %s denies all that it covers; narrow "
-			     "the deny rule, or leave this one out", name, by);
-		return;
-	}
-	if (r->deny)
-		return;
-	if (!(t->seen & SEEN_HEARD)) {
-		tell(l, POL_FINDING_ONE_SIDED, rule, 0, "the rule%s has no counterpart: %s has no %s rule for %s %s %s; add one there, or "
-		     "leave this one out", name, l->set->selves[peer].file, r->side == POL_SEND ? "receive" : "send", subject,
-		     r->side == POL_SEND ? "from" : "to", l->set->selves[r->owner].party->name);
-		return;
-	}
-	if (!(t->seen & SEEN_FITS)) {
-		place_text(l->set, t->clash_with, r->file, by, sizeof by);
-		tell(l, POL_FINDING_CONTRADICTION, rule, t->clash_with, t->seen & SEEN_CARRIES
-		     ? "the rule%s and %s leave nothing in common for %s with %s: their carries name no protocol that both allow; make "
-		       "them agree"
-		     : "the rule%s and %s leave nothing in common for %s with %s: no message meets the where of both; make them "
-		       "agree", name, by, subject, peer_name);
+			tell(l, POL_FINDING_ONE_SIDED, rule, 0,
+			     "the rule%s has no counterpart: %s has no %s rule for %s %s %s; add one there, or leave this one out", name,
+			     l->set->selves[peer].file, what, subject, way, owner);
+	} else if (!(t->seen & SEEN_FITS)) {
+		tell(l, POL_FINDING_CONTRADICTION, rule, t->clash_with,
+		     "the rule%s and %s leave nothing in common for %s with %s: %s; make them agree", name,
+		     place_text(l->set, t->clash_with, r->file, by, sizeof by), subject, l->set->selves[peer].party->name,
+		     t->seen & SEEN_CARRIES ? "their carries name no protocol that both allow" : "no message meets the where of both");
 	}
 }
 

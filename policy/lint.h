@@ -10,6 +10,7 @@
 
 struct lint_where;
 struct lint_seen;
+struct lint_apart;
 struct lint_wheres {
 	struct pol_index index, seen_index, apart_index;
 	struct lint_where *where; /* [LINT_ALL], [LINT_UNKNOWN], then what was asked for */
@@ -23,7 +24,8 @@ struct lint_wheres {
 
 /* The number of a rule's `where` on messages of a type between two unikernels; of a deny rule: where it denies, which is also
  * where it is an error. Two with the same meaning by their text have the same number. -ENOMEM. */
-int64_t lint_where_get(struct lint_wheres *w, const struct pol_set *set, uint32_t rule, uint32_t type, uint16_t self, uint16_t peer);
+int64_t lint_where_get(struct lint_wheres *w, const struct pol_set *set, uint32_t rule, uint32_t type, uint16_t self,
+		       uint16_t peer);
 /* Do two never hold of the same message? -ENOMEM. */
 int lint_where_apart(struct lint_wheres *w, uint32_t a, uint32_t b);
 

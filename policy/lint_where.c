@@ -77,7 +77,8 @@ static struct lint_where *where_add(struct lint_wheres *w)
 	return &at[w->n++];
 }
 
-int64_t lint_where_get(struct lint_wheres *w, const struct pol_set *set, uint32_t rule, uint32_t type, uint16_t self, uint16_t peer)
+int64_t lint_where_get(struct lint_wheres *w, const struct pol_set *set, uint32_t rule, uint32_t type, uint16_t self,
+		       uint16_t peer)
 {
 	const struct pol_rule_info *r = pol_rule(set, rule);
 	struct lint_where like = {.text = r->where, .type = type, .deny = r->deny};
