@@ -67,15 +67,14 @@ static void show_changes(const json_t *answer)
 {
 	const json_t *list = json_object_get(answer, "changes");
 	json_int_t n = cli_int(answer, "n_changes"), files = cli_int(answer, "files_changed");
-	json_int_t possible = cli_int(answer, "possible"), gone = cli_int(answer, "impossible");
 	for (size_t i = 0; i < json_array_size(list); i++)
 		printf("  %s\n", json_string_value(json_array_get(list, i)));
 	if (n > (json_int_t)json_array_size(list))
 		printf("  and %" JSON_INTEGER_FORMAT " more\n", n - (json_int_t)json_array_size(list));
-	printf("%" JSON_INTEGER_FORMAT " file%s changed; of %" JSON_INTEGER_FORMAT " conversation%s, %" JSON_INTEGER_FORMAT
-	       " %s new, and %" JSON_INTEGER_FORMAT " that %s possible %s not any more\n",
-	       files, cli_plural(files), cli_int(answer, "conversations"), cli_plural(cli_int(answer, "conversations")), possible,
-	       possible == 1 ? "is" : "are", gone, gone == 1 ? "was" : "were", gone == 1 ? "is" : "are");
+	printf("%" JSON_INTEGER_FORMAT " file%s changed; %" JSON_INTEGER_FORMAT " conversation%s possible, %" JSON_INTEGER_FORMAT
+	       " of them new; %" JSON_INTEGER_FORMAT " no longer possible\n",
+	       files, cli_plural(files), cli_int(answer, "conversations"), cli_plural(cli_int(answer, "conversations")),
+	       cli_int(answer, "possible"), cli_int(answer, "impossible"));
 }
 
 static void show_success(const struct fab_config *c, const struct options *o, const json_t *answer)

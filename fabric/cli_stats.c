@@ -117,6 +117,10 @@ static void people(const json_t *stats)
 	       cli_int(stats, "policy_epoch"), cli_string(schema, "path", "?"), cli_string(schema, "digest", "?"),
 	       cli_int(schema, "types"), methods, cli_plural(methods),
 	       json_is_true(json_object_get(schema, "forced")) ? "; forced" : "");
+	const json_t *policies = json_object_get(stats, "policies");
+	printf("         policies %s (%.16s), %" JSON_INTEGER_FORMAT " files, %" JSON_INTEGER_FORMAT " rules\n",
+	       cli_string(policies, "path", "?"), cli_string(policies, "digest", "?"), cli_int(policies, "files"),
+	       cli_int(policies, "rules"));
 	ports(stats);
 	quarantines(stats);
 	verdicts(stats);

@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -25,6 +27,9 @@
 #include "fabric/decision_json.h"
 #include "fabric/epochs.h"
 #include "fabric/files.h"
+#include "fabric/kept.h"
+#include "fabric/policies.h"
+#include "fabric/rundir.h"
 #include "fabric/worker.h"
 #include "road.h"
 #include "tests/schemas/compat_pair.h"
@@ -285,9 +290,248 @@ static void only_so_many(void **state)
 	fab_epochs_settle(epochs, 0);
 }
 
+/* --- other policies ---------------------------------------------------------------------------------------------------- */
+
+static unsigned n_errors, n_findings, n_compared;
+static struct pol_err last_error;
+
+static void on_error(void *arg, const struct pol_err *e)
+{
+	assert_null(arg);
+	assert_true(e->text[0] != '\0' && e->file[0] != '\0');
+	last_error = *e;
+	n_errors++;
+}
+
+static void on_finding(void *arg, const struct pol_finding *f)
+{
+	assert_null(arg);
+	assert_true(f->text[0] != '\0' && pol_finding_name(f->kind)[0] != '\0');
+	n_findings++;
+}
+
+static void on_compare(void *arg, const struct fab_epoch *next, const struct fab_epoch *before)
+{
+	assert_null(arg);
+	assert_int_equal(next->number, before->number + 1);
+	n_compared++;
+}
+
+static int wish_policies(const char *folder, const char *schemas, int trial, struct fab_epoch **next, char err[512])
+{
+	char path[PATH_MAX];
+	struct fab_wish w = {.schemas = schemas, .policies = path, .trial = trial, .void_rule = on_void, .policy_error = on_error,
+			     .finding = on_finding, .compare = on_compare};
+
+	snprintf(path, sizeof(path), "%s/%s", dir, folder);
+	n_voids = n_errors = n_findings = n_compared = 0;
+	err[0] = '\0';
+	return fab_epochs_wish(epochs, &w, next, err, 512);
+}
+
+static void other_policies(void **state)
+{
+	static const char quiet[] = "unikernel: alice\n";
+	struct fab_epoch *next = NULL, *before = fab_epochs_now(epochs);
+	char err[512], path[128];
+
+	(void)state;
+	/* as they are: nothing to do, whatever the folder is called */
+	assert_int_equal(wish_policies("policy", NULL, 0, &next, err), 0);
+	assert_null(next);
+	assert_int_equal(wish_policies("policy/../policy", NULL, 0, &next, err), 0);
+	assert_null(next);
+	write_file("policy/alice.yaml", quiet, strlen(quiet));
+	assert_int_equal(wish_policies("policy/../policy/", NULL, 0, &next, err), 0);
+	assert_non_null(next);
+	assert_int_equal(n_compared, 1);
+	assert_int_equal(n_errors, 0);
+	assert_true(n_findings > 0); /* bob waits for who says nothing */
+	/* the same schemas, under the same name; the configured folder keeps its own */
+	assert_string_equal(next->digest, before->digest);
+	assert_string_equal(next->path, before->path);
+	assert_ptr_not_equal(next->schemas, before->schemas);
+	snprintf(path, sizeof(path), "%s/policy/alice.yaml", dir);
+	assert_string_equal(pol_self(next->policy, 1)->file, path);
+	assert_true(pol_entry_count(next->policy) < pol_entry_count(before->policy));
+	fab_epochs_settle(epochs, 1);
+	/* schemas that come later meet the policies in force, not those of the start */
+	assert_int_equal(wish(built(MORE), 0, &next, err), 0);
+	assert_int_equal(pol_entry_count(next->policy), pol_entry_count(fab_epochs_now(epochs)->policy));
+	assert_ptr_equal(next->policies, fab_epochs_now(epochs)->policies);
+	fab_epochs_settle(epochs, 1);
+	before->last_decision = 1;
+	fab_epochs_reclaim(epochs, 1);
+	/* both at once */
+	write_file("policy/alice.yaml", road_alice, strlen(road_alice));
+	assert_int_equal(wish_policies("policy", built(BASE), 0, &next, err), -EPERM); /* what MORE had goes */
+	assert_int_equal(n_errors, 0);
+	assert_int_equal(fab_epochs_now(epochs)->number, 3);
+}
+
+static void policies_that_are_wrong(void **state)
+{
+	static const struct {
+		const char *name, *text, *said;
+		uint32_t line;
+	} rows[] = {
+		{"policy/alice.yaml", "unikernel: alicia\n", "alice", 1},
+		{"policy/alice.yaml", "nonsense: [", "", 2},
+		{"policy/bob.yaml", "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Nothing\n", "no message type", 4},
+		{"policy/bob.yaml", "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    carries: [Httq]\n",
+		 "Httq", 5},
+		{"policy/common.yaml", "assert:\n  - always: carol talks to bob\n", "", 2},
+		{"policy/dora.yaml", "unikernel: dora\n", "no unikernel \"dora\"", 0},
+		{"policy/notes.yml", "", "notes.yml", 0},
+	};
+	struct fab_epoch *next = NULL;
+	char err[512], path[PATH_MAX];
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		write_file(rows[i].name, rows[i].text, strlen(rows[i].text));
+		assert_int_equal(wish_policies("policy", NULL, 0, &next, err), -EPERM);
+		assert_null(next);
+		assert_int_equal(n_errors, 1);
+		assert_int_equal(n_compared, 0);
+		assert_int_equal(last_error.line, rows[i].line);
+		assert_non_null(strstr(last_error.file, rows[i].name));
+		assert_true(strstr(last_error.text, rows[i].said) != NULL || strstr(last_error.file, rows[i].said) != NULL);
+		assert_non_null(strstr(err, rows[i].name));
+		snprintf(path, sizeof(path), "%s/%s", dir, rows[i].name);
+		unlink(path);
+		write_file("policy/alice.yaml", road_alice, strlen(road_alice));
+		write_file("policy/bob.yaml", road_bob, strlen(road_bob));
+	}
+	/* each file's first error, all at once */
+	write_file("policy/alice.yaml", "unikernel: alicia\n", 18);
+	write_file("policy/bob.yaml", "x", 1);
+	write_file("policy/carol.yaml", "", 0);
+	assert_int_equal(wish_policies("policy", NULL, 0, &next, err), -EPERM);
+	assert_int_equal(n_errors, 3);
+	/* no folder is no policy that is wrong */
+	assert_int_equal(wish_policies("nowhere", NULL, 0, &next, err), -ENOENT);
+	assert_int_equal(n_errors, 0);
+	assert_int_equal(fab_epochs_now(epochs)->number, 1);
+}
+
+/* The names in the run directory that begin so. */
+static unsigned kept(const char *prefix)
+{
+	char path[128];
+	unsigned n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/run/policies", dir);
+	d = opendir(path);
+	if (d == NULL)
+		return 0;
+	for (const struct dirent *e; (e = readdir(d)) != NULL;)
+		n += e->d_name[0] != '.' && strncmp(e->d_name, prefix, strlen(prefix)) == 0;
+	closedir(d);
+	return n;
+}
+
+static void texts_are_kept(void **state)
+{
+	static const char quiet[] = "unikernel: alice\n# says nothing\n";
+	struct fab_epoch *next = NULL;
+	struct fab_kept k;
+	char err[512] = "", path[128];
+	json_t *o;
+
+	(void)state;
+	assert_int_equal(fab_rundir_make(config, err, sizeof(err)), 0);
+	assert_int_equal(fab_epochs_keep(epochs, 0xabc, err, sizeof(err)), 0);
+	assert_int_equal(kept("epoch-0000000000000abc-"), 1);
+	assert_int_equal(kept(""), 4);
+	write_file("policy/alice.yaml", quiet, strlen(quiet));
+	/* what is only tried leaves nothing */
+	assert_int_equal(wish_policies("policy", NULL, 1, &next, err), 0);
+	assert_non_null(next);
+	fab_epochs_settle(epochs, 0);
+	assert_int_equal(kept("epoch-"), 1);
+	assert_int_equal(wish_policies("policy", NULL, 0, &next, err), 0);
+	assert_int_equal(kept("epoch-"), 2);
+	assert_int_equal(kept(""), 6); /* one text more */
+	fab_epochs_settle(epochs, 0); /* the data path did not take it */
+	assert_int_equal(kept("epoch-"), 1);
+	assert_int_equal(wish_policies("policy", NULL, 0, &next, err), 0);
+	fab_epochs_settle(epochs, 1);
+	unlink(config->u[0].policy);
+
+	o = fab_kept_epoch(config, "0000000000000abc", 2, err, sizeof(err));
+	assert_non_null(o);
+	assert_int_equal(fab_kept_texts(config, o, &k, err, sizeof(err)), 0);
+	assert_int_equal(k.n, 3);
+	assert_string_equal(k.u[0].name, "alice");
+	assert_string_equal(k.u[0].policy_path, config->u[0].policy);
+	assert_string_equal(k.texts[0].text, quiet);
+	assert_string_equal(k.texts[1].text, road_bob);
+	assert_null(k.common_path);
+	fab_kept_free(&k);
+	json_decref(o);
+	o = fab_kept_epoch(config, "0000000000000abc", 1, err, sizeof(err));
+	assert_int_equal(fab_kept_texts(config, o, &k, err, sizeof(err)), 0);
+	assert_string_equal(k.texts[0].text, road_alice);
+	fab_kept_free(&k);
+	json_decref(o);
+	assert_null(fab_kept_epoch(config, "0000000000000abc", 3, err, sizeof(err)));
+	assert_non_null(strstr(err, "kept no more"));
+	assert_null(fab_kept_epoch(config, "../../etc/passwd", 3, err, sizeof(err)));
+	assert_non_null(strstr(err, "no boot number"));
+	/* where it cannot be kept it does not come into force */
+	snprintf(path, sizeof(path), "%s/run/policies", dir);
+	assert_int_equal(rename(path, "/tmp/weft-epochs-away") == 0 ? 0 : -errno, 0);
+	write_file("run/policies", "", 0);
+	write_file("policy/alice.yaml", road_alice, strlen(road_alice));
+	assert_true(wish_policies("policy", NULL, 0, &next, err) < 0);
+	assert_null(next);
+	assert_non_null(strstr(err, "the policies cannot be kept"));
+	assert_int_equal(system("rm -rf /tmp/weft-epochs-away"), 0);
+	assert_int_equal(fab_epochs_now(epochs)->number, 2);
+}
+
+/* Beyond the limit the oldest go, and texts that nobody names any more. */
+static void the_oldest_go(void **state)
+{
+	char err[512] = "", text[96], name[96];
+	struct fab_epoch *next = NULL;
+	int n = snprintf(text, sizeof(text), "{\"boot\":\"0000000000000001\",\"epoch\":1,\"files\":[]}");
+
+	(void)state;
+	assert_int_equal(fab_rundir_make(config, err, sizeof(err)), 0);
+	assert_int_equal(fab_epochs_keep(epochs, 0xabc, err, sizeof(err)), 0);
+	snprintf(name, sizeof(name), "run/policies/%064d.yaml", 7);
+	write_file(name, "orphan", 6);
+	for (unsigned i = 1; i < FAB_KEPT_EPOCHS_MAX; i++) {
+		struct timespec past[2] = {{.tv_sec = 1000 + i}, {.tv_sec = 1000 + i}};
+		char path[PATH_MAX];
+
+		snprintf(name, sizeof(name), "run/policies/epoch-0000000000000001-%u.json", i);
+		snprintf(path, sizeof(path), "%s/%s", dir, name);
+		FILE *f = fopen(path, "w"); /* without the fsync of each */
+		assert_non_null(f);
+		assert_int_equal(fwrite(text, 1, (size_t)n, f), n);
+		fclose(f);
+		assert_int_equal(utimensat(AT_FDCWD, path, past, 0), 0);
+	}
+	assert_int_equal(kept("epoch-"), FAB_KEPT_EPOCHS_MAX);
+	write_file("policy/carol.yaml", "unikernel: carol\nreason: new\n", 29);
+	assert_int_equal(wish_policies("policy", NULL, 0, &next, err), 0);
+	fab_epochs_settle(epochs, 1);
+	assert_int_equal(kept("epoch-"), FAB_KEPT_EPOCHS_MAX / 4 * 3);
+	assert_int_equal(kept("epoch-0000000000000abc-"), 2);
+	assert_int_equal(kept("epoch-0000000000000001-1.json"), 0);
+	assert_int_equal(kept("epoch-0000000000000001-999.json"), 1);
+	assert_int_equal(kept("0000000000000000"), 0); /* the orphan */
+	assert_int_equal(kept(""), FAB_KEPT_EPOCHS_MAX / 4 * 3 + 4);
+}
+
 static void a_start_that_fails(void **state)
 {
 	static const char wrong[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Nothing\n";
+	static const char never[] = "assert:\n  - never: alice talks to bob\n";
 	struct fab_epochs *other = NULL;
 	char err[512] = "";
 
@@ -298,7 +542,11 @@ static void a_start_that_fails(void **state)
 	assert_non_null(strstr(err, "bob.yaml:4: the schemas have no message type \"road.Nothing\""));
 	unlink(config->u[1].policy);
 	assert_int_equal(fab_epochs_open(&other, config, err, sizeof(err)), -ENOENT);
-	assert_non_null(strstr(err, "bob.yaml: No such file"));
+	assert_non_null(strstr(err, "fabric.yaml:7: unikernel \"bob\" has no policy; write "));
+	write_file("policy/bob.yaml", road_bob, strlen(road_bob));
+	write_file("policy/common.yaml", never, strlen(never));
+	assert_int_equal(fab_epochs_open(&other, config, err, sizeof(err)), -EINVAL);
+	assert_non_null(strstr(err, "common.yaml:2: "));
 }
 
 /* --- over the socket ------------------------------------------------------------------------------------------------- */
@@ -473,6 +721,15 @@ static void bad_requests(void **state)
 		"{\"cmd\":\"schema\",\"path\":\"/dev/zero\"}",
 		"{\"cmd\":\"schema\",\"path\":\"/dev/zero\",\"force\":1}",
 		"{\"cmd\":\"schema\",\"path\":\"/dev/zero\",\"frce\":true}",
+		"{\"cmd\":\"policy\",\"path\":7}",
+		"{\"cmd\":\"policy\",\"path\":\"relative\"}",
+		"{\"cmd\":\"policy\",\"path\":\"/nowhere\"}",
+		"{\"cmd\":\"policy\",\"path\":\"/dev/zero\"}",
+		"{\"cmd\":\"policy\",\"dry_run\":1}",
+		"{\"cmd\":\"policy\",\"force\":true}",
+		"{\"cmd\":\"quarantine\",\"lift\":7}",
+		"{\"cmd\":\"quarantine\",\"lift\":\"nobody\"}",
+		"{\"cmd\":\"quarantine\",\"name\":\"alice\"}",
 	};
 	struct running r;
 
@@ -635,6 +892,10 @@ int main(void)
 		EPOCHS_TEST(policies_are_kept),
 		EPOCHS_TEST(what_is_no_set),
 		EPOCHS_TEST(only_so_many),
+		EPOCHS_TEST(other_policies),
+		EPOCHS_TEST(policies_that_are_wrong),
+		EPOCHS_TEST(texts_are_kept),
+		EPOCHS_TEST(the_oldest_go),
 		EPOCHS_TEST(a_start_that_fails),
 		EPOCHS_TEST(a_change_is_asked_for),
 		EPOCHS_TEST(bad_requests),

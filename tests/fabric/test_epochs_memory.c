@@ -107,9 +107,15 @@ static void on_void(void *arg, const struct pol_err *e)
 	n_told += e->text[0] != 0;
 }
 
-static void fail_each(const char *set, int force, int wanted)
+static void on_finding(void *arg, const struct pol_finding *f)
 {
-	struct fab_wish w = {.schemas = set, .force = force, .change = on_change, .void_rule = on_void};
+	(void)arg;
+	n_told += f->text[0] != 0;
+}
+
+static void fail_each_of(const struct fab_wish *wish, const char *set, int wanted)
+{
+	struct fab_wish w = *wish;
 	const struct fab_epoch *before = fab_epochs_now(epochs);
 
 	int done = 0;
@@ -152,6 +158,13 @@ static void fail_each(const char *set, int force, int wanted)
 	fail_msg("it never got through");
 }
 
+static void fail_each(const char *set, int force, int wanted)
+{
+	struct fab_wish w = {.schemas = set, .force = force, .change = on_change, .void_rule = on_void};
+
+	fail_each_of(&w, set, wanted);
+}
+
 static void one_that_fits(void **state)
 {
 	(void)state;
@@ -172,12 +185,39 @@ static void one_that_is_forced(void **state)
 	fail_each(path_of("less.binpb"), 1, 0);
 }
 
+static void other_policies(void **state)
+{
+	struct fab_wish w = {.policy_error = on_void, .finding = on_finding};
+	static const char one[] = "unikernel: alice\nsend:\n  - to: bob\n    message: [m.Item]\n    name: new\n";
+
+	(void)state;
+	n_told = 0;
+	assert_int_equal(fab_file_write(path_of("policy/alice.yaml"), one, strlen(one), 0600, 0), 0);
+	w.policies = path_of("policy");
+	fail_each_of(&w, w.policies, 0);
+}
+
+static void policies_that_are_refused(void **state)
+{
+	struct fab_wish w = {.policy_error = on_void, .finding = on_finding};
+	static const char one[] = "unikernel: alice\nsend:\n  - to: bob\n    message: [m.N]\n";
+
+	(void)state;
+	n_told = 0;
+	assert_int_equal(fab_file_write(path_of("policy/alice.yaml"), one, strlen(one), 0600, 0), 0);
+	w.policies = path_of("policy");
+	fail_each_of(&w, w.policies, -EPERM);
+	assert_true(n_told > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_that_fits),
 		cmocka_unit_test(one_that_is_refused),
 		cmocka_unit_test(one_that_is_forced),
+		cmocka_unit_test(other_policies),
+		cmocka_unit_test(policies_that_are_refused),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
