@@ -506,9 +506,13 @@ static void drain(struct threads *t)
 		}
 }
 
-/* As weftd's does: compiles, hands over, waits, frees what was in force before. */
+/* As weftd's does: compiles, hands over, waits, frees what was in force before. With every change carol may talk to bob, or
+ * may not any more. */
 static void *run_control(void *arg)
 {
+	static const char talks[] = "unikernel: carol\nsend:\n  - to: bob\n    message: road.Item\n";
+	static const char hears[] = "unikernel: bob\nreceive:\n  - from: [alice, carol]\n    message: road.Item\n";
+	static const char *const with_carol[] = {road_alice, hears, talks};
 	struct threads *t = arg;
 	struct fab *f = t->r->f;
 	const struct timespec moment = {.tv_nsec = 200000};
@@ -516,7 +520,7 @@ static void *run_control(void *arg)
 	while (!atomic_load(&t->done)) {
 		struct fab_epoch *before = fab_epoch_in_force(f);
 		struct fab_epoch *e = road_epoch_of(road_schemas(before->number % 2 ? MORE : BASE), before->number + 1,
-						    policies, NULL);
+						    before->number % 2 ? with_carol : policies, NULL);
 		char err[256];
 
 		if (fab_epoch_follow(e, before, err, sizeof(err)) != 0 || fab_epoch_offer(f, e, err, sizeof(err)) != 0)
@@ -635,6 +639,8 @@ static void everyone_on_threads(void **state)
 	assert_int_equal(extras_came + alice->verdict.n, extras);
 	assert_int_equal(t->refused, alice->verdict.n);
 	assert_true(extras_came > 0 && alice->verdict.n > 0);
+	assert_int_equal(r->f->n_pairs, 4);
+	assert_true(bob->welcome.n > 1);
 	fab_worker_close(&t->w);
 	free(t);
 }
