@@ -133,6 +133,8 @@ static void pins_make(struct cli_answer *a)
 void cli_answer_make(struct cli_answer *a)
 {
 	cli_trial_question(a->trials, a->trial, &a->question);
+	a->source = pol_folder_source(a->p->folder);
+	a->question.source = &a->source;
 	for (unsigned side = 0; side < 2; side++)
 		pol_account_make(&a->question, (enum pol_side)side, &a->account[side]);
 	a->message = message_of(a);

@@ -16,6 +16,7 @@ struct cli_answer {
 	const char *from, *to, *subject;
 	int has_message;
 	/* filled by cli_answer_make */
+	struct pol_source source;
 	struct pol_question question;
 	struct pol_account account[2];   /* by enum pol_side */
 	struct pol_pin pin[CLI_PINS_MAX]; /* what question.pins are */

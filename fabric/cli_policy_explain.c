@@ -189,10 +189,14 @@ static void side_print(const struct cli_answer *a, enum pol_side side)
 
 	printf("\n%s, %s%s\n", side == POL_SEND ? "the sender" : "the receiver", self->file,
 	       self->observe ? " [mode: observe]" : "");
-	for (uint32_t i = 0; i < account->n; i++)
+	int allowed = 0;
+
+	for (uint32_t i = 0; i < account->n; i++) {
 		told_print(a, side, &account->told[i]);
-	if (account->n == 0)
-		printf("    no rule covers it; by default nothing else is %s\n", side == POL_SEND ? "sent" : "received");
+		allowed |= !account->told[i].deny;
+	}
+	if (!allowed)
+		printf("    no rule allows it; by default nothing else is %s\n", side == POL_SEND ? "sent" : "received");
 }
 
 static void yaml_print(const char *yaml)

@@ -61,6 +61,14 @@ static void decided(struct pol_account *a, struct pol_told *t, enum pol_answer a
 	a->refuses = !softly;
 }
 
+static int allows_some(const struct pol_account *a)
+{
+	for (uint32_t i = 0; i < a->n; i++)
+		if (!a->told[i].deny)
+			return 1;
+	return 0;
+}
+
 /* 1: one of them refuses. */
 static int denials_look(struct pol_account *a)
 {
@@ -118,7 +126,10 @@ void pol_account_make(const struct pol_question *q, enum pol_side side, struct p
 	account->n = pol_candidates(q->set, q->src, q->dst, q->subject, side, scratch);
 	for (uint32_t i = 0; i < account->n; i++)
 		told_make(q, side, &scratch[i], &account->told[i]);
-	if (!denials_look(account))
+	int known = account->n > 0;
+	if (!known && q->source != NULL)
+		account->n = pol_denials_read(q, side, account->told);
+	if (!known || !denials_look(account))
 		allowances_look(q, side, account);
 }
 
@@ -204,21 +215,15 @@ static void side_tell(struct teller *t, enum pol_side side)
 		where_tell(t, a.rule);
 		return;
 	}
-	if (a.answer == POL_SEND_DENIED || a.answer == POL_RECEIVE_DENIED) {
-		add_tell(t, side);
-		return;
-	}
 	/* The first deny rule is told by the decision; each that holds must go, and then something must allow it. */
-	int allowed = 0, covered = 0;
+	int allowed = 0, covered = allows_some(&a);
 	for (uint32_t i = 0; i < a.n; i++) {
 		const struct pol_told *told = &a.told[i];
 		int yes = told->state != POL_TOLD_UNMET && told->state != POL_TOLD_UNKNOWN;
 		if (told->deny && yes && !told->observe)
 			deny_tell(t, told);
-		if (told->deny)
-			continue;
-		covered = 1;
-		allowed |= told->observe || told->state == POL_TOLD_ALWAYS || told->state == POL_TOLD_HOLDS;
+		if (!told->deny)
+			allowed |= told->observe || told->state == POL_TOLD_ALWAYS || told->state == POL_TOLD_HOLDS;
 	}
 	if (!covered && !pol_self(t->q->set, side == POL_SEND ? t->q->src : t->q->dst)->observe)
 		add_tell(t, side);

@@ -20,6 +20,8 @@ struct pol_question {
 	const uint8_t *msg; /* valid, with SCH_PAD bytes after it; NULL: nothing is known of it but its size */
 	uint32_t len;
 	const struct pol_when *when;
+	const struct pol_source *source; /* with texts: for deny rules about what nothing allows, which the set does not keep; may be
+					  * NULL, then they are not told */
 	const struct pol_pin *pins; /* for the message that is nearest to this one; may be NULL */
 	uint32_t n_pins;
 };
@@ -51,8 +53,12 @@ struct pol_account {
 	uint32_t rule;     /* that refuses or is observed, else whose limits apply */
 	enum pol_answer answer; /* with refuses or observed: as what */
 };
-/* Both sides stand by themselves: the receiver's is told even where the sender refuses. Rates and quotas are not looked at. */
+/* Both sides stand by themselves: the receiver's is told even where the sender refuses. Rates and quotas are not looked at. Where
+ * no rule of a side allows it, its default refuses, and deny rules that cover it are told besides. */
 void pol_account_make(const struct pol_question *q, enum pol_side side, struct pol_account *account);
+
+/* The deny rules of one side that cover it, from its file (explain_deny.c): fills told, returns how many. */
+uint32_t pol_denials_read(const struct pol_question *q, enum pol_side side, struct pol_told told[POL_CANDIDATES_MAX]);
 
 enum pol_remedy_kind {
 	POL_REMEDY_ADD,     /* a rule is missing */

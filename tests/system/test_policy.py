@@ -262,15 +262,23 @@ def test_explain_a_default():
     expect(a["source"] == ["send:"] and a["sender"]["refuses"] and a["receiver"]["refuses"], a)
 
 
+def test_a_deny_rule_about_what_nothing_allows():
+    a = explain(SHOP, "kiosk", "ledger", "shop.Ledger/Book", status=1)
+    expect(a["verdict"] == "send_denied" and [r["name"] for r in a["receiver"]["covered_by"]] == ["no-kiosk-calls"], a)
+    expect([(c["kind"], c["instead"], pathlib.Path(c["file"]).name, c.get("line")) for c in a["changes"]]
+           == [("add", False, "kiosk.yaml", None), ("narrow", False, "ledger.yaml", 19), ("add", False, "ledger.yaml", None)],
+           a["changes"])
+
+
 def test_what_is_said_to_add_is_enough():
     """The suggested rules are written into the files as they stand, and the message passes."""
     path = copy(SHOP)
-    for c in explain(path, "kiosk", "hall", "shop.Alarm", status=1)["changes"]:
+    for c in explain(path, "hall", "ledger", "shop.Order", status=1)["changes"]:
         key, rest = c["yaml"].split("\n", 1)
         text = pathlib.Path(c["file"]).read_text()
         expect(f"\n{key}\n" in text, f"{c['file']} has no {key}", text)
         pathlib.Path(c["file"]).write_text(text.replace(f"\n{key}\n", f"\n{key}\n{rest}"))
-    expect(explain(path, "kiosk", "hall", "shop.Alarm")["verdict"] == "passed", "it does not pass")
+    expect(explain(path, "hall", "ledger", "shop.Order")["verdict"] == "passed", "it does not pass")
 
 
 def test_explain_a_where():
