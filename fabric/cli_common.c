@@ -238,7 +238,8 @@ json_t *cli_table_json(const struct fab_config *c, const json_t *stats)
 		struct row r = row_of(c, stats, i);
 		all = all && r.up;
 		json_array_append_new(
-			rows, json_pack("{s:s, s:I, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:s?, s:s?}", "name", r.name, "port",
+			rows, json_pack("{s:s, s:I, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:s?, s:s?}", "name", r.name,
+					"port",
 					(json_int_t)i + 1, "kind", r.kind, "state", r.state, "pid",
 					r.pid ? json_integer(r.pid) : json_null(), "age_s",
 					r.age_s >= 0 ? json_real(r.age_s) : json_null(), "passed", r.delivered, "observed",

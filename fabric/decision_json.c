@@ -257,7 +257,8 @@ size_t fab_event_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d,
 					 clean_string(e->path ? e->path : "", SIZE_MAX), "digest", e->digest, "types",
 					 (json_int_t)sch_type_count(e->schemas), "methods",
 					 (json_int_t)sch_method_count(e->schemas), "policies", policies_object(e),
-					 "forced", e->forced, "changes", (json_int_t)e->changes, "void_rules", (json_int_t)e->void_rules);
+					 "forced", e->forced, "changes", (json_int_t)e->changes, "void_rules",
+					 (json_int_t)e->void_rules);
 		if (!more || json_object_update(o, more) < 0) {
 			json_decref(o);
 			o = NULL;
@@ -283,7 +284,8 @@ static char *epoch_text(const json_t *o, char *out, size_t cap)
 		snprintf(forced, sizeof forced,
 			 "; forced over %" JSON_INTEGER_FORMAT " incompatible change%s and %" JSON_INTEGER_FORMAT " void rule%s",
 			 changes, changes == 1 ? "" : "s", voids, voids == 1 ? "" : "s");
-	int n = snprintf(raw, sizeof raw, "weftd: epoch %" JSON_INTEGER_FORMAT " is in force: schemas %.400s (%s)%s; policies %.400s (%.16s)",
+	int n = snprintf(raw, sizeof raw,
+			 "weftd: epoch %" JSON_INTEGER_FORMAT " is in force: schemas %.400s (%s)%s; policies %.400s (%.16s)",
 			 json_integer_value(json_object_get(o, "policy_epoch")), text_of(schema, "path", "?"),
 			 text_of(schema, "digest", "?"), forced, text_of(policies, "path", "?"),
 			 text_of(policies, "digest", "?"));
