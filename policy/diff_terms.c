@@ -156,7 +156,8 @@ static void put_carries(const struct pol_set *set, const struct pol_cell *c, cha
 		len = (size_t)snprintf(out, DIFF_TERM_MAX, "anything");
 	else
 		len = n_hard ? put_names(out, 0, hard, n_hard) : (size_t)snprintf(out, DIFF_TERM_MAX, "nothing");
-	if (!soft || len >= DIFF_TERM_MAX)
+	/* a rule that is only observed takes nothing away from what the other one carries */
+	if (!soft || n_all == n_hard || len >= DIFF_TERM_MAX)
 		return;
 	len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, " (observed: ");
 	len = n_all ? put_names(out, len, all, n_all) : len + (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "nothing");
