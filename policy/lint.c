@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rules that compile and yet do nothing: found from what the compiled set says of every conversation, with a `where` as the
- * region of messages in which it holds (schemas/expr_region.h). A finding is only made where it is certain, and true of all
- * that the rule covers. Conversations that look alike are judged once; without `where` the cost is in proportion to what the
- * rules cover. What regions are is lint_where.c's. */
+/* Rules that compile and yet do nothing: found from what the compiled set says of every conversation, with a `where` as
+ * the region of messages in which it holds (schemas/expr_region.h). A finding is only made where it is certain, and
+ * true of all that the rule covers. Conversations that look alike are judged once; without `where` the cost is in
+ * proportion to what the rules cover. What regions are is lint_where.c's. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,19 +17,19 @@
 /* What was seen of a rule, in any of the conversations that it covers. */
 enum {
 	SEEN = 1,
-	SEEN_FINE = 2,     /* it can decide something there */
+	SEEN_FINE = 2, /* it can decide something there */
 	SEEN_DENIED = 4,
 	SEEN_SHADOWED = 8,
 	SEEN_HEARD = 16,   /* the other side has something for it */
-	SEEN_FITS = 32,    /* and something could pass both */
+	SEEN_FITS = 32,	   /* and something could pass both */
 	SEEN_CARRIES = 64, /* it is `carries` that clash */
-	SEEN_MORE = 128    /* more than one conversation */
+	SEEN_MORE = 128	   /* more than one conversation */
 };
 struct tally {
 	uint8_t seen;
-	uint32_t pair;       /* the first conversation: src << 16 | dst ... */
-	uint64_t subject;    /* ... about this */
-	uint32_t hidden_by;  /* a deny rule, or an earlier one */
+	uint32_t pair;	    /* the first conversation: src << 16 | dst ... */
+	uint64_t subject;   /* ... about this */
+	uint32_t hidden_by; /* a deny rule, or an earlier one */
 	uint32_t clash_with;
 };
 
@@ -51,7 +51,8 @@ struct linter {
 	void *arg;
 };
 
-/* --- one conversation ------------------------------------------------------------------------------------------------ */
+/* --- one conversation ------------------------------------------------------------------------------------------------
+ */
 
 static void see(struct linter *l, uint32_t rule, unsigned what, uint32_t hidden_by, const struct pol_entry *e)
 {
@@ -122,8 +123,8 @@ static int side_judge(struct linter *l, const struct side *s, const struct pol_e
 	if (out == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < s->n; i++) {
-		unsigned what = out[i].what == LINT_FINE     ? SEEN_FINE
-				: out[i].what == LINT_DENIED ? SEEN_DENIED
+		unsigned what = out[i].what == LINT_FINE       ? SEEN_FINE
+				: out[i].what == LINT_DENIED   ? SEEN_DENIED
 				: out[i].what == LINT_SHADOWED ? SEEN_SHADOWED
 							       : 0;
 		see(l, s->cover[i].rule, what, out[i].what > LINT_NEVER ? s->cover[out[i].by].rule : 0, e);
@@ -134,7 +135,8 @@ static int side_judge(struct linter *l, const struct side *s, const struct pol_e
 /* Do the lists of two rules, which both have one, have no name in common? */
 static int carries_clash(const struct pol_set *set, uint32_t a, uint32_t b)
 {
-	const struct pol_content_set *x = &set->lists[set->terms[a - 1].carries], *y = &set->lists[set->terms[b - 1].carries];
+	const struct pol_content_set *x = &set->lists[set->terms[a - 1].carries],
+				     *y = &set->lists[set->terms[b - 1].carries];
 	if (x->n == 0 || y->n == 0)
 		return 0;
 	for (uint32_t i = 0; i < x->n; i++)
@@ -191,14 +193,18 @@ static int entry_look(struct linter *l, const struct pol_entry *e)
 	return rc != 0 ? rc : sides_meet(l, POL_RECEIVE);
 }
 
-/* --- what is said ---------------------------------------------------------------------------------------------------- */
+/* --- what is said ----------------------------------------------------------------------------------------------------
+ */
 
 const char *pol_finding_name(enum pol_finding_kind kind)
 {
 	static const char *const names[POL_FINDING_COUNT] = {
-	    [POL_FINDING_NEVER] = "never",	     [POL_FINDING_SHADOWED] = "shadowed",
-	    [POL_FINDING_DENIED] = "denied",	     [POL_FINDING_ONE_SIDED] = "one_sided",
-	    [POL_FINDING_CONTRADICTION] = "contradiction", [POL_FINDING_UNUSED_GROUP] = "unused_group",
+	    [POL_FINDING_NEVER] = "never",
+	    [POL_FINDING_SHADOWED] = "shadowed",
+	    [POL_FINDING_DENIED] = "denied",
+	    [POL_FINDING_ONE_SIDED] = "one_sided",
+	    [POL_FINDING_CONTRADICTION] = "contradiction",
+	    [POL_FINDING_UNUSED_GROUP] = "unused_group",
 	};
 	return (unsigned)kind < POL_FINDING_COUNT ? names[kind] : "?";
 }
@@ -237,13 +243,16 @@ static void hidden_tell(struct linter *l, uint32_t rule, const char *name)
 	place_text(l->set, t->hidden_by, r->file, by, sizeof by);
 	if (t->seen & SEEN_SHADOWED)
 		tell(l, POL_FINDING_SHADOWED, rule, t->hidden_by,
-		     "the rule%s is never reached: rules before it take all that it covers, %s the last of %s from %s to %s; move it "
+		     "the rule%s is never reached: rules before it take all that it covers, %s the last of %s from %s "
+		     "to %s; move it "
 		     "up, narrow the other, or leave it out",
 		     name, by, pol_subject_name(l->set, t->subject), l->set->selves[t->pair >> 16].party->name,
 		     l->set->selves[t->pair & 0xffff].party->name);
 	else
 		tell(l, POL_FINDING_DENIED, rule, t->hidden_by,
-		     "the rule%s allows nothing: %s denies all that it covers; narrow the deny rule, or leave this one out", name, by);
+		     "the rule%s allows nothing: %s denies all that it covers; narrow the deny rule, or leave this one "
+		     "out",
+		     name, by);
 }
 
 static void rule_tell(struct linter *l, uint32_t rule)
@@ -259,8 +268,8 @@ static void rule_tell(struct linter *l, uint32_t rule)
 	const char *subject = pol_subject_name(l->set, t->subject), *owner = l->set->selves[r->owner].party->name;
 	if (!(t->seen & (SEEN_FINE | SEEN_DENIED | SEEN_SHADOWED))) {
 		tell(l, POL_FINDING_NEVER, rule, 0,
-		     "the rule%s never %s: its where holds for no message (%.200s); correct it or leave the rule out", name,
-		     r->deny ? "denies anything" : "applies", r->where != NULL ? r->where : "");
+		     "the rule%s never %s: its where holds for no message (%.200s); correct it or leave the rule out",
+		     name, r->deny ? "denies anything" : "applies", r->where != NULL ? r->where : "");
 	} else if (!(t->seen & SEEN_FINE)) {
 		hidden_tell(l, rule, name);
 	} else if (r->deny) {
@@ -269,18 +278,22 @@ static void rule_tell(struct linter *l, uint32_t rule)
 		const char *what = r->side == POL_SEND ? "receive" : "send", *way = r->side == POL_SEND ? "from" : "to";
 		if (t->seen & SEEN_MORE)
 			tell(l, POL_FINDING_ONE_SIDED, rule, 0,
-			     "the rule%s has no counterpart: none of its peers has a %s rule for what it covers (%s, for one, has none "
+			     "the rule%s has no counterpart: none of its peers has a %s rule for what it covers (%s, "
+			     "for one, has none "
 			     "for %s %s %s); add one there, or leave this one out",
 			     name, what, l->set->selves[peer].file, subject, way, owner);
 		else
 			tell(l, POL_FINDING_ONE_SIDED, rule, 0,
-			     "the rule%s has no counterpart: %s has no %s rule for %s %s %s; add one there, or leave this one out", name,
-			     l->set->selves[peer].file, what, subject, way, owner);
+			     "the rule%s has no counterpart: %s has no %s rule for %s %s %s; add one there, or leave "
+			     "this one out",
+			     name, l->set->selves[peer].file, what, subject, way, owner);
 	} else if (!(t->seen & SEEN_FITS)) {
 		tell(l, POL_FINDING_CONTRADICTION, rule, t->clash_with,
 		     "the rule%s and %s leave nothing in common for %s with %s: %s; make them agree", name,
-		     place_text(l->set, t->clash_with, r->file, by, sizeof by), subject, l->set->selves[peer].party->name,
-		     t->seen & SEEN_CARRIES ? "their carries name no protocol that both allow" : "no message meets the where of both");
+		     place_text(l->set, t->clash_with, r->file, by, sizeof by), subject,
+		     l->set->selves[peer].party->name,
+		     t->seen & SEEN_CARRIES ? "their carries name no protocol that both allow"
+					    : "no message meets the where of both");
 	}
 }
 
@@ -291,8 +304,10 @@ static void groups_tell(struct linter *l)
 		char text[TEXT_MAX];
 		if (g->used)
 			continue;
-		snprintf(text, sizeof text, "no rule names the group \"%s\"; use it as group:%s, or leave it out", g->name, g->name);
-		l->fn(l->arg, &(struct pol_finding){POL_FINDING_UNUSED_GROUP, 0, 0, l->set->common_file, g->line, text});
+		snprintf(text, sizeof text, "no rule names the group \"%s\"; use it as group:%s, or leave it out",
+			 g->name, g->name);
+		l->fn(l->arg,
+		      &(struct pol_finding){POL_FINDING_UNUSED_GROUP, 0, 0, l->set->common_file, g->line, text});
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What `where` texts come to, each looked at once: the same text, on the same type, between the same unikernels where it
- * speaks of them, is one region; and rules with the same regions in the same order come to the same. Regions are exact where
- * they say EMPTY, so what is not certain is never told (schemas/expr_region.h). */
+/* What `where` texts come to, each looked at once: the same text, on the same type, between the same unikernels where
+ * it speaks of them, is one region; and rules with the same regions in the same order come to the same. Regions are
+ * exact where they say EMPTY, so what is not certain is never told (schemas/expr_region.h). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +49,8 @@ static int region_make(struct lint_where *w, const struct pol_set *set)
 	memset(values, 0, sizeof values);
 	/* those that it does not speak of are left out */
 	if (w->self != 0 || w->peer != 0)
-		pol_values(set, w->self != 0 ? w->self : w->peer, w->peer != 0 ? w->peer : w->self, NULL, 0, &never, values);
+		pol_values(set, w->self != 0 ? w->self : w->peer, w->peer != 0 ? w->peer : w->self, NULL, 0, &never,
+			   values);
 	if (w->deny && (n < 0 || (size_t)n > SCH_EXPR_TEXT_MAX))
 		return 0; /* too long to be turned round: nothing is known */
 	int rc = sch_region_of(&r, pol_schemas(set), vars, POL_VARS, values, w->deny ? negated : w->text, &err);
@@ -89,8 +90,8 @@ int64_t lint_where_get(struct lint_wheres *w, const struct pol_set *set, uint32_
 		return LINT_UNKNOWN;
 	like.self = strstr(r->where, "self") != NULL ? self : 0;
 	like.peer = strstr(r->where, "peer") != NULL ? peer : 0;
-	uint64_t hash = mixed(pol_hash_text(r->where), (uint64_t)type << 33 | (uint64_t)like.self << 17 | (uint64_t)like.peer << 1 |
-						       like.deny);
+	uint64_t hash = mixed(pol_hash_text(r->where),
+			      (uint64_t)type << 33 | (uint64_t)like.self << 17 | (uint64_t)like.peer << 1 | like.deny);
 	uint32_t cursor = 0, i;
 	while ((i = pol_index_next(&w->index, hash, &cursor)) != POL_INDEX_NONE) {
 		const struct lint_where *x = &w->where[i];
@@ -151,7 +152,8 @@ static int take(struct lint_wheres *w, const struct lint_shape *s, uint32_t k, s
 	return sch_region_is(left) == SCH_REGION_EMPTY;
 }
 
-/* What becomes of the i-th. An allow rule that is only observed also takes what no other does: it counts as holding always. */
+/* What becomes of the i-th. An allow rule that is only observed also takes what no other does: it counts as holding
+ * always. */
 static int outcome_make(struct lint_wheres *w, const struct lint_shape *s, uint32_t i, struct lint_outcome *out)
 {
 	const struct lint_where *x = &w->where[s->where[i]];

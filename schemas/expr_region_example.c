@@ -206,7 +206,9 @@ static int text_by_rules(struct search *s)
 	for (uint32_t i = f->n_list; i < f->n_rules && !a->muted; i++) {
 		const struct sch_rule *r = &a->set->rules[f->rules + i];
 
-		for (uint32_t k = 0; (r->op == SCH_R_STR_IN || r->op == SCH_R_STR_EQ) && k < (r->op == SCH_R_STR_EQ ? 1 : r->n); k++) {
+		uint32_t listed = r->op == SCH_R_STR_IN ? r->n : r->op == SCH_R_STR_EQ;
+
+		for (uint32_t k = 0; k < listed; k++) {
 			struct reg_text t = rule_text(a->set, r, k);
 
 			s->len = 0;

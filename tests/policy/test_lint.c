@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rules that do nothing: what is found, what is not because it is not certain or not so for all that the rule covers, what the
- * sentences name, that each allocation may fail, and what a large plant costs. */
+/* Rules that do nothing: what is found, what is not because it is not certain or not so for all that the rule covers,
+ * what the sentences name, that each allocation may fail, and what a large plant costs. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,8 +40,8 @@ static void note(void *arg, const struct pol_finding *f)
 {
 	struct found *out = arg;
 	out->count++;
-	out->n += (size_t)snprintf(out->text + out->n, sizeof out->text - out->n, "%s %s:%u", pol_finding_name(f->kind), f->file,
-				   f->line);
+	out->n += (size_t)snprintf(out->text + out->n, sizeof out->text - out->n, "%s %s:%u", pol_finding_name(f->kind),
+				   f->file, f->line);
 	if (out->n < sizeof out->text && f->other != 0)
 		out->n += (size_t)snprintf(out->text + out->n, sizeof out->text - out->n, " by %s:%u",
 					   pol_rule(out->set, f->other)->file, pol_rule(out->set, f->other)->line);
@@ -79,71 +79,94 @@ static struct pol_set *compiled(const struct row *r)
 	return set;
 }
 
-#define READ "    message: plant.Reading\n"
+#define READ  "    message: plant.Reading\n"
 #define HEARS H "receive:\n  - from: any\n    message: [plant.Reading, plant.Alarm, plant.Order]\n"
 
 static const struct row rows[] = {
-	{"all is well", M "send:\n  - to: hub\n" READ, HEARS, NULL, NULL, ""},
-	{"a where that holds for nothing", M "send:\n  - to: hub\n" READ "    where: this.seq > 5u && this.seq < 3u\n", HEARS, NULL, NULL,
-	 "never meter.yaml:3; "},
-	{"a where that is always an error", M "send:\n  - to: hub\n" READ "    where: peer.labels[\"no\"] == \"x\"\n", HEARS, NULL, NULL,
-	 "never meter.yaml:3; "},
-	{"for some peer it holds", M "send:\n  - to: [hub, valve]\n" READ "    where: peer.name == \"hub\"\n", HEARS,
-	 V "receive:\n  - from: meter\n" READ, NULL, ""},
-	{"for none of them", M "send:\n  - to: [hub, valve]\n" READ "    where: peer.name == \"x\"\n", HEARS,
-	 V "receive:\n  - from: meter\n" READ, NULL, "never meter.yaml:3; "},
-	{"an unknown is not certain", M "send:\n  - to: hub\n" READ "    where: size(this.data) + 1 < 0\n", HEARS, NULL, NULL, ""},
-	{"a deny rule that denies nothing", M "send:\n  - to: hub\n" READ "deny:\n  - to: hub\n    message: plant.Reading\n"
-	 "    where: this.seq < 0u\n", HEARS, NULL, NULL, "never meter.yaml:6; "},
-	{"a deny rule whose where is always an error denies", M "send:\n  - to: hub\n" READ "deny:\n  - to: hub\n"
-	 "    message: plant.Reading\n    where: peer.labels[\"no\"] == \"x\"\n", HEARS, NULL, NULL, "denied meter.yaml:3 by meter.yaml:6; "},
-	{"shadowed by one without where", M "send:\n  - to: hub\n" READ "  - to: hub\n" READ "    where: this.seq > 5u\n", HEARS, NULL,
-	 NULL, "shadowed meter.yaml:5 by meter.yaml:3; "},
-	{"and without where itself", M "send:\n  - to: hub\n" READ "  - to: hub\n" READ, HEARS, NULL, NULL,
-	 "shadowed meter.yaml:5 by meter.yaml:3; "},
-	{"shadowed by two together", M "send:\n  - to: hub\n" READ "    where: this.seq < 5u\n  - to: hub\n" READ
-	 "    where: this.seq > 3u\n  - to: hub\n" READ, HEARS, NULL, NULL, "shadowed meter.yaml:9 by meter.yaml:6; "},
-	{"not shadowed: one value is left", M "send:\n  - to: hub\n" READ "    where: this.seq < 5u\n  - to: hub\n" READ
-	 "    where: this.seq > 5u\n  - to: hub\n" READ, HEARS, NULL, NULL, ""},
-	{"not for every peer", M "send:\n  - to: hub\n" READ "  - to: [hub, valve]\n" READ, HEARS,
-	 V "receive:\n  - from: meter\n" READ, NULL, ""},
-	{"not for every subject", M "send:\n  - to: hub\n" READ "  - to: hub\n    message: [plant.Reading, plant.Alarm]\n", HEARS, NULL,
-	 NULL, ""},
-	{"an earlier one that is only observed takes all too", M "send:\n  - to: hub\n" READ "    mode: observe\n  - to: hub\n" READ,
-	 HEARS, NULL, NULL, "shadowed meter.yaml:6 by meter.yaml:3; "},
-	{"what is only observed takes what no other does", M "send:\n  - to: hub\n" READ "    where: this.seq < 9u\n  - to: hub\n" READ
-	 "    where: this.seq < 5u\n    mode: observe\n", HEARS, NULL, NULL, ""},
-	{"denied as a whole", M "send:\n  - to: hub\n" READ "    where: this.seq < 5u\ndeny:\n  - to: any\n    where: this.seq < 7u\n",
-	 HEARS, NULL, NULL, "denied meter.yaml:3 by meter.yaml:7; "},
-	{"denied in part", M "send:\n  - to: hub\n" READ "    where: this.seq < 9u\ndeny:\n  - to: any\n    where: this.seq < 7u\n",
-	 HEARS, NULL, NULL, ""},
-	{"denied without where", M "send:\n  - to: hub\n" READ "deny:\n  - to: hub\n", HEARS, NULL, NULL, "denied meter.yaml:3 by meter.yaml:6; "},
-	{"a deny rule that is only observed denies nothing", M "send:\n  - to: hub\n" READ "deny:\n  - to: hub\n    mode: observe\n",
-	 HEARS, NULL, NULL, ""},
-	{"what deny leaves is shadowed", M "send:\n  - to: hub\n" READ "    where: this.seq > 4u\n  - to: hub\n" READ
-	 "deny:\n  - to: hub\n    where: this.seq < 5u\n", HEARS, NULL, NULL, "shadowed meter.yaml:6 by meter.yaml:3; "},
-	{"nobody hears it", M "send:\n  - to: valve\n" READ, HEARS, NULL, NULL, "one_sided meter.yaml:3; one_sided hub.yaml:3; "},
-	{"nobody says it", M, H "receive:\n  - from: valve\n    message: plant.Alarm\n", NULL, NULL, "one_sided hub.yaml:3; "},
-	{"one of them hears it", M "send:\n  - to: [valve, hub]\n" READ, HEARS, NULL, NULL, ""},
-	{"a file that is only observed lets it pass", M "send:\n  - to: valve\n" READ, HEARS, V "mode: observe\n", NULL, ""},
-	{"both limits apart", M "send:\n  - to: hub\n" READ "    where: this.seq > 100u\n",
-	 H "receive:\n  - from: meter\n" READ "    where: this.seq <= 100u\n", NULL, NULL,
-	 "contradiction meter.yaml:3 by hub.yaml:3; contradiction hub.yaml:3 by meter.yaml:3; "},
-	{"apart, but only observed", M "send:\n  - to: hub\n" READ "    where: this.seq > 100u\n",
-	 H "receive:\n  - from: meter\n" READ "    where: this.seq <= 100u\n    mode: observe\n", NULL, NULL, ""},
-	{"another rule fits", M "send:\n  - to: hub\n" READ "    where: this.seq > 100u\n",
-	 H "receive:\n  - from: meter\n" READ "    where: this.seq <= 100u\n  - from: meter\n" READ "    where: this.seq == 500u\n", NULL,
-	 NULL, "contradiction hub.yaml:3 by meter.yaml:3; "},
-	{"nothing that both carry", M "send:\n  - to: hub\n" READ "    carries: [HTTP]\n",
-	 H "receive:\n  - from: meter\n" READ "    carries: [TLS, DNS]\n", NULL, NULL,
-	 "contradiction meter.yaml:3 by hub.yaml:3; contradiction hub.yaml:3 by meter.yaml:3; "},
-	{"something that both carry, in other letters", M "send:\n  - to: hub\n" READ "    carries: [HTTP]\n",
-	 H "receive:\n  - from: meter\n" READ "    carries: [TLS, http]\n", NULL, NULL, ""},
-	{"only one of them carries", M "send:\n  - to: hub\n" READ "    carries: [HTTP]\n", HEARS, NULL, NULL, ""},
-	{"a group that nobody names", M "send:\n  - to: group:far\n" READ, HEARS, NULL,
-	 "groups:\n  far: [hub]\n  spare: [valve]\n", "unused_group common.yaml:3; "},
-	{"self and peer change sides", M "send:\n  - to: hub\n" READ "    where: self.name == \"meter\" && peer.name == \"hub\"\n",
-	 H "receive:\n  - from: meter\n" READ "    where: self.name == \"hub\" && peer.name == \"meter\"\n", NULL, NULL, ""},
+    {"all is well", M "send:\n  - to: hub\n" READ, HEARS, NULL, NULL, ""},
+    {"a where that holds for nothing", M "send:\n  - to: hub\n" READ "    where: this.seq > 5u && this.seq < 3u\n",
+     HEARS, NULL, NULL, "never meter.yaml:3; "},
+    {"a where that is always an error", M "send:\n  - to: hub\n" READ "    where: peer.labels[\"no\"] == \"x\"\n",
+     HEARS, NULL, NULL, "never meter.yaml:3; "},
+    {"for some peer it holds", M "send:\n  - to: [hub, valve]\n" READ "    where: peer.name == \"hub\"\n", HEARS,
+     V "receive:\n  - from: meter\n" READ, NULL, ""},
+    {"for none of them", M "send:\n  - to: [hub, valve]\n" READ "    where: peer.name == \"x\"\n", HEARS,
+     V "receive:\n  - from: meter\n" READ, NULL, "never meter.yaml:3; "},
+    {"an unknown is not certain", M "send:\n  - to: hub\n" READ "    where: size(this.data) + 1 < 0\n", HEARS, NULL,
+     NULL, ""},
+    {"a deny rule that denies nothing",
+     M "send:\n  - to: hub\n" READ "deny:\n  - to: hub\n    message: plant.Reading\n"
+       "    where: this.seq < 0u\n",
+     HEARS, NULL, NULL, "never meter.yaml:6; "},
+    {"a deny rule whose where is always an error denies",
+     M "send:\n  - to: hub\n" READ "deny:\n  - to: hub\n"
+       "    message: plant.Reading\n    where: peer.labels[\"no\"] == \"x\"\n",
+     HEARS, NULL, NULL, "denied meter.yaml:3 by meter.yaml:6; "},
+    {"shadowed by one without where", M "send:\n  - to: hub\n" READ "  - to: hub\n" READ "    where: this.seq > 5u\n",
+     HEARS, NULL, NULL, "shadowed meter.yaml:5 by meter.yaml:3; "},
+    {"and without where itself", M "send:\n  - to: hub\n" READ "  - to: hub\n" READ, HEARS, NULL, NULL,
+     "shadowed meter.yaml:5 by meter.yaml:3; "},
+    {"shadowed by two together",
+     M "send:\n  - to: hub\n" READ "    where: this.seq < 5u\n  - to: hub\n" READ
+       "    where: this.seq > 3u\n  - to: hub\n" READ,
+     HEARS, NULL, NULL, "shadowed meter.yaml:9 by meter.yaml:6; "},
+    {"not shadowed: one value is left",
+     M "send:\n  - to: hub\n" READ "    where: this.seq < 5u\n  - to: hub\n" READ
+       "    where: this.seq > 5u\n  - to: hub\n" READ,
+     HEARS, NULL, NULL, ""},
+    {"not for every peer", M "send:\n  - to: hub\n" READ "  - to: [hub, valve]\n" READ, HEARS,
+     V "receive:\n  - from: meter\n" READ, NULL, ""},
+    {"not for every subject", M "send:\n  - to: hub\n" READ "  - to: hub\n    message: [plant.Reading, plant.Alarm]\n",
+     HEARS, NULL, NULL, ""},
+    {"an earlier one that is only observed takes all too",
+     M "send:\n  - to: hub\n" READ "    mode: observe\n  - to: hub\n" READ, HEARS, NULL, NULL,
+     "shadowed meter.yaml:6 by meter.yaml:3; "},
+    {"what is only observed takes what no other does",
+     M "send:\n  - to: hub\n" READ "    where: this.seq < 9u\n  - to: hub\n" READ
+       "    where: this.seq < 5u\n    mode: observe\n",
+     HEARS, NULL, NULL, ""},
+    {"denied as a whole",
+     M "send:\n  - to: hub\n" READ "    where: this.seq < 5u\ndeny:\n  - to: any\n    where: this.seq < 7u\n", HEARS,
+     NULL, NULL, "denied meter.yaml:3 by meter.yaml:7; "},
+    {"denied in part",
+     M "send:\n  - to: hub\n" READ "    where: this.seq < 9u\ndeny:\n  - to: any\n    where: this.seq < 7u\n", HEARS,
+     NULL, NULL, ""},
+    {"denied without where", M "send:\n  - to: hub\n" READ "deny:\n  - to: hub\n", HEARS, NULL, NULL,
+     "denied meter.yaml:3 by meter.yaml:6; "},
+    {"a deny rule that is only observed denies nothing",
+     M "send:\n  - to: hub\n" READ "deny:\n  - to: hub\n    mode: observe\n", HEARS, NULL, NULL, ""},
+    {"what deny leaves is shadowed",
+     M "send:\n  - to: hub\n" READ "    where: this.seq > 4u\n  - to: hub\n" READ
+       "deny:\n  - to: hub\n    where: this.seq < 5u\n",
+     HEARS, NULL, NULL, "shadowed meter.yaml:6 by meter.yaml:3; "},
+    {"nobody hears it", M "send:\n  - to: valve\n" READ, HEARS, NULL, NULL,
+     "one_sided meter.yaml:3; one_sided hub.yaml:3; "},
+    {"nobody says it", M, H "receive:\n  - from: valve\n    message: plant.Alarm\n", NULL, NULL,
+     "one_sided hub.yaml:3; "},
+    {"one of them hears it", M "send:\n  - to: [valve, hub]\n" READ, HEARS, NULL, NULL, ""},
+    {"a file that is only observed lets it pass", M "send:\n  - to: valve\n" READ, HEARS, V "mode: observe\n", NULL,
+     ""},
+    {"both limits apart", M "send:\n  - to: hub\n" READ "    where: this.seq > 100u\n",
+     H "receive:\n  - from: meter\n" READ "    where: this.seq <= 100u\n", NULL, NULL,
+     "contradiction meter.yaml:3 by hub.yaml:3; contradiction hub.yaml:3 by meter.yaml:3; "},
+    {"apart, but only observed", M "send:\n  - to: hub\n" READ "    where: this.seq > 100u\n",
+     H "receive:\n  - from: meter\n" READ "    where: this.seq <= 100u\n    mode: observe\n", NULL, NULL, ""},
+    {"another rule fits", M "send:\n  - to: hub\n" READ "    where: this.seq > 100u\n",
+     H "receive:\n  - from: meter\n" READ "    where: this.seq <= 100u\n  - from: meter\n" READ
+       "    where: this.seq == 500u\n",
+     NULL, NULL, "contradiction hub.yaml:3 by meter.yaml:3; "},
+    {"nothing that both carry", M "send:\n  - to: hub\n" READ "    carries: [HTTP]\n",
+     H "receive:\n  - from: meter\n" READ "    carries: [TLS, DNS]\n", NULL, NULL,
+     "contradiction meter.yaml:3 by hub.yaml:3; contradiction hub.yaml:3 by meter.yaml:3; "},
+    {"something that both carry, in other letters", M "send:\n  - to: hub\n" READ "    carries: [HTTP]\n",
+     H "receive:\n  - from: meter\n" READ "    carries: [TLS, http]\n", NULL, NULL, ""},
+    {"only one of them carries", M "send:\n  - to: hub\n" READ "    carries: [HTTP]\n", HEARS, NULL, NULL, ""},
+    {"a group that nobody names", M "send:\n  - to: group:far\n" READ, HEARS, NULL,
+     "groups:\n  far: [hub]\n  spare: [valve]\n", "unused_group common.yaml:3; "},
+    {"self and peer change sides",
+     M "send:\n  - to: hub\n" READ "    where: self.name == \"meter\" && peer.name == \"hub\"\n",
+     H "receive:\n  - from: meter\n" READ "    where: self.name == \"hub\" && peer.name == \"meter\"\n", NULL, NULL,
+     ""},
 };
 
 static void test_findings(void **state)
@@ -177,24 +200,30 @@ static void test_sentences(void **state)
 		struct row row;
 		const char *says;
 	} cases[] = {
-		{{"", M "send:\n  - name: low\n    to: hub\n" READ "    where: this.seq < 0u\n", HEARS, NULL, NULL, ""},
-		 "the rule \"low\" never applies: its where holds for no message (this.seq < 0u); correct it or leave the rule out"},
-		{{"", M "send:\n  - name: all\n    to: hub\n" READ "  - to: hub\n" READ, HEARS, NULL, NULL, ""},
-		 "the rule is never reached: rules before it take all that it covers, the rule \"all\" on line 3 the last of plant.Reading "
-		 "from meter to hub; move it up, narrow the other, or leave it out"},
-		{{"", M "send:\n  - to: hub\n" READ "deny:\n  - to: hub\n", HEARS, NULL, NULL, ""},
-		 "the rule allows nothing: the rule on line 6 denies all that it covers; narrow the deny rule, or leave this one out"},
-		{{"", M "send:\n  - to: valve\n" READ, HEARS, NULL, NULL, ""},
-		 "the rule has no counterpart: valve.yaml has no receive rule for plant.Reading from meter; add one there, or leave this "
-		 "one out"},
-		{{"", M, H "receive:\n  - from: meter\n" READ, NULL, NULL, ""},
-		 "the rule has no counterpart: meter.yaml has no send rule for plant.Reading to hub; add one there, or leave this one out"},
-		{{"", M "send:\n  - to: hub\n" READ "    where: this.seq > 1u\n",
-		  H "receive:\n  - from: meter\n" READ "    where: this.seq == 1u\n", NULL, NULL, ""},
-		 "the rule and the rule at hub.yaml:3 leave nothing in common for plant.Reading with hub: no message meets the where "
-		 "of both; make them agree"},
-		{{"", M "send:\n  - to: hub\n" READ, HEARS, NULL, "groups:\n  spare: [valve]\n", ""},
-		 "no rule names the group \"spare\"; use it as group:spare, or leave it out"},
+	    {{"", M "send:\n  - name: low\n    to: hub\n" READ "    where: this.seq < 0u\n", HEARS, NULL, NULL, ""},
+	     "the rule \"low\" never applies: its where holds for no message (this.seq < 0u); correct it or leave the "
+	     "rule out"},
+	    {{"", M "send:\n  - name: all\n    to: hub\n" READ "  - to: hub\n" READ, HEARS, NULL, NULL, ""},
+	     "the rule is never reached: rules before it take all that it covers, the rule \"all\" on line 3 the last "
+	     "of plant.Reading "
+	     "from meter to hub; move it up, narrow the other, or leave it out"},
+	    {{"", M "send:\n  - to: hub\n" READ "deny:\n  - to: hub\n", HEARS, NULL, NULL, ""},
+	     "the rule allows nothing: the rule on line 6 denies all that it covers; narrow the deny rule, or leave "
+	     "this one out"},
+	    {{"", M "send:\n  - to: valve\n" READ, HEARS, NULL, NULL, ""},
+	     "the rule has no counterpart: valve.yaml has no receive rule for plant.Reading from meter; add one there, "
+	     "or leave this "
+	     "one out"},
+	    {{"", M, H "receive:\n  - from: meter\n" READ, NULL, NULL, ""},
+	     "the rule has no counterpart: meter.yaml has no send rule for plant.Reading to hub; add one there, or "
+	     "leave this one out"},
+	    {{"", M "send:\n  - to: hub\n" READ "    where: this.seq > 1u\n",
+	      H "receive:\n  - from: meter\n" READ "    where: this.seq == 1u\n", NULL, NULL, ""},
+	     "the rule and the rule at hub.yaml:3 leave nothing in common for plant.Reading with hub: no message meets "
+	     "the where "
+	     "of both; make them agree"},
+	    {{"", M "send:\n  - to: hub\n" READ, HEARS, NULL, "groups:\n  spare: [valve]\n", ""},
+	     "no rule names the group \"spare\"; use it as group:spare, or leave it out"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -209,10 +238,14 @@ static void test_sentences(void **state)
 /* Each allocation fails once: -ENOMEM and no leak, or the same findings. */
 static void test_memory(void **state)
 {
-	static const struct row row = {"", M "send:\n  - to: hub\n" READ "    where: this.seq < 5u\n  - to: hub\n" READ
-					   "    where: this.seq < 4u || this.data == b'ab'\n  - to: hub\n" READ
-					   "  - to: hub\n" READ "deny:\n  - to: hub\n    where: this.seq == 2u\n",
-				       H "receive:\n  - from: meter\n" READ "    where: this.seq > 2u\n", NULL, NULL, ""};
+	static const struct row row = {"",
+				       M "send:\n  - to: hub\n" READ "    where: this.seq < 5u\n  - to: hub\n" READ
+					 "    where: this.seq < 4u || this.data == b'ab'\n  - to: hub\n" READ
+					 "  - to: hub\n" READ "deny:\n  - to: hub\n    where: this.seq == 2u\n",
+				       H "receive:\n  - from: meter\n" READ "    where: this.seq > 2u\n",
+				       NULL,
+				       NULL,
+				       ""};
 	struct pol_set *set = compiled(&row);
 	struct found want = {.set = set};
 	(void)state;
@@ -297,10 +330,10 @@ static void test_scale(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_findings),
-		cmocka_unit_test(test_sentences),
-		cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_scale),
+	    cmocka_unit_test(test_findings),
+	    cmocka_unit_test(test_sentences),
+	    cmocka_unit_test(test_memory),
+	    cmocka_unit_test(test_scale),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* For tests and the fuzzer of regions: expressions over region.Order made of random choices, messages of it, what describes one
- * message exactly, and a message from the JSON of an example. */
+/* For tests and the fuzzer of regions: expressions over region.Order made of random choices, messages of it, what
+ * describes one message exactly, and a message from the JSON of an example. */
 #ifndef TEST_REGION_RANDOM_H
 #define TEST_REGION_RANDOM_H
 
@@ -52,27 +52,31 @@ static inline void __attribute__((format(printf, 2, 3))) add(struct text *t, con
 		t->n = sizeof t->at - 1;
 }
 
-/* --- expressions ------------------------------------------------------------------------------------------------------ */
+/* --- expressions
+ * ------------------------------------------------------------------------------------------------------ */
 
-static const char *const random_texts[] = { "", "a", "b", "ab", "ba", "abc", "\xc3\xa9" };
-static const char *const random_doubles[] = { "0.0", "1.0", "-1.0", "2.5", "-0.0", "0.1", "1e300" };
+static const char *const random_texts[] = {"", "a", "b", "ab", "ba", "abc", "\xc3\xa9"};
+static const char *const random_doubles[] = {"0.0", "1.0", "-1.0", "2.5", "-0.0", "0.1", "1e300"};
 
 #define PICK(r, list) ((list)[pick((r), sizeof(list) / sizeof *(list))])
 
 static inline void random_atom(struct random *r, struct text *t)
 {
-	static const char *const ops[] = { "==", "!=", "<", "<=", ">", ">=" };
-	static const char *const ints[] = { "this.amount", "this.big", "this.level", "this.place.x", "this.place.inner.x",
-					    "this.cash", "this.shop.x", "this.boxed", "int(size(this.note))" };
-	static const char *const strings[] = { "this.note", "this.tag", "this.card", "this.word", "this.place.name" };
-	static const char *const presence[] = { "level", "tag", "place", "place.inner", "place.name", "parts", "cash", "card", "shop",
-						"shop.inner", "at", "wait", "boxed", "maybe", "word", "amount", "note", "urgent",
-						"currency", "marks", "place.x" };
-	static const char *const atoms[] = { "startsWith", "endsWith", "contains" };
-	static const char *const opaque[] = { "this.amount < this.level", "this.level > this.amount", "this.amount / this.cash > 0",
-					      "this.price == this.price", "this.note == this.tag", "this.parts.exists(p, p > 1)",
-					      "this.note.matches('^a')", "this.boxed == this.amount", "this.maybe == this.urgent",
-					      "this.amount + 1 > 2", "this.note < this.tag", "this.parts == [1]" };
+	static const char *const ops[] = {"==", "!=", "<", "<=", ">", ">="};
+	static const char *const ints[] = {"this.amount",  "this.big",		 "this.level",
+					   "this.place.x", "this.place.inner.x", "this.cash",
+					   "this.shop.x",  "this.boxed",	 "int(size(this.note))"};
+	static const char *const strings[] = {"this.note", "this.tag", "this.card", "this.word", "this.place.name"};
+	static const char *const presence[] = {
+		"level",      "tag",  "place", "place.inner", "place.name", "parts", "cash",   "card",	  "shop",  "shop.inner", "at",
+		"wait",	      "boxed", "maybe", "word",	      "amount",	    "note",  "urgent", "currency", "marks", "place.x"
+	};
+	static const char *const atoms[] = {"startsWith", "endsWith", "contains"};
+	static const char *const opaque[] = {
+	    "this.amount < this.level", "this.level > this.amount",  "this.amount / this.cash > 0",
+	    "this.price == this.price", "this.note == this.tag",     "this.parts.exists(p, p > 1)",
+	    "this.note.matches('^a')",	"this.boxed == this.amount", "this.maybe == this.urgent",
+	    "this.amount + 1 > 2",	"this.note < this.tag",	     "this.parts == [1]"};
 	int32_t c = (int32_t)pick(r, 6) - 2;
 
 	switch (pick(r, 20)) {
@@ -108,7 +112,12 @@ static inline void random_atom(struct random *r, struct text *t)
 		add(t, "%s.%s('%s')", PICK(r, strings), PICK(r, atoms), PICK(r, random_texts));
 		break;
 	case 13:
-		add(t, "size(this.%s) %s %d", c == 0 ? "note" : c == 1 ? "data" : c == 2 ? "word" : "parts", PICK(r, ops), c);
+		add(t, "size(this.%s) %s %d",
+		    c == 0   ? "note"
+		    : c == 1 ? "data"
+		    : c == 2 ? "word"
+			     : "parts",
+		    PICK(r, ops), c);
 		break;
 	case 14:
 	case 15:
@@ -162,7 +171,8 @@ static inline void random_expression(struct random *r, struct text *t, uint32_t 
 	add(t, ")");
 }
 
-/* --- messages --------------------------------------------------------------------------------------------------------- */
+/* --- messages
+ * --------------------------------------------------------------------------------------------------------- */
 
 struct bytes {
 	uint8_t at[4096 + SCH_PAD];
@@ -226,9 +236,10 @@ static inline void random_string(struct random *r, struct bytes *b, uint32_t num
 	put_block(b, number, v, (uint32_t)strlen(v));
 }
 
-static inline void random_place(struct random *r, struct bytes *b, uint32_t number, const char *name, struct text *pin, int deep)
+static inline void random_place(struct random *r, struct bytes *b, uint32_t number, const char *name, struct text *pin,
+				int deep)
 {
-	struct bytes in = { .n = 0 };
+	struct bytes in = {.n = 0};
 	char path[80];
 
 	add(pin, " && has(%s)", name);
@@ -249,12 +260,13 @@ static inline void random_place(struct random *r, struct bytes *b, uint32_t numb
 	put_block(b, number, in.at, in.n);
 }
 
-/* A message, fields in order; pin: an expression that is true of it, and of no message that differs in what is asked. */
+/* A message, fields in order; pin: an expression that is true of it, and of no message that differs in what is asked.
+ */
 static inline void random_message(struct random *r, struct bytes *b, struct text *pin)
 {
-	static const double doubles[] = { 0, 1, -1, 2.5, -0.0, 0.1, 1e300, INFINITY };
-	static const uint8_t currencies[] = { 0, 1, 2, 5 };
-	struct bytes in = { .n = 0 };
+	static const double doubles[] = {0, 1, -1, 2.5, -0.0, 0.1, 1e300, INFINITY};
+	static const uint8_t currencies[] = {0, 1, 2, 5};
+	struct bytes in = {.n = 0};
 	uint32_t k;
 	double d;
 
@@ -329,7 +341,8 @@ static inline void random_message(struct random *r, struct bytes *b, struct text
 		k = pick(r, 4);
 		put_number(&in, 1, k);
 		put_block(b, 19 + i, in.at, in.n);
-		add(pin, i ? " && this.wait == duration('%us')" : " && this.at == timestamp('1970-01-01T00:00:0%uZ')", k);
+		add(pin, i ? " && this.wait == duration('%us')" : " && this.at == timestamp('1970-01-01T00:00:0%uZ')",
+		    k);
 	}
 	in.n = 0;
 	if (pick(r, 2)) {
@@ -353,10 +366,27 @@ static inline void random_message(struct random *r, struct bytes *b, struct text
 	}
 }
 
-/* --- from an example's JSON ------------------------------------------------------------------------------------------- */
+/* --- from an example's JSON
+ * ------------------------------------------------------------------------------------------- */
 
-enum { J_INT, J_UINT, J_BOOL, J_ENUM, J_DOUBLE, J_FLOAT, J_STRING, J_BYTES, J_PLACE, J_LIST, J_MAP, J_TIME, J_DURATION, J_BOXED_INT,
-       J_BOXED_BOOL, J_BOXED_STRING };
+enum {
+	J_INT,
+	J_UINT,
+	J_BOOL,
+	J_ENUM,
+	J_DOUBLE,
+	J_FLOAT,
+	J_STRING,
+	J_BYTES,
+	J_PLACE,
+	J_LIST,
+	J_MAP,
+	J_TIME,
+	J_DURATION,
+	J_BOXED_INT,
+	J_BOXED_BOOL,
+	J_BOXED_STRING
+};
 
 static inline double json_double(const json_t *v)
 {
@@ -414,20 +444,22 @@ static inline int json_message(const json_t *object, struct bytes *b, int place)
 	static const struct {
 		const char *name;
 		uint8_t number, what;
-	} order[] = { { "amount", 1, J_INT },	 { "count", 2, J_UINT },     { "big", 3, J_INT },	  { "huge", 4, J_UINT },
-		      { "urgent", 5, J_BOOL },	 { "currency", 6, J_ENUM },  { "price", 7, J_DOUBLE },	  { "rate", 8, J_FLOAT },
-		      { "note", 9, J_STRING },	 { "data", 10, J_BYTES },    { "level", 11, J_INT },	  { "tag", 12, J_STRING },
-		      { "place", 13, J_PLACE },	 { "parts", 14, J_LIST },    { "marks", 15, J_MAP },	  { "cash", 16, J_INT },
-		      { "card", 17, J_STRING },	 { "shop", 18, J_PLACE },    { "at", 19, J_TIME },	  { "wait", 20, J_DURATION },
-		      { "boxed", 21, J_BOXED_INT }, { "maybe", 22, J_BOXED_BOOL }, { "word", 23, J_BOXED_STRING } },
-	  places[] = { { "x", 1, J_INT }, { "name", 2, J_STRING }, { "inner", 3, J_PLACE } };
+	} order[] = {{"amount", 1, J_INT},	  {"count", 2, J_UINT},	       {"big", 3, J_INT},
+		     {"huge", 4, J_UINT},	  {"urgent", 5, J_BOOL},       {"currency", 6, J_ENUM},
+		     {"price", 7, J_DOUBLE},	  {"rate", 8, J_FLOAT},	       {"note", 9, J_STRING},
+		     {"data", 10, J_BYTES},	  {"level", 11, J_INT},	       {"tag", 12, J_STRING},
+		     {"place", 13, J_PLACE},	  {"parts", 14, J_LIST},       {"marks", 15, J_MAP},
+		     {"cash", 16, J_INT},	  {"card", 17, J_STRING},      {"shop", 18, J_PLACE},
+		     {"at", 19, J_TIME},	  {"wait", 20, J_DURATION},    {"boxed", 21, J_BOXED_INT},
+		     {"maybe", 22, J_BOXED_BOOL}, {"word", 23, J_BOXED_STRING}},
+	  places[] = {{"x", 1, J_INT}, {"name", 2, J_STRING}, {"inner", 3, J_PLACE}};
 	size_t n = place ? 3 : sizeof order / sizeof order[0], known = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		const char *name = place ? places[i].name : order[i].name;
 		uint32_t number = place ? places[i].number : order[i].number;
 		const json_t *v = json_object_get(object, name);
-		struct bytes in = { .n = 0 };
+		struct bytes in = {.n = 0};
 
 		if (!v)
 			continue;

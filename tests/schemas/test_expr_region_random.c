@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Regions held against the evaluator: random expressions and random messages. A message is in the region of an expression
- * exactly where the expression is true of it, in the complement where not; what is said to be empty holds no message, and the
- * example of what is not makes the expression true. */
+/* Regions held against the evaluator: random expressions and random messages. A message is in the region of an
+ * expression exactly where the expression is true of it, in the complement where not; what is said to be empty holds no
+ * message, and the example of what is not makes the expression true. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static int set_up(void **state)
 	set = fdset_compiled("region.proto");
 	if (!set)
 		return -1;
-	vars[0] = (struct sch_expr_var){ "this", SCH_EXPR_MESSAGE, (uint32_t)sch_type_find(set, "region.Order") };
+	vars[0] = (struct sch_expr_var){"this", SCH_EXPR_MESSAGE, (uint32_t)sch_type_find(set, "region.Order")};
 	return 0;
 }
 
@@ -51,7 +51,7 @@ static struct sch_region *region_of(const char *text)
 
 static enum sch_expr_answer answer(const struct sch_expr *e, const struct bytes *b)
 {
-	const struct sch_expr_value value = { .at = b->at, .len = b->n };
+	const struct sch_expr_value value = {.at = b->at, .len = b->n};
 
 	return sch_expr_eval(e, &value, NULL);
 }
@@ -61,7 +61,8 @@ static struct {
 } seen;
 
 /* Is the one message that `pin` describes in r? That must not contradict `in`. */
-static void member(const char *text, const struct sch_region *r, const struct sch_region *pin, const char *pin_text, int in)
+static void member(const char *text, const struct sch_region *r, const struct sch_region *pin, const char *pin_text,
+		   int in)
 {
 	struct sch_region *both = sch_region_and(r, pin);
 	enum sch_region_is is;
@@ -82,7 +83,7 @@ static void member(const char *text, const struct sch_region *r, const struct sc
 static void example_holds(const char *text, const struct sch_expr *e, const struct sch_region *r, int in)
 {
 	char json[2000];
-	struct bytes b = { .n = 0 };
+	struct bytes b = {.n = 0};
 	struct sch_result result;
 	json_t *object;
 	json_error_t err;
@@ -105,11 +106,11 @@ static void example_holds(const char *text, const struct sch_expr *e, const stru
 
 static void agrees(void **state)
 {
-	struct random r = { .state = 4 };
+	struct random r = {.state = 4};
 
 	(void)state;
 	for (uint32_t round = 0; round < ROUNDS; round++) {
-		struct text text = { .n = 0 }, pin;
+		struct text text = {.n = 0}, pin;
 		struct sch_expr *e;
 		struct sch_expr_err err;
 
@@ -154,23 +155,24 @@ static void agrees(void **state)
 		sch_region_free(rest);
 		sch_expr_free(e);
 	}
-	print_message("# %u empty, %u not, %u unknown; %u messages placed, %u not; %u examples hold\n", seen.empty, seen.some,
-		      seen.perhaps, seen.decided, seen.open, seen.examples);
+	print_message("# %u empty, %u not, %u unknown; %u messages placed, %u not; %u examples hold\n", seen.empty,
+		      seen.some, seen.perhaps, seen.decided, seen.open, seen.examples);
 	/* a test that decides nothing would pass too */
-	assert_true(seen.empty > ROUNDS / 50 && seen.some > ROUNDS / 2 && seen.decided > seen.open && seen.examples > ROUNDS / 2);
+	assert_true(seen.empty > ROUNDS / 50 && seen.some > ROUNDS / 2 && seen.decided > seen.open &&
+		    seen.examples > ROUNDS / 2);
 }
 
 /* What describes one message is true of it, and its region is not empty. */
 static void pins(void **state)
 {
-	struct random r = { .state = 9 };
+	struct random r = {.state = 9};
 
 	(void)state;
 	for (uint32_t round = 0; round < 200; round++) {
 		struct text pin;
 		struct bytes b;
 		struct sch_expr *e;
-		struct sch_expr_err err = { 0 };
+		struct sch_expr_err err = {0};
 
 		random_message(&r, &b, &pin);
 		if (sch_expr_compile(&e, set, vars, 1, pin.at, SCH_EXPR_BOOL, &err) != 0)
@@ -187,7 +189,7 @@ static void pins(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(pins), cmocka_unit_test(agrees) };
+	const struct CMUnitTest tests[] = {cmocka_unit_test(pins), cmocka_unit_test(agrees)};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, set_up, tear_down);
