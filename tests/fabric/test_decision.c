@@ -419,7 +419,10 @@ static void names_from_the_policy(void **state)
 		assert_non_null(f);
 		fprintf(f, "unikernel: %s\n", who[i]);
 		if (i == 0)
-			fprintf(f, "send:\n  - name: readings\n    to: hub\n    message: %s\n    reason: 'SEC-7: \"meters\"'\n", type);
+			fprintf(f,
+				"send:\n  - name: readings\n    to: hub\n    message: %s\n"
+				"    reason: 'SEC-7: \"meters\"'\n",
+				type);
 		if (i == 1)
 			fprintf(f, "receive:\n  - from: meter\n    message: %s\n", type);
 		fclose(f);

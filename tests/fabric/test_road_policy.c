@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Policy on the whole road: what hangs on a message's content, denials, dry runs, quotas, quarantine, and pairs of unikernels
- * that come and go while sessions live. What the evaluator says of single messages is tests/policy's matter. */
+/* Policy on the whole road: what hangs on a message's content, denials, dry runs, quotas, quarantine, and pairs of
+ * unikernels that come and go while sessions live. What the evaluator says of single messages is tests/policy's matter.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@
 #define ITEM  "road.Item"
 #define OTHER "road.Other"
 #define ACT   "road.Valve/Act"
-#define S	1000000000ull
+#define S     1000000000ull
 
 static const uint8_t one[] = {0x08, 0x01};    /* seq: 1 */
 static const uint8_t eleven[] = {0x08, 0x0b}; /* seq: 11 */
@@ -109,7 +110,8 @@ static const struct pol_rule_info *rule_of(const struct road *r)
 	return info;
 }
 
-/* --- conditions and denials ----------------------------------------------------------------------------------------- */
+/* --- conditions and denials -----------------------------------------------------------------------------------------
+ */
 
 static const char up_to_ten[] = "unikernel: alice\n"
 				"send:\n"
@@ -204,7 +206,8 @@ static void denials_win(void **state)
 	assert_string_equal(rule_of(r)->reason, "not before the audit");
 }
 
-/* --- dry runs ------------------------------------------------------------------------------------------------------- */
+/* --- dry runs -------------------------------------------------------------------------------------------------------
+ */
 
 static void a_dry_run_delivers_and_shows(void **state)
 {
@@ -283,8 +286,10 @@ static void content_in_a_dry_run(void **state)
 {
 	static const char soft[] = "unikernel: alice\nsend:\n  - to: bob\n    message: road.Item\n    mode: observe\n";
 	static const char plain[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n";
-	static const char lists[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    carries: [HTTP]\n";
-	static const char soft_too[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    mode: observe\n";
+	static const char lists[] =
+	    "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    carries: [HTTP]\n";
+	static const char soft_too[] =
+	    "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    mode: observe\n";
 	struct road *r = *state;
 	uint8_t msg[128];
 	size_t len = with_http(msg);
@@ -311,7 +316,8 @@ static void content_in_a_dry_run(void **state)
 static void risks_in_a_dry_run(void **state)
 {
 	static const char soft[] = "unikernel: alice\nmode: observe\nsend:\n  - to: bob\n    message: road.Item\n";
-	static const char soft_too[] = "unikernel: bob\nmode: observe\nreceive:\n  - from: alice\n    message: road.Item\n";
+	static const char soft_too[] =
+	    "unikernel: bob\nmode: observe\nreceive:\n  - from: alice\n    message: road.Item\n";
 	static const char bad[] = "GET /a.php?id=1%27%20or%20%271%27%20=%20%271 HTTP/1.1\r\nHost: example.com\r\n\r\n";
 	struct road *r = *state;
 	uint8_t msg[128] = {0x08, 0x01, 0x22, sizeof(bad) - 1};
@@ -366,7 +372,8 @@ static void dry_runs_are_merged_apart(void **state)
 	assert_int_equal(refused, 10);
 }
 
-/* --- quotas --------------------------------------------------------------------------------------------------------- */
+/* --- quotas ---------------------------------------------------------------------------------------------------------
+ */
 
 static const char three_a_day[] = "unikernel: alice\n"
 				  "send:\n"
@@ -409,11 +416,16 @@ static void a_quota_is_for_a_day(void **state)
 /* Named rules keep their books under their names, others under what they say. */
 static void books_follow_their_rules(void **state)
 {
-	static const char named[] = "unikernel: alice\nsend:\n  - name: a\n    to: bob\n    message: road.Item\n    quota: 2/d\n";
-	static const char more[] = "unikernel: alice\nsend:\n  - name: a\n    to: bob\n    message: road.Item\n    quota: 4/d\n";
-	static const char renamed[] = "unikernel: alice\nsend:\n  - name: b\n    to: bob\n    message: road.Item\n    quota: 2/d\n";
-	static const char bytes[] = "unikernel: alice\nsend:\n  - name: b\n    to: bob\n    message: road.Item\n    quota: 2B/d\n";
-	static const char bob_two[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    quota: 2/d\n";
+	static const char named[] =
+	    "unikernel: alice\nsend:\n  - name: a\n    to: bob\n    message: road.Item\n    quota: 2/d\n";
+	static const char more[] =
+	    "unikernel: alice\nsend:\n  - name: a\n    to: bob\n    message: road.Item\n    quota: 4/d\n";
+	static const char renamed[] =
+	    "unikernel: alice\nsend:\n  - name: b\n    to: bob\n    message: road.Item\n    quota: 2/d\n";
+	static const char bytes[] =
+	    "unikernel: alice\nsend:\n  - name: b\n    to: bob\n    message: road.Item\n    quota: 2B/d\n";
+	static const char bob_two[] =
+	    "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    quota: 2/d\n";
 	struct road *r = *state;
 
 	use(r, named, hears_all, silent);
@@ -443,7 +455,8 @@ static void books_follow_their_rules(void **state)
 /* A request that is looked up again in a new epoch costs nothing there. */
 static void renewing_is_free(void **state)
 {
-	static const char one_ask[] = "unikernel: alice\nsend:\n  - to: bob\n    method: road.Valve/Act\n    quota: 3/d\n";
+	static const char one_ask[] =
+	    "unikernel: alice\nsend:\n  - to: bob\n    method: road.Valve/Act\n    quota: 3/d\n";
 	struct road *r = *state;
 
 	use(r, one_ask, hears_all, silent);
@@ -458,7 +471,8 @@ static void renewing_is_free(void **state)
 	assert_int_equal(r->g[ALICE].verdict.hdr.ref, WEFT_V_OVER_QUOTA);
 }
 
-/* --- quarantine ----------------------------------------------------------------------------------------------------- */
+/* --- quarantine -----------------------------------------------------------------------------------------------------
+ */
 
 static const char three_in_a_minute[] = "unikernel: alice\n"
 					"quarantine: {violations: 3, within: 1m}\n"
@@ -481,7 +495,8 @@ static const char bob_answers[] = "unikernel: bob\n"
 				  "  - from: alice\n"
 				  "    method: road.Valve/Act\n";
 static const char carol_hears[] = "unikernel: carol\nreceive:\n  - from: bob\n    message: road.Item\n";
-static const char alice_hears[] = "receive:\n  - from: bob\n    message: road.Item\n  - from: bob\n    method: road.Valve/Act\n";
+static const char alice_hears[] =
+    "receive:\n  - from: bob\n    message: road.Item\n  - from: bob\n    method: road.Valve/Act\n";
 
 static const char *alice_text(const char *sends)
 {
@@ -634,7 +649,8 @@ static void exactly_so_many_in_so_much_time(void **state)
 	assert_int_equal(state_of(r, ALICE).quarantined, 0);
 	violate(r);
 	assert_int_equal(item(r, "\x08", 1), WEFT_V_SCHEMA_TRUNCATED);
-	road_send_frame(&r->g[ALICE], (const uint8_t *)"an ordinary frame of sixty bytes, or of some more, as it comes", 60);
+	road_send_frame(&r->g[ALICE], (const uint8_t *)"an ordinary frame of sixty bytes, or of some more, as it comes",
+			60);
 	road_turn(r, 0);
 	assert_int_equal(state_of(r, ALICE).quarantined, 1);
 	/* once lifted it begins anew */
@@ -734,7 +750,8 @@ static void no_room_for_its_events(void **state)
 		continue;
 }
 
-/* --- pairs that come and go ----------------------------------------------------------------------------------------- */
+/* --- pairs that come and go -----------------------------------------------------------------------------------------
+ */
 
 static const char carol_talks[] = "unikernel: carol\nsend:\n  - to: [alice, bob]\n    message: road.Item\n";
 static const char alice_from_carol[] = "unikernel: alice\n"
@@ -879,28 +896,28 @@ static void every_verdict_was_reached(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ROAD_TEST(where_decides),
-		ROAD_TEST(where_decides_requests),
-		ROAD_TEST(what_cannot_be_judged),
-		ROAD_TEST(denials_win),
-		ROAD_TEST(a_dry_run_delivers_and_shows),
-		ROAD_TEST(a_file_in_a_dry_run),
-		ROAD_TEST(a_request_in_a_dry_run),
-		ROAD_TEST(content_in_a_dry_run),
-		ROAD_TEST(risks_in_a_dry_run),
-		ROAD_TEST(dry_runs_are_merged_apart),
-		ROAD_TEST(a_quota_is_for_a_day),
-		ROAD_TEST(books_follow_their_rules),
-		ROAD_TEST(renewing_is_free),
-		ROAD_TEST(cut_off_and_lifted),
-		ROAD_TEST(exactly_so_many_in_so_much_time),
-		ROAD_TEST(in_the_middle_of_a_burst),
-		ROAD_TEST(quarantine_in_a_dry_run),
-		ROAD_TEST(no_room_for_its_events),
-		ROAD_TEST(a_pair_is_added_live),
-		ROAD_TEST(what_waits_when_a_pair_closes),
-		ROAD_TEST(more_pairs_than_there_is_memory_for),
-		cmocka_unit_test(every_verdict_was_reached),
+	    ROAD_TEST(where_decides),
+	    ROAD_TEST(where_decides_requests),
+	    ROAD_TEST(what_cannot_be_judged),
+	    ROAD_TEST(denials_win),
+	    ROAD_TEST(a_dry_run_delivers_and_shows),
+	    ROAD_TEST(a_file_in_a_dry_run),
+	    ROAD_TEST(a_request_in_a_dry_run),
+	    ROAD_TEST(content_in_a_dry_run),
+	    ROAD_TEST(risks_in_a_dry_run),
+	    ROAD_TEST(dry_runs_are_merged_apart),
+	    ROAD_TEST(a_quota_is_for_a_day),
+	    ROAD_TEST(books_follow_their_rules),
+	    ROAD_TEST(renewing_is_free),
+	    ROAD_TEST(cut_off_and_lifted),
+	    ROAD_TEST(exactly_so_many_in_so_much_time),
+	    ROAD_TEST(in_the_middle_of_a_burst),
+	    ROAD_TEST(quarantine_in_a_dry_run),
+	    ROAD_TEST(no_room_for_its_events),
+	    ROAD_TEST(a_pair_is_added_live),
+	    ROAD_TEST(what_waits_when_a_pair_closes),
+	    ROAD_TEST(more_pairs_than_there_is_memory_for),
+	    cmocka_unit_test(every_verdict_was_reached),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
