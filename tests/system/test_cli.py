@@ -256,7 +256,7 @@ def a_process_endpoint_joins():
     s = stats()
     check(port(s, "meter")["verdicts"].get("passed", 0) > 0, str(port(s, "meter")))
     check(s["decisions"]["by_verdict"].get("passed", 0) > 0, str(s["decisions"]))
-    check([x["name"] for x in s["stages"]] == ["take", "session", "route", "admit", "validate", "inspect", "decide",
+    check([x["name"] for x in s["stages"]] == ["take", "session", "route", "admit", "validate", "judge", "inspect", "decide",
                                               "deliver"], str(s["stages"]))
     check(all(x["messages"] > 0 and x["cycles"] > 0 for x in s["stages"]), str(s["stages"]))
     people = weft("stats", YAML, status=0).stdout
