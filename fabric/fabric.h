@@ -296,6 +296,8 @@ struct fab_quarantine {
 };
 /* Any thread: how it stands with a port, 1 to n_ports. */
 void fab_quarantine_state(const struct fab *f, uint16_t port, struct fab_quarantine *q);
+/* Before the worker starts: a port was cut off when weftd ended. q's rule and epoch were of that weftd and are left out. */
+void fab_quarantine_restore(struct fab *f, uint16_t port, const struct fab_quarantine *q);
 /* Any thread: asks the worker to lift a port's quarantine; the caller wakes it and looks at fab_quarantine_state() until it is
  * so, which takes no longer than a turn unless the decision log cannot be written. 0; -ENOENT: no such port; -EALREADY: it is
  * not quarantined. */

@@ -50,6 +50,17 @@ void fab_quarantine_state(const struct fab *f, uint16_t port, struct fab_quarant
 	} while (turn % 2 != 0 || turn != atomic_load_explicit(&p->cut_turn, memory_order_relaxed));
 }
 
+void fab_quarantine_restore(struct fab *f, uint16_t port, const struct fab_quarantine *q)
+{
+	struct fab_port *p = &f->port[port];
+
+	assert(port >= 1 && port <= f->n_ports && q->quarantined);
+	p->quarantined = 1;
+	publish(f, p, NULL, 0);
+	fab_count_set(&p->cut_since_ns, q->since_ns);
+	fab_count_set(&p->cut_verdict, q->verdict);
+}
+
 void fab_event_flush(struct fab *f, struct fab_port *p, uint64_t now_ns)
 {
 	if (!p->event_waits || fab_decision_ring_room(f->ring) == 0)

@@ -27,6 +27,7 @@
 #include "control.h"
 #include "epochs.h"
 #include "keys.h"
+#include "quarantine_kept.h"
 #include "rundir.h"
 #include "vhost.h"
 
@@ -312,6 +313,8 @@ int main(int argc, char **argv)
 	r = ring == NULL ? -ENOMEM : fab_make(&f, config, fab_epochs_now(epochs), dpi, ring, boot);
 	if (r == 0)
 		r = load_keys(f, err, sizeof(err));
+	if (r == 0)
+		r = fab_quarantine_recall(f, err, sizeof(err));
 	if (r == 0)
 		r = run(f, epochs, &o, &others, huge, err, sizeof(err));
 out:

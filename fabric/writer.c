@@ -8,6 +8,7 @@
 
 #include "fabric/decision_json.h"
 #include "fabric/epochs.h"
+#include "fabric/quarantine_kept.h"
 #include "fabric/writer.h"
 
 #define SAY_EVERY_NS 10000000000ull
@@ -98,7 +99,9 @@ static int write_out(struct fab_writer *w, fab_writer_sink *sink, void *arg)
 		const struct fab_decision *d = &w->batch[w->done];
 		w->written++;
 		w->tally[d->verdict < WEFT_VERDICT_MAX ? d->verdict : WEFT_V_UNDECIDED] += d->count;
-		if (d->verdict == WEFT_V_FRAME_FOREIGN)
+		if (d->count == 0)
+			(void)fab_quarantine_keep(w->view->config, d); /* it said what is wrong; the log has it all the same */
+		else if (d->verdict == WEFT_V_FRAME_FOREIGN)
 			count_foreign(w, d);
 		size_t from = w->done ? w->end[w->done - 1] : 0;
 		if (sink)
