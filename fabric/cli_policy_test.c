@@ -88,8 +88,8 @@ static void reach_all(struct run *r, const struct cli_trial *t, uint32_t *also)
 
 	*also = 0;
 	reach(r, t->rule);
-	if (t->verdict == WEFT_V_SUBJECT_UNKNOWN)
-		return;
+	if (t->verdict == WEFT_V_SUBJECT_UNKNOWN || t->verdict == WEFT_V_SEND_DENIED || t->verdict == WEFT_V_RECEIVE_DENIED)
+		return; /* no other rule was looked at */
 	cli_trial_question(&r->trials, t, &q);
 	for (unsigned side = 0; side < 2; side++) {
 		pol_account_make(&q, (enum pol_side)side, &a);

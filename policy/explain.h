@@ -53,8 +53,9 @@ struct pol_account {
 	uint32_t rule;     /* that refuses or is observed, else whose limits apply */
 	enum pol_answer answer; /* with refuses or observed: as what */
 };
-/* Both sides stand by themselves: the receiver's is told even where the sender refuses. Rates and quotas are not looked at. Where
- * no rule of a side allows it, its default refuses, and deny rules that cover it are told besides. */
+/* Both sides stand by themselves: the receiver's is told even where the sender refuses. (The decision names the default of a
+ * side that allows nothing of the kind before it looks at any condition.) Rates and quotas are not looked at. Where no rule of a
+ * side allows it, its default refuses, and deny rules that cover it are told besides. */
 void pol_account_make(const struct pol_question *q, enum pol_side side, struct pol_account *account);
 
 /* The deny rules of one side that cover it, from its file (explain_deny.c): fills told, returns how many. */
