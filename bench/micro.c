@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Stages' inner work without a fabric: validator, AEAD, ring walk, content inspection, policy. Each case runs in turn, the
+/* Stages' inner work without a fabric: validator, expressions, AEAD, ring walk, content inspection, policy. Each case runs in turn, the
  * whole round several times, so that a slow moment of the machine spreads over all. Prints one JSON object a line:
  * {"name":..,"unit":"ns","value":median,"min":..,"max":..,"n":rounds,"params":{..}}.
  *
@@ -17,6 +17,7 @@
 #include "fabric/aead.h"
 #include "fabric/ring.h"
 #include "guest-lib/session.h"
+#include "schemas/expr.h"
 #include "schemas/schema.h"
 
 #define POOL 256u
@@ -28,6 +29,7 @@
 struct bench {
 	struct sch_set *schemas;
 	int32_t type[BENCH_KINDS];
+	struct sch_expr *expr; /* of the case at hand */
 	struct dpi *dpi;
 	struct fab_aead_key key;
 	uint8_t *pool;   /* POOL slots: messages of the case at hand, behind a message header's space */
@@ -71,6 +73,39 @@ static void validate(struct bench *b, const struct one *c, unsigned i)
 
 	if (sch_validate(b->schemas, (uint32_t)b->type[c->kind], slot(b, i) + WEFT_MESSAGE_HDR_LEN, c->size, &r) != SCH_OK)
 		die(sch_reason_name(r.reason));
+}
+
+/* --- expressions ---------------------------------------------------------------------------------------------------- */
+
+static void expr_make(struct bench *b, const struct one *c)
+{
+	static const struct {
+		const char *name, *text;
+	} texts[] = {
+		{ "expr_field", "this.seq != 0u" },
+		{ "expr_fields", "this.value != 7 && this.channel < 100000u && this.unit in [Unit.UNIT_NONE, Unit.UNIT_KPA, "
+				 "Unit.UNIT_CELSIUS, Unit.UNIT_LITRE] && (this.valid || this.ratio >= 0.0 || this.ratio < 0.0)" },
+		{ "expr_text", "this.site.size() < 100 && this.sensor != 'none' && !this.note.startsWith('spare-')" },
+		{ "expr_all", "this.sample.all(x, x != 7u)" },
+	};
+	const struct sch_expr_var var = { "this", SCH_EXPR_MESSAGE, (uint32_t)b->type[c->kind] };
+	struct sch_expr_err err;
+
+	messages_make(b, c);
+	sch_expr_free(b->expr);
+	b->expr = NULL;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (strcmp(texts[i].name, c->name) == 0 &&
+		    sch_expr_compile(&b->expr, b->schemas, &var, 1, texts[i].text, SCH_EXPR_BOOL, &err))
+			die(err.text);
+}
+
+static void expr_eval(struct bench *b, const struct one *c, unsigned i)
+{
+	struct sch_expr_value value = { .at = slot(b, i) + WEFT_MESSAGE_HDR_LEN, .len = (uint32_t)c->size };
+
+	if (sch_expr_eval(b->expr, &value, NULL) != SCH_EXPR_TRUE)
+		die(c->name);
 }
 
 /* --- content -------------------------------------------------------------------------------------------------------- */
@@ -184,6 +219,10 @@ static const struct one cases[] = {
 	{ "validate", BENCH_OPAQUE, 64, messages_make, validate },
 	{ "validate", BENCH_OPAQUE, 256, messages_make, validate },
 	{ "validate", BENCH_OPAQUE, 1400, messages_make, validate },
+	{ "expr_field", BENCH_TYPED, 64, expr_make, expr_eval },
+	{ "expr_fields", BENCH_TYPED, 256, expr_make, expr_eval },
+	{ "expr_text", BENCH_TYPED, 256, expr_make, expr_eval },
+	{ "expr_all", BENCH_NUMERIC, 256, expr_make, expr_eval },
 	{ "aead_seal", BENCH_OPAQUE, 64, messages_make, record_seal },
 	{ "aead_seal", BENCH_OPAQUE, 256, messages_make, record_seal },
 	{ "aead_seal", BENCH_OPAQUE, 1400, messages_make, record_seal },
@@ -255,6 +294,7 @@ int main(int argc, char **argv)
 			printf("\"kind\":\"%s\",", bench_kind_name[cases[c].kind]);
 		printf("\"bytes\":%zu}}\n", cases[c].size);
 	}
+	sch_expr_free(b.expr);
 	dpi_close(b.dpi);
 	sch_set_free(b.schemas);
 	free(b.pool);

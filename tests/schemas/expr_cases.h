@@ -199,9 +199,11 @@ static const struct expr_case cases[] = {
 	{ NOTHING, "duration('2562047h') + duration('2562047h') > duration('0s')", 'E' },
 	{ NOTHING, "duration('-2562047h') - duration('2562047h') > duration('0s')", 'E' },
 	{ NOTHING, "duration('1h') > duration('59m59.999s') && duration('-1s') < duration('0')", 'T' },
-	{ NOTHING, "duration('1us') == duration('1000ns') && duration('1ms') == duration('1000us') && duration('0.5h') == duration('30m')", 'T' },
+	{ NOTHING, "duration('1us') == duration('1000ns') && duration('1ms') == duration('1000us') "
+		   "&& duration('0.5h') == duration('30m')", 'T' },
 	{ NOTHING, "duration('1\xc2\xb5s') == duration('1\xce\xbcs')", 'T' },
-	{ NOTHING, "timestamp('2024-02-29T12:00:00Z').getDayOfYear() == 59 && timestamp('2024-12-31T00:00:00Z').getDayOfYear() == 365", 'T' },
+	{ NOTHING, "timestamp('2024-02-29T12:00:00Z').getDayOfYear() == 59 && "
+		   "timestamp('2024-12-31T00:00:00Z').getDayOfYear() == 365", 'T' },
 	{ NOTHING, "timestamp('2009-02-13T23:31:30.123Z').getFullYear() == 2009", 'T' },
 	{ NOTHING, "timestamp('2009-02-13T23:31:30.123Z').getMonth() == 1", 'T' },
 	{ NOTHING, "timestamp('2009-02-13T23:31:30.123Z').getDate() == 13", 'T' },
@@ -219,7 +221,8 @@ static const struct expr_case cases[] = {
 	{ NOTHING, "timestamp('0001-01-01T00:00:00Z').getFullYear('-00:01') == 0", 'T' },
 	{ NOTHING, "timestamp('1969-12-31T23:59:59Z').getDayOfWeek() == 3 && timestamp('1969-12-31T23:59:59Z').getSeconds() == 59", 'T' },
 	{ NOTHING, "timestamp('0001-01-01T00:00:00Z').getDayOfWeek() == 1", 'T' }, /* a Monday */
-	{ NOTHING, "duration('10000s').getHours() == 2 && duration('3730s').getMinutes() == 62 && duration('3730s').getSeconds() == 3730", 'T' },
+	{ NOTHING, "duration('10000s').getHours() == 2 && duration('3730s').getMinutes() == 62 "
+		   "&& duration('3730s').getSeconds() == 3730", 'T' },
 	{ NOTHING, "duration('123.321456789s').getMilliseconds() == 321 && duration('-90m').getHours() == -1", 'T' },
 	{ NOTHING, "now == timestamp('2023-11-14T22:13:20.000000005Z')", 'T' },
 	{ NOTHING, "now - timestamp('2023-11-14T22:13:20Z') == duration('5ns')", 'T' },
@@ -257,8 +260,10 @@ static const struct expr_case cases[] = {
 	{ NOTHING, "this.wi in [1, 2]", 'F' },
 	{ NOTHING, "has(this.wi) ? this.wi > 0 : true", 'T' },
 	/* fields that are set, all of them */
-	{ FULL, "this.i32 == -1 && this.i64 == -9223372036854775808 && this.u32 == 4294967295u && this.u64 == 18446744073709551615u", 'T' },
-	{ FULL, "this.s32 == -2147483648 && this.s64 == -3 && this.f32 == 7u && this.f64 == 8u && this.sf32 == -9 && this.sf64 == -10", 'T' },
+	{ FULL, "this.i32 == -1 && this.i64 == -9223372036854775808 && this.u32 == 4294967295u "
+		   "&& this.u64 == 18446744073709551615u", 'T' },
+	{ FULL, "this.s32 == -2147483648 && this.s64 == -3 && this.f32 == 7u && this.f64 == 8u "
+		   "&& this.sf32 == -9 && this.sf64 == -10", 'T' },
 	{ FULL, "this.fl == 1.5 && this.db == -0.25 && this.b && this.s == 'caf\xc3\xa9' && this.y == b'\\x00\\xff'", 'T' },
 	{ FULL, "this.mode == Mode.OPEN && this.mode == expr.Mode.OPEN && this.mode == .expr.Mode.OPEN && this.mode == 1", 'T' },
 	{ FULL, "this.inner == Inner.SOME && this.inner == All.Inner.SOME && this.inner == expr.All.Inner.SOME", 'T' },
@@ -350,7 +355,8 @@ static const struct expr_case cases[] = {
 	{ LISTS, "this.ri.all(x, this.ri.exists(y, y == x))", 'T' },
 	{ LISTS, "this.ri.all(x, this.ri.exists(y, this.ri.exists(z, z == x && y == x)))", 'T' },
 	{ LISTS, "[1, 2].all(a, [3, 4].all(b, [5, 6].all(c, [7, 8].all(d, a < b && b < c && c < d))))", 'T' },
-	{ LISTS, "[1, 2].exists(a, [1, 2].exists(b, [1, 2].exists(c, a + b + c == 6))) && ![1, 2].exists(a, [3].exists(a1, a == a1))", 'T' },
+	{ LISTS, "[1, 2].exists(a, [1, 2].exists(b, [1, 2].exists(c, a + b + c == 6))) "
+		   "&& ![1, 2].exists(a, [3].exists(a1, a == a1))", 'T' },
 	{ LISTS, "[1, 2].map(x, [1, 2, 3].filter(y, y > x).size()) == [2, 1]", 'T' },
 	{ LISTS, "[1, 2].map(x, [x, x].map(y, y * 2)[1]) == [2, 4]", 'T' },
 	{ LISTS, "['a', 'b'].map(x, ['c', 'd'].exists(y, x + y == 'bd')) == [false, true]", 'T' },

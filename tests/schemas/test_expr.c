@@ -13,6 +13,7 @@
 
 #include "fdset.h"
 #include "expr_cases.h"
+#include "expr_refusals.h"
 #include "schemas/expr.h"
 #include "schemas/set.h"
 
@@ -192,17 +193,8 @@ static void test_reasons(void **state)
 }
 
 /* --- what is refused ---------------------------------------------------------------------------------------------------------- */
-struct refusal {
-	const char *text;
-	uint32_t at;
-	const char *says; /* part of it */
-};
-
 static void test_refusals(void **state)
 {
-	static const struct refusal refusals[] = {
-#include "expr_refusals.h"
-	};
 	uint32_t wrong = 0;
 
 	(void)state;
@@ -367,7 +359,7 @@ static void test_map_walk(void **state)
 	assert_int_equal(answer_of("this.ms.all(k, this.ms['Zz'] == 'v') || true", big, n, &out), SCH_EXPR_ERROR);
 }
 
-/* --- texts as results, and other variables --------------------------------------------------------------------------------------- */
+/* --- texts as results, and other variables --------------------------------------------------------------------------- */
 static void test_text(void **state)
 {
 	struct sch_expr_err err;
@@ -500,7 +492,7 @@ static void test_variables(void **state)
 		  "this.name == '' && this.labels.size() == 0 && !has(this.labels.x)"); /* nobody */
 }
 
-/* --- bytes that are no message ------------------------------------------------------------------------------------------------------ */
+/* --- bytes that are no message ---------------------------------------------------------------------------------------- */
 /* Each beginning of a message, and each with one byte turned: there is an answer, and nothing is read beyond. (The sanitizers
  * look, and the copy ends where its memory ends.) */
 static void test_broken(void **state)
@@ -538,7 +530,7 @@ static void test_broken(void **state)
 	}
 }
 
-/* --- protovalidate's own cases of its functions --------------------------------------------------------------------------------------- */
+/* --- protovalidate's own cases of its functions ----------------------------------------------------------------------- */
 static const char *between(const char *line, const char *key, char *out, size_t cap)
 {
 	const char *at = strstr(line, key), *end;
