@@ -35,8 +35,10 @@ static void violation_add(void *arg, const struct sch_result *r)
 	char path[CLI_PATH_MAX];
 
 	if (r->reason != SCH_RULE) {
-		if (!q->failed)
+		if (!q->failed) {
 			q->failure = *r;
+			memcpy(q->failed_said, q->each, sizeof q->failed_said);
+		}
 		q->failed = 1;
 		return;
 	}
@@ -92,7 +94,7 @@ void cli_inquire(struct cli_inquiry *q)
 	}
 	if (q->failed) { /* worse than what is violated */
 		q->r = q->failure;
-		q->said[0] = 0;
+		memcpy(q->said, q->failed_said, sizeof q->said);
 		why = SCH_RULE_ERROR;
 	}
 	q->verdict = why == SCH_RULE_ERROR ? CLI_UNJUDGED : why == SCH_OK ? CLI_ACCEPT : CLI_REJECT;

@@ -43,7 +43,8 @@ struct cli_inquiry {
 	int failed;          /* with ask.all: a rule could not be judged ... */
 	struct sch_result failure; /* ... the first of these */
 	struct sch_result r; /* unless unusable */
-	char said[SCH_SAID_MAX]; /* the reason that r's expression gave, or "" */
+	char said[SCH_SAID_MAX]; /* the reason that r's expression gave, or why it has no value, or "" */
+	char failed_said[SCH_SAID_MAX]; /* with ask.all: that of failure */
 	char each[SCH_SAID_MAX]; /* with ask.all: that of the violation at hand */
 };
 

@@ -239,8 +239,9 @@ static void people_print(const struct cli_inquiry *q, const char *type)
 		printf("refused: rule %s%s%s, offset %u of %zu: %s%s\n", sch_rule_id(q->set, r->rule),
 		       path[0] ? " at " : "", path, r->offset, q->len, r->for_key ? "the key " : "", text);
 	} else if (r->reason == SCH_RULE_ERROR) {
-		printf("refused: rule %s%s%s, offset %u of %zu, cannot be judged on this value\n",
-		       sch_rule_id(q->set, r->rule), path[0] ? " at " : "", path, r->offset, q->len);
+		printf("refused: rule %s%s%s, offset %u of %zu, cannot be judged on this value%s%s\n",
+		       sch_rule_id(q->set, r->rule), path[0] ? " at " : "", path, r->offset, q->len, q->said[0] ? ": " : "",
+		       q->said);
 	} else {
 		printf("refused: %s%s%s, offset %u of %zu, not a %s\n", sch_reason_name(r->reason),
 		       path[0] ? " at " : "", path, r->offset, q->len, type);

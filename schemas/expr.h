@@ -75,6 +75,7 @@ enum sch_expr_answer {
 struct sch_expr_out {
 	const char *why;     /* with SCH_EXPR_ERROR: static text, "integer overflow" */
 	uint32_t steps;      /* used */
+	uint32_t work;       /* used by matches(), of pattern.h's SCH_PATTERN_WORK_MAX */
 	char text[256];      /* with SCH_EXPR_BOOL_OR_TEXT: the text, cut to fit, terminated; "" where it gave a bool */
 };
 /* values[i] is what vars[i] stood for. Cost: in proportion to the expression and to the message's bytes that it looks at, at most

@@ -588,6 +588,7 @@ enum sch_expr_answer sch_expr_eval(const struct sch_expr *e, const struct sch_ex
 	if (out) {
 		out->why = rc ? r.why : NULL;
 		out->steps = SCH_EXPR_STEPS_MAX - r.steps;
+		out->work = SCH_PATTERN_WORK_MAX - r.work;
 		out->text[0] = '\0';
 		if (!rc && v.kind == SCH_K_STRING)
 			text_give(&v, out);

@@ -28,7 +28,7 @@ struct sch_trial {
 	struct sch_now now;
 	uint32_t work;  /* left for patterns: SCH_PATTERN_WORK_MAX in the beginning */
 	uint32_t steps; /* left for expressions: SCH_EXPRS_STEPS_MAX in the beginning */
-	char said[SCH_SAID_MAX]; /* what the last expression that was not met said, terminated; "" where it gave no text */
+	char said[SCH_SAID_MAX]; /* what the last expression said, or why it has no value; terminated, "" where it gave no text */
 };
 
 enum sch_judgement {

@@ -51,6 +51,7 @@ enum sch_judgement sch_rule_judge_expr(const struct sch_set *s, const struct sch
 	struct sch_expr_out out;
 	uint32_t n = 1;
 
+	said_put(trial->said, "");
 	if (!a->expr || trial->steps == 0)
 		return SCH_UNJUDGED;
 	if (a->rules_type != SCH_NONE) {
@@ -66,8 +67,19 @@ enum sch_judgement sch_rule_judge_expr(const struct sch_set *s, const struct sch
 
 	out.steps += STEPS_ASKED;
 	trial->steps -= out.steps < trial->steps ? out.steps : trial->steps;
+	if (out.work > trial->work) { /* patterns of rules and of expressions have one budget */
+		trial->work = 0;
+		said_put(trial->said, "matching the patterns costs too much");
+		return SCH_UNJUDGED;
+	}
+	trial->work -= out.work;
 	if (answer == SCH_EXPR_TRUE)
 		return SCH_MET;
-	said_put(trial->said, a->says ? "" : out.text); /* its own words come first */
-	return answer == SCH_EXPR_FALSE ? SCH_VIOLATED : SCH_UNJUDGED;
+	if (answer == SCH_EXPR_ERROR) {
+		said_put(trial->said, out.why);
+		return SCH_UNJUDGED;
+	}
+	if (!a->says) /* its own words come first */
+		said_put(trial->said, out.text);
+	return SCH_VIOLATED;
 }

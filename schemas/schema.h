@@ -104,8 +104,8 @@ struct sch_ask {
 	uint8_t has_now;    /* take now_s and now_ns for the present time */
 	int64_t now_s;      /* Unix time */
 	int32_t now_ns;
-	/* NULL, or room for SCH_SAID_MAX bytes: what the violated rule's expression gave as its reason, terminated; "" where it is
-	 * no expression, or gave none. With `each` the rule's that it is called for. */
+	/* NULL, or room for SCH_SAID_MAX bytes: what the violated rule's expression gave as its reason, or why it cannot be judged;
+	 * terminated, "" where it is no expression or gave none. With `each` the rule's that it is called for. */
 	char *said;
 	/* Called for each violated rule, in the order of the wire, with reason SCH_RULE or SCH_RULE_ERROR; then the walk goes
 	 * on. What is wrong with the wire format or a type still ends it. NULL: the first violation ends it. */

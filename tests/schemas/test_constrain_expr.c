@@ -116,9 +116,9 @@ static const struct asked rows3[] = {
 	  { { "", "v t cel[0] [not 0];" }, { "0801", "" }, { "08feffffffffffffffff01", "v t cel[0] [not -2];" } } },
 	{ R("string", CEL("t", "this == '' ? '' : 'not `%s`'.format([this])")), { { "0a026107", "v t cel[0] [not `a?`];" } } },
 	{ R("int32", ".cel = { id: \"t\" message: \"be 1\" expression: \"this == 1 ? '' : 'not 1'\" }"), { { "", "v t cel[0];" } } },
-	{ R("int32", CEL("z", "12 / this > 3")), { { "", "v z cel[0] error;" }, { "0803", "" }, { "0804", "v z cel[0];" } } },
-	{ R("repeated int32", CEL("z", "this[1] > 3")), { { "0a0101", "v z cel[0] error;" }, { "0a020104", "" } } },
-	{ "option (buf.validate.message)" CEL("z", "12 / this.a > 3") "; int32 a = 1;", { { "", " z  error;" }, { "0801", "" } } },
+	{ R("int32", CEL("z", "12 / this > 3")), { { "", "v z cel[0] error [division by zero];" }, { "0803", "" }, { "0804", "v z cel[0];" } } },
+	{ R("repeated int32", CEL("z", "this[1] > 3")), { { "0a0101", "v z cel[0] error [index out of range];" }, { "0a020104", "" } } },
+	{ "option (buf.validate.message)" CEL("z", "12 / this.a > 3") "; int32 a = 1;", { { "", " z  error [division by zero];" }, { "0801", "" } } },
 };
 
 #define PREDEFINED                                                                                                     \
@@ -493,6 +493,28 @@ static void test_steps(void **state)
 	sch_set_free(set);
 }
 
+/* Patterns that expressions match have one budget with those of rules. */
+static void test_work(void **state)
+{
+	static uint8_t msg[MSG_MAX + SCH_PAD];
+	struct sch_err err;
+	struct sch_result r;
+	size_t n = 0;
+	struct sch_set *set = one_compile("work", R("repeated string", ".repeated.items.cel_expression = "
+						   "\"this.matches('^[a-z]{3,60}$')\""), &err);
+
+	(void)state;
+	assert_non_null(set);
+	for (int i = 0; i < 1000; i++) { /* alone each is cheap */
+		memcpy(msg + n, "\x0a\x0c" "abcdefghijkl", 14);
+		n += 14;
+		if (i == 0)
+			assert_int_equal(sch_validate(set, (uint32_t)sch_type_find(set, "p.M0"), msg, n, &r), SCH_OK);
+	}
+	assert_int_equal(sch_validate(set, (uint32_t)sch_type_find(set, "p.M0"), msg, n, &r), SCH_RULE_ERROR);
+	sch_set_free(set);
+}
+
 /* --- words --------------------------------------------------------------------------------------------------------------- */
 static void test_words(void **state)
 {
@@ -527,7 +549,7 @@ int main(void)
 		cmocka_unit_test(test_rules), cmocka_unit_test(test_predefined), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_crafted),
 		cmocka_unit_test(test_many),  cmocka_unit_test(test_far),	 cmocka_unit_test(test_steps),
-		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_words),  cmocka_unit_test(test_work),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
