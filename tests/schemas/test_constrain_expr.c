@@ -505,7 +505,7 @@ static void test_work(void **state)
 
 	(void)state;
 	assert_non_null(set);
-	for (int i = 0; i < 1000; i++) { /* alone each is cheap */
+	for (int i = 0; i < 3000; i++) { /* alone each is cheap */
 		memcpy(msg + n, "\x0a\x0c" "abcdefghijkl", 14);
 		n += 14;
 		if (i == 0)
