@@ -47,7 +47,11 @@ static int party_read(struct compiler *c, const struct pol_node *value, const ch
 	struct pol_node node = *value;
 	node.text = name;
 	node.len = (uint32_t)strlen(name);
-	return pol_term_read(c, &node, UINT32_MAX, c->set->common_file, term);
+	int rc = pol_term_read(c, &node, UINT32_MAX, c->set->common_file, term);
+	/* A group that only an assertion is about is used all the same. */
+	if (rc == 0 && term->what >> 30 == POL_TERM_GROUP)
+		c->set->groups[term->what & 0x3fffffffu].used = 1;
+	return rc;
 }
 
 /* The terms are kept in the compiler until labels and groups are known: two for each assertion. */

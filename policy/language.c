@@ -196,8 +196,8 @@ static const struct pol_language_key deny_keys[] = {
     {{"reason", POL_KEY_VALUE}, POL_VALUE_TEXT, "\"SEC-7: never fully open\"", ALL(rule_reason), NULL},
 };
 static const struct pol_sentence deny_sentences[] = {
-    {"deny.what",
-     "Refuses what it covers, as `forbidden`, whatever the send and receive rules of the same file say."},
+    {"deny.what", "Refuses what it covers, as `forbidden`, whatever the send and receive rules of the same file allow."},
+    {"deny.allowed", "It takes away from what rules allow: what no rule covers is refused by the file's default, as without it."},
     {"deny.file", "It is about its own file only; the other side's file judges for itself."},
     {"deny.order", "Where the deny rules stand in the file does not matter; the first that refuses is named."},
     {"deny.count", "A file has at most 256 deny rules."},

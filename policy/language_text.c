@@ -9,9 +9,12 @@
 
 static const struct pol_sentence judge[] = {
     {"judge.default", "Nothing passes unless the sender's file and the receiver's file both let it."},
+    {"judge.uncovered",
+     "What no send rule covers is refused as `send_denied`, then what no receive rule covers as `receive_denied`, before "
+     "anything else is looked at; the file's default is named."},
     {"judge.sides",
-     "The sender's file judges first, by its send rules and its deny rules with `to`; then the receiver's, by "
-     "its receive rules and its deny rules with `from`."},
+     "Then the sender's file judges, by its deny rules with `to` and its send rules; then the receiver's, by its "
+     "deny rules with `from` and its receive rules."},
     {"judge.deny",
      "A side first looks at its deny rules that cover the peer and the subject: one whose `where` holds, or has "
      "no value, refuses (`forbidden`)."},
@@ -23,9 +26,6 @@ static const struct pol_sentence judge[] = {
     {"judge.where_unmet",
      "Where rules cover the message but the `where` of none holds, it is refused as `where_unmet`, and the last "
      "of them is named."},
-    {"judge.uncovered",
-     "Where no rule covers it, it is refused as `send_denied` or `receive_denied`, and the file's default is "
-     "named."},
     {"judge.covers",
      "A rule covers a message when its peers include the other side and its `message` or `method` names the "
      "subject."},
@@ -43,7 +43,9 @@ static const struct pol_sentence peers[] = {
      "have been meant."},
     {"peers.group",
      "`group:NAME` is every member of a group of `common.yaml`; a group that does not exist is an error."},
-    {"peers.label", "`label:KEY=VALUE` is every unikernel whose file has that label with exactly that value."},
+    {"peers.label",
+     "`label:KEY=VALUE` is every unikernel whose file has that label with exactly that value; one that no file has is an "
+     "error."},
     {"peers.any", "`any` is every unikernel of the fabric."},
     {"peers.self", "A group, a label or `any` that includes the unikernel itself leaves it out."},
     {"peers.list", "In a list, being meant by any item is enough."},

@@ -300,7 +300,7 @@ struct pol_group {
 	uint32_t line;
 	uint32_t n;
 	const uint16_t *ports; /* ascending */
-	uint8_t used;          /* by some rule */
+	uint8_t used;          /* by some rule, group or assertion */
 };
 uint32_t pol_group_count(const struct pol_set *set);
 const struct pol_group *pol_group_get(const struct pol_set *set, uint32_t i);
