@@ -92,7 +92,10 @@ static int pins_add(struct cli_answer *a, const json_t *values)
 
 		free(value);
 		field = known ? strdup(key) : NULL;
-		int len = !field ? -1 : json_is_null(v) ? asprintf(&equals, "!has(%s)", key) : asprintf(&equals, "%s == %s", key, literal);
+		int len = -1;
+
+		if (field)
+			len = json_is_null(v) ? asprintf(&equals, "!has(%s)", key) : asprintf(&equals, "%s == %s", key, literal);
 
 		if (len < 0) {
 			free(field);

@@ -44,8 +44,8 @@ static const struct argp parser = {
 	.parser = option_parse,
 	.children = children,
 	.args_doc = "DIR",
-	.doc = "Compiles the policies in DIR, tells every file's first error, rules that cannot be meant as they stand, and assertions "
-	       "that do not hold.\v"
+	.doc = "Compiles the policies in DIR, tells every file's first error, rules that cannot be meant as they stand, and "
+	       "assertions that do not hold.\v"
 	       "Exit status: 0 all is well, 1 there are findings or violated assertions, 2 there are errors.",
 };
 
@@ -143,12 +143,12 @@ static uint32_t rules_written(const struct pol_set *set)
 
 static int check(const struct options *o, const struct cli_policy *p, json_t *answer)
 {
-	struct report r = { .p = p, .findings = answer ? json_object_get(answer, "findings") : NULL };
+	struct report r = { .p = p, .findings = json_object_get(answer, "findings") };
 	uint32_t violated = 0, n = pol_unikernel_count(p->set), rules = rules_written(p->set), talks = pol_entry_count(p->set);
 
 	if (pol_lint(p->set, finding_tell, &r) != 0)
 		return cli_fail(COMMAND, "out of memory");
-	if (cli_policy_assertions(p, &o->all, answer ? json_object_get(answer, "assertions") : NULL, &violated) != 0)
+	if (cli_policy_assertions(p, &o->all, json_object_get(answer, "assertions"), &violated) != 0)
 		return CLI_ERROR;
 	int status = r.n || violated ? CLI_NO : CLI_YES;
 

@@ -262,7 +262,7 @@ static int all_run(struct run *r)
 	for (uint32_t i = 0; i < f->n_tests && !rc; i++)
 		rc = file_run(r, f->tests[i]);
 	if (!rc)
-		rc = cli_policy_assertions(r->p, &r->o->all, r->answer ? json_object_get(r->answer, "assertions") : NULL, &violated);
+		rc = cli_policy_assertions(r->p, &r->o->all, json_object_get(r->answer, "assertions"), &violated);
 	if (rc)
 		return CLI_ERROR;
 	if (r->errors)

@@ -306,7 +306,8 @@ static int nearest_tell(struct teller *t, const struct sch_region *all, uint32_t
 		int known = sch_region_example(both, pol_schemas(t->q->set), t->json, sizeof t->json);
 		told = part_find(t->describe, t->q->pins[pin].field, part, sizeof part);
 		if (told)
-			tell(t, (struct pol_remedy){.kind = POL_REMEDY_MESSAGE, .json = known ? t->json : NULL, .instead = t->n > 0},
+			tell(t,
+			     (struct pol_remedy){.kind = POL_REMEDY_MESSAGE, .json = known ? t->json : NULL, .instead = t->n > 0},
 			     "change one field of the message: %s", part);
 	}
 	sch_region_free(both);

@@ -6,7 +6,7 @@
 
 #include "policy.h"
 
-/* A field that a `where` names, with the value that the message has there, as an expression: {"this.amount", "this.amount == 5"}. */
+/* A field that a `where` names, and that it has the value that the message has there: {"this.amount", "this.amount == 5"}. */
 struct pol_pin {
 	const char *field, *equals;
 };
@@ -20,8 +20,8 @@ struct pol_question {
 	const uint8_t *msg; /* valid, with SCH_PAD bytes after it; NULL: nothing is known of it but its size */
 	uint32_t len;
 	const struct pol_when *when;
-	const struct pol_source *source; /* with texts: for deny rules about what nothing allows, which the set does not keep; may be
-					  * NULL, then they are not told */
+	const struct pol_source *source; /* with texts: for deny rules about what nothing allows, which the set does not keep;
+					  * may be NULL, then they are not told */
 	const struct pol_pin *pins; /* for the message that is nearest to this one; may be NULL */
 	uint32_t n_pins;
 };

@@ -125,7 +125,8 @@ def test_schemas_from_wherever_they_are():
     demo = BUILD / "schemas" / "demo.binpb"
     weft("check", path, "--schemas", demo, "--schemas", SHOP, "--schemas", f"{SHOP}/shop.proto")
     both = folder({**files, "shop.yaml": "unikernel: shop\nsend:\n  - to: hub\n    message: [shop.Order, demo.Reading]\n",
-                   "hub.yaml": "unikernel: hub\nreceive:\n  - from: shop\n    message: [shop.Order, demo.Reading]\n", "common.yaml": f"schemas: [{demo}, {ROOT / SHOP}]\n"})
+                   "hub.yaml": "unikernel: hub\nreceive:\n  - from: shop\n    message: [shop.Order, demo.Reading]\n",
+                   "common.yaml": f"schemas: [{demo}, {ROOT / SHOP}]\n"})
     says(weft("check", both).stdout, "2 unikernels, 2 rules, 2 conversations: all is well")
 
 
