@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Stages' inner work without a fabric: validator, expressions, AEAD, ring walk, content inspection, policy. Each case runs in turn, the
- * whole round several times, so that a slow moment of the machine spreads over all. Prints one JSON object a line:
+/* Stages' inner work without a fabric: validator, expressions, AEAD, ring walk, content inspection, policy. Each case runs in
+ * turn, the whole round several times, so that a slow moment of the machine spreads over all. Prints one JSON object a line:
  * {"name":..,"unit":"ns","value":median,"min":..,"max":..,"n":rounds,"params":{..}}.
  *
  *   micro SCHEMAS.binpb [ROUNDS] */

@@ -121,7 +121,8 @@ static struct sch_node *no_overload(struct sch_parser *p, uint32_t at, const cha
 		k = snprintf(given, sizeof given, "%.40s.", sch_type_text(p->set, &receiver->type, text));
 	k += snprintf(given + k, sizeof given - (size_t)k, "%.*s(", (int)(len < 20 ? len : 20), name);
 	for (const struct sch_node *a = args; a && (size_t)k + 1 < sizeof given; a = a->next)
-		k += snprintf(given + k, sizeof given - (size_t)k, "%.30s%s", sch_type_text(p->set, &a->type, text), a->next ? ", " : "");
+		k += snprintf(given + k, sizeof given - (size_t)k, "%.30s%s", sch_type_text(p->set, &a->type, text),
+			      a->next ? ", " : "");
 	return sch_parser_fail(p, at, "there is no %s); there are %s", given, known);
 }
 
@@ -184,8 +185,10 @@ static struct sch_node *duration_check(struct sch_parser *p, const struct sch_no
 
 	if (rc == -ERANGE)
 		return sch_parser_fail(p, arg->at, "durations have at most 292 years (64 bits of nanoseconds)");
-	return rc ? sch_parser_fail(p, arg->at, "this is no duration; write it as \"1h30m\", \"1.5s\" or \"10ms\" (h, m, s, ms, us, ns)") :
-		    call;
+	return rc ? sch_parser_fail(
+			p, arg->at,
+			"this is no duration; write it as \"1h30m\", \"1.5s\" or \"10ms\" (h, m, s, ms, us, ns)")
+		  : call;
 }
 
 static struct sch_node *constants_check(struct sch_parser *p, struct sch_node *call)
@@ -233,7 +236,9 @@ static struct sch_node *unique_check(struct sch_parser *p, struct sch_node *call
 {
 	const struct sch_type *t = &call->child[0]->type;
 
-	return t->of == SCH_K_MESSAGE ? sch_parser_fail(p, call->at, "unique() is for lists of single values, not of messages") : call;
+	return t->of == SCH_K_MESSAGE
+		   ? sch_parser_fail(p, call->at, "unique() is for lists of single values, not of messages")
+		   : call;
 }
 
 struct sch_node *sch_node_call(struct sch_parser *p, uint32_t at, const char *name, uint32_t len, struct sch_node *receiver,

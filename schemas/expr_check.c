@@ -107,7 +107,8 @@ struct sch_type sch_type_of_field(const struct sch_set *set, uint32_t field, int
 	struct sch_type t;
 
 	if (f->flags & SCH_F_MAP && !element) {
-		uint32_t key = sch_field_find(set, &set->messages[f->sub], 1), value = sch_field_find(set, &set->messages[f->sub], 2);
+		uint32_t key = sch_field_find(set, &set->messages[f->sub], 1),
+			 value = sch_field_find(set, &set->messages[f->sub], 2);
 
 		if (key == SCH_NONE || value == SCH_NONE)
 			return (struct sch_type){ .kind = SCH_K_NONE };
@@ -284,8 +285,11 @@ struct sch_node *sch_node_unary(struct sch_parser *p, enum sch_node_op op, uint3
 		return sch_parser_fail(p, at, "! takes a bool, and this is %s%s", sch_type_text(p->set, &a->type, text),
 				       is_number(k) ? "; compare it with == 0" : k == SCH_K_MESSAGE ? "; ask has()" : "");
 	if (op == SCH_N_NEG && k != SCH_K_INT && k != SCH_K_DOUBLE)
-		return sch_parser_fail(p, at, "- takes an int or a double, and this is %s%s", sch_type_text(p->set, &a->type, text),
-				       k == SCH_K_UINT ? "; write -int(...)" : k == SCH_K_DURATION ? "; write duration(\"0s\") - ..." : "");
+		return sch_parser_fail(p, at, "- takes an int or a double, and this is %s%s",
+				       sch_type_text(p->set, &a->type, text),
+				       k == SCH_K_UINT	     ? "; write -int(...)"
+				       : k == SCH_K_DURATION ? "; write duration(\"0s\") - ..."
+							     : "");
 	return node_of(p, op, at, plain((enum sch_type_kind)k), a, NULL, NULL);
 }
 
@@ -342,7 +346,8 @@ static const char *compare_hint(const struct sch_node *a, const struct sch_node 
 	if (text->type.kind == SCH_K_STRING && other->type.kind == SCH_K_PARTY)
 		return "; a unikernel has .name and .labels";
 	if (a->type.kind == SCH_K_NULL || b->type.kind == SCH_K_NULL)
-		return "; only unset wrappers (google.protobuf.Int32Value ...) are null; has(this.field) asks whether a field is set";
+		return "; only unset wrappers (google.protobuf.Int32Value ...) are null; has(this.field) asks whether "
+		       "a field is set";
 	if (a->type.kind == SCH_K_MESSAGE && b->type.kind == SCH_K_MESSAGE)
 		return "; messages cannot be compared: compare their fields";
 	if (a->type.kind == SCH_K_MAP || b->type.kind == SCH_K_MAP)
@@ -700,8 +705,9 @@ struct sch_node *sch_node_select(struct sch_parser *p, uint32_t at, struct sch_n
 		return sch_parser_fail(p, at, "a unikernel has .name and .labels, not .%.*s", (int)(len < 60 ? len : 60), name);
 	case SCH_K_MAP:
 		if (a->type.key != SCH_K_STRING)
-			return sch_parser_fail(p, at, "only the keys of a map of strings are written with a dot; write [key], of type %s",
-					       kind_text(a->type.key));
+			return sch_parser_fail(
+			    p, at, "only the keys of a map of strings are written with a dot; write [key], of type %s",
+			    kind_text(a->type.key));
 		/* fall through */
 	case SCH_K_LABELS:
 		key = text_node(p, at, name, len);
@@ -712,8 +718,9 @@ struct sch_node *sch_node_select(struct sch_parser *p, uint32_t at, struct sch_n
 	case SCH_K_DURATION:
 		return sch_parser_fail(p, at, "a duration has no fields; it has getHours(), getMinutes(), getSeconds()");
 	case SCH_K_LIST:
-		return sch_parser_fail(p, at, "a list has no fields; write [0] for an element, or a macro: list.exists(x, x.%.*s ...)",
-				       (int)(len < 60 ? len : 60), name);
+		return sch_parser_fail(
+		    p, at, "a list has no fields; write [0] for an element, or a macro: list.exists(x, x.%.*s ...)",
+		    (int)(len < 60 ? len : 60), name);
 	default:
 		return sch_parser_fail(p, at, "%s has no fields", sch_type_text(p->set, &a->type, text));
 	}

@@ -244,7 +244,9 @@ static int escape(struct sch_parser *p, const struct quoted *q, uint32_t *i, cha
 			code = low >= 0xdc00 && low <= 0xdfff ? 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00) : code;
 		}
 		if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-			return fail(p, start, "this escape is no Unicode character: \\u0000 to \\ud7ff, \\ue000 to \\U0010ffff are");
+			return fail(
+			    p, start,
+			    "this escape is no Unicode character: \\u0000 to \\ud7ff, \\ue000 to \\U0010ffff are");
 	} else if (c >= '0' && c <= '3') {
 		for (uint32_t k = 0; k < 3; k++, ++*i) {
 			char digit = at(p, start + 1 + k);
@@ -255,9 +257,12 @@ static int escape(struct sch_parser *p, const struct quoted *q, uint32_t *i, cha
 		}
 		*i = start + 4;
 	} else {
-		return fail(p, start, q->bytes ? "bytes have the escapes \\a \\b \\f \\n \\r \\t \\v \\\\ \\? \\\" \\' \\` \\xHH and \\ooo" :
-						 "strings have the escapes \\a \\b \\f \\n \\r \\t \\v \\\\ \\? \\\" \\' \\` \\xHH \\uHHHH "
-						 "\\UHHHHHHHH and \\ooo; write \\\\ for a backslash, or r\"...\"");
+		return fail(
+		    p, start,
+		    q->bytes
+			? "bytes have the escapes \\a \\b \\f \\n \\r \\t \\v \\\\ \\? \\\" \\' \\` \\xHH and \\ooo"
+			: "strings have the escapes \\a \\b \\f \\n \\r \\t \\v \\\\ \\? \\\" \\' \\` \\xHH \\uHHHH "
+			  "\\UHHHHHHHH and \\ooo; write \\\\ for a backslash, or r\"...\"");
 	}
 	if (q->bytes)
 		*(*o)++ = (char)code;

@@ -25,7 +25,8 @@ static const char *found(const struct sch_parser *p, char out[48])
 	if (p->tok.kind == SCH_TK_END)
 		snprintf(out, 48, "the end");
 	else
-		snprintf(out, 48, "\"%.*s\"", (int)(p->tok.end - p->tok.at < 40 ? p->tok.end - p->tok.at : 40), p->text + p->tok.at);
+		snprintf(out, 48, "\"%.*s\"", (int)(p->tok.end - p->tok.at < 40 ? p->tok.end - p->tok.at : 40),
+			 p->text + p->tok.at);
 	return out;
 }
 
@@ -46,7 +47,8 @@ static int expect(struct sch_parser *p, char c, const char *what)
 static int deeper(struct sch_parser *p)
 {
 	if (p->nest == SCH_EXPR_DEPTH_MAX)
-		sch_parser_fail(p, p->tok.at, "more than %u parentheses, operators and calls within each other", SCH_EXPR_DEPTH_MAX);
+		sch_parser_fail(p, p->tok.at, "more than %u parentheses, operators and calls within each other",
+				SCH_EXPR_DEPTH_MAX);
 	p->nest++;
 	return p->rc;
 }
@@ -167,7 +169,8 @@ static struct sch_node *unknown_name(struct sch_parser *p, uint32_t at, const ch
 			n += snprintf(known + n, sizeof known - (size_t)n, "%s%s", i ? ", " : "", p->vars[i].name);
 	}
 	if (near.best[0])
-		return sch_parser_fail(p, at, "\"%.*s\" is not known; did you mean %s?", (int)(len < 60 ? len : 60), name, near.best);
+		return sch_parser_fail(p, at, "\"%.*s\" is not known; did you mean %s?", (int)(len < 60 ? len : 60),
+				       name, near.best);
 	for (uint32_t i = 0; i < p->n_vars; i++) { /* a field's bare name is the likeliest of all mistakes */
 		struct sch_type t = p->vars[i].what == SCH_EXPR_MESSAGE ? sch_type_of_message(p->set, p->vars[i].index) :
 									     (struct sch_type){ 0 };
@@ -363,8 +366,8 @@ static struct sch_node *member(struct sch_parser *p, struct sch_node *a)
 	if (p->tok.kind != SCH_TK_NAME)
 		return sch_parser_fail(p, at, "a field's or function's name is expected after '.', and here is %s", found(p, text));
 	if (token_is(p, "in") || token_is(p, "true") || token_is(p, "false") || token_is(p, "null"))
-		return sch_parser_fail(p, at, "\"%.*s\" is a word of the language; write getField(message, \"%.*s\")", (int)len, name,
-				       (int)len, name);
+		return sch_parser_fail(p, at, "\"%.*s\" is a word of the language; write getField(message, \"%.*s\")",
+				       (int)len, name, (int)len, name);
 	if (sch_token_next(p))
 		return NULL;
 	if (!is_char(p, '('))
@@ -740,15 +743,21 @@ static struct sch_node *whole(struct sch_parser *p, enum sch_expr_want want)
 	if (sch_token_next(p) || !(root = expression(p)))
 		return NULL;
 	if (p->tok.kind != SCH_TK_END)
-		return sch_parser_fail(p, p->tok.at, is_char(p, '?') ? "a value of a ? that is itself a ? stands in parentheses" :
-					       "the expression ends here, and %s follows; an operator is missing, or this is too much",
-				       found(p, text));
+		return sch_parser_fail(
+		    p, p->tok.at,
+		    is_char(p, '?')
+			? "a value of a ? that is itself a ? stands in parentheses"
+			: "the expression ends here, and %s follows; an operator is missing, or this is too much",
+		    found(p, text));
 	if (root->type.kind == SCH_K_BOOL || (want == SCH_EXPR_BOOL_OR_TEXT && root->type.kind == SCH_K_STRING))
 		return root;
-	return sch_parser_fail(p, root->at, want == SCH_EXPR_BOOL ? "the expression must be true or false (bool); this one is %s%s" :
-			       "the expression must be bool or string; this one is %s%s",
+	return sch_parser_fail(p, root->at,
+			       want == SCH_EXPR_BOOL ? "the expression must be true or false (bool); this one is %s%s"
+						     : "the expression must be bool or string; this one is %s%s",
 			       sch_type_text(p->set, &root->type, text),
-			       root->type.kind == SCH_K_INT || root->type.kind == SCH_K_UINT ? "; compare it with something, != 0 perhaps" : "");
+			       root->type.kind == SCH_K_INT || root->type.kind == SCH_K_UINT
+				   ? "; compare it with something, != 0 perhaps"
+				   : "");
 }
 
 int sch_tree_make(struct sch_tree *t, const struct sch_set *set, const struct sch_expr_var *vars, uint32_t n_vars,

@@ -171,11 +171,13 @@ static const struct expr_case cases[] = {
 	{ NOTHING, "double('1e999') == 0.0", 'E' },
 	{ NOTHING, "double('NaN').isNan() && double('-Infinity').isInf(-1) && double('inf').isInf(1)", 'T' },
 	{ NOTHING, "string(-7) == '-7' && string(7u) == '7' && string(true) == 'true' && string('x') == 'x'", 'T' },
-	{ NOTHING, "string(1.5) == '1.5' && string(0.1) == '0.1' && string(100.0) == '100' && string(-4.5e-3) == '-0.0045'", 'T' },
+	{ NOTHING, "string(1.5) == '1.5' && string(0.1) == '0.1' && string(100.0) == '100' && string(-4.5e-3) == "
+		   "'-0.0045'", 'T' },
 	{ NOTHING, "string(b'caf\xc3\xa9') == 'caf\xc3\xa9'", 'T' },
 	{ NOTHING, "string(b'\\xff') == ''", 'E' },
 	{ NOTHING, "bytes('\xc3\xa9') == b'\\xc3\\xa9' && bytes(b'x') == b'x'", 'T' },
-	{ NOTHING, "bool('true') && bool('TRUE') && bool('True') && bool('t') && bool('1') && !bool('false') && !bool('0')", 'T' },
+	{ NOTHING, "bool('true') && bool('TRUE') && bool('True') && bool('t') && bool('1') && !bool('false') && "
+		   "!bool('0')", 'T' },
 	{ NOTHING, "bool('yes')", 'E' },
 	{ NOTHING, "bool('tRuE')", 'E' },
 	{ NOTHING, "string(timestamp('2009-02-13T23:31:30Z')) == '2009-02-13T23:31:30Z'", 'T' },
@@ -190,7 +192,8 @@ static const struct expr_case cases[] = {
 	{ NOTHING, "duration('120s') + timestamp('2009-02-13T23:01:00Z') == timestamp('2009-02-13T23:03:00Z')", 'T' },
 	{ NOTHING, "timestamp('2009-02-13T23:10:00Z') - duration('10m') == timestamp('2009-02-13T23:00:00Z')", 'T' },
 	{ NOTHING, "timestamp('2009-02-13T23:31:00Z') - timestamp('2009-02-13T23:29:00Z') == duration('2m')", 'T' },
-	{ NOTHING, "duration('900s') - duration('42s') == duration('858s') && duration('1m') + duration('1s') == duration('61s')", 'T' },
+	{ NOTHING, "duration('900s') - duration('42s') == duration('858s') && duration('1m') + duration('1s') == "
+		   "duration('61s')", 'T' },
 	{ NOTHING, "timestamp('0001-01-01T00:00:01.000000001Z') + duration('-999999999ns') == "
 		   "timestamp('0001-01-01T00:00:00.000000002Z')", 'T' },
 	{ NOTHING, "timestamp('0001-01-01T00:00:00Z') - duration('1ns') == timestamp(0)", 'E' },
@@ -219,7 +222,8 @@ static const struct expr_case cases[] = {
 	{ NOTHING, "timestamp('2009-02-13T23:31:30Z').getDayOfWeek('UTC') == 5 && "
 		   "timestamp('2009-02-13T23:31:30Z').getDayOfWeek('+00:29') == 6", 'T' },
 	{ NOTHING, "timestamp('0001-01-01T00:00:00Z').getFullYear('-00:01') == 0", 'T' },
-	{ NOTHING, "timestamp('1969-12-31T23:59:59Z').getDayOfWeek() == 3 && timestamp('1969-12-31T23:59:59Z').getSeconds() == 59", 'T' },
+	{ NOTHING, "timestamp('1969-12-31T23:59:59Z').getDayOfWeek() == 3 && "
+		   "timestamp('1969-12-31T23:59:59Z').getSeconds() == 59", 'T' },
 	{ NOTHING, "timestamp('0001-01-01T00:00:00Z').getDayOfWeek() == 1", 'T' }, /* a Monday */
 	{ NOTHING, "duration('10000s').getHours() == 2 && duration('3730s').getMinutes() == 62 "
 		   "&& duration('3730s').getSeconds() == 3730", 'T' },
@@ -238,15 +242,18 @@ static const struct expr_case cases[] = {
 	{ MIXED, "has(this.t) && has(this.d)", 'T' },
 	/* fields that are not set */
 	{ NOTHING, "this.i32 == 0 && this.i64 == 0 && this.u32 == 0u && this.u64 == 0u && this.s32 == 0 && this.s64 == 0", 'T' },
-	{ NOTHING, "this.f32 == 0u && this.f64 == 0u && this.sf32 == 0 && this.sf64 == 0 && this.fl == 0.0 && this.db == 0.0", 'T' },
+	{ NOTHING, "this.f32 == 0u && this.f64 == 0u && this.sf32 == 0 && this.sf64 == 0 && this.fl == 0.0 && this.db "
+		   "== 0.0", 'T' },
 	{ NOTHING, "!this.b && this.s == '' && this.y == b'' && this.mode == Mode.CLOSED && this.inner == Inner.NONE", 'T' },
 	{ NOTHING, "this.point.x == 0 && this.line.from.name == '' && this.deep.deep.deep.deep.i32 == 0", 'T' },
 	{ NOTHING, "this.oi == 0 && this.os == '' && this.ca == 0 && this.cb.x == 0 && this.cc == ''", 'T' },
 	{ NOTHING, "this.ri == [] && this.rs.size() == 0 && this.ms.size() == 0 && size(this.mp) == 0", 'T' },
-	{ NOTHING, "has(this.i32) || has(this.s) || has(this.b) || has(this.point) || has(this.oi) || has(this.ca) || has(this.cc)", 'F' },
+	{ NOTHING, "has(this.i32) || has(this.s) || has(this.b) || has(this.point) || has(this.oi) || has(this.ca) || "
+		   "has(this.cc)", 'F' },
 	{ NOTHING, "has(this.ri) || has(this.ms) || has(this.wi) || has(this.mode) || has(this.any) || has(this.db)", 'F' },
 	{ NOTHING, "has(this.point.x) || has(this.deep.deep.deep)", 'F' },
-	{ NOTHING, "this.wi == null && this.ws == null && this.wb == null && this.wd == null && this.wu == null && this.wy == null", 'T' },
+	{ NOTHING, "this.wi == null && this.ws == null && this.wb == null && this.wd == null && this.wu == null && "
+		   "this.wy == null", 'T' },
 	{ NOTHING, "this.wi == 0", 'F' },
 	{ NOTHING, "this.wi != 0", 'T' },
 	{ NOTHING, "this.wi != null || null != this.ws", 'F' },
@@ -276,7 +283,8 @@ static const struct expr_case cases[] = {
 	{ FULL, "this.wi != null && this.wi + 1 == 6 && this.wi > 4 && this.wi in [5] && this.ws + 'x' == 'wx'", 'T' },
 	{ FULL, "getField(this, 'in') && getField(this, 'i32') == -1 && has(getField(this, 'in'))", 'T' },
 	{ FULL, "has(this.i32) && has(this.s) && has(this.b) && has(this.y) && has(this.point) && has(this.point.x)", 'T' },
-	{ FULL, "this.deep.i32 == 11 && this.deep.deep.i32 == 12 && this.deep.deep.deep.i32 == 0 && !has(this.deep.deep.deep)", 'T' },
+	{ FULL, "this.deep.i32 == 11 && this.deep.deep.i32 == 12 && this.deep.deep.deep.i32 == 0 && "
+		   "!has(this.deep.deep.deep)", 'T' },
 	{ FULL, "(this.b ? this.point : this.line.from).x == 3 && (this.b ? this.line.from : this.point).x == 1", 'T' },
 	{ FULL, "(this.b ? this.wi : null) == 5 && (this.b ? null : this.wi) == null", 'T' },
 	{ FULL, "(this.b ? this.wi : null) + 1 == 6 && ((this.b ? null : this.wi) == 1) == false", 'T' },
@@ -285,14 +293,16 @@ static const struct expr_case cases[] = {
 	{ ZEROS, "has(this.point) && !has(this.point.x) && this.point.x == 0 && has(this.t) && this.t == timestamp(0)", 'T' },
 	{ ZEROS, "has(this.ca) && this.ca == 0 && !has(this.cb)", 'T' },
 	/* proto2: defaults, presence, closed enums, groups */
-	{ OLD, "this.i == -7 && this.s == 'caf\xc3\xa9' && this.y == b'\\x01\\xff\\n' && this.d == 2.5 && this.f == -0.5 && this.b", 'T' },
+	{ OLD, "this.i == -7 && this.s == 'caf\xc3\xa9' && this.y == b'\\x01\\xff\\n' && this.d == 2.5 && this.f == "
+		   "-0.5 && this.b", 'T' },
 	{ OLD, "this.e == Level.LOW && this.g == Level.HIGH && this.u == 18446744073709551615u && this.part.n == 3", 'T' },
 	{ OLD, "has(this.i) || has(this.s) || has(this.e) || has(this.g) || has(this.part) || has(this.b)", 'F' },
 	{ OLD, "has(this.must) && this.must == 0 && has(this.plain) && this.plain == 0", 'T' },
 	{ OLD, "this.list == [Level.HIGH, Level.LOW] && 9 in this.list && this.list[1] == 5", 'T' },
 	/* lists */
 	{ LISTS, "this.ri == [1, 2, 3, -4] && this.ri.size() == 4 && size(this.ri) == 4 && this.ri[3] == -4", 'T' },
-	{ LISTS, "this.rs == ['a', 'bb', ''] && this.rd == [0.5, -1.0] && this.rb == [true, false] && this.ry == [b'\\x00', b'']", 'T' },
+	{ LISTS, "this.rs == ['a', 'bb', ''] && this.rd == [0.5, -1.0] && this.rb == [true, false] && this.ry == "
+		   "[b'\\x00', b'']", 'T' },
 	{ LISTS, "this.ru == [1u, 300u] && this.ru.size() == 2 && this.ru[1] == 300u && this.rm == [1, -1]", 'T' },
 	{ LISTS, "this.ru == [1, 300] && this.ri != [1, 2, 3] && this.ri != [1, 2, 3, 4] && this.rd == [0.5, -1.0]", 'T' },
 	{ LISTS, "[1, 2] == [1.0, 2.0] && [1, 2] != [2, 1] && [] == [] && [1] != []", 'T' },
@@ -313,7 +323,8 @@ static const struct expr_case cases[] = {
 	{ LISTS, "this.rl[0].via[0].x == 5 && this.rl[1].from.x == 8 && this.rl[0].from.x == 0", 'T' },
 	{ LISTS, "[this.i32, 1, 2 + 3] == [0, 1, 5] && [this.s, 'x'][1] == 'x'", 'T' },
 	{ LISTS, "[this.rp[0], this.rp[1]].exists(p, p.name == 'q')", 'T' },
-	{ LISTS, "this.ri.unique() && ![1, 2, 1].unique() && [].unique() && !['a', 'b', 'a'].unique() && [1.0, 2.0].unique()", 'T' },
+	{ LISTS, "this.ri.unique() && ![1, 2, 1].unique() && [].unique() && !['a', 'b', 'a'].unique() && [1.0, "
+		   "2.0].unique()", 'T' },
 	{ LISTS, "![0.0, -0.0].unique() && [b'a', b'b'].unique() && ![true, false, true].unique()", 'T' },
 	/* maps */
 	{ LISTS, "this.ms['k'] == 'v' && this.ms.k == 'v' && this.ms['e'] == '' && this.ms.size() == 2", 'T' },
@@ -326,12 +337,14 @@ static const struct expr_case cases[] = {
 	{ LISTS, "this.mb[true] == 5 && this.mb[false] == 6 && true in this.mb", 'T' },
 	{ LISTS, "this.mu[1u] == 1.5 && this.mu[1] == 1.5 && 1 in this.mu && !(2u in this.mu)", 'T' },
 	{ LISTS, "this.mm['o'] == Mode.OPEN && this.mm['c'] == Mode.CLOSED", 'T' },
-	{ LISTS, "this.ms.all(k, this.ms[k].size() < 2) && this.ms.exists(k, this.ms[k] == 'v') && !this.ms.all(k, k == 'k')", 'T' },
+	{ LISTS, "this.ms.all(k, this.ms[k].size() < 2) && this.ms.exists(k, this.ms[k] == 'v') && !this.ms.all(k, k "
+		   "== 'k')", 'T' },
 	{ LISTS, "this.ms.exists_one(k, k == 'k') && this.mp.all(k, this.mp[k].x > 0) && this.mb.exists(k, !k)", 'T' },
 	{ LISTS, "this.mp.all(k, this.mp[k].x / k != 0)", 'T' },
 	{ LISTS, "this.rl[0].tags['t'] == 4 && this.rl[0].tags.t == 4 && !has(this.rl[1].tags.t)", 'T' },
 	/* macros */
-	{ LISTS, "this.ri.all(x, x != 0) && !this.ri.all(x, x > 0) && this.ri.exists(x, x < 0) && !this.ri.exists(x, x > 9)", 'T' },
+	{ LISTS, "this.ri.all(x, x != 0) && !this.ri.all(x, x > 0) && this.ri.exists(x, x < 0) && !this.ri.exists(x, "
+		   "x > 9)", 'T' },
 	{ LISTS, "[].all(x, x) && ![].exists(x, x) && ![].exists_one(x, x)", 'T' },
 	{ LISTS, "this.ri.exists_one(x, x == 2) && !this.ri.exists_one(x, x > 0) && !this.ri.exists_one(x, x > 9)", 'T' },
 	{ LISTS, "this.ri.filter(x, x % 2 == 0) == [2, -4] && this.ri.filter(x, x > 9) == []", 'T' },
@@ -382,9 +395,11 @@ static const struct expr_case cases[] = {
 	{ NOTHING, "'127.0.0.1'.isIp() && '::1'.isIp() && '127.0.0.1'.isIp(4) && !'127.0.0.1'.isIp(6) && '::1'.isIp(6)", 'T' },
 	{ NOTHING, "'::1'.isIp(0) && !'::1'.isIp(5) && !'x'.isIp() && !'127.0.0.1'.isIp(7)", 'T' },
 	{ NOTHING, "'10.0.0.0/8'.isIpPrefix() && '10.0.0.1/8'.isIpPrefix() && !'10.0.0.1/8'.isIpPrefix(true)", 'T' },
-	{ NOTHING, "'10.0.0.0/8'.isIpPrefix(4, true) && !'10.0.0.0/8'.isIpPrefix(6) && '2001:db8::/32'.isIpPrefix(6, true)", 'T' },
+	{ NOTHING, "'10.0.0.0/8'.isIpPrefix(4, true) && !'10.0.0.0/8'.isIpPrefix(6) && '2001:db8::/32'.isIpPrefix(6, "
+		   "true)", 'T' },
 	{ NOTHING, "'https://a.example/x?y#z'.isUri() && !'/x'.isUri() && '/x'.isUriRef() && !'http://[::1'.isUriRef()", 'T' },
-	{ NOTHING, "'a.example:80'.isHostAndPort(true) && !'a.example'.isHostAndPort(true) && 'a.example'.isHostAndPort(false)", 'T' },
+	{ NOTHING, "'a.example:80'.isHostAndPort(true) && !'a.example'.isHostAndPort(true) && "
+		   "'a.example'.isHostAndPort(false)", 'T' },
 	{ LISTS, "'%s|%d|%x|%X|%o|%b|%.2f|%%'.format(['a', 5, 255, 255u, 8, 5, 1.0]) == 'a|5|ff|FF|10|101|1.00|%'", 'T' },
 	{ LISTS, "'%s %s %s'.format([this.ri, this.rs, true]) == '[1, 2, 3, -4] [a, bb, ] true'", 'T' },
 	{ LISTS, "'%x %s'.format(['hi', b'x']) == '6869 x' && '%e'.format([1500.0]) == '1.500000e+03'", 'T' },

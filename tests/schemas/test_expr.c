@@ -29,16 +29,22 @@ static const struct {
 	[NOTHING] = { "expr.All", "" },
 	[FULL] = { "expr.All",
 		   "i32: -1 i64: -9223372036854775808 u32: 4294967295 u64: 18446744073709551615 s32: -2147483648 s64: -3 f32: 7 "
-		   "f64: 8 sf32: -9 sf64: -10 fl: 1.5 db: -0.25 b: true s: \"caf\\303\\251\" y: \"\\000\\377\" mode: OPEN inner: SOME "
+		   "f64: 8 sf32: -9 sf64: -10 fl: 1.5 db: -0.25 b: true s: \"caf\\303\\251\" y: \"\\000\\377\" mode: "
+			   "OPEN inner: SOME "
 		   "point { x: 3 y: -4 name: \"p\" } line { from { x: 1 } to { x: 2 } via { x: 5 } via { x: 6 } "
-		   "tags { key: \"a\" value: 1 } } oi: 0 os: \"\" cb { x: 9 } wi { value: 5 } ws { value: \"w\" } wb { value: true } "
+		   "tags { key: \"a\" value: 1 } } oi: 0 os: \"\" cb { x: 9 } wi { value: 5 } ws { value: \"w\" } wb "
+			   "{ value: true } "
 		   "wd { value: 2.5 } wu { value: 6 } wy { value: \"y\" } in: true deep { i32: 11 deep { i32: 12 } }" },
 	[ZEROS] = { "expr.All", "wi { } ws { } point { } t { } ca: 0" },
 	[LISTS] = { "expr.All",
-		    "ri: 1 ri: 2 ri: 3 ri: -4 rs: \"a\" rs: \"bb\" rs: \"\" rd: 0.5 rd: -1 rb: true rb: false rp { x: 1 name: \"p\" } "
-		    "rp { name: \"q\" } rm: OPEN rm: AJAR ry: \"\\000\" ry: \"\" ru: 1 ru: 300 rl { via { x: 5 } tags { key: \"t\" value: 4 } } "
-		    "rl { from { x: 8 } to { x: 9 } } rw { value: 7 } rw { } ms { key: \"k\" value: \"v\" } ms { key: \"e\" value: \"\" } "
-		    "mp { key: 1 value { x: 10 } } mp { key: -2 value { x: 20 } } mb { key: true value: 5 } mb { key: false value: 6 } "
+		    "ri: 1 ri: 2 ri: 3 ri: -4 rs: \"a\" rs: \"bb\" rs: \"\" rd: 0.5 rd: -1 rb: true rb: false rp { x: "
+			   "1 name: \"p\" } "
+		    "rp { name: \"q\" } rm: OPEN rm: AJAR ry: \"\\000\" ry: \"\" ru: 1 ru: 300 rl { via { x: 5 } tags "
+			   "{ key: \"t\" value: 4 } } "
+		    "rl { from { x: 8 } to { x: 9 } } rw { value: 7 } rw { } ms { key: \"k\" value: \"v\" } ms { key: "
+			   "\"e\" value: \"\" } "
+		    "mp { key: 1 value { x: 10 } } mp { key: -2 value { x: 20 } } mb { key: true value: 5 } mb { key: "
+			   "false value: 6 } "
 		    "mu { key: 1 value: 1.5 } mm { key: \"o\" value: OPEN } mm { key: \"c\" value: CLOSED }" },
 	[TIMES] = { "expr.All",
 		    "t { seconds: 1767323045 nanos: 600000000 } d { seconds: -1 nanos: -500000000 } rt { } rt { seconds: 1 }" },
@@ -205,7 +211,8 @@ static void test_refusals(void **state)
 		int rc = compile(&e, "expr.All", r->text, SCH_EXPR_BOOL, &err);
 
 		if (rc != -EINVAL || err.at != r->at || !strstr(err.text, r->says)) {
-			print_message("{ \"%s\", %u, \"%s\" }, not %u \"%s\"\n", r->text, err.at, rc ? err.text : "accepted", r->at, r->says);
+			print_message("{ \"%s\", %u, \"%s\" }, not %u "
+				   "\"%s\"\n", r->text, err.at, rc ? err.text : "accepted", r->at, r->says);
 			wrong++;
 		}
 		assert_true(rc == 0 || e == NULL);
@@ -264,9 +271,14 @@ static void test_bounds_compiled(void **state)
 	assert_int_equal(compiles(repeated("1 in [1+1", ",2+2", 100, "]"), &err), 0);
 	assert_int_equal(compiles(repeated("1 in [1+1", ",2+2", 200, "]"), &err), -EINVAL);
 	assert_non_null(strstr(err.text, "too many values at once"));
-	assert_int_equal(compiles("[1].all(a,[1].all(b,[1].all(c,[1].all(d,[1].all(e,[1].all(f,[1].all(g,[1].all(h,h>0))))))))", &err), 0);
-	assert_int_equal(compiles("[1].all(a,[1].all(b,[1].all(c,[1].all(d,[1].all(e,[1].all(f,[1].all(g,[1].all(h,[1].all(i,i>0)))))))))",
-				  &err), -EINVAL);
+	assert_int_equal(
+	    compiles("[1].all(a,[1].all(b,[1].all(c,[1].all(d,[1].all(e,[1].all(f,[1].all(g,[1].all(h,h>0))))))))",
+		     &err),
+	    0);
+	assert_int_equal(compiles("[1].all(a,[1].all(b,[1].all(c,[1].all(d,[1].all(e,[1].all(f,[1].all(g,[1].all(h,[1]."
+				  "all(i,i>0)))))))))",
+				  &err),
+			 -EINVAL);
 	assert_non_null(strstr(err.text, "more than 8 macros"));
 	/* Messages that are looked into: each index is one. */
 	assert_int_equal(compiles(repeated("true", "||this.rp[0].x==1", 63, ""), &err), 0);
@@ -329,7 +341,8 @@ static void test_bounds_run(void **state)
 	assert_in_range(out.steps, 2 * 60000 / 64, 2 * 60000 / 64 + 40);
 	assert_int_equal(answer_of("(this.s + 'x').size() == 60001", big, n, &out), SCH_EXPR_ERROR);
 	assert_string_equal(out.why, "texts become too long");
-	assert_int_equal(answer_of("[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23].all(x, this.s.contains('a'))", big, n,
+	assert_int_equal(answer_of("[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23].all(x, "
+		   "this.s.contains('a'))", big, n,
 				   &out), SCH_EXPR_ERROR);
 	assert_int_equal(answer_of("this.s.matches('^(a{1,30}){1,30}b')", big, n, &out), SCH_EXPR_ERROR);
 	assert_string_equal(out.why, "matching the pattern costs too much");
@@ -350,7 +363,8 @@ static void test_map_walk(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < 600; i++) { /* ms: two-letter keys */
-		uint8_t entry[] = { 0xc2, 0x02, 0x07, 0x0a, 0x02, (uint8_t)('A' + i / 26), (uint8_t)('a' + i % 26), 0x12, 0x01, 'v' };
+		uint8_t entry[] = {0xc2, 0x02, 0x07, 0x0a, 0x02, (uint8_t)('A' + i / 26), (uint8_t)('a' + i % 26),
+				   0x12, 0x01, 'v'};
 
 		memcpy(big + n, entry, sizeof entry);
 		n += sizeof entry;
@@ -457,7 +471,8 @@ static void test_elements(void **state)
 	element_check("rd", (struct sch_expr_value){ .key = double_key(2.5) }, "this == 2.5");
 	element_check("fl", (struct sch_expr_value){ .key = float_key(-0.5f) }, "this == -0.5");
 	element_check("fl", (struct sch_expr_value){ .key = float_key(1.5f) }, "this == 1.5");
-	element_check("mode", (struct sch_expr_value){ .key = (uint64_t)-1 }, "this == Mode.AJAR && this in [Mode.AJAR, Mode.OPEN]");
+	element_check("mode", (struct sch_expr_value){ .key = (uint64_t)-1 }, "this == Mode.AJAR && this in "
+		   "[Mode.AJAR, Mode.OPEN]");
 	element_check("s", (struct sch_expr_value){ .at = text, .len = 5 }, "this.size() == 4");
 	element_check("rs", (struct sch_expr_value){ .at = text, .len = 3 }, "this == 'caf'");
 	element_check("y", (struct sch_expr_value){ .at = NULL, .len = 0 }, "this == b''");
@@ -476,7 +491,8 @@ static void test_variables(void **state)
 
 	(void)state;
 	var_check((struct sch_expr_var){ NULL, SCH_EXPR_FIELD, field_of("expr.All", "ri") }, lists,
-		  "this == [1, 2, 3, -4] && this.all(x, x < 4) && this.unique() && this[3] == -4 && 2 in this && size(this) == 4");
+		  "this == [1, 2, 3, -4] && this.all(x, x < 4) && this.unique() && this[3] == -4 && 2 in this && "
+			   "size(this) == 4");
 	var_check((struct sch_expr_var){ NULL, SCH_EXPR_FIELD, field_of("expr.All", "rp") }, lists, "this.all(p, p.name != '')");
 	var_check((struct sch_expr_var){ NULL, SCH_EXPR_FIELD, field_of("expr.All", "ms") }, lists,
 		  "this.all(k, this[k] != 'x') && this.size() == 2 && this.k == 'v' && has(this.e)");
@@ -501,7 +517,8 @@ static void test_broken(void **state)
 		"this.rl.all(l, l.via.all(v, v.x == 5) && l.tags.all(k, l.tags[k] == 4))",
 		"this.ri.map(x, x + 1).size() + this.rs.size() + this.ms.size() + this.rd.size() + this.ru.size() > 0",
 		"this.mp.all(k, this.mp[k].x > 0) && this.mu.all(k, this.mu[k] > 0.0) && this.mb.all(k, k || this.mb[k] > 0)",
-		"this.rw.all(w, w == 7) || this.wi == 5 || this.ws == 'x' || this.t < now || this.d > duration('1s') || this.ry[0] == b''",
+		"this.rw.all(w, w == 7) || this.wi == 5 || this.ws == 'x' || this.t < now || this.d > duration('1s') "
+			   "|| this.ry[0] == b''",
 	};
 	struct sch_expr_err err;
 	struct sch_expr_out out;
@@ -579,7 +596,8 @@ static void test_library(void **state)
 		between(line, "\"hex\":\"", hex, sizeof hex);
 		for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
 			struct sch_expr_var var = { "this", SCH_EXPR_MESSAGE, (uint32_t)sch_type_find(theirs, type) };
-			struct sch_expr_value value = { .at = bytes, .len = (uint32_t)hex_bytes(hex, bytes, sizeof bytes - SCH_PAD) };
+			struct sch_expr_value value = {.at = bytes,
+						       .len = (uint32_t)hex_bytes(hex, bytes, sizeof bytes - SCH_PAD)};
 			struct sch_expr_err err;
 			struct sch_expr *e;
 
