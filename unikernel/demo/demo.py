@@ -286,7 +286,7 @@ class Demo:
             path = path.resolve().relative_to(self.fabric.parent)
         except ValueError:
             pass
-        return f"{lead}{path}:{r.get('line', '?')}"
+        return f"{lead}{path}:{r.get('line', '?')}" + (f" ({r['reason']})" if r.get("reason") else "")
 
     # --- showing it ---
 

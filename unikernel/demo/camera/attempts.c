@@ -421,6 +421,12 @@ const struct attempt camera_attempts[] = {
 	{ "rule-nested", WEFT_V_SCHEMA_RULE, "zone.row", "event in row 99 of eight", EVENT(0x22, 0x04, 0x08, 99, 0x10, 1) },
 	{ "field-zero", WEFT_V_SCHEMA_TAG, "", "event with field number zero", EVENT(0x08, 0x01, 0x00, 0x01) },
 
+	/* What its schema takes, and a policy's conditions do not. */
+	{ "denied", WEFT_V_FORBIDDEN, "", "a picture without a number", make_send, "demo.Frame",
+	  BYTES(0x10, 0x02, 0x18, 0x01, 0x22, 0x02, 0x80, 0x80) },
+	{ "wrong-shape", WEFT_V_WHERE_UNMET, "", "a picture wider than any camera here makes", make_send, "demo.Frame",
+	  BYTES(0x08, 0x01, 0x10, 0xa0, 0x1f, 0x18, 0x03, 0x22, 0x01, 0x80) },
+
 	/* Content that is something else. */
 	{ "ssh-inside", WEFT_V_CONTENT_FORBIDDEN, "SSH", "SSH banner as a thumbnail", make_thumbnail, "demo.Event",
 	  TEXT(SSH_BANNER) },
