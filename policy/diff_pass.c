@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One conversation in two sets. Most are the same word for word and cost a comparison of texts; of the others the messages that
  * pass are cut with each other, and what differs is told with the part of them that it is about. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,15 +40,30 @@ static int book_pair(struct pol_diff *d, uint32_t old, uint32_t now)
 	return 0;
 }
 
-/* 1: that side's rules are the same, and which books count what is clear too. */
-static int side_same(struct pol_diff *d, const struct diff_talk *t, enum pol_side side, int *rc)
+/* The rules of a side; without those that take nothing, if asked for. Returns how many. */
+static uint32_t side_rules(const struct pol_diff *d, const struct diff_talk *t, int i, enum pol_side side, int less,
+			   struct pol_candidate at[POL_CANDIDATES_MAX])
+{
+	struct pol_passage_ask ask = { .set = d->set[i], .src = t->src[i], .dst = t->dst[i], .subject = t->hash,
+				       .schemas = pol_schemas(d->set[i]) };
+	uint32_t n = pol_candidates(ask.set, ask.src, ask.dst, ask.subject, side, at), kept = 0;
+
+	if (less && !pol_subject_find(ask.set, t->subject, NULL, &ask.type, NULL))
+		less = 0;
+	for (uint32_t k = 0; k < n; k++)
+		if (!less || !pol_candidate_idle(&ask, side, &at[k]))
+			at[kept++] = at[k];
+	return kept;
+}
+
+/* Are that side's rules the same, one by one? 1 or 0. *counts: some of them have books; *asks: some have conditions. */
+static int side_same(const struct pol_diff *d, const struct diff_talk *t, enum pol_side side, int less, int *counts, int *asks)
 {
 	struct pol_candidate at[2][POL_CANDIDATES_MAX];
 	uint32_t n[2];
-	int asks = 0, counts = 0;
 
 	for (int i = 0; i < 2; i++)
-		n[i] = pol_candidates(d->set[i], t->src[i], t->dst[i], t->hash, side, at[i]);
+		n[i] = side_rules(d, t, i, side, less, at[i]);
 	if (n[OLD] != n[NOW])
 		return 0;
 	for (uint32_t k = 0; k < n[OLD]; k++) {
@@ -58,31 +74,51 @@ static int side_same(struct pol_diff *d, const struct diff_talk *t, enum pol_sid
 			return 0;
 		if (a->where && strcmp(pol_rule(d->set[OLD], a->rule)->where, pol_rule(d->set[NOW], b->rule)->where) != 0)
 			return 0;
-		asks |= a->where != NULL;
-		counts |= a->book != 0;
+		*asks |= a->where != NULL;
+		*counts |= a->book != 0;
 	}
-	if (counts && (asks || n[OLD] > 1))
-		return 0; /* which rule counts what has to be found out */
-	if (counts)
-		*rc = book_pair(d, at[OLD][0].book, at[NOW][0].book);
-	if (!asks)
-		return 1;
-	for (int end = 0; end < 2; end++)
-		if (!parties_equal(pol_self(d->set[OLD], end ? t->dst[OLD] : t->src[OLD])->party,
-				   pol_self(d->set[NOW], end ? t->dst[NOW] : t->src[NOW])->party))
-			return 0;
 	return 1;
 }
 
-static int talk_same(struct pol_diff *d, const struct diff_talk *t, int *rc)
+static int talk_same(const struct pol_diff *d, const struct diff_talk *t, int less, int *counts)
 {
-	for (int i = 0; i < 2; i++)
-		if (!t->src[i])
-			return 0;
-	if (pol_self(d->set[OLD], t->src[OLD])->observe != pol_self(d->set[NOW], t->src[NOW])->observe ||
+	int asks = 0;
+
+	*counts = 0;
+	if (!t->src[OLD] || !t->src[NOW] ||
+	    pol_self(d->set[OLD], t->src[OLD])->observe != pol_self(d->set[NOW], t->src[NOW])->observe ||
 	    pol_self(d->set[OLD], t->dst[OLD])->observe != pol_self(d->set[NOW], t->dst[NOW])->observe)
 		return 0;
-	return side_same(d, t, POL_SEND, rc) && !*rc && side_same(d, t, POL_RECEIVE, rc);
+	if (!side_same(d, t, POL_SEND, less, counts, &asks) || !side_same(d, t, POL_RECEIVE, less, counts, &asks))
+		return 0;
+	return !asks || (parties_equal(pol_self(d->set[OLD], t->src[OLD])->party, pol_self(d->set[NOW], t->src[NOW])->party) &&
+			 parties_equal(pol_self(d->set[OLD], t->dst[OLD])->party, pol_self(d->set[NOW], t->dst[NOW])->party));
+}
+
+/* Where both sets have the same rules, one by one: which of them count messages in books? Those that some message comes to. */
+static int books_pair(struct pol_diff *d, const struct diff_talk *t, int less)
+{
+	struct pol_candidate at[2][POL_CANDIDATES_MAX];
+	struct pol_passage p = { .cells = NULL };
+	uint32_t n[2], type = 0;
+	int rc = 0;
+
+	pol_subject_find(d->set[OLD], t->subject, NULL, &type, NULL);
+	rc = pol_passage_make(&p, &(struct pol_passage_ask){ .set = d->set[OLD], .src = t->src[OLD], .dst = t->dst[OLD],
+							     .subject = t->hash, .schemas = pol_schemas(d->set[OLD]), .type = type });
+	for (int side = 0; side < 2 && !rc; side++) {
+		for (int i = 0; i < 2; i++)
+			n[i] = side_rules(d, t, i, (enum pol_side)side, less, at[i]);
+		assert(n[OLD] == n[NOW]);
+		for (uint32_t i = 0; i < p.n_cells; i++)
+			for (uint32_t k = 0; k < n[OLD] && !rc; k++)
+				if (at[OLD][k].rule == p.cells[i].rule[side])
+					rc = book_pair(d, at[OLD][k].book, at[NOW][k].book);
+	}
+	if (p.regions.nomem)
+		rc = -ENOMEM;
+	pol_passage_free(&p);
+	return rc == -ENOMEM ? rc : 0; /* too many cells to tell: then they are taken for counted as before */
 }
 
 /* --- what differs ---------------------------------------------------------------------------------------------------- */
@@ -385,10 +421,11 @@ static int unclear(struct pol_diff *d, const struct diff_talk *t, int rc)
 int diff_talk_compare(struct pol_diff *d, const struct diff_talk *t)
 {
 	struct pair p = { .d = d, .t = t };
-	int rc = 0;
+	int rc, counts;
 
-	if (talk_same(d, t, &rc) || rc)
-		return rc;
+	for (int less = 0; less < 2; less++)
+		if (talk_same(d, t, less, &counts))
+			return counts ? books_pair(d, t, less) : 0;
 	rc = pair_open(&p, NOW);
 	if (rc == -EINVAL) {
 		pair_close(&p);

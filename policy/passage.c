@@ -36,7 +36,7 @@ const struct sch_region *pol_region_or(struct pol_regions *p, const struct sch_r
 
 const struct sch_region *pol_region_less(struct pol_regions *p, const struct sch_region *a, const struct sch_region *b)
 {
-	return a && b ? pol_region_and(p, a, pol_region_keep(p, sch_region_not(b))) : NULL;
+	return a && b ? pol_region_keep(p, sch_region_less(a, b)) : NULL;
 }
 
 const struct sch_region *pol_region_all(struct pol_regions *p)
@@ -243,6 +243,35 @@ static int cells_cut(struct pol_passage *p, const struct parts *send, const stru
 	return 0;
 }
 
+static void side_open(struct side *s, const struct pol_passage_ask *ask, struct pol_passage *p, enum pol_side side)
+{
+	uint16_t self = side == POL_SEND ? ask->src : ask->dst, peer = side == POL_SEND ? ask->dst : ask->src;
+
+	*s = (struct side){ .ask = ask, .pool = &p->regions, .p = p, .side = side };
+	pol_vars(ask->type, s->vars);
+	pol_values(ask->set, self, peer, NULL, 0, &(struct pol_when){ 0 }, s->values);
+}
+
+int pol_candidate_idle(const struct pol_passage_ask *ask, enum pol_side side, const struct pol_candidate *c)
+{
+	struct pol_passage p = { .cells = NULL };
+	const struct sch_region *r = NULL;
+	struct side s;
+
+	/* an allow rule that is observed, or gives a reason, is told of although its `where` does not hold */
+	if (!c->where || (!c->deny && (c->observe || pol_rule(ask->set, c->rule)->reason)))
+		return 0;
+	side_open(&s, ask, &p, side);
+	/* of a deny rule an error refuses too: all must be false */
+	int idle = where_region(&s, c->rule, c->deny, &r) == 0;
+
+	if (idle && c->deny)
+		r = pol_region_less(&p.regions, pol_region_all(&p.regions), r);
+	idle = idle && pol_region_empty(r);
+	pol_passage_free(&p);
+	return idle;
+}
+
 int pol_passage_make(struct pol_passage *p, const struct pol_passage_ask *ask)
 {
 	struct parts parts[2];
@@ -250,12 +279,9 @@ int pol_passage_make(struct pol_passage *p, const struct pol_passage_ask *ask)
 
 	*p = (struct pol_passage){ .cells = NULL };
 	for (int i = 0; i < 2 && !rc; i++) {
-		struct side s = { .ask = ask, .pool = &p->regions, .p = p, .side = (enum pol_side)i };
-		uint16_t self = i == POL_SEND ? ask->src : ask->dst, peer = i == POL_SEND ? ask->dst : ask->src;
+		struct side s;
 
-		pol_vars(ask->type, s.vars);
-		memset(s.values, 0, sizeof s.values);
-		pol_values(ask->set, self, peer, NULL, 0, &(struct pol_when){ 0 }, s.values);
+		side_open(&s, ask, p, (enum pol_side)i);
 		parts[i].n = 0;
 		rc = side_make(&s, &parts[i]);
 	}

@@ -24,6 +24,7 @@ int sch_region_of(struct sch_region **r, const struct sch_set *set, const struct
 struct sch_region *sch_region_and(const struct sch_region *a, const struct sch_region *b);
 struct sch_region *sch_region_or(const struct sch_region *a, const struct sch_region *b);
 struct sch_region *sch_region_not(const struct sch_region *a); /* false, or an error */
+struct sch_region *sch_region_less(const struct sch_region *a, const struct sch_region *b); /* a and not b, at less cost */
 void sch_region_free(struct sch_region *r);
 
 enum sch_region_is {

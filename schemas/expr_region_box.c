@@ -612,3 +612,13 @@ struct sch_region *sch_region_not(const struct sch_region *a)
 	reg_mem_free(&m);
 	return r;
 }
+
+struct sch_region *sch_region_less(const struct sch_region *a, const struct sch_region *b)
+{
+	struct reg_mem m = { 0 };
+	struct reg_boxes rest = reg_less(&m, &a->boxes, &b->boxes);
+	struct sch_region *r = reg_region_make(&m, &rest);
+
+	reg_mem_free(&m);
+	return r;
+}
