@@ -155,10 +155,10 @@ def test_schemas_that_contradict_each_other():
 
 
 def test_cases_that_come_out_as_expected():
-    says(weft("test", SHOP).stdout, "17 cases, 17 passed, 0 failed; 9 of 10 rules reached",
+    says(weft("test", SHOP).stdout, "18 cases, 18 passed, 0 failed; 9 of 10 rules reached",
          "no case reaches", "ledger.yaml:19 (no-kiosk-calls)")
     a = asked("test", SHOP)
-    expect(a["failed"] == 0 and a["passed"] == 17 and all(c["ok"] for c in a["cases"]), a)
+    expect(a["failed"] == 0 and a["passed"] == 18 and all(c["ok"] for c in a["cases"]), a)
     expect([(r["name"], r["line"]) for r in a["coverage"]["unreached"]] == [("no-kiosk-calls", 19)], a["coverage"])
     expect(a["coverage"]["rules"] == 10 and a["coverage"]["reached"] == 9, a["coverage"])
     says(weft("test", BANK, "-v").stdout, "bank.test.yaml:2: ok: a small order", "6 passed, 0 failed; 5 of 5 rules reached")
@@ -329,6 +329,14 @@ def test_explain_a_dry_run():
     a = explain(SHOP, "hall", "ledger", "shop.Alarm", "--payload", '{"text": "fire in the hall"}')
     expect(a["verdict"] == "passed" and a["observed"] == "too_large" and a["rule"]["name"] == "trial", a)
     expect([c["kind"] for c in a["changes"]] == ["enforce"], a["changes"])
+
+
+def test_json_is_always_the_same_bytes():
+    """Fields by number, maps by key, defaults left out: whatever the order in which they were written."""
+    a = '{"amount": 7, "counts": {"a": 1, "b": 2, "c": 3}, "note": "x", "priority": 0}'
+    b = '{"priority": 0, "note": "x", "counts": {"c": 3, "a": 1, "b": 2}, "amount": "7", "currency": "CURRENCY_UNKNOWN"}'
+    sizes = {explain(SHOP, "kiosk", "ledger", "shop.Order", "--payload", p)["bytes"] for p in (a, b)}
+    expect(sizes == {2 + 3 + 2 + 3 * 7}, sizes)
 
 
 def test_explain_what_passes():
