@@ -281,9 +281,12 @@ static int loop_test(struct sch_run *r, const struct sch_macro *m, struct sch_va
 	}
 	switch (m->op) {
 	case SCH_N_ALL:
-		return !v->i;
 	case SCH_N_EXISTS:
-		return v->i != 0;
+		if ((v->i != 0) != (m->op == SCH_N_EXISTS))
+			return 0;
+		r->n_items = l->first; /* a bool holds nothing of what was made */
+		r->n_bytes = l->bytes;
+		return 1;
 	case SCH_N_EXISTS_ONE:
 		l->n += v->i != 0;
 		return 0;

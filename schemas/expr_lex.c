@@ -16,11 +16,16 @@ struct sch_chunk {
 	_Alignas(16) uint8_t at[];
 };
 
+static size_t rounded(size_t bytes)
+{
+	return (bytes + 15) & ~(size_t)15;
+}
+
 void *sch_parser_get(struct sch_parser *p, size_t bytes)
 {
 	struct sch_chunk *c = p->chunks;
 
-	bytes = (bytes + 15) & ~(size_t)15;
+	bytes = rounded(bytes);
 	if (!c || c->size - c->used < bytes) {
 		size_t size = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
 
@@ -279,8 +284,8 @@ static int at_end(const struct sch_parser *p, const struct quoted *q, uint32_t i
 static int quoted_read(struct sch_parser *p, const struct quoted *q)
 {
 	struct sch_token *t = &p->tok;
-	uint32_t i = q->from;
-	char *out = sch_parser_get(p, p->len - i + 4), *o = out; /* no escape becomes longer */
+	uint32_t i = q->from, room = p->len - i + 4; /* no escape becomes longer */
+	char *out = sch_parser_get(p, room), *o = out;
 
 	if (!out)
 		return p->rc;
@@ -301,6 +306,7 @@ static int quoted_read(struct sch_parser *p, const struct quoted *q)
 	t->kind = q->bytes ? SCH_TK_BYTES : SCH_TK_STRING;
 	t->text = out;
 	t->len = (uint32_t)(o - out);
+	p->chunks->used -= rounded(room) - rounded(t->len + 1); /* nothing else was taken meanwhile */
 	return 0;
 }
 

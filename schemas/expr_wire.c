@@ -265,7 +265,7 @@ int sch_level_fill(struct sch_run *r, uint32_t level)
 			len = s->present ? s->len : 0;
 		} else if (l->var != 0xff) {
 			p = r->values[l->var].at ? r->values[l->var].at : empty;
-			len = r->values[l->var].len;
+			len = r->values[l->var].at ? r->values[l->var].len : 0;
 		} else {
 			p = r->content[at].at;
 			len = r->content[at].len;
