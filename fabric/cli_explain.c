@@ -344,13 +344,13 @@ static int explain(const struct options *o, const struct fab_config *c)
 int cli_explain(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "boot", 'b', "BOOT", 0, "of which weftd: the first digits of its boot number (default: the newest that has the ID)", 0 },
+		{ "boot", 'b', "BOOT", 0, "of which weftd: its boot number's first digits (default: the newest with the ID)", 0 },
 		{ "json", 'j', NULL, 0, "print JSON", 0 },
 		{ 0 },
 	};
 	static const struct argp argp = { options, parse, "ID [FILE]",
-					  "Explains a decision of the decision log: who, what, the verdict, and the rule as it stood when "
-					  "the decision was made. weftd need not run.\vIDs are in `weft tail --json` and "
+					  "Explains a decision of the decision log: who, what, the verdict, and the rule as it "
+					  "stood when the decision was made. weftd need not run.\vIDs are in `weft tail --json` and "
 					  "run/decisions.jsonl. Exit status: 0 explained, 1 the log has no such decision, 2 error.",
 					  NULL, NULL, NULL };
 	struct options o = { .id = 0 };

@@ -149,8 +149,8 @@ int cli_policy_apply(int argc, char **argv)
 	};
 	static const struct argp argp = { options, parse, "[DIR] [FILE]",
 					  "Puts the policies in DIR in force in the running fabric of FILE, without losing a "
-					  "message; without DIR, those of the folder that FILE names, as they are now. One error in one "
-					  "file, and what is in force stays.\vExit status: 0 in force, 1 refused, 2 error.",
+					  "message; without DIR, those of the folder that FILE names, as they are now. One error "
+					  "in one file, and what is in force stays.\vExit status: 0 in force, 1 refused, 2 error.",
 					  NULL, NULL, NULL };
 	struct options o = { NULL, NULL, 0, 0 };
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)

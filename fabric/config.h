@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* fabric.yaml: which unikernels a fabric has, their images and limits, and where schemas and policies are. Paths in the file are relative to it.
+/* fabric.yaml: which unikernels a fabric has, their images and limits, and where schemas and policies are. Paths in the file are
+ * relative to it.
  *
  *   fabric: home                     # name, [a-z][a-z0-9-]*
  *   schemas: ../schemas/home.binpb   # a descriptor set: protoc --descriptor_set_out --include_imports

@@ -24,8 +24,8 @@ static void finding(void *arg, const struct pol_finding *f)
 {
 	struct fab_change *ch = arg;
 	fab_change_add(ch, &ch->list[FINDINGS],
-		       json_pack("{s:s, s:o, s:I, s:o}", "kind", pol_finding_name(f->kind), "file", fab_change_text(f->file), "line",
-				 (json_int_t)f->line, "text", fab_change_text(f->text)));
+		       json_pack("{s:s, s:o, s:I, s:o}", "kind", pol_finding_name(f->kind), "file", fab_change_text(f->file),
+				 "line", (json_int_t)f->line, "text", fab_change_text(f->text)));
 }
 
 /* Conversations that `a` may let pass and `b` may not. */
@@ -95,7 +95,8 @@ static json_t *reply(struct fab_change *ch, int ret)
 			      "unchanged", !ch->next, "epoch", (json_int_t)now->number, "path",
 			      fab_change_text(e->policies->folder->path), "digest", digest, "files",
 			      (json_int_t)e->policies->n_files, "rules", (json_int_t)pol_rule_count(e->policy), "n_findings",
-			      (json_int_t)l[FINDINGS].n, "findings", l[FINDINGS].list, "n_changes", (json_int_t)l[CHANGES].n, "changes", l[CHANGES].list);
+			      (json_int_t)l[FINDINGS].n, "findings", l[FINDINGS].list, "n_changes",
+			      (json_int_t)l[CHANGES].n, "changes", l[CHANGES].list);
 	if (o && ch->counts)
 		json_object_update(o, ch->counts);
 	return o;

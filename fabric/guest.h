@@ -25,7 +25,8 @@ struct fab_guest_command {
 	char text[32768];
 };
 
-/* Builds it; image: the path under which QEMU finds the unikernel's image. 0 or -ENAMETOOLONG; -EINVAL: a path has a character that QEMU's options cannot carry, see err. */
+/* Builds it; image: the path under which QEMU finds the unikernel's image. 0 or -ENAMETOOLONG; -EINVAL: a path has a character
+ * that QEMU's options cannot carry, see err. */
 int fab_guest_command(struct fab_guest_command *q, const struct fab_config *c, uint32_t index, const char *image,
 		      const char *qemu, enum fab_accel accel, char *err, size_t err_cap);
 

@@ -41,7 +41,8 @@ static void match(const struct fab_config *c, const struct pol_folder *f, int32_
 		if (of[i] >= 0)
 			continue;
 		int code = pol_err_set(&e, ENOENT, c->path, c->u[i].line, 0,
-				       "unikernel \"%s\" has no policy; write %s/%s.yaml (\"unikernel: %s\" alone lets nothing pass)",
+				       "unikernel \"%s\" has no policy; write %s/%s.yaml (\"unikernel: %s\" alone lets nothing "
+				       "pass)",
 				       c->u[i].name, f->path, c->u[i].name, c->u[i].name);
 		tell(t, code, &e);
 	}
@@ -73,7 +74,9 @@ static void file_add(struct fab_policies *p, const char *unikernel, const char *
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(base((*(const struct fab_policy_file *const *)a)->path), base((*(const struct fab_policy_file *const *)b)->path));
+	const struct fab_policy_file *x = *(const struct fab_policy_file *const *)a, *y = *(const struct fab_policy_file *const *)b;
+
+	return strcmp(base(x->path), base(y->path));
 }
 
 /* In the order of the names, so that the order of fabric.yaml's list does not matter. */

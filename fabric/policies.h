@@ -35,8 +35,8 @@ struct fab_policies {
 };
 
 /* Reads the folder at path. Its files and the configuration's unikernels must be the same set: each that one has and the other
- * lacks is told to `note` (may be NULL), and so is a file that is none of a policy folder's. 0 with a reference for the caller, or -errno with err filled: the first that was
- * wrong. Any thread. */
+ * lacks is told to `note` (may be NULL), and so is a file that is none of a policy folder's. 0 with a reference for the caller,
+ * or -errno with err filled: the first that was wrong. Any thread. */
 int fab_policies_read(struct fab_policies **p, const struct fab_config *c, const char *path,
 		      void (*note)(void *arg, const struct pol_err *e), void *arg, struct pol_err *err);
 struct fab_policies *fab_policies_get(struct fab_policies *p); /* one reference more; any thread */

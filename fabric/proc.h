@@ -10,8 +10,9 @@
 #include <sys/types.h>
 
 /* Starts argv[0] (searched in PATH) in a session of its own: stdin from /dev/null, stdout and stderr into out_path (an
- * older one is kept as out_path.1), and under its own number keep_fd (-1: none); no other descriptors. file_bytes_max bounds every file that it writes, 0: no
- * bound. The caller is its parent. Returns 0 with the pid, or -errno with a text in err when it cannot be executed. */
+ * older one is kept as out_path.1), and under its own number keep_fd (-1: none); no other descriptors. file_bytes_max bounds
+ * every file that it writes, 0: no bound. The caller is its parent. Returns 0 with the pid, or -errno with a text in err when it
+ * cannot be executed. */
 int fab_proc_spawn(char *const argv[], const char *out_path, uint64_t file_bytes_max, int keep_fd, pid_t *pid, char *err,
 		   size_t err_cap);
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Policies change in a running fabric: at full speed, over and over, nothing lost, doubled or out of order, and each decision is one
-epoch's with that epoch's rule; broken folders change nothing; explain quotes the rule as it was; images that are not the pinned
+"""Policies change in a running fabric: at full speed, over and over, nothing lost, doubled or out of order, and each decision
+is one epoch's with that epoch's rule; broken folders change nothing; explain quotes the rule as it was; images that are not the pinned
 ones do not start; quarantine and its end, which a killed weftd is not. Prints TAP."""
 import hashlib
 import json
