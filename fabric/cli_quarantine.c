@@ -114,8 +114,8 @@ int cli_quarantine(int argc, char **argv)
 	};
 	static const struct argp argp = { options, parse, "[FILE]\nlift NAME [FILE]",
 					  "Show who is quarantined: cut off because too many of its messages were refused; or let "
-					  "NAME in again.\vExit status: 0 nobody is, or it was lifted; 1 somebody is, or NAME was not; "
-					  "2 error.",
+					  "NAME in again.\vExit status: 0 nobody is, or it was lifted; 1 somebody is, or NAME was "
+					  "not; 2 error.",
 					  NULL, NULL, NULL };
 	struct options o = { NULL, NULL, 0, 0 };
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
