@@ -305,7 +305,7 @@ static int common_write(const struct options *o, struct draft *d)
 		}
 		free(path);
 	}
-	if (fclose(f) != 0 && !rc)
+	if ((fclose(f) != 0 || !d->text) && !rc)
 		rc = cli_policy_fail(&o->common, "out of memory");
 	return rc;
 }

@@ -104,10 +104,6 @@ int pol_fmt(char **out, size_t *out_len, const char *file, const char *text, siz
 	rc = fmt_tree_make(&tree, text, len);
 	if (rc == 0)
 		rc = fmt_emit(out, out_len, &tree, m);
-	if (rc == -ENOMEM) {
-		rc = pol_err_memory(err, file);
-		goto out;
-	}
 	/* However sure we are: a file that says something else is never handed out. */
 	if (rc == 0) {
 		rc = pol_yaml_parse(&after, file, *out, *out_len, err);
@@ -116,7 +112,9 @@ int pol_fmt(char **out, size_t *out_len, const char *file, const char *text, siz
 			pol_yaml_free(&after);
 		}
 	}
-	if (rc < 0)
+	if (rc == -ENOMEM)
+		rc = pol_err_memory(err, file);
+	else if (rc < 0)
 		rc = pol_err_set(err, EINVAL, file, 0, 0,
 				 "it cannot be laid out without a change of what it says; it was left as it is");
 out:

@@ -300,26 +300,27 @@ static size_t eol_column(const struct emitter *e, uint32_t i, uint32_t *end)
 	return most;
 }
 
+/* A stream into memory does not remember that there was none: each piece is asked. */
 static int write_lines(const struct emitter *e, FILE *f)
 {
 	uint32_t end = 0;
 	size_t column = 0;
-	for (uint32_t i = 0; i < e->n; i++) {
+	int bad = 0;
+	for (uint32_t i = 0; i < e->n && !bad; i++) {
 		const struct line *l = &e->lines[i];
-		if (l->blank)
-			fputc('\n', f);
-		fprintf(f, "%*s%s", (int)l->indent, "", l->dash ? "- " : "");
-		fwrite(l->text, 1, l->len, f);
+		bad |= l->blank && fputc('\n', f) == EOF;
+		bad |= fprintf(f, "%*s%s", (int)l->indent, "", l->dash ? "- " : "") < 0;
+		bad |= fwrite(l->text, 1, l->len, f) != l->len;
 		if (l->eol != NULL) {
 			if (i >= end)
 				column = eol_column(e, i, &end);
 			size_t w = line_width(l);
-			fprintf(f, "%*s", (int)((w < column ? column - w : 0) + 2), "");
-			fwrite(l->eol->text, 1, l->eol->len, f);
+			bad |= fprintf(f, "%*s", (int)((w < column ? column - w : 0) + 2), "") < 0;
+			bad |= fwrite(l->eol->text, 1, l->eol->len, f) != l->eol->len;
 		}
-		fputc('\n', f);
+		bad |= fputc('\n', f) == EOF;
 	}
-	return ferror(f) ? -ENOMEM : 0;
+	return bad ? -ENOMEM : 0;
 }
 
 int fmt_emit(char **out, size_t *out_len, struct fmt_tree *t, const struct pol_mapping *m)
@@ -333,7 +334,8 @@ int fmt_emit(char **out, size_t *out_len, struct fmt_tree *t, const struct pol_m
 	emit_map(&e, t->root, m, 0, 0, e.n > 0 ? GAP_ONE : GAP_NONE);
 	FILE *f = e.nomem ? NULL : open_memstream(out, out_len);
 	int rc = f == NULL ? -ENOMEM : write_lines(&e, f);
-	if (f != NULL && fclose(f) != 0)
+	/* Where memory ends in fclose() itself, it says nothing and leaves no buffer. */
+	if (f != NULL && (fclose(f) != 0 || *out == NULL))
 		rc = -ENOMEM;
 	if (rc < 0) {
 		free(*out);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,31 +272,64 @@ static uint64_t at_most(uint64_t n, uint64_t most)
 	return n < most ? n : most;
 }
 
-static void put_evidence(FILE *f, const struct tally *t, const char *what)
+/* A text that grows. */
+struct text {
+	char *at;
+	size_t len, cap;
+	int nomem; /* a piece is missing */
+};
+
+static __attribute__((format(printf, 2, 3))) void put(struct text *t, const char *fmt, ...)
+{
+	char piece[SUBJECT_MAX + 256];
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(piece, sizeof piece, fmt, ap);
+	va_end(ap);
+	size_t len = n > 0 ? (size_t)n : 0;
+	if (len >= sizeof piece) {
+		t->nomem = 1;
+		return;
+	}
+	if (t->cap - t->len < len) {
+		size_t cap = 2 * t->cap + sizeof piece;
+		char *more = realloc(t->at, cap);
+		if (more == NULL) {
+			t->nomem = 1;
+			return;
+		}
+		t->at = more;
+		t->cap = cap;
+	}
+	memcpy(t->at + t->len, piece, len);
+	t->len += len;
+}
+
+static void put_evidence(struct text *f, const struct tally *t, const char *what)
 {
 	char first[32], last[32];
-	fprintf(f, "  # %" PRIu64 " %s between %s and %s; largest %" PRIu32 " bytes,\n  # busiest second %" PRIu64
+	put(f, "  # %" PRIu64 " %s between %s and %s; largest %" PRIu32 " bytes,\n  # busiest second %" PRIu64
 		   ", busiest minute %" PRIu64 "\n",
 		t->count, what, time_text(first, t->first), time_text(last, t->last), t->largest, t->second.most,
 		t->minute.most);
 	if (t->merged > 0)
-		fprintf(f, "  # %" PRIu64 " of them in merged records: one time and one size for several\n", t->merged);
+		put(f, "  # %" PRIu64 " of them in merged records: one time and one size for several\n", t->merged);
 }
 
 /* One rule; with mark "# " as a suggestion. */
-static void put_rule(FILE *f, const struct pol_learn *l, const struct talk *t, const struct tally *y, enum pol_side side,
+static void put_rule(struct text *f, const struct pol_learn *l, const struct talk *t, const struct tally *y, enum pol_side side,
 		     const char *mark)
 {
 	char size[24];
-	fprintf(f, "  %s- %s: %s\n", mark, side == POL_SEND ? "to" : "from", l->u[side == POL_SEND ? t->to : t->from].name);
-	fprintf(f, "  %s  %s: %s\n", mark, t->is_method ? "method" : "message", t->subject);
-	fprintf(f, "  %s  max_size: %s\n", mark, pol_size_text(size, size_up(y->largest)));
+	put(f, "  %s- %s: %s\n", mark, side == POL_SEND ? "to" : "from", l->u[side == POL_SEND ? t->to : t->from].name);
+	put(f, "  %s  %s: %s\n", mark, t->is_method ? "method" : "message", t->subject);
+	put(f, "  %s  max_size: %s\n", mark, pol_size_text(size, size_up(y->largest)));
 	if (y->minute.most <= MINUTE_RATE_MAX) {
-		fprintf(f, "  %s  rate: %" PRIu64 "/m  # twice the busiest minute\n", mark, RATE_HEADROOM * y->minute.most);
-		fprintf(f, "  %s  burst: %" PRIu64 "\n", mark, RATE_HEADROOM * y->minute.most);
+		put(f, "  %s  rate: %" PRIu64 "/m  # twice the busiest minute\n", mark, RATE_HEADROOM * y->minute.most);
+		put(f, "  %s  burst: %" PRIu64 "\n", mark, RATE_HEADROOM * y->minute.most);
 	} else {
 		uint64_t second = at_most(y->second.most, POL_RATE_MAX / RATE_HEADROOM);
-		fprintf(f, "  %s  rate: %" PRIu64 "/s  # twice the busiest second\n", mark, RATE_HEADROOM * second);
+		put(f, "  %s  rate: %" PRIu64 "/s  # twice the busiest second\n", mark, RATE_HEADROOM * second);
 	}
 }
 
@@ -309,14 +343,14 @@ static int talk_order(const void *a, const void *b, void *arg)
 	return d != 0 ? d : strcmp(x->subject, y->subject);
 }
 
-static void put_suggestion(FILE *f, struct pol_learn *l, const struct talk *t, enum pol_side side)
+static void put_suggestion(struct text *f, struct pol_learn *l, const struct talk *t, enum pol_side side)
 {
 	static const char *const what[3] = {[POL_LEARN_OBSERVED] = "that no rule allows passed in a dry run,",
 					    [POL_LEARN_DENIED] = "were refused for lack of a rule,"};
 	/* Where both happened, the one of which more is known. */
 	enum pol_learned k = t->of[POL_LEARN_OBSERVED].count > 0 ? POL_LEARN_OBSERVED : POL_LEARN_DENIED;
 	put_evidence(f, &t->of[k], what[k]);
-	fputs("  # If that is right, these lines are the rule:\n", f);
+	put(f, "%s", "  # If that is right, these lines are the rule:\n");
 	put_rule(f, l, t, &t->of[k], side, "# ");
 	l->suggestions++;
 }
@@ -344,7 +378,7 @@ static struct talk **talks_of(struct pol_learn *l, uint32_t u, enum pol_side sid
 	return talks;
 }
 
-static int put_side(FILE *f, struct pol_learn *l, uint32_t u, enum pol_side side, const struct pol_learn_ask *ask)
+static int put_side(struct text *f, struct pol_learn *l, uint32_t u, enum pol_side side, const struct pol_learn_ask *ask)
 {
 	int any = 0;
 	uint32_t n;
@@ -357,7 +391,7 @@ static int put_side(FILE *f, struct pol_learn *l, uint32_t u, enum pol_side side
 			const struct tally *y = ruled(t, ask);
 			if ((y == NULL) != suggest)
 				continue;
-			fprintf(f, "%s", any ? "\n" : side == POL_SEND ? "\nsend:\n" : "\nreceive:\n");
+			put(f, "%s", any ? "\n" : side == POL_SEND ? "\nsend:\n" : "\nreceive:\n");
 			any = 1;
 			if (suggest) {
 				put_suggestion(f, l, t, side);
@@ -365,7 +399,7 @@ static int put_side(FILE *f, struct pol_learn *l, uint32_t u, enum pol_side side
 			}
 			put_evidence(f, y, y == &t->of[POL_LEARN_PASSED] ? "passed" : "passed in a dry run");
 			if (t->of[POL_LEARN_DENIED].count > 0)
-				fprintf(f, "  # besides, %" PRIu64 " were refused for lack of a rule\n",
+				put(f, "  # besides, %" PRIu64 " were refused for lack of a rule\n",
 					t->of[POL_LEARN_DENIED].count);
 			put_rule(f, l, t, y, side, "");
 			l->rules++;
@@ -374,39 +408,35 @@ static int put_side(FILE *f, struct pol_learn *l, uint32_t u, enum pol_side side
 	return 0;
 }
 
-static void put_head(FILE *f, const struct unikernel *u)
+static void put_head(struct text *f, const struct unikernel *u)
 {
-	fputs("# A draft of weft policy learn: what was observed, and nothing else. Read it, and remove what should not be.\n", f);
+	put(f, "%s", "# A draft of weft policy learn: what was observed, and nothing else. Read it, and remove what should not be.\n");
 	if (u->other > 0)
-		fprintf(f, "# %" PRIu64 " more of its messages were refused for another reason than lack of a rule; they are not here.\n",
+		put(f, "# %" PRIu64 " more of its messages were refused for another reason than lack of a rule; they are not here.\n",
 			u->other);
 	if (u->vague > 0)
-		fprintf(f, "# %" PRIu64 " more were merged in the log without receiver or subject; nothing can be drafted of them.\n",
+		put(f, "# %" PRIu64 " more were merged in the log without receiver or subject; nothing can be drafted of them.\n",
 			u->vague);
-	fprintf(f, "\nunikernel: %s\n", u->name);
+	put(f, "\nunikernel: %s\n", u->name);
 }
 
 int pol_learn_draft(struct pol_learn *l, uint32_t i, const struct pol_learn_ask *ask, char **out, size_t *len,
 		    struct pol_err *err)
 {
-	char *text = NULL;
-	size_t text_len = 0;
+	struct text t = {NULL, 0, 0, 0}, *f = &t;
 	*out = NULL;
 	if (sort(l) < 0 || i >= l->n_u)
 		return pol_err_memory(err, "");
 	uint32_t u = l->sorted[i];
-	FILE *f = open_memstream(&text, &text_len);
-	if (f == NULL)
-		return pol_err_memory(err, l->u[u].name);
 	put_head(f, &l->u[u]);
 	int rc = put_side(f, l, u, POL_SEND, ask);
 	if (rc == 0)
 		rc = put_side(f, l, u, POL_RECEIVE, ask);
-	if (ferror(f) || fclose(f) != 0 || rc < 0)
+	if (t.nomem || rc < 0)
 		rc = pol_err_memory(err, l->u[u].name);
 	else
-		rc = pol_fmt(out, len, l->u[u].name, text, text_len, &pol_language_policy, err);
-	free(text);
+		rc = pol_fmt(out, len, l->u[u].name, t.at, t.len, &pol_language_policy, err);
+	free(t.at);
 	return rc;
 }
 
