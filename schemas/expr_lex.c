@@ -72,6 +72,11 @@ void *sch_parser_fail(struct sch_parser *p, uint32_t at, const char *fmt, ...)
 	for (char *c = p->err->text; *c; c++)
 		if ((uint8_t)*c < ' ' || *c == 0x7f)
 			*c = '?';
+	uint8_t *start = (uint8_t *)p->err->text, *end = start + strlen(p->err->text);
+	const uint8_t *bad;
+
+	while ((bad = sch_utf8_bad(start, end, 0))) /* names may have been cut within a character; each turn mends one byte */
+		start[bad - start] = '?';
 	return NULL;
 }
 

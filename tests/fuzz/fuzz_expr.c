@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "schemas/expr.h"
-#include "schemas/schema.h"
+#include "schemas/set.h"
 #include "tests/schemas/fdset.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -43,6 +43,7 @@ static struct sch_expr *compiled(const char *before, const char *text, const cha
 	snprintf(whole, len + 1, "%s%s%s", before, text, after);
 	if (sch_expr_compile(&e, set, vars, 4, whole, want, &err) != 0) {
 		assert(!e && err.text[0] && err.at <= len && memchr(err.text, 0, sizeof err.text));
+		assert(!sch_utf8_bad((uint8_t *)err.text, (uint8_t *)strchr(err.text, 0), 0));
 	} else {
 		assert(sch_expr_bytes(e) > 0);
 	}

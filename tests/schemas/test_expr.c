@@ -547,6 +547,47 @@ static void test_broken(void **state)
 	}
 }
 
+/* --- names and defaults in a set ---------------------------------------------------------------------------------------------- */
+static void test_names(void **state)
+{
+	uint32_t mode = sch_enum_find(set, "expr.Mode", 9);
+	const struct sch_default *d = sch_default_find(set, field_of("expr2.Old", "i"));
+
+	(void)state;
+	assert_int_not_equal(mode, SCH_NONE);
+	assert_int_equal(sch_enum_find(set, "expr.Mode and more", 9), mode);
+	assert_int_equal(sch_enum_find(set, "expr.Mod", 8), SCH_NONE);
+	assert_int_equal(sch_enum_find(set, "expr.Modes", 10), SCH_NONE);
+	assert_int_equal(sch_enum_find(set, "", 0), SCH_NONE);
+	assert_string_equal(sch_enum_value_name(set, mode, 1), "OPEN");
+	assert_string_equal(sch_enum_value_name(set, mode, -1), "AJAR");
+	assert_null(sch_enum_value_name(set, mode, 3));
+	assert_string_equal(sch_enum_value_name(set, sch_enum_find(set, "expr.All.Inner", 14), 1), "SOME");
+	assert_non_null(d);
+	assert_int_equal((int64_t)d->key, -7);
+	assert_null(sch_default_find(set, field_of("expr2.Old", "plain")));
+	assert_null(sch_default_find(set, field_of("expr.All", "i32")));
+	d = sch_default_find(set, field_of("expr2.Old", "y"));
+	assert_non_null(d);
+	assert_int_equal(d->len, 3);
+	assert_memory_equal(set->names + d->at, "\001\xff\n", 3);
+}
+
+/* An error's text is cut between characters. */
+static void test_error_text(void **state)
+{
+	struct sch_expr_err err;
+
+	(void)state;
+	assert_int_equal(compiles(repeated("this.s == '", "\xc3\xa9", 60, "' '\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+				  "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+				  "\xc3\xa9\xc3\xa9\xc3\xa9'"), &err), -EINVAL);
+	assert_null(sch_utf8_bad((uint8_t *)err.text, (uint8_t *)strchr(err.text, 0), 0));
+	assert_int_equal(compiles("this.s == '\xc3'", &err), -EINVAL);
+	assert_int_equal(err.at, 11);
+	assert_non_null(strstr(err.text, "UTF-8"));
+}
+
 /* --- protovalidate's own cases of its functions ----------------------------------------------------------------------- */
 static const char *between(const char *line, const char *key, char *out, size_t cap)
 {
@@ -624,6 +665,7 @@ int main(void)
 		cmocka_unit_test(test_bounds_compiled), cmocka_unit_test(test_bounds_run), cmocka_unit_test(test_map_walk),
 		cmocka_unit_test(test_text),          cmocka_unit_test(test_elements),   cmocka_unit_test(test_variables),
 		cmocka_unit_test(test_broken),        cmocka_unit_test(test_library),
+		cmocka_unit_test(test_names),         cmocka_unit_test(test_error_text),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
