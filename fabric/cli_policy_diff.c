@@ -44,8 +44,8 @@ static const struct argp parser = {
 	.parser = option_parse,
 	.children = children,
 	.args_doc = "OLD NEW",
-	.doc = "Says what NEW changes: which conversations become possible, which stop, for which messages, and what else is said of "
-	       "them. Files that mean the same, written differently, make no difference.\v"
+	.doc = "Says what NEW changes: which conversations become possible, which stop, for which messages, and what else is "
+	       "said of them. Files that mean the same, written differently, make no difference.\v"
 	       "Exit status: 0 no difference, 1 a difference, 2 the question could not be answered.",
 };
 

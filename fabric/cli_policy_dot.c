@@ -401,7 +401,9 @@ static int port_order(const void *p, const void *q, void *arg)
 /* Those that may tell and hear the same, from and to the same others, are drawn as one. */
 static int alike_find(struct drawing *g)
 {
-	struct sights s = { .g = g, .at = calloc(2 * (size_t)g->n_arrows + 1, sizeof *s.at), .first = calloc(g->n_ports + 2, sizeof *s.first) };
+	struct sights s = {.g = g,
+			   .at = calloc(2 * (size_t)g->n_arrows + 1, sizeof *s.at),
+			   .first = calloc(g->n_ports + 2, sizeof *s.first)};
 	uint16_t *ports = calloc(g->n_ports + 1, sizeof *ports);
 	uint32_t n = 0;
 	int rc = s.at && s.first && ports ? 0 : -ENOMEM;
@@ -552,12 +554,14 @@ static void node_write(const struct drawing *g, FILE *out, uint32_t port, const 
 static void nodes_write(const struct drawing *g, FILE *out)
 {
 	/* one tint for each box, so that neighbours differ */
-	static const char *const tint[] = { "#eef4fb", "#f1f8ee", "#fdf5e8", "#f6f0fa", "#eaf6f6", "#fbeff0", "#f4f4ea", "#eef0f3" };
+	static const char *const tint[] = {"#eef4fb", "#f1f8ee", "#fdf5e8", "#f6f0fa",
+					   "#eaf6f6", "#fbeff0", "#f4f4ea", "#eef0f3"};
 
 	for (uint32_t b = 0; b < g->n_boxes; b++) {
 		fprintf(out, "\tsubgraph cluster_%u {\n\t\tlabel=\"", b);
 		put_text(out, g->boxes[b].name, 0);
-		fprintf(out, "\"; labelloc=t; bgcolor=\"%s\"; color=\"" FAINT "\"; style=rounded; tooltip=\"\";\n", tint[b % (sizeof tint / sizeof tint[0])]);
+		fprintf(out, "\"; labelloc=t; bgcolor=\"%s\"; color=\"" FAINT "\"; style=rounded; tooltip=\"\";\n",
+			tint[b % (sizeof tint / sizeof tint[0])]);
 		for (uint32_t p = 1; p <= g->n_ports; p++)
 			if (g->box_of[p] == b)
 				node_write(g, out, p, "\t\t");

@@ -33,8 +33,8 @@ struct options {
 static const struct argp_option option_list[] = {
 	{ "output", 'o', "FILE", 0, "FILE.dot, FILE.svg or FILE.png; without it DOT text goes to standard output", 0 },
 	{ "denied", OPT_DENIED, NULL, 0, "also, in red, what one side lets pass and a deny rule or the other side refuses", 0 },
-	{ "box", OPT_BOX, "KEY", 0, "put those with the same value of this label into one box; \"group\": those of one group; \"none\"", 0 },
-	{ "all", OPT_ALL, NULL, 0, "draw each unikernel by itself, also in large sets where several may tell and hear the same", 0 },
+	{ "box", OPT_BOX, "KEY", 0, "one box for those with the same value of this label; \"group\": of one group; \"none\"", 0 },
+	{ "all", OPT_ALL, NULL, 0, "draw each by itself, also in large sets where several may tell and hear the same", 0 },
 	{ 0 },
 };
 
@@ -82,8 +82,8 @@ static const struct argp parser = {
 	.children = children,
 	.args_doc = "DIR",
 	.doc = "Draws who can talk to whom, and about what.\v"
-	       "Boxes are the groups of common.yaml, or else the label that tells most unikernels apart. Pictures are made by graphviz's "
-	       "`dot`.\n"
+	       "Boxes are the groups of common.yaml, or else the label that tells most unikernels apart. Pictures are made by "
+	       "graphviz's `dot`.\n"
 	       "Exit status: 0 drawn, 2 the question could not be answered.",
 };
 
@@ -102,12 +102,13 @@ static json_t *node_json(const struct cli_policy *p, uint16_t port)
 
 static json_t *edge_json(const struct cli_policy *p, const struct pol_edge *e)
 {
-	return json_pack("{s:s, s:s, s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:o}", "from", cli_policy_name(p, e->hop.from), "to",
-			 cli_policy_name(p, e->hop.to), e->is_method ? "method" : "message",
-			 cli_schema_text(pol_subject_name(p->set, e->hop.subject)), "reply", e->is_method && !e->none, "perhaps",
-			 e->hop.perhaps, "observed", e->hop.observed, "refused", e->none, "send_rule",
+	return json_pack("{s:s, s:s, s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:o}", "from", cli_policy_name(p, e->hop.from),
+			 "to", cli_policy_name(p, e->hop.to), e->is_method ? "method" : "message",
+			 cli_schema_text(pol_subject_name(p->set, e->hop.subject)), "reply", e->is_method && !e->none,
+			 "perhaps", e->hop.perhaps, "observed", e->hop.observed, "refused", e->none, "send_rule",
 			 cli_policy_rule_json(p->set, e->hop.rule[POL_SEND]), "receive_rule",
-			 cli_policy_rule_json(p->set, e->hop.rule[POL_RECEIVE]), "deny_rule", cli_policy_rule_json(p->set, e->denied));
+			 cli_policy_rule_json(p->set, e->hop.rule[POL_RECEIVE]), "deny_rule",
+			 cli_policy_rule_json(p->set, e->denied));
 }
 
 static int print_json(const struct options *o, const struct cli_policy *p, struct pol_reach *r)
@@ -248,11 +249,14 @@ static int draw(const struct options *o, const struct cli_policy *p, struct pol_
 	if (f && fclose(f) != 0 && !rc)
 		rc = -ENOMEM;
 	if (rc == -ENOENT)
-		rc = cli_policy_fail(&o->common, "--box %s: no unikernel has this label; give a label's key, \"group\" or \"none\"", o->box);
+		rc = cli_policy_fail(&o->common,
+				     "--box %s: no unikernel has this label; give a label's key, \"group\" or \"none\"",
+				     o->box);
 	else if (rc)
 		rc = cli_policy_fail(&o->common, "out of memory");
 	else if (!o->out)
-		rc = fwrite(text, 1, len, stdout) == len ? cli_schema_flush(COMMAND) : cli_policy_fail(&o->common, "cannot write the answer");
+		rc = fwrite(text, 1, len, stdout) == len ? cli_schema_flush(COMMAND)
+							 : cli_policy_fail(&o->common, "cannot write the answer");
 	else if (strcmp(format, "dot") == 0)
 		rc = file_write(o, text, len);
 	else

@@ -73,10 +73,10 @@ static const struct argp parser = {
 	.parser = option_parse,
 	.children = children,
 	.args_doc = "DIR --from A --to B",
-	.doc = "Says whether what A sends, or answers, can come to B, also through others, and prints the shortest way with its rules; or "
-	       "what is missing for one.\v"
-	       "A step that hangs on a condition that cannot be compared is marked \"perhaps\", one that passes only because of mode: "
-	       "observe \"only observed\"; both count as steps.\n"
+	.doc = "Says whether what A sends, or answers, can come to B, also through others, and prints the shortest way with its "
+	       "rules; or what is missing for one.\v"
+	       "A step that hangs on a condition that cannot be compared is marked \"perhaps\", one that passes only because of "
+	       "mode: observe \"only observed\"; both count as steps.\n"
 	       "Exit status: 0 there is a way, 1 there is none, 2 the question could not be answered.",
 };
 
@@ -85,9 +85,10 @@ static json_t *hop_json(const struct cli_policy *p, const struct pol_hop *h)
 	const char *subject = h->subject ? pol_subject_name(p->set, h->subject) : NULL;
 
 	return json_pack("{s:s, s:s, s:o, s:b, s:b, s:b, s:o, s:o}", "from", cli_policy_name(p, h->from), "to",
-			 cli_policy_name(p, h->to), "subject", subject ? cli_schema_text(subject) : json_null(), "reply", h->reply,
-			 "perhaps", h->perhaps, "observed", h->observed, "send_rule", cli_policy_rule_json(p->set, h->rule[POL_SEND]),
-			 "receive_rule", cli_policy_rule_json(p->set, h->rule[POL_RECEIVE]));
+			 cli_policy_name(p, h->to), "subject", subject ? cli_schema_text(subject) : json_null(),
+			 "reply", h->reply, "perhaps", h->perhaps, "observed", h->observed, "send_rule",
+			 cli_policy_rule_json(p->set, h->rule[POL_SEND]), "receive_rule",
+			 cli_policy_rule_json(p->set, h->rule[POL_RECEIVE]));
 }
 
 static int yes(const struct options *o, const struct cli_policy *p, const struct pol_path *path)
@@ -107,8 +108,9 @@ static int yes(const struct options *o, const struct cli_policy *p, const struct
 		const struct pol_hop *h = &path->hops[i];
 		const char *subject = h->subject ? pol_subject_name(p->set, h->subject) : NULL;
 
-		printf("%s -> %s: %s%s%s%s\n", cli_policy_name(p, h->from), cli_policy_name(p, h->to), h->reply ? "the reply to " : "",
-		       subject ? subject : "anything", h->perhaps ? " (perhaps)" : "", h->observed ? " (only observed)" : "");
+		printf("%s -> %s: %s%s%s%s\n", cli_policy_name(p, h->from), cli_policy_name(p, h->to),
+		       h->reply ? "the reply to " : "", subject ? subject : "anything", h->perhaps ? " (perhaps)" : "",
+		       h->observed ? " (only observed)" : "");
 		for (int k = 0; k < 2; k++)
 			printf("  %-8s %s\n", side[k], cli_policy_rule(p->set, h->rule[k], rule));
 	}
@@ -122,13 +124,13 @@ static int no(const struct options *o, const struct cli_policy *p, const struct 
 
 	pol_gap_text(p->set, gap, text, sizeof text);
 	if (o->common.json)
-		return cli_schema_print(COMMAND,
-					json_pack("{s:b, s:{s:s, s:s, s:o, s:o, s:o, s:i, s:i, s:o}}", "reaches", 0, "missing", "from",
-						  cli_policy_name(p, gap->from), "to", cli_policy_name(p, gap->to), "subject",
-						  subject ? cli_schema_text(subject) : json_null(), "rule",
-						  cli_policy_rule_json(p->set, gap->rule), "for_it",
-						  cli_policy_rule_json(p->set, gap->for_it), "steps_before", (int)gap->before,
-						  "steps_after", (int)gap->after, "text", cli_schema_text(text)));
+		return cli_schema_print(
+		    COMMAND, json_pack("{s:b, s:{s:s, s:s, s:o, s:o, s:o, s:i, s:i, s:o}}", "reaches", 0, "missing",
+				       "from", cli_policy_name(p, gap->from), "to", cli_policy_name(p, gap->to),
+				       "subject", subject ? cli_schema_text(subject) : json_null(), "rule",
+				       cli_policy_rule_json(p->set, gap->rule), "for_it",
+				       cli_policy_rule_json(p->set, gap->for_it), "steps_before", (int)gap->before,
+				       "steps_after", (int)gap->after, "text", cli_schema_text(text)));
 	printf("no: %s does not %s %s\n", o->from, o->direct ? "talk to" : "reach", o->to);
 	if (gap->before)
 		printf("%s reaches %s, but\n", o->from, cli_policy_name(p, gap->from));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which unikernels and which conversations two sets have, matched by name, each compared once; and rates and quotas that are counted
- * together in one set but not in the other. */
+/* Which unikernels and which conversations two sets have, matched by name, each compared once; and rates and quotas
+ * that are counted together in one set but not in the other. */
 #include "diff.h"
 
 #include <errno.h>
@@ -50,7 +50,8 @@ void diff_place_add(const struct pol_diff *d, struct diff_places *p, int is_new,
 	for (uint32_t i = 0; i < p->n; i++)
 		if (p->at[i].is_new == is_new && p->at[i].line == info->line && strcmp(p->at[i].file, info->file) == 0)
 			return;
-	p->at[p->n++] = (struct pol_change_place){ .file = info->file, .line = info->line, .is_new = (uint8_t)is_new, .text = info->text };
+	p->at[p->n++] = (struct pol_change_place){
+	    .file = info->file, .line = info->line, .is_new = (uint8_t)is_new, .text = info->text};
 }
 
 int diff_places_give(struct pol_diff *d, struct pol_change *c, const struct diff_places *p)
@@ -254,8 +255,11 @@ static int64_t keys_make(const struct pol_diff *d, const struct units *u, struct
 		for (uint32_t k = 0; k < d->set[i]->n_usable; k++) {
 			const struct pol_entry *e = &d->set[i]->slots[d->set[i]->usable[k]];
 
-			(*keys)[n++] = (struct talk_key){ .src = u->of[i][e->src], .dst = u->of[i][e->dst], .hash = e->subject,
-							  .subject = pol_subject_name(d->set[i], e->subject), .is_method = e->is_method };
+			(*keys)[n++] = (struct talk_key){.src = u->of[i][e->src],
+							 .dst = u->of[i][e->dst],
+							 .hash = e->subject,
+							 .subject = pol_subject_name(d->set[i], e->subject),
+							 .is_method = e->is_method};
 		}
 	qsort(*keys, n, sizeof **keys, key_order);
 	for (uint32_t k = 0; k < n; k++)

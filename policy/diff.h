@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What changes when one compiled set takes the place of another: what it means, not how it is written. Exact over who, to whom
- * and about what (by name, in both directions), and over the values of fields as far as they can be compared
- * (schemas/expr_region.h). Two files that mean the same, written differently, give no difference: rules split, joined, reordered,
- * moved into groups.
+/* What changes when one compiled set takes the place of another: what it means, not how it is written. Exact over who,
+ * to whom and about what (by name, in both directions), and over the values of fields as far as they can be compared
+ * (schemas/expr_region.h). Two files that mean the same, written differently, give no difference: rules split, joined,
+ * reordered, moved into groups.
  *
- * The sets may have different schemas: types are taken by name, and conditions are compared as one of the two reads them, the new one
- * where it can read both. */
+ * The sets may have different schemas: types are taken by name, and conditions are compared as one of the two reads
+ * them, the new one where it can read both. */
 #ifndef POL_DIFF_H
 #define POL_DIFF_H
 
@@ -53,8 +53,8 @@ struct pol_change {
 };
 
 struct pol_diff;
-/* Compares. Both sets must outlive the result. 0 or -ENOMEM. Cost: in proportion to the conversations of both; those with conditions
- * that differ cost some ten microseconds each, and more where there are many rules for one. */
+/* Compares. Both sets must outlive the result. 0 or -ENOMEM. Cost: in proportion to the conversations of both; those
+ * with conditions that differ cost some ten microseconds each, and more where there are many rules for one. */
 int pol_diff_make(struct pol_diff **d, const struct pol_set *old, const struct pol_set *now);
 void pol_diff_free(struct pol_diff *d); /* may be NULL */
 uint32_t pol_diff_count(const struct pol_diff *d); /* 0: they mean the same */

@@ -104,8 +104,12 @@ static int books_pair(struct pol_diff *d, const struct diff_talk *t, int less)
 	int rc = 0;
 
 	pol_subject_find(d->set[OLD], t->subject, NULL, &type, NULL);
-	rc = pol_passage_make(&p, &(struct pol_passage_ask){ .set = d->set[OLD], .src = t->src[OLD], .dst = t->dst[OLD],
-							     .subject = t->hash, .schemas = pol_schemas(d->set[OLD]), .type = type });
+	rc = pol_passage_make(&p, &(struct pol_passage_ask){.set = d->set[OLD],
+							    .src = t->src[OLD],
+							    .dst = t->dst[OLD],
+							    .subject = t->hash,
+							    .schemas = pol_schemas(d->set[OLD]),
+							    .type = type});
 	for (int side = 0; side < 2 && !rc; side++) {
 		for (int i = 0; i < 2; i++)
 			n[i] = side_rules(d, t, i, (enum pol_side)side, less, at[i]);

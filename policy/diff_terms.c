@@ -45,12 +45,15 @@ static void put_bytes(char *out, size_t cap, uint64_t bytes)
 static void put_mode(const struct pol_cell *c, char *out)
 {
 	static const char *const soft[4] = {
-		"enforced", "the limits of the sender's rule are only observed", "the limits of the receiver's rule are only observed",
-		"the limits of both rules are only observed",
+	    "enforced",
+	    "the limits of the sender's rule are only observed",
+	    "the limits of the receiver's rule are only observed",
+	    "the limits of both rules are only observed",
 	};
 
-	snprintf(out, DIFF_TERM_MAX, "%s", c->dry[0] || c->dry[1] ? "delivered although the rules refuse it, because they are only observed"
-								  : soft[(c->soft[0] ? 1 : 0) + (c->soft[1] ? 2 : 0)]);
+	snprintf(out, DIFF_TERM_MAX, "%s",
+		 c->dry[0] || c->dry[1] ? "delivered although the rules refuse it, because they are only observed"
+					: soft[(c->soft[0] ? 1 : 0) + (c->soft[1] ? 2 : 0)]);
 }
 
 static void put_max(const struct pol_set *set, const struct pol_cell *c, char *out)

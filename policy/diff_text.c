@@ -331,7 +331,11 @@ static int line_open(struct line *l, const struct pol_change *c, uint32_t number
 {
 	const char **names = pol_arena_take(memory, 3 * sizeof *names);
 
-	*l = (struct line){ .c = c, .number = number, .n_from = c->from != NULL, .n_to = c->to != NULL, .n_subject = c->subject != NULL };
+	*l = (struct line){.c = c,
+			   .number = number,
+			   .n_from = c->from != NULL,
+			   .n_to = c->to != NULL,
+			   .n_subject = c->subject != NULL};
 	/* malloc'ed, because it may grow */
 	l->places = malloc((c->n_places + 1) * sizeof *l->places);
 	if (!names || !l->places)

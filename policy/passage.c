@@ -168,8 +168,8 @@ static int deny_apply(const struct side *s, const struct pol_candidate *c, struc
 }
 
 /* The rule takes `taken`; part of it may be what an observed deny rule would have refused. */
-static int take(const struct side *s, struct parts *parts, const struct sch_region *taken, uint32_t rule, uint32_t dry, uint8_t soft,
-		const struct rest *rest)
+static int take(const struct side *s, struct parts *parts, const struct sch_region *taken, uint32_t rule, uint32_t dry,
+		uint8_t soft, const struct rest *rest)
 {
 	if (!rest->dry || dry)
 		return part_add(parts, taken, rule, dry, soft);
@@ -237,7 +237,10 @@ static int cells_cut(struct pol_passage *p, const struct parts *send, const stru
 				return -ENOMEM;
 			p->cells = cells;
 			p->cells[p->n_cells++] = (struct pol_cell){
-				.region = both, .rule = { a->rule, b->rule }, .dry = { a->dry, b->dry }, .soft = { a->soft, b->soft },
+			    .region = both,
+			    .rule = {a->rule, b->rule},
+			    .dry = {a->dry, b->dry},
+			    .soft = {a->soft, b->soft},
 			};
 		}
 	return 0;

@@ -35,7 +35,8 @@ static void edges_fill(struct pol_reach *r)
 		const struct pol_entry *e = &set->slots[i];
 
 		if (e->src)
-			r->edges[n++] = (struct edge){ .subject = e->subject, .src = e->src, .dst = e->dst, .is_method = e->is_method };
+			r->edges[n++] = (struct edge){
+			    .subject = e->subject, .src = e->src, .dst = e->dst, .is_method = e->is_method};
 	}
 	qsort_r(r->edges, n, sizeof *r->edges, edge_order, (void *)(uintptr_t)set);
 	/* how many each port has, then where they begin */
@@ -322,6 +323,7 @@ const char *pol_gap_text(const struct pol_set *set, const struct pol_gap *gap, c
 	if (for_it)
 		reach_put(&t, "; %s has \"%s\"", reach_place(set, gap->for_it, place, sizeof place), for_it->text);
 	if (info)
-		reach_put(&t, "%s %s has \"%s\"", for_it ? ", but" : ";", reach_place(set, gap->rule, place, sizeof place), info->text);
+		reach_put(&t, "%s %s has \"%s\"", for_it ? ", but" : ";",
+			  reach_place(set, gap->rule, place, sizeof place), info->text);
 	return out;
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who can talk to whom, directly and through others, over a compiled set.
  *
- * A hop A -> B is a conversation in which some message or request of A can pass to B: one that no deny rule takes whole, and
- * for which the `where` of both sides can hold at once. Rates, quotas and sizes are no obstacle: they slow, they do not stop.
- * A request that A may send to B also lets B's reply flow to A: a hop B -> A that is marked as a reply. "Talks to" means a hop
- * of A's own accord, without replies; "reaches" means any chain of hops, replies among them, because what B knows can flow back.
+ * A hop A -> B is a conversation in which some message or request of A can pass to B: one that no deny rule takes
+ * whole, and for which the `where` of both sides can hold at once. Rates, quotas and sizes are no obstacle: they slow,
+ * they do not stop. A request that A may send to B also lets B's reply flow to A: a hop B -> A that is marked as a
+ * reply. "Talks to" means a hop of A's own accord, without replies; "reaches" means any chain of hops, replies among
+ * them, because what B knows can flow back.
  *
  * Some hops are not sure. One is `perhaps` where it hangs on something that cannot be compared (a regular expression,
- * arithmetic, `now`); one is `observed` where only `mode: observe` lets it pass, which it does for now. The answer is the cautious one
- * each time: for `never` both count as hops, for `always` neither does. */
+ * arithmetic, `now`); one is `observed` where only `mode: observe` lets it pass, which it does for now. The answer is
+ * the cautious one each time: for `never` both count as hops, for `always` neither does. */
 #ifndef POL_REACH_H
 #define POL_REACH_H
 

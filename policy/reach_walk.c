@@ -259,7 +259,8 @@ int pol_reach_gap(struct pol_reach *r, uint16_t from, uint16_t to, const struct 
 	uint32_t found, best = WALK_NONE, best_cost = UINT32_MAX;
 	int rc = walk_open(&there, r), rc2 = walk_open(&back, r);
 
-	*gap = (struct pol_gap){ .from = from, .to = to, .subject = ask->subject, .rule = pol_self(r->set, from)->default_rule[POL_SEND] };
+	*gap = (struct pol_gap){
+	    .from = from, .to = to, .subject = ask->subject, .rule = pol_self(r->set, from)->default_rule[POL_SEND]};
 	rc = rc ? rc : rc2;
 	if (!rc && !ask->directly)
 		rc = walk_run(&there, r, &loose, &from, 1, 0, NULL, &found);

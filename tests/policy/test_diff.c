@@ -94,37 +94,43 @@ static void test_parts(void **state)
 	      "a may no longer send pairs.Ping to b where this.amount at most 10 (a.yaml:3, b.yaml:3; now: a.yaml:3)\n");
 	check(SEND_PING "    where: this.amount > 10\n", RECEIVE_PING, SEND_PING "    where: this.amount > 5\n", RECEIVE_PING,
 	      "a may now send pairs.Ping to b where this.amount from 6 to 10 (a.yaml:3, b.yaml:3)\n");
-	check(SEND_PING, RECEIVE_PING, SEND_PING "deny:\n  - to: b\n    where: this.note == \"x\"\n    message: pairs.Ping\n", RECEIVE_PING,
+	check(SEND_PING, RECEIVE_PING,
+	      SEND_PING "deny:\n  - to: b\n    where: this.note == \"x\"\n    message: pairs.Ping\n", RECEIVE_PING,
 	      "a may no longer send pairs.Ping to b where this.note is \"x\" (a.yaml:3, b.yaml:3; now: a.yaml:6)\n");
 	check(SEND_PING "    where: this.amount > 10\n", RECEIVE_PING, SEND_PING "    where: this.amount < 5\n", RECEIVE_PING,
 	      "a may now send pairs.Ping to b where this.amount at most 4 (a.yaml:3, b.yaml:3)\n"
 	      "a may no longer send pairs.Ping to b where this.amount at least 11 (a.yaml:3, b.yaml:3; now: a.yaml:3)\n");
 	check(SEND_PING, RECEIVE_PING, SEND_PING "    where: this.note.matches(\"x+\")\n", RECEIVE_PING,
-	      "a may perhaps no longer send pairs.Ping to b where this.note.matches(\"x+\") is false or has no value (a.yaml:3, b.yaml:3; now: a.yaml:3)\n");
+	      "a may perhaps no longer send pairs.Ping to b where this.note.matches(\"x+\") is false or has no value "
+	      "(a.yaml:3, b.yaml:3; now: a.yaml:3)\n");
 }
 
 static void test_terms(void **state)
 {
 	(void)state;
-#define TERM(before, after, text)                                                                                                   \
-	check(SEND_PING before, RECEIVE_PING, SEND_PING after, RECEIVE_PING,                                                         \
+#define TERM(before, after, text)                                            \
+	check(SEND_PING before, RECEIVE_PING, SEND_PING after, RECEIVE_PING, \
 	      "pairs.Ping from a to b: " text " (a.yaml:3, b.yaml:3; before: a.yaml:3, b.yaml:3)\n")
 	TERM("", "    max_size: 1KiB\n", "max_size now 1KiB, before 60KiB");
 	TERM("    rate: 100/s\n    burst: 20\n", "", "rate of the sender's rule now none, before 100/s, burst 20");
-	TERM("    rate: 90/m\n    burst: 2\n", "    rate: 60/m\n    burst: 2\n", "rate of the sender's rule now 1/s, burst 2, before 90/m, burst 2");
+	TERM("    rate: 90/m\n    burst: 2\n", "    rate: 60/m\n    burst: 2\n",
+	     "rate of the sender's rule now 1/s, burst 2, before 90/m, burst 2");
 	TERM("", "    quota: 64MiB/d\n", "quota of the sender's rule now 64MiB a day, before none");
 	TERM("    quota: 64/d\n", "    quota: 65/d\n", "quota of the sender's rule now 65 a day, before 64 a day");
 	TERM("", "    log: true\n", "log now deliveries are recorded, before only refusals are recorded");
 	TERM("    reason: x\n", "    reason: \"y\"\n", "reason of the sender's rule now \"y\", before \"x\"");
-	TERM("", "    mode: observe\n    max_size: 60KiB\n", "mode now the limits of the sender's rule are only observed, before enforced");
+	TERM("", "    mode: observe\n    max_size: 60KiB\n",
+	     "mode now the limits of the sender's rule are only observed, before enforced");
 #undef TERM
 	check(SEND_PING "    carries: [HTTP, DNS]\n", RECEIVE_PING "    carries: [DNS]\n", SEND_PING "    carries: [http, DNS]\n",
 	      RECEIVE_PING "    carries: [DNS, HTTP]\n",
 	      "pairs.Ping from a to b: carries now DNS, http, before DNS (a.yaml:3, b.yaml:3; before: a.yaml:3, b.yaml:3)\n");
 	/* only for some of the messages */
-	check(SEND_PING, RECEIVE_PING, SEND_PING "    max_size: 1KiB\n    where: this.amount > 0\n  - to: b\n    message: pairs.Ping\n",
+	check(SEND_PING, RECEIVE_PING,
+	      SEND_PING "    max_size: 1KiB\n    where: this.amount > 0\n  - to: b\n    message: pairs.Ping\n",
 	      RECEIVE_PING,
-	      "pairs.Ping from a to b where this.amount at least 1: max_size now 1KiB, before 60KiB (a.yaml:3, b.yaml:3; before: "
+	      "pairs.Ping from a to b where this.amount at least 1: max_size now 1KiB, before 60KiB (a.yaml:3, "
+	      "b.yaml:3; before: "
 	      "a.yaml:3, b.yaml:3)\n");
 }
 
@@ -147,13 +153,19 @@ static void test_dry_runs(void **state)
 	(void)state;
 	check("mode: observe\n", RECEIVE_PING, "", RECEIVE_PING,
 	      "a: mode now enforce, before observe (a.yaml; before: a.yaml)\n"
-	      "a may no longer send pairs.Ping to b, which it could only because of mode: observe (a.yaml:1, b.yaml:3; now: a.yaml:1)\n");
-	check(SEND_PING "    where: this.amount > 3\n", RECEIVE_PING, SEND_PING "    where: this.amount > 3\n    mode: observe\n", RECEIVE_PING,
-	      "a may now send pairs.Ping to b where this.amount at most 3, but only because of mode: observe (a.yaml:3, b.yaml:3)\n"
-	      "pairs.Ping from a to b where this.amount at least 4: mode now the limits of the sender's rule are only observed, "
+	      "a may no longer send pairs.Ping to b, which it could only because of mode: observe (a.yaml:1, b.yaml:3; "
+	      "now: a.yaml:1)\n");
+	check(SEND_PING "    where: this.amount > 3\n", RECEIVE_PING,
+	      SEND_PING "    where: this.amount > 3\n    mode: observe\n", RECEIVE_PING,
+	      "a may now send pairs.Ping to b where this.amount at most 3, but only because of mode: observe "
+	      "(a.yaml:3, b.yaml:3)\n"
+	      "pairs.Ping from a to b where this.amount at least 4: mode now the limits of the sender's rule are only "
+	      "observed, "
 	      "before enforced (a.yaml:3, b.yaml:3; before: a.yaml:3, b.yaml:3)\n");
-	check(SEND_PING "deny:\n  - to: b\n    mode: observe\n", RECEIVE_PING, SEND_PING "deny:\n  - to: b\n", RECEIVE_PING,
-	      "a may no longer send pairs.Ping to b, which it could only because of mode: observe (a.yaml:6, b.yaml:3; now: a.yaml:6)\n");
+	check(SEND_PING "deny:\n  - to: b\n    mode: observe\n", RECEIVE_PING, SEND_PING "deny:\n  - to: b\n",
+	      RECEIVE_PING,
+	      "a may no longer send pairs.Ping to b, which it could only because of mode: observe (a.yaml:6, b.yaml:3; "
+	      "now: a.yaml:6)\n");
 }
 
 static void test_reasons(void **state)
@@ -169,11 +181,17 @@ static void test_counted_together(void **state)
 {
 	(void)state;
 	check(SEND_PING "    rate: 5/s\n", RECEIVE_PING,
-	      SEND_PING "    rate: 5/s\n    where: this.amount > 3\n  - to: b\n    message: pairs.Ping\n    rate: 5/s\n", RECEIVE_PING,
-	      "a: what was counted by one rule is now counted by several rules, each for itself (a.yaml:3, a.yaml:7; before: a.yaml:3)\n");
+	      SEND_PING
+	      "    rate: 5/s\n    where: this.amount > 3\n  - to: b\n    message: pairs.Ping\n    rate: 5/s\n",
+	      RECEIVE_PING,
+	      "a: what was counted by one rule is now counted by several rules, each for itself (a.yaml:3, a.yaml:7; "
+	      "before: a.yaml:3)\n");
 	/* what is counted the same, written the other way round, is no difference */
-	check(SEND_PING "    rate: 5/s\n    where: this.amount > 3\n  - to: b\n    message: pairs.Ping\n    rate: 6/s\n", RECEIVE_PING,
-	      "send:\n  - to: b\n    message: pairs.Ping\n    rate: 6/s\n    where: this.amount <= 3\n  - to: b\n    message: pairs.Ping\n"
+	check(SEND_PING
+	      "    rate: 5/s\n    where: this.amount > 3\n  - to: b\n    message: pairs.Ping\n    rate: 6/s\n",
+	      RECEIVE_PING,
+	      "send:\n  - to: b\n    message: pairs.Ping\n    rate: 6/s\n    where: this.amount <= 3\n  - to: b\n    "
+	      "message: pairs.Ping\n"
 	      "    rate: 300/m\n    burst: 5\n",
 	      RECEIVE_PING, "");
 }
@@ -182,26 +200,32 @@ static void test_the_same_in_other_words(void **state)
 {
 	(void)state;
 	/* split in two */
-	check(SEND_PING, RECEIVE_PING, SEND_PING "    where: this.amount > 3\n  - to: b\n    message: pairs.Ping\n    where: this.amount < 4\n",
+	check(SEND_PING, RECEIVE_PING,
+	      SEND_PING "    where: this.amount > 3\n  - to: b\n    message: pairs.Ping\n    where: this.amount < 4\n",
 	      RECEIVE_PING, "");
 	/* reordered, and conditions said in other words */
-	check(SEND_PING "    where: this.amount > 3\n    max_size: 2KiB\n  - to: b\n    message: pairs.Ping\n    max_size: 1KiB\n"
-			"    where: this.amount < -3\n",
+	check(SEND_PING
+	      "    where: this.amount > 3\n    max_size: 2KiB\n  - to: b\n    message: pairs.Ping\n    max_size: 1KiB\n"
+	      "    where: this.amount < -3\n",
 	      RECEIVE_PING,
-	      SEND_PING "    max_size: 1024B\n    where: -3 > this.amount\n  - to: b\n    message: pairs.Ping\n    max_size: 2048B\n"
+	      SEND_PING "    max_size: 1024B\n    where: -3 > this.amount\n  - to: b\n    message: pairs.Ping\n    "
+			"max_size: 2048B\n"
 			"    where: '!(this.amount <= 3)'\n",
 	      RECEIVE_PING, "");
 	/* what an earlier rule takes, a later one does not have to leave out; what no rule allows needs no deny rule */
-	check(SEND_PING "    where: this.amount > 3\n    log: true\n  - to: b\n    message: pairs.Ping\n    where: this.amount > 0\n",
+	check(SEND_PING "    where: this.amount > 3\n    log: true\n  - to: b\n    message: pairs.Ping\n    where: "
+			"this.amount > 0\n",
 	      RECEIVE_PING,
-	      SEND_PING "    where: this.amount > 0 && this.amount <= 3\n  - to: b\n    message: pairs.Ping\n    where: this.amount > 3\n"
+	      SEND_PING "    where: this.amount > 0 && this.amount <= 3\n  - to: b\n    message: pairs.Ping\n    "
+			"where: this.amount > 3\n"
 			"    log: true\n",
 	      RECEIVE_PING "deny:\n  - from: a\n    message: pairs.Ping\n    where: this.amount <= 0\n", "");
 	/* the other side has said it already */
-	check(SEND_PING "    where: this.amount > 3\n", RECEIVE_PING "    where: this.note == \"x\"\n", SEND_PING "    where: this.note == \"x\"\n",
-	      RECEIVE_PING "    where: this.amount > 3\n", "");
+	check(SEND_PING "    where: this.amount > 3\n", RECEIVE_PING "    where: this.note == \"x\"\n",
+	      SEND_PING "    where: this.note == \"x\"\n", RECEIVE_PING "    where: this.amount > 3\n", "");
 	/* one list, or a rule each */
-	check("send:\n  - to: b\n    message: [pairs.Ping, pairs.Order]\n", "receive:\n  - from: a\n    message: [pairs.Order, pairs.Ping]\n",
+	check("send:\n  - to: b\n    message: [pairs.Ping, pairs.Order]\n",
+	      "receive:\n  - from: a\n    message: [pairs.Order, pairs.Ping]\n",
 	      "send:\n  - to: b\n    message: pairs.Order\n  - to: b\n    message: pairs.Ping\n",
 	      "receive:\n  - from: any\n    message: pairs.Ping\n  - from: any\n    message: pairs.Order\n", "");
 }
@@ -209,26 +233,38 @@ static void test_the_same_in_other_words(void **state)
 static void test_groups_and_labels(void **state)
 {
 	(void)state;
-	static const struct texts_file old[] = {{"a", "labels: {k: v}\nsend:\n  - to: [b, c]\n    message: pairs.Ping\n    rate: 5/s\n"},
-						{"b", "labels: {k: v}\n" RECEIVE_PING}, {"c", "labels: {k: v}\n" RECEIVE_PING}, {NULL, NULL}};
-	static const struct texts_file groups[] = {{"a", "labels: {k: v}\nsend:\n  - to: group:g\n    message: pairs.Ping\n    rate: 5/s\n"},
-						   {"b", "labels: {k: v}\nreceive:\n  - from: group:h\n    message: pairs.Ping\n"},
-						   {"c", "labels: {k: v}\n" RECEIVE_PING}, {NULL, NULL}};
-	static const struct texts_file labels[] = {{"a", "labels: {k: v}\nsend:\n  - to: label:k=v\n    message: pairs.Ping\n    rate: 5/s\n"},
-						   {"b", "labels: {k: v}\nreceive:\n  - from: any\n    message: pairs.Ping\n"
-							 "    where: 'peer.labels[\"k\"] == \"v\" && peer.name == \"a\"'\n"},
-						   {"c", "labels: {k: v}\n" RECEIVE_PING}, {NULL, NULL}};
-	struct pol_set *set[3] = {compiled(old, NULL), compiled(groups, "groups:\n  g: [c, b]\n  h: [a]\n"), compiled(labels, NULL)};
+	static const struct texts_file old[] = {
+	    {"a", "labels: {k: v}\nsend:\n  - to: [b, c]\n    message: pairs.Ping\n    rate: 5/s\n"},
+	    {"b", "labels: {k: v}\n" RECEIVE_PING},
+	    {"c", "labels: {k: v}\n" RECEIVE_PING},
+	    {NULL, NULL}};
+	static const struct texts_file groups[] = {
+	    {"a", "labels: {k: v}\nsend:\n  - to: group:g\n    message: pairs.Ping\n    rate: 5/s\n"},
+	    {"b", "labels: {k: v}\nreceive:\n  - from: group:h\n    message: pairs.Ping\n"},
+	    {"c", "labels: {k: v}\n" RECEIVE_PING},
+	    {NULL, NULL}};
+	static const struct texts_file labels[] = {
+	    {"a", "labels: {k: v}\nsend:\n  - to: label:k=v\n    message: pairs.Ping\n    rate: 5/s\n"},
+	    {"b", "labels: {k: v}\nreceive:\n  - from: any\n    message: pairs.Ping\n"
+		  "    where: 'peer.labels[\"k\"] == \"v\" && peer.name == \"a\"'\n"},
+	    {"c", "labels: {k: v}\n" RECEIVE_PING},
+	    {NULL, NULL}};
+	struct pol_set *set[3] = {compiled(old, NULL), compiled(groups, "groups:\n  g: [c, b]\n  h: [a]\n"),
+				  compiled(labels, NULL)};
 	for (int i = 0; i < 3; i++)
 		for (int k = 0; k < 3; k++)
 			check_sets(set[i], set[k], "");
 	/* a rate of its own for each is not the rate of both */
 	static const struct texts_file apart[] = {
-	    {"a", "labels: {k: v}\nsend:\n  - to: b\n    message: pairs.Ping\n    rate: 5/s\n  - to: c\n    message: pairs.Ping\n    rate: 5/s\n"},
-	    {"b", "labels: {k: v}\n" RECEIVE_PING}, {"c", "labels: {k: v}\n" RECEIVE_PING}, {NULL, NULL}};
+	    {"a", "labels: {k: v}\nsend:\n  - to: b\n    message: pairs.Ping\n    rate: 5/s\n  - to: c\n    message: "
+		  "pairs.Ping\n    rate: 5/s\n"},
+	    {"b", "labels: {k: v}\n" RECEIVE_PING},
+	    {"c", "labels: {k: v}\n" RECEIVE_PING},
+	    {NULL, NULL}};
 	struct pol_set *other = compiled(apart, NULL);
 	check_sets(set[0], other,
-		   "a: what was counted by one rule is now counted by several rules, each for itself (a.yaml:4, a.yaml:7; before: a.yaml:4)\n");
+		   "a: what was counted by one rule is now counted by several rules, each for itself (a.yaml:4, "
+		   "a.yaml:7; before: a.yaml:4)\n");
 	check_sets(other, set[0],
 		   "a: what was counted by several rules is now counted by one rule (a.yaml:4; before: a.yaml:4, a.yaml:7)\n");
 	pol_set_free(other);
@@ -239,7 +275,8 @@ static void test_groups_and_labels(void **state)
 static void test_many_are_one_sentence(void **state)
 {
 	(void)state;
-	static const struct texts_file old[] = {{"a", ""}, {"b", ""}, {"c", ""}, {"d", ""}, {"e", ""}, {"f", ""}, {"gone", ""}, {NULL, NULL}};
+	static const struct texts_file old[] = {{"a", ""}, {"b", ""}, {"c", ""},    {"d", ""},
+						{"e", ""}, {"f", ""}, {"gone", ""}, {NULL, NULL}};
 	static const char receive[] = "receive:\n  - from: any\n    message: [pairs.Ping, pairs.Order]\n";
 	static const struct texts_file now[] = {{"a", "send:\n  - to: any\n    message: [pairs.Ping, pairs.Order]\n"},
 						{"b", receive}, {"c", receive}, {"d", receive}, {"e", receive}, {"f", receive},
@@ -248,7 +285,8 @@ static void test_many_are_one_sentence(void **state)
 	check_sets(x, y,
 		   "gone is gone (gone.yaml)\n"
 		   "new1 and new2 are new (new1.yaml, new2.yaml)\n"
-		   "a may now send pairs.Order and pairs.Ping to 5 unikernels: b, c, d and 2 more (a.yaml:3, b.yaml:3, c.yaml:3, d.yaml:3, "
+		   "a may now send pairs.Order and pairs.Ping to 5 unikernels: b, c, d and 2 more (a.yaml:3, b.yaml:3, "
+		   "c.yaml:3, d.yaml:3, "
 		   "e.yaml:3, f.yaml:3)\n");
 	pol_set_free(x);
 	pol_set_free(y);
@@ -291,9 +329,12 @@ static void test_other_schemas(void **state)
 	struct sch_set *moved = other_schemas("none"), *lacks = other_schemas("amount"), *lacks2 = other_schemas("note");
 	static const char rules[] = SEND_PING "    where: this.amount > 3 && this.note == \"x\"\n";
 	static const struct texts_file files[] = {{"a", rules}, {"b", RECEIVE_PING}, {NULL, NULL}};
-	static const struct texts_file tighter[] = {{"a", SEND_PING "    where: this.amount > 5 && this.note == \"x\"\n"}, {"b", RECEIVE_PING}, {NULL, NULL}};
-	static const struct texts_file note[] = {{"a", SEND_PING "    where: this.note == \"x\"\n"}, {"b", RECEIVE_PING}, {NULL, NULL}};
-	static const struct texts_file amount[] = {{"a", SEND_PING "    where: this.amount > 3\n"}, {"b", RECEIVE_PING}, {NULL, NULL}};
+	static const struct texts_file tighter[] = {
+	    {"a", SEND_PING "    where: this.amount > 5 && this.note == \"x\"\n"}, {"b", RECEIVE_PING}, {NULL, NULL}};
+	static const struct texts_file note[] = {
+	    {"a", SEND_PING "    where: this.note == \"x\"\n"}, {"b", RECEIVE_PING}, {NULL, NULL}};
+	static const struct texts_file amount[] = {
+	    {"a", SEND_PING "    where: this.amount > 3\n"}, {"b", RECEIVE_PING}, {NULL, NULL}};
 	struct pol_err err;
 	struct pol_set *old = compiled(files, NULL), *same = texts_compile(files, NULL, moved, &err),
 		       *less = texts_compile(tighter, NULL, moved, &err), *no_amount = texts_compile(note, NULL, lacks, &err),
@@ -302,13 +343,15 @@ static void test_other_schemas(void **state)
 	check_sets(old, same, "");
 	/* a type is its name, whatever its number is */
 	check_sets(old, less,
-		   "a may no longer send pairs.Ping to b where this.note is \"x\" and this.amount from 4 to 5 (a.yaml:3, b.yaml:3; now: a.yaml:3)\n");
+		   "a may no longer send pairs.Ping to b where this.note is \"x\" and this.amount from 4 to 5 "
+		   "(a.yaml:3, b.yaml:3; now: a.yaml:3)\n");
 	/* the new schemas lack what the old condition names: the old ones read both */
 	check_sets(old, no_amount,
 		   "a may now send pairs.Ping to b where this.amount at most 3 and this.note is \"x\" (a.yaml:3, b.yaml:3)\n");
 	/* neither can */
 	check_sets(no_amount, no_note,
-		   "pairs.Ping from a to b: the conditions are others, and cannot be compared, because neither schemas have all the fields "
+		   "pairs.Ping from a to b: the conditions are others, and cannot be compared, because neither schemas "
+		   "have all the fields "
 		   "that they name (a.yaml:3, b.yaml:3; before: a.yaml:3, b.yaml:3)\n");
 	struct pol_set *sets[] = {old, same, less, no_amount, no_note};
 	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
@@ -370,18 +413,23 @@ static struct sch_region *point(const struct r_message *m, int subject)
 	uint32_t type = (uint32_t)sch_type_find(schemas, subject == R_PING ? "pairs.Ping" : "pairs.Order");
 	pol_vars(type, vars);
 	if (subject == R_PING) {
-		snprintf(text, sizeof text, "this.amount == %" PRId64 " && this.note == \"%s\" && size(this.note) == %zu", m->amount, m->note,
-			 strlen(m->note));
+		snprintf(text, sizeof text,
+			 "this.amount == %" PRId64 " && this.note == \"%s\" && size(this.note) == %zu", m->amount,
+			 m->note, strlen(m->note));
 	} else {
 		snprintf(level, sizeof level, m->has_level ? "has(this.level) && this.level == %d" : "!has(this.level)", m->level);
 		if (m->has_item)
-			snprintf(item, sizeof item, "has(this.item) && this.item.price == %d && this.item.tag == \"%s\"", m->price, m->tag);
+			snprintf(item, sizeof item,
+				 "has(this.item) && this.item.price == %d && this.item.tag == \"%s\"", m->price,
+				 m->tag);
 		else
 			snprintf(item, sizeof item, "!has(this.item) && this.item.price == 0 && this.item.tag == \"\"");
 		snprintf(text, sizeof text,
-			 "this.amount == %" PRId64 " && this.count == %uu && this.note == \"%s\" && this.urgent == %s && this.kind == %d && %s && %s && "
+			 "this.amount == %" PRId64 " && this.count == %uu && this.note == \"%s\" && this.urgent == %s "
+						   "&& this.kind == %d && %s && %s && "
 			 "size(this.codes) == %d && size(this.note) == %zu",
-			 m->amount, m->count, m->note, m->urgent ? "true" : "false", m->kind, item, level, m->n_codes, strlen(m->note));
+			 m->amount, m->count, m->note, m->urgent ? "true" : "false", m->kind, item, level, m->n_codes,
+			 strlen(m->note));
 	}
 	if (sch_region_of(&r, schemas, vars, POL_VARS, values, text, &err) != 0)
 		fail_msg("%s: %s", text, err.text);
@@ -408,7 +456,10 @@ static int told_as(const struct pol_change *c)
 		return LOST;
 	if (c->kind != POL_CHANGE_TERMS)
 		return TOLD;
-	return strcmp(c->what, "max_size") == 0 ? MAX : strcmp(c->what, "log") == 0 ? LOG : strcmp(c->what, "mode") == 0 ? MODE : TOLD;
+	return strcmp(c->what, "max_size") == 0 ? MAX
+	       : strcmp(c->what, "log") == 0	? LOG
+	       : strcmp(c->what, "mode") == 0	? MODE
+						: TOLD;
 }
 
 struct tally {
@@ -452,19 +503,23 @@ static void one_message(const struct pol_set *const set[2], const struct pol_dif
 		if (i == MAX && !hard)
 			continue;
 		/* what only files as a whole let pass, is told of the file */
-		int told = yes[i] || maybe[i] || (file && ((is[GAINED] && b.dry) || (is[LOST] && a.dry) || (both && a.dry && b.dry)));
+		int told = yes[i] || maybe[i] ||
+			   (file && ((is[GAINED] && b.dry) || (is[LOST] && a.dry) || (both && a.dry && b.dry)));
 		if ((is[i] && !told) || (!is[i] && yes[i])) {
 			char text[65536] = "", line[8192];
 			for (uint32_t k = 0; k < pol_diff_count(d); k++) {
 				const struct pol_change *c = pol_diff_get(d, k);
-				if (!strcmp(c->from, p_name[src - 1]) && (!c->to || (!strcmp(c->to, p_name[dst - 1]) && !strcmp(c->subject, p_subject[subject]))))
+				if (!strcmp(c->from, p_name[src - 1]) &&
+				    (!c->to ||
+				     (!strcmp(c->to, p_name[dst - 1]) && !strcmp(c->subject, p_subject[subject]))))
 					keep(text, pol_change_text(c, line, sizeof line));
 			}
-			fail_msg("%s to %s, %s: %s %s, but is %stold of\namount %" PRId64 " count %u note \"%s\" urgent %d kind %d item %d price "
+			fail_msg("%s to %s, %s: %s %s, but is %stold of\namount %" PRId64
+				 " count %u note \"%s\" urgent %d kind %d item %d price "
 				 "%d tag \"%s\" level %d %d\n%s",
-				 p_name[src - 1], p_name[dst - 1], p_subject[subject], names[i], is[i] ? "differs" : "does not differ",
-				 told ? "" : "not ", m.amount, m.count, m.note, m.urgent, m.kind, m.has_item, m.price, m.tag, m.has_level,
-				 m.level, text);
+				 p_name[src - 1], p_name[dst - 1], p_subject[subject], names[i],
+				 is[i] ? "differs" : "does not differ", told ? "" : "not ", m.amount, m.count, m.note,
+				 m.urgent, m.kind, m.has_item, m.price, m.tag, m.has_level, m.level, text);
 		}
 		t->sure[i] += is[i] && yes[i];
 		t->perhaps[i] += is[i] && !yes[i];
@@ -510,10 +565,11 @@ static void test_random_pairs(void **state)
 		pol_set_free(set[0]);
 		pol_set_free(set[1]);
 	}
-	print_message("%u pairs of policies; told for sure and perhaps: gained %u %u, lost %u %u, max_size %u %u, log %u %u, mode %u %u; "
+	print_message("%u pairs of policies; told for sure and perhaps: gained %u %u, lost %u %u, max_size %u %u, log "
+		      "%u %u, mode %u %u; "
 		      "no difference %u\n",
-		      done, t.sure[GAINED], t.perhaps[GAINED], t.sure[LOST], t.perhaps[LOST], t.sure[MAX], t.perhaps[MAX], t.sure[LOG],
-		      t.perhaps[LOG], t.sure[MODE], t.perhaps[MODE], t.none);
+		      done, t.sure[GAINED], t.perhaps[GAINED], t.sure[LOST], t.perhaps[LOST], t.sure[MAX],
+		      t.perhaps[MAX], t.sure[LOG], t.perhaps[LOG], t.sure[MODE], t.perhaps[MODE], t.none);
 	for (int i = 0; i < TOLD; i++)
 		assert_true(t.sure[i] >= rounds / 8);
 	assert_true(t.none >= rounds * 50);
@@ -528,7 +584,9 @@ static void test_random_equals(void **state)
 		p_policy(&pairs);
 		struct pol_set *a = pairs_compile();
 		for (int i = 0; i < R_NODES; i++)
-			strcat(pairs.text[i], "  - to: any\n    where: 1 > 2\n  - from: any\n    where: 'self.name == \"x\"'\n"); /* NOLINT */
+			strcat(pairs.text[i],
+			       "  - to: any\n    where: 1 > 2\n  - from: any\n    where: 'self.name == \"x\"'\n"); /* NOLINT
+														    */
 		struct pol_set *b = pairs_compile();
 		assert_true(a != NULL && b != NULL);
 		const struct pol_set *of[2] = {a, b};

@@ -131,7 +131,8 @@ static void test_conditions(void **state)
 		char a[256], b[512], want[256] = "";
 		snprintf(a, sizeof a, "send:\n  - to: b\n    message: pairs.Ping\n    where: '%s'\n", cases[i].send);
 		snprintf(b, sizeof b,
-			 "receive:\n  - from: a\n    message: pairs.Ping\n    where: '%s'\ndeny:\n  - from: a\n    message: pairs.Ping\n"
+			 "receive:\n  - from: a\n    message: pairs.Ping\n    where: '%s'\ndeny:\n  - from: a\n    "
+			 "message: pairs.Ping\n"
 			 "    where: '%s'\n",
 			 cases[i].receive, cases[i].deny);
 		const struct texts_file files[] = {{"a", a}, {"b", b}, {NULL, NULL}};
@@ -154,7 +155,8 @@ static void test_dry_runs(void **state)
 	    {"a", "mode: observe\n"},
 	    {"b", "mode: observe\nreceive:\n  - from: c\n    message: pairs.Ping\n"},
 	    {"c", "send:\n  - to: [b, d]\n    message: pairs.Ping\n"},
-	    {"d", "receive:\n  - from: c\n    message: pairs.Ping\n    mode: observe\n    where: 'this.amount < 0 && this.amount > 0'\n"},
+	    {"d", "receive:\n  - from: c\n    message: pairs.Ping\n    mode: observe\n    where: 'this.amount < 0 && "
+		  "this.amount > 0'\n"},
 	    {NULL, NULL},
 	};
 	struct pol_set *set = compiled(files, NULL);
@@ -178,7 +180,8 @@ static void test_what_is_missing(void **state)
 	(void)state;
 	static const struct texts_file files[] = {
 	    {"a", "send:\n  - to: b\n    message: pairs.Ping\n"},
-	    {"b", "send:\n  - to: c\n    message: pairs.Order\n    where: this.amount > 3\nreceive:\n  - from: a\n    message: pairs.Ping\n"},
+	    {"b", "send:\n  - to: c\n    message: pairs.Order\n    where: this.amount > 3\nreceive:\n  - from: a\n    "
+		  "message: pairs.Ping\n"},
 	    {"c", "receive:\n  - from: b\n    message: pairs.Ping\n"},
 	    {"d", "receive:\n  - from: c\n    message: pairs.Order\n"},
 	    {NULL, NULL},
@@ -188,9 +191,10 @@ static void test_what_is_missing(void **state)
 			    "nothing lets b talk to c with pairs.Order; b.yaml:3 has \"send pairs.Order to c\", but c.yaml:2 has "
 			    "\"default: receive nothing else\"");
 	assert_string_equal(gap_of(set, 1, 3, DIRECTLY), "nothing lets a talk to c; a.yaml:2 has \"default: send nothing else\"");
-	assert_string_equal(gap_of(set, 3, 4, ANY),
-			    "nothing lets c talk to d with pairs.Order; d.yaml:3 has \"receive pairs.Order from c\", but c.yaml:1 has "
-			    "\"default: send nothing else\"");
+	assert_string_equal(
+	    gap_of(set, 3, 4, ANY),
+	    "nothing lets c talk to d with pairs.Order; d.yaml:3 has \"receive pairs.Order from c\", but c.yaml:1 has "
+	    "\"default: send nothing else\"");
 	pol_set_free(set);
 }
 
@@ -242,7 +246,8 @@ static void test_assertions(void **state)
 	/* but not one to rely on */
 	check_assertion("always: label:zone=x talks to b", 0,
 			"only where it is not sure: d -> b (pairs.Ping, perhaps; d.yaml:3, b.yaml:6)");
-	check_assertion("always: f talks to e", 0, "only where it is not sure: f -> e (pairs.Order, only observed; f.yaml:1, e.yaml:4)");
+	check_assertion("always: f talks to e", 0,
+			"only where it is not sure: f -> e (pairs.Order, only observed; f.yaml:1, e.yaml:4)");
 	check_assertion("never: f talks to e", 0, "f -> e (pairs.Order, only observed; f.yaml:1, e.yaml:4)");
 	check_assertion("never: f talks to e with pairs.Ping", 0, "f -> e (pairs.Ping, only observed; f.yaml:1, e.yaml:3)");
 	/* a member of both sides is not asked about itself */
@@ -308,9 +313,10 @@ static void test_against_a_closure(void **state)
 					for (int call = 0; call < 2; call++) {
 						const uint8_t(*edges)[NODES] = call ? calls : talks;
 						if (side ? edges[k][i] : edges[i][k])
-							n += (size_t)snprintf(rules[i] + n, sizeof rules[i] - n,
-									      "  - %s: n%u\n    %s\n", side ? "from" : "to", k,
-									      call ? "method: pairs.Shop/Buy" : "message: pairs.Ping");
+							n += (size_t)snprintf(
+							    rules[i] + n, sizeof rules[i] - n, "  - %s: n%u\n    %s\n",
+							    side ? "from" : "to", k,
+							    call ? "method: pairs.Shop/Buy" : "message: pairs.Ping");
 					}
 			}
 			snprintf(name[i], sizeof name[i], "n%u", i);
@@ -396,15 +402,17 @@ static void test_assertions_by_pairs(void **state)
 				for (unsigned k = 0; k < 6; k++)
 					if (i != k && edges[0] >> (s ? k * 6 + i : i * 6 + k) & 1)
 						n += (size_t)snprintf(rules[i] + n, sizeof rules[i] - n,
-								      "  - %s: %s\n    message: pairs.Ping\n", s ? "from" : "to", name[k]);
+								      "  - %s: %s\n    message: pairs.Ping\n",
+								      s ? "from" : "to", name[k]);
 			}
 			files[i] = (struct texts_file){name[i], rules[i]};
 		}
 		size_t n = (size_t)snprintf(common, sizeof common, "groups:\n  g: [b, c]\n  h: [c, d, e]\nassert:\n");
 		for (unsigned i = 0; i < 5; i++)
 			for (unsigned k = 0; k < 5; k++)
-				n += (size_t)snprintf(common + n, sizeof common - n, "  - %s: %s %s %s\n", (i + k) % 2 ? "never" : "always",
-						      side[i], round % 2 ? "reaches" : "talks to", side[k]);
+				n += (size_t)snprintf(common + n, sizeof common - n, "  - %s: %s %s %s\n",
+						      (i + k) % 2 ? "never" : "always", side[i],
+						      round % 2 ? "reaches" : "talks to", side[k]);
 		struct pol_err err;
 		struct pol_set *set = texts_compile(files, common, schemas, &err);
 		struct pol_reach *r;
@@ -424,7 +432,8 @@ static void test_assertions_by_pairs(void **state)
 		pol_reach_free(r);
 		pol_set_free(set);
 	}
-	print_message("never: %u broken, %u hold; always: %u broken, %u hold\n", count[1][0], count[1][1], count[0][0], count[0][1]);
+	print_message("never: %u broken, %u hold; always: %u broken, %u hold\n", count[1][0], count[1][1], count[0][0],
+		      count[0][1]);
 	for (int i = 0; i < 4; i++)
 		assert_true(count[i / 2][i % 2] > 40);
 }
