@@ -349,8 +349,8 @@ int cli_explain(int argc, char **argv)
 		{ 0 },
 	};
 	static const struct argp argp = { options, parse, "ID [FILE]",
-					  "Explains a decision of the decision log: who, what, the verdict, the rule as it "
-					  "stood when the decision was made. weftd need not run.\vIDs are in `weft tail --json` and "
+					  "Explains a decision of the decision log: who, what, the verdict, the rule as it was "
+					  "when the decision was made. weftd need not run.\vIDs are in `weft tail --json` and "
 					  "run/decisions.jsonl. Exit status: 0 explained, 1 the log has no such decision, 2 error.",
 					  NULL, NULL, NULL };
 	struct options o = { .id = 0 };
