@@ -337,7 +337,7 @@ static const struct pol_sentence common_schemas[] = {
     {"common.schemas.option", "`--schemas PATH` of a tool takes its place."},
 };
 static const struct pol_sentence common_groups[] = {
-    {"common.groups.what", "Names for sets of unikernels, at most 1024; a rule says `group:NAME`."},
+    {"common.groups.what", "Names for sets of unikernels, at most 64; a rule says `group:NAME`."},
     {"common.groups.name",
      "A group's name is as a rule's: a letter of `a-z`, then `a-z`, `0-9`, `-`; at most 40 bytes."},
     {"common.groups.members", "A member is a name, `group:NAME` or `label:KEY=VALUE`."},

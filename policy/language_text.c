@@ -151,7 +151,8 @@ static const struct {
 				 "a protocol's name, or a list, which may be empty"},
 	[POL_VALUE_BOOL] = {"{\"type\": \"boolean\"}", "`true` or `false`"},
 	[POL_VALUE_MODE] = {"{\"enum\": [\"enforce\", \"observe\"]}", "`enforce` or `observe`"},
-	[POL_VALUE_EXPRESSION] = {"{\"type\": [\"string\", \"boolean\"], \"minLength\": 1, \"maxLength\": 4096}", "an expression in CEL"},
+	[POL_VALUE_EXPRESSION] = {"{\"type\": [\"string\", \"boolean\"], \"minLength\": 1, \"maxLength\": 4096}",
+				  "an expression in CEL"},
 	[POL_VALUE_NAME] = {PATTERN(WORD), "a name"},
 	[POL_VALUE_LABELS] = {"{\"type\": [\"object\", \"null\"], \"maxProperties\": 16, "
 			      "\"propertyNames\": {\"pattern\": \"^[a-z][a-z0-9_-]{0,39}$\"}, "
@@ -162,8 +163,9 @@ static const struct {
 	/* What is inside these, the mapping says. */
 	[POL_VALUE_MAP] = {"{\"type\": \"object\"}", "a mapping"},
 	[POL_VALUE_RULES] = {"{\"type\": [\"array\", \"null\"]}", "a list of rules"},
-	[POL_VALUE_GROUPS] = {"{\"type\": [\"object\", \"null\"], \"maxProperties\": 1024, "
-			      "\"propertyNames\": {\"pattern\": \"^" WORD "$\"}, \"additionalProperties\": " SOME(PATTERN(MEMBER)) "}",
+	[POL_VALUE_GROUPS] = {"{\"type\": [\"object\", \"null\"], \"maxProperties\": 64, "
+			      "\"propertyNames\": {\"pattern\": \"^" WORD "$\"}, "
+			      "\"additionalProperties\": " SOME(PATTERN(MEMBER)) "}",
 			      "a mapping of names to a member or a list of members"},
 	[POL_VALUE_PATHS] = {"{\"anyOf\": [{\"type\": \"string\", \"minLength\": 1}, {\"type\": \"array\", \"minItems\": 1, "
 			     "\"maxItems\": 16, \"items\": {\"type\": \"string\", \"minLength\": 1}}]}",

@@ -350,7 +350,7 @@ static void put_suggestion(struct text *f, struct pol_learn *l, const struct tal
 	/* Where both happened, the one of which more is known. */
 	enum pol_learned k = t->of[POL_LEARN_OBSERVED].count > 0 ? POL_LEARN_OBSERVED : POL_LEARN_DENIED;
 	put_evidence(f, &t->of[k], what[k]);
-	put(f, "%s", "  # If that is right, these lines are the rule:\n");
+	put(f, "  # If that is right, these lines are the rule:\n");
 	put_rule(f, l, t, &t->of[k], side, "# ");
 	l->suggestions++;
 }
@@ -410,12 +410,14 @@ static int put_side(struct text *f, struct pol_learn *l, uint32_t u, enum pol_si
 
 static void put_head(struct text *f, const struct unikernel *u)
 {
-	put(f, "%s", "# A draft of weft policy learn: what was observed, and nothing else. Read it, and remove what should not be.\n");
+	put(f, "# A draft of weft policy learn: what was observed, and nothing else. Read it, and remove what should not be.\n");
 	if (u->other > 0)
-		put(f, "# %" PRIu64 " more of its messages were refused for another reason than lack of a rule; they are not here.\n",
+		put(f, "# %" PRIu64 " more of its messages were refused for another reason than lack of a rule; they are not "
+		       "here.\n",
 			u->other);
 	if (u->vague > 0)
-		put(f, "# %" PRIu64 " more were merged in the log without receiver or subject; nothing can be drafted of them.\n",
+		put(f, "# %" PRIu64 " more were merged in the log without receiver or subject; nothing can be drafted of "
+		       "them.\n",
 			u->vague);
 	put(f, "\nunikernel: %s\n", u->name);
 }

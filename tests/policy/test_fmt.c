@@ -18,8 +18,10 @@
 #include "policy/learn.h"
 #include "tests/allocator.h"
 
-static const char messy[] = "# head\n\nsend: # says\n- message: [a.B,   # first\n     a.C]\n  to: valve\n  # tail\n- to: [a , b]\n"
-			    "  method: \"x.Y/Z\" # z\nunikernel: hub # name\nlabels: { zone: plant }\nquarantine: {within: 1m, violations: 3}\n"
+static const char messy[] = "# head\n\nsend: # says\n- message: [a.B,   # first\n     a.C]\n  to: valve\n  # tail\n"
+			    "- to: [a , b]\n"
+			    "  method: \"x.Y/Z\" # z\nunikernel: hub # name\nlabels: { zone: plant }\n"
+			    "quarantine: {within: 1m, violations: 3}\n"
 			    "receive:\n  # none\n";
 
 static int lay_out(struct pol_err *err)
@@ -202,8 +204,8 @@ static void what_cannot_be_is_not_taken(void **state)
 {
 	static const char *const names[] = { "", "A", "1a", "-a", "a b", "a\n", "any", "common", "a_b", "\xc3\xa4",
 					     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
-	static const char *const subjects[] = { "", ".", "a.", ".a", "a..b", "a b", "a\n", "1a", "a.1", "a/", "/a", "a/b/c", "a/b.c", "*",
-						"a#b", "\xc3\xa4.b" };
+	static const char *const subjects[] = { "",  ".",  "a.",    ".a",    "a..b", "a b", "a\n",	"1a",
+						"a.1", "a/", "/a", "a/b/c", "a/b.c", "*",   "a#b", "\xc3\xa4.b" };
 	struct pol_learn *l = NULL;
 
 	(void)state;

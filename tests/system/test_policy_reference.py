@@ -245,8 +245,8 @@ def test_peers_and_groups():
     taken({"common": f"groups: {{{'g' * 40}: a, a-1: b}}\n"})
     for bad in ("g" * 41, "G", "1g", "g_h"):
         refused({"common": f"groups: {{{bad}: a}}\n"}, "group")
-    # A mapping has at most 64 keys, so 1024 groups cannot be reached; 64 can.
     taken({"common": "groups:\n" + "".join(f"  g{i}: a\n" for i in range(64))})
+    refused({"common": "groups:\n" + "".join(f"  g{i}: a\n" for i in range(65))}, "64")
 
 
 @says("rule.message.what", "rule.message.exact", "rule.message.unknown", "rule.message.either", "rule.method.what", "rule.method.unknown",
