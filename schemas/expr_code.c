@@ -213,10 +213,15 @@ static uint16_t list_put(struct gen *g, uint32_t field)
 	l->how = how_field(g, field);
 	if (f->flags & SCH_F_MAP) {
 		const struct sch_message *m = &g->set->messages[f->sub];
+		uint32_t key = sch_field_find(g->set, m, 1), value = sch_field_find(g->set, m, 2);
 
+		if (key == SCH_NONE || value == SCH_NONE) { /* the schema compiler makes no such map */
+			fail(g, 0, "a map without keys or values cannot be looked at");
+			return 0;
+		}
 		l->map = 1;
-		l->key = how_field(g, sch_field_find(g->set, m, 1));
-		l->how = how_field(g, sch_field_find(g->set, m, 2));
+		l->key = how_field(g, key);
+		l->how = how_field(g, value);
 	}
 	return (uint16_t)(g->lists.n - 1);
 }
