@@ -80,7 +80,7 @@ int fab_request_leave(struct fab_pair *pair, uint32_t id);
 int fab_request_ended(const struct fab_pair *pair, uint32_t id); /* the same without taking note */
 /* Makes an open request one of the epoch in force: its reply will be judged by that. 1; 0 where that epoch does not let
  * such a request pass, whatever it says: *d is why (POL_ALLOW: its subject is no method any more). Where it hangs on what a
- * request says, the reply may have what any of the rules would let it have. Takes nothing from the books. */
+ * request says, which is gone, the reply may carry no recognised content. Takes nothing from the books. */
 int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct fab_request *r, uint64_t now_ns,
 		      struct pol_decision *d);
 struct pol_when fab_when(const struct fab *f, uint64_t now_ns); /* a moment of the worker's clock, for policy */

@@ -63,7 +63,8 @@ int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct f
 	r->rule = d->rule;
 	r->reply_type = d->reply_type;
 	r->content = d->terms.content;
-	r->log = d->terms.log;
+	if (d->answer == POL_ALLOW)
+		r->log = d->terms.log; /* else it is logged if it was to be */
 	r->soft = d->terms.soft;
 	r->soft_rule = d->soft_rule;
 	r->hard_content = d->hard_content;

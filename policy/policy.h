@@ -152,7 +152,7 @@ struct pol_decision {
 	enum pol_answer observed; /* POL_ALLOW, or what the answer would have been but for `mode: observe` */
 	uint32_t observed_rule;   /* by which rule */
 	const char *why;     /* POL_WHERE_UNMET, POL_FORBIDDEN: the error that stands for "does not hold"; static text or NULL */
-	struct pol_terms terms; /* with POL_ALLOW, and with POL_JUDGE the widest: what any of the rules would let through */
+	struct pol_terms terms; /* with POL_ALLOW; with POL_JUDGE they bind nothing yet, and let no content through */
 	uint32_t soft_rule;     /* where terms.soft is not 0: the rule that is only observed, the sender's if both are */
 	uint32_t hard_content;  /* where one of its bits is set: what the other rule lets through by itself, a content set */
 	uint32_t type, reply_type;
