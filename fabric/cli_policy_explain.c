@@ -282,6 +282,7 @@ static int explain(const struct options *o, const struct cli_policy *p)
 	if (!rc)
 		rc = cli_trial_run(&trials, &t);
 	if (!rc) {
+		cli_trial_settle(&trials, &t);
 		a.has_message = msg != NULL;
 		cli_answer_make(&a);
 		rc = o->all.json ? cli_answer_print_json(&a, COMMAND) : people_print(&a);

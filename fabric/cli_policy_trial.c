@@ -196,6 +196,58 @@ void cli_trial_question(const struct cli_trials *t, const struct cli_trial *m, s
 				    .msg = valid ? m->msg : NULL, .len = m->len, .when = &m->when };
 }
 
+/* The limit on size of the rule that this side goes by; 0: it has none, or it is only observed. */
+static uint32_t limit_of(const struct pol_set *set, const struct pol_account *a, uint32_t *rule)
+{
+	struct pol_limits limits;
+
+	for (uint32_t i = 0; i < a->n; i++)
+		if (a->told[i].applied && !a->told[i].deny && !a->told[i].observe) {
+			pol_rule_limits(set, a->told[i].rule, &limits);
+			*rule = a->told[i].rule;
+			return limits.max_bytes;
+		}
+	return 0;
+}
+
+void cli_trial_settle(const struct cli_trials *t, struct cli_trial *m)
+{
+	struct pol_account a[2];
+	struct pol_question q;
+	uint32_t rule = 0;
+
+	if (m->verdict != WEFT_V_UNDECIDED)
+		return;
+	cli_trial_question(t, m, &q);
+	for (unsigned side = 0; side < 2; side++) {
+		pol_account_make(&q, (enum pol_side)side, &a[side]);
+		if (!a[side].refuses && a[side].unknown)
+			return;
+		if (!a[side].refuses)
+			continue;
+		m->d.answer = a[side].answer;
+		m->d.rule = a[side].rule;
+		policy_refused(t, m);
+		return;
+	}
+	for (unsigned side = 0; side < 2; side++) {
+		uint32_t most = limit_of(t->p->set, &a[side], &rule);
+
+		if (!most || m->len <= most)
+			continue;
+		m->d.answer = POL_TOO_LARGE;
+		m->d.rule = rule;
+		policy_refused(t, m);
+		return;
+	}
+	const struct pol_account *soft = a[0].observed ? &a[0] : a[1].observed ? &a[1] : NULL;
+
+	m->d.answer = POL_ALLOW;
+	m->verdict = WEFT_V_PASSED;
+	m->rule = soft ? soft->rule : a[0].rule;
+	m->observed = soft ? fab_verdict_of_answer(soft->answer) : 0;
+}
+
 const char *cli_outcome(uint16_t verdict, uint16_t observed, char out[CLI_OUTCOME_MAX])
 {
 	snprintf(out, CLI_OUTCOME_MAX, "%s%s", observed ? "observed " : "", weft_verdict_name(observed ? observed : verdict));

@@ -48,6 +48,8 @@ int cli_trial_run(struct cli_trials *t, struct cli_trial *trial);
 
 /* The same message as a question to policy/explain.h, which looks into it only where its schema takes it. */
 void cli_trial_question(const struct cli_trials *t, const struct cli_trial *trial, struct pol_question *q);
+/* A trial without message that is undecided, though what policy asks about is not in the message: decides it. */
+void cli_trial_settle(const struct cli_trials *t, struct cli_trial *trial);
 /* What the verdict is called, "passed" or "observed where_unmet" or "where_unmet"; "undecided". Returns out. */
 #define CLI_OUTCOME_MAX 64u
 const char *cli_outcome(uint16_t verdict, uint16_t observed, char out[CLI_OUTCOME_MAX]);

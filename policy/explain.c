@@ -31,6 +31,42 @@ const char *pol_remedy_name(enum pol_remedy_kind kind)
 
 /* --- accounts -------------------------------------------------------------------------------------------------------- */
 
+/* Is the expression true of every message between these two? *never, if not NULL: of none? */
+static int is_always(const struct pol_question *q, const struct sch_expr_value values[POL_VARS], const char *text, int *never)
+{
+	struct sch_expr_var vars[POL_VARS];
+	struct sch_region *r = NULL;
+	struct sch_expr_err err;
+	pol_vars(q->type, vars);
+	if (sch_region_of(&r, pol_schemas(q->set), vars, POL_VARS, values, text, &err) != 0)
+		return 0;
+	struct sch_region *outside = sch_region_not(r);
+	int yes = outside != NULL && sch_region_is(outside) == SCH_REGION_EMPTY;
+	if (never != NULL)
+		*never = sch_region_is(r) == SCH_REGION_EMPTY;
+	sch_region_free(outside);
+	sch_region_free(r);
+	return yes;
+}
+
+/* What is known of a `where` while the message is not: those that only ask who the two are have an answer. What is never true
+ * may be an error, which an allow rule takes for "does not hold" and a deny rule does not. */
+static uint8_t blind_state(const struct pol_question *q, const struct sch_expr_value values[POL_VARS],
+			   const struct pol_candidate *c)
+{
+	const char *where = pol_rule(q->set, c->rule)->where;
+	char negated[SCH_EXPR_TEXT_MAX + 8];
+	int never = 0;
+	if (where == NULL)
+		return POL_TOLD_UNKNOWN;
+	if (is_always(q, values, where, &never))
+		return POL_TOLD_HOLDS;
+	if (never && !c->deny)
+		return POL_TOLD_UNMET;
+	int n = snprintf(negated, sizeof negated, "!(%s)", where);
+	return n > 0 && n <= (int)SCH_EXPR_TEXT_MAX && is_always(q, values, negated, NULL) ? POL_TOLD_UNMET : POL_TOLD_UNKNOWN;
+}
+
 static void told_make(const struct pol_question *q, enum pol_side side, const struct pol_candidate *c, struct pol_told *t)
 {
 	struct sch_expr_value values[POL_VARS];
@@ -38,11 +74,12 @@ static void told_make(const struct pol_question *q, enum pol_side side, const st
 	*t = (struct pol_told){.rule = c->rule, .deny = c->deny, .observe = c->observe, .state = POL_TOLD_ALWAYS};
 	if (c->where == NULL)
 		return;
-	t->state = POL_TOLD_UNKNOWN;
-	if (q->msg == NULL)
-		return;
 	pol_values(q->set, side == POL_SEND ? q->src : q->dst, side == POL_SEND ? q->dst : q->src, q->msg, q->len, q->when,
 		   values);
+	if (q->msg == NULL) {
+		t->state = blind_state(q, values, c);
+		return;
+	}
 	enum sch_expr_answer answer = sch_expr_eval(c->where, values, &out);
 	t->state = answer == SCH_EXPR_TRUE ? POL_TOLD_HOLDS : answer == SCH_EXPR_FALSE ? POL_TOLD_UNMET : POL_TOLD_FAILED;
 	if (answer == SCH_EXPR_ERROR)

@@ -317,6 +317,17 @@ def test_explain_without_content():
     says(a["changes"][0]["text"], "raise max_size of the rule on line 6", "4096B")
 
 
+def test_explain_what_only_asks_who_they_are():
+    path = copy(BANK, vault="unikernel: vault\nreceive:\n  - from: any\n    message: shop.Order\n"
+                "    where: peer.labels.zone == \"front\"\n    max_size: 1KiB\n",
+                clerk="unikernel: clerk\nsend:\n  - to: vault\n    message: shop.Order\n", teller="unikernel: teller\n"
+                "labels: {zone: front}\nsend:\n  - to: vault\n    message: shop.Order\n")
+    a = explain(path, "clerk", "vault", "shop.Order", status=1)
+    expect(a["verdict"] == "where_unmet" and a["rule"]["line"] == 3 and a["content"] == "unknown", a)
+    expect(explain(path, "teller", "vault", "shop.Order")["verdict"] == "passed", "labels decide")
+    expect(explain(path, "teller", "vault", "shop.Order", "--size", "2KiB", status=1)["verdict"] == "too_large", "its size does")
+
+
 def test_explain_schemas_and_content():
     a = explain(SHOP, "shop", "ledger", "shop.Order", "--payload", '{"amount": -1}', status=1)
     expect(a["verdict"] == "schema_rule" and a["detail"].startswith("amount: int64.gte: "), a)
