@@ -239,10 +239,10 @@ int reg_path(struct reg_of *c, const struct sch_node *n, struct reg_axis *a)
 	sub = c->vars[at->index].index;
 	for (; k < a->n; k++) { /* rules of messages as a whole are not looked at */
 		f = &s->fields[step[k].field];
-		a->doubt |= s->messages[sub].n_rules != 0 && !muted;
+		a->doubt |= s->messages[sub].n_rules != 0 && !muted ? REG_DOUBT_ALL : 0;
 		if (k + 1 < a->n) {
 			muted |= f->mute || f->flags & SCH_F_IGNORED;
-			a->doubt |= f->n_rules > f->n_list && !muted;
+			a->doubt |= f->n_rules > f->n_list && !muted ? REG_DOUBT_ALL : 0;
 			sub = f->sub;
 		}
 	}
@@ -250,19 +250,21 @@ int reg_path(struct reg_of *c, const struct sch_node *n, struct reg_axis *a)
 	for (uint32_t i = 0; i < f->n_list && !muted; i++)
 		a->must |= s->rules[f->rules + i].op == SCH_R_REQUIRED;
 	a->must |= (f->flags & SCH_F_REQUIRED) != 0;
-	a->doubt |= a->kind >= REG_LIST && f->n_rules != 0 && !muted;
+	if (a->kind >= REG_LIST && f->n_rules != 0 && !muted)
+		a->doubt |= a->kind == REG_LIST ? REG_DOUBT_ALL : REG_DOUBT_SET;
 	a->muted = (uint8_t)muted;
 	if (kind_of(f) == REG_MESSAGE) {
 		const struct sch_field *value = f->flags & SCH_F_MAP ? &s->fields[s->messages[f->sub].first + 1] : f;
 
-		a->doubt |= !is_plain(s, f->sub) || (kind_of(value) == REG_MESSAGE && !is_plain(s, value->sub));
+		if (!is_plain(s, f->sub) || (kind_of(value) == REG_MESSAGE && !is_plain(s, value->sub)))
+			a->doubt |= REG_DOUBT_SET;
 	}
 	if (a->kind == REG_MESSAGE) {
 		uint32_t value = sch_wrapper_field(s, f->sub);
 
 		if (value != SCH_NONE) {
 			a->boxed = 1;
-			a->doubt |= f->n_rules != 0 && !muted;
+			a->doubt |= f->n_rules != 0 && !muted ? REG_DOUBT_SET : 0;
 			f = &s->fields[value];
 			a->kind = (uint8_t)kind_of(f);
 		} else if (named(s, f->sub, "google.protobuf.Timestamp")) {
@@ -272,7 +274,7 @@ int reg_path(struct reg_of *c, const struct sch_node *n, struct reg_axis *a)
 		} else if (is_other(s, f->sub)) {
 			a->kind = REG_OTHER;
 		}
-		a->doubt |= a->kind != REG_MESSAGE && f->n_rules > f->n_list && !muted;
+		a->doubt |= a->kind != REG_MESSAGE && f->n_rules > f->n_list && !muted ? REG_DOUBT_SET : 0;
 	}
 	zero_set(a, f);
 	return 1;
@@ -296,7 +298,7 @@ struct reg_axis *reg_axis_of(struct reg_of *c, const struct reg_axis *path, enum
 		if (!a->boxed && a->kind <= REG_ENUM)
 			value_rules(c->m, a, f, a->muted);
 		else if (a->boxed && a->kind == REG_ENUM)
-			a->doubt = 1;
+			a->doubt |= REG_DOUBT_SET;
 	} else if (about == REG_SIZE) {
 		int few = f->flags & SCH_F_MAP && c->set->fields[c->set->messages[f->sub].first].type == SCH_T_BOOL;
 

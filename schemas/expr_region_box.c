@@ -230,10 +230,15 @@ static int box_and(struct reg_mem *m, const struct reg_box *a, const struct reg_
 /* Is all of a in b? 0 also where that is not seen. */
 static int box_within(const struct reg_box *a, const struct reg_box *b)
 {
-	for (uint32_t i = 0; i < b->n; i++) {
-		const struct reg_part *p = part_find(a, b->part[i].axis);
+	if (b->n > a->n)
+		return 0;
+	for (uint32_t i = 0, k = 0; i < b->n; i++, k++) {
+		const struct reg_part *p = &b->part[i];
+		int order = -1;
 
-		if (!p || !reg_cut_within(p->axis, &p->cut, &b->part[i].cut))
+		for (; k < a->n && (order = reg_axis_order(a->part[k].axis, p->axis)) < 0;)
+			k++;
+		if (k == a->n || order != 0 || !reg_cut_within(p->axis, &a->part[k].cut, &p->cut))
 			return 0;
 	}
 	return 1;

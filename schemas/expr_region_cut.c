@@ -29,8 +29,8 @@ void *reg_alloc(struct reg_mem *m, size_t n, size_t size)
 	}
 	want = want ? (want + 15) & ~(size_t)15 : 16;
 	if (!c || c->cap - m->used < want) {
-		/* the first is small: most regions are */
-		cap = !c ? 1024 : CHUNK_BYTES;
+		/* they grow: most regions are small */
+		cap = m->bytes < CHUNK_BYTES / 2 ? 1024 + m->bytes : CHUNK_BYTES;
 		cap = want > cap ? want : cap;
 		if (m->bytes + cap > REG_BYTES_MAX) {
 			m->failed = REG_FAILED_BOUND;
@@ -246,7 +246,7 @@ uint32_t reg_axis_common(const struct reg_axis *a, const struct reg_axis *b)
 {
 	uint32_t n = 0;
 
-	if (!a->n || !b->n || strcmp(a->root, b->root) != 0)
+	if (!a->n || !b->n || (a->root != b->root && strcmp(a->root, b->root) != 0))
 		return 0;
 	while (n < a->n && n < b->n && a->step[n].field == b->step[n].field)
 		n++;
@@ -257,12 +257,14 @@ int reg_axis_order(const struct reg_axis *a, const struct reg_axis *b)
 {
 	int order;
 
+	if (a == b)
+		return 0;
 	if (!a->n != !b->n)
 		return a->n ? -1 : 1; /* what is not known comes last */
 	if (a->n) {
 		uint32_t n;
 
-		order = strcmp(a->root, b->root);
+		order = a->root == b->root ? 0 : strcmp(a->root, b->root);
 		if (order)
 			return order;
 		n = reg_axis_common(a, b);

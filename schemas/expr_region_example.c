@@ -295,7 +295,7 @@ static int field_example(struct reg_mem *m, const struct reg_box *b, uint32_t i,
 {
 	const struct reg_axis *a = b->part[i].axis;
 	const struct reg_part **part = reg_alloc(m, j - i, sizeof *part), *value = NULL, *size = NULL;
-	int needed = 0, in_oneof = 0;
+	int needed = 0, in_oneof = 0, doubt = 0;
 
 	if (!part)
 		return -1;
@@ -303,8 +303,9 @@ static int field_example(struct reg_mem *m, const struct reg_box *b, uint32_t i,
 	for (uint32_t k = i; k < j; k++) {
 		const struct reg_part *p = part[k - i] = &b->part[k];
 
-		if (p->axis->doubt)
+		if (p->axis->doubt & REG_DOUBT_ALL)
 			return -1;
+		doubt |= p->axis->doubt;
 		needed |= !reg_admits_absent(p->axis, &p->cut);
 		if (p->axis->about == REG_HAS && !reg_spans_has(&p->cut.spans, 1))
 			return a->must && !a->muted ? -1 : 0;
@@ -317,13 +318,17 @@ static int field_example(struct reg_mem *m, const struct reg_box *b, uint32_t i,
 		in_oneof |= a->step[k].oneof != SCH_NONE;
 	if (!needed && in_oneof)
 		return a->must && !a->muted ? -1 : 0; /* another member may have to be set */
+	if (!needed && doubt && a->step[a->n - 1].presence && !a->must)
+		return 0; /* absent, it is not judged */
 	if (a->kind == REG_LIST) {
 		if (!size || size->cut.spans.s[0].lo > ELEMENTS_MAX)
 			return -1;
 		leaf->about = REG_SIZE;
 		leaf->num = size->cut.spans.s[0].lo;
-		return leaf->num > 0;
+		return leaf->num > 0 && doubt ? -1 : leaf->num > 0;
 	}
+	if (doubt)
+		return -1;
 	if (a->kind >= REG_MESSAGE) {
 		leaf->about = REG_HAS;
 		return 1;

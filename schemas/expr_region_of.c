@@ -472,14 +472,12 @@ static struct both has(struct reg_of *c, const struct sch_node *n)
 		return field_both(c, &(struct reg_axis){ 0 }, a, (struct reg_cut){ .spans = reg_spans_one(c->m, 1, 1) },
 				  (struct reg_cut){ .spans = reg_spans_one(c->m, 0, 0) }, 0);
 	}
-	if (path.kind == REG_DOUBLE || path.kind == REG_FLOAT)
-		return opaque(c, n); /* what of minus zero? */
 	if (path.kind == REG_STRING || path.kind == REG_BYTES) {
 		a = reg_axis_of(c, &path, REG_TEXT);
 		zero = one_text(c->m, &path.zero_text);
 	} else {
 		a = reg_axis_of(c, &path, path.kind == REG_LIST ? REG_SIZE : REG_VALUE);
-		zero = (struct reg_cut){ .spans = reg_spans_one(c->m, 0, 0) };
+		zero = (struct reg_cut){ .spans = reg_spans_one(c->m, 0, 0) }; /* not the key of minus zero, which is set */
 		if (a)
 			zero.spans = reg_spans_and(c->m, &zero.spans, &a->all);
 	}

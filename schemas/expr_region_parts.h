@@ -78,6 +78,8 @@ enum reg_kind {
 /* A time that no such message may hold; what is asked of it is neither true nor false. */
 #define REG_INVALID ((reg_num)INT64_MAX * 2000000000)
 
+enum { REG_DOUBT_SET = 1 /* where it is set */, REG_DOUBT_ALL = 2 /* whether or not it is */ };
+
 struct reg_step {
 	uint32_t field;   /* table index */
 	uint32_t oneof;   /* its oneof's slot, or SCH_NONE */
@@ -87,7 +89,7 @@ struct reg_axis {
 	uint8_t about;   /* enum reg_about */
 	uint8_t kind;    /* enum reg_kind of the last step */
 	uint8_t boxed;   /* the last step is a wrapper (google.protobuf.Int32Value ...) */
-	uint8_t doubt;   /* the schema has rules about it that are not judged here */
+	uint8_t doubt;   /* REG_DOUBT_*: the schema has rules about it that are not judged here */
 	uint8_t muted;   /* no rule of the schema applies where it stands */
 	uint8_t must;    /* the schema wants it set (without presence: not zero) where its message is */
 	uint32_t n;      /* steps; 0: opaque */

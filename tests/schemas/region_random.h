@@ -69,7 +69,8 @@ static inline void random_atom(struct random *r, struct text *t)
 	static const char *const strings[] = {"this.note", "this.tag", "this.card", "this.word", "this.place.name"};
 	static const char *const presence[] = {
 		"level",      "tag",  "place", "place.inner", "place.name", "parts", "cash",   "card",	  "shop",  "shop.inner", "at",
-		"wait",	      "boxed", "maybe", "word",	      "amount",	    "note",  "urgent", "currency", "marks", "place.x"
+		"wait",	      "boxed", "maybe", "word",	      "amount",	    "note",  "urgent", "currency", "marks", "place.x",
+		"price",      "rate"
 	};
 	static const char *const atoms[] = {"startsWith", "endsWith", "contains"};
 	static const char *const opaque[] = {
@@ -298,10 +299,10 @@ static inline void random_message(struct random *r, struct bytes *b, struct text
 	else if (k == 7)
 		add(pin, " && this.price > 1.7976931348623157e308");
 	else
-		add(pin, " && this.price == %.17e", d);
+		add(pin, " && this.price == %.17e && %shas(this.price)", d, k ? "" : "!"); /* minus zero is set */
 	k = pick(r, 3);
 	put_float(b, 8, (float)k / 2);
-	add(pin, " && this.rate == %u.%u", k / 2, k % 2 * 5);
+	add(pin, " && this.rate == %u.%u && %shas(this.rate)", k / 2, k % 2 * 5, k ? "" : "!");
 	random_string(r, b, 9, "this.note", pin);
 	k = pick(r, 4);
 	put_block(b, 10, "\xff\0a", k < 3 ? k : 3);

@@ -9,20 +9,22 @@
 #include <cmocka.h>
 
 #include "schemas/expr_region.h"
+#include "tests/allocator.h"
 #include "tests/schemas/fdset.h"
 
 static struct sch_set *set;
-static int order, ruled;
+static int order, ruled, old;
 
 static int set_up(void **state)
 {
 	(void)state;
-	set = fdset_compiled("region.proto");
+	set = fdset_compiled("region.proto region2.proto");
 	if (!set)
 		return -1;
 	order = sch_type_find(set, "region.Order");
 	ruled = sch_type_find(set, "region.Ruled");
-	return order < 0 || ruled < 0;
+	old = sch_type_find(set, "region.Old");
+	return order < 0 || ruled < 0 || old < 0;
 }
 
 static int tear_down(void **state)
@@ -129,6 +131,8 @@ static void numbers(void **state)
 static void doubles(void **state)
 {
 	static const struct row rows[] = {
+		{ "has(this.price)", SOME, "this.price is not 0", "{\"price\": 1}" },
+		{ "has(this.price) && this.price == 0.0", SOME, "this.price is -0", "{\"price\": -0}" },
 		{ "this.price < 5.0", SOME, "this.price below 5", "{\"price\": 0}" },
 		{ "this.price >= 5.0", SOME, "this.price at least 5", "{\"price\": 5}" },
 		{ "!(this.price < 5.0)", SOME, "this.price at least 5 or not a number", "{\"price\": 5}" },
@@ -300,6 +304,31 @@ static void rules(void **state)
 	assert_int_equal(rows_bad(ruled, rows, sizeof rows / sizeof rows[0]), 0);
 }
 
+static void defaults(void **state)
+{
+	static const struct row rows[] = {
+		{ "!has(this.size) && this.size == 7", SOME, "this.size is not set", "{}" },
+		{ "!has(this.size) && this.size != 7", EMPTY, NULL, "" },
+		{ "has(this.size) && this.size == 0", SOME, NULL, "{\"size\": 0}" },
+		{ "this.size == 0 && !has(this.inner)", SOME, NULL, "{\"size\": 0}" },
+		{ "!has(this.name) && this.name.startsWith('ab') && size(this.name) == 3", SOME, "this.name is not set", "{}" },
+		{ "!has(this.name) && this.name == ''", EMPTY, NULL, "" },
+		{ "!has(this.shape) && this.shape == Shape.ROUND", SOME, NULL, "{}" },
+		{ "this.shape == 0", EMPTY, NULL, "" },
+		{ "!has(this.other) && this.other == Shape.ROUND", EMPTY, NULL, "" },
+		{ "!has(this.id)", EMPTY, NULL, "" },
+		{ "!has(this.weight) && this.weight < 1.5", EMPTY, NULL, "" },
+		{ "!has(this.open) && !this.open", EMPTY, NULL, "" },
+		{ "!has(this.inner) && this.inner.size != 7", EMPTY, NULL, "" },
+		{ "!has(this.inner) && this.inner.inner.open", SOME, "this.inner is not set", "{}" },
+		{ "!has(this.data) && this.data == b'\\xff'", SOME, NULL, "{}" },
+		{ "has(this.inner) && !has(this.inner.id)", PERHAPS, NULL, "" }, /* required, which is not looked at down there */
+	};
+
+	(void)state;
+	assert_int_equal(rows_bad(old, rows, sizeof rows / sizeof rows[0]), 0);
+}
+
 /* a and not b: what of it? */
 static const struct pair {
 	const char *a, *b;
@@ -423,6 +452,58 @@ static void bounds(void **state)
 	sch_region_free(r);
 }
 
+/* Each allocation fails once: no region, or the same one, and nothing is lost. */
+static void memory(void **state)
+{
+	const struct sch_expr_var vars[] = { { "this", SCH_EXPR_MESSAGE, (uint32_t)order } };
+	static const char text[] = "this.amount in [1, 2, 9] && (this.note.startsWith('ab') || this.place.x > 3 || has(this.level)) && "
+				   "this.note != 'abc' && this.amount + 1 > 2 && this.at < timestamp('2026-01-01T00:00:00Z')";
+	char want[1500], words[1500];
+	uint64_t k = 1;
+
+	(void)state;
+	if (!OWN_ALLOCATOR) {
+		print_message("a sanitizer brings its own allocator\n");
+		skip();
+	}
+	for (*want = '\0';; k++) { /* until none is left to fail */
+		struct sch_region *r = NULL, *no = NULL, *both = NULL, *any = NULL, *all, *none;
+		struct sch_expr_err err;
+		int rc;
+
+		arm(*want ? k : 0);
+		all = sch_region_all();
+		none = sch_region_none();
+		rc = sch_region_of(&r, set, vars, 1, NULL, text, &err);
+		no = r ? sch_region_not(r) : NULL;
+		both = no && all ? sch_region_and(no, all) : NULL;
+		any = both && none ? sch_region_or(both, none) : NULL;
+		if (any)
+			sch_region_describe(any, set, words, sizeof words);
+		assert_true(rc == 0 ? r != NULL : rc == -ENOMEM && !r);
+		sch_region_free(r);
+		sch_region_free(no);
+		sch_region_free(both);
+		sch_region_free(any);
+		sch_region_free(all);
+		sch_region_free(none);
+		armed = 0;
+		assert_int_equal(live, 0);
+		if (!*want) {
+			assert_non_null(any);
+			memcpy(want, words, sizeof want);
+			continue;
+		}
+		if (any) /* what words need may be had in another way */
+			assert_true(strlen(words) > 50);
+		if (!failed) {
+			assert_string_equal(words, want);
+			break;
+		}
+	}
+	assert_true(k > 8); /* regions take memory in large pieces */
+}
+
 static void errors(void **state)
 {
 	const struct sch_expr_var vars[] = { { "this", SCH_EXPR_MESSAGE, (uint32_t)order } };
@@ -441,8 +522,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers),  cmocka_unit_test(doubles), cmocka_unit_test(texts), cmocka_unit_test(presence),
-		cmocka_unit_test(times),    cmocka_unit_test(parties), cmocka_unit_test(rules), cmocka_unit_test(relations),
+		cmocka_unit_test(times),    cmocka_unit_test(parties), cmocka_unit_test(rules), cmocka_unit_test(defaults), cmocka_unit_test(relations),
 		cmocka_unit_test(laws),     cmocka_unit_test(bounds),  cmocka_unit_test(errors),
+		cmocka_unit_test(memory),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
