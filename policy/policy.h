@@ -8,7 +8,8 @@
  *   2. deny rules that cover it: the first whose `where` holds, or cannot be judged, refuses it;
  *   3. allow rules that cover it, in the order of the file: the first whose `where` holds is the side's rule; none: refused;
  *   4. the limits of both sides' rules: size, then rates and quotas, which are charged to both or to neither.
- * 2 and 3 are done for the sender's side, then for the receiver's. Under `mode: observe`, of a rule or a whole file, what would be refused is delivered, and told as observed.
+ * 2 and 3 are done for the sender's side, then for the receiver's. Under `mode: observe`, of a rule or a whole
+ * file, what would be refused is delivered, and told as observed.
  * pol_decide() and pol_judge() are the only evaluator. */
 #ifndef POL_POLICY_H
 #define POL_POLICY_H
