@@ -34,7 +34,7 @@ struct sch_party {
 
 /* What a variable stands for. */
 enum sch_expr_what {
-	SCH_EXPR_MESSAGE, /* index: message type; value: at, len (of well-known types what CEL says: Timestamp, Duration, wrappers) */
+	SCH_EXPR_MESSAGE, /* index: message type; value: at, len (well-known types are what CEL says: Timestamp, wrappers ...) */
 	SCH_EXPR_ELEMENT, /* index: field; one value of it (an element of a list, a map's value or key): key, or at and len */
 	SCH_EXPR_FIELD,   /* index: repeated field; all of it: at and len are the content of the message that holds it */
 	SCH_EXPR_PARTY,   /* value: party */

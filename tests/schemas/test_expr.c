@@ -517,8 +517,8 @@ static void test_broken(void **state)
 		"this.rl.all(l, l.via.all(v, v.x == 5) && l.tags.all(k, l.tags[k] == 4))",
 		"this.ri.map(x, x + 1).size() + this.rs.size() + this.ms.size() + this.rd.size() + this.ru.size() > 0",
 		"this.mp.all(k, this.mp[k].x > 0) && this.mu.all(k, this.mu[k] > 0.0) && this.mb.all(k, k || this.mb[k] > 0)",
-		"this.rw.all(w, w == 7) || this.wi == 5 || this.ws == 'x' || this.t < now || this.d > duration('1s') "
-			   "|| this.ry[0] == b''",
+		"this.rw.all(w, w == 7) || this.wi == 5 || this.ws == 'x' || this.ry[0] == b''",
+		"this.t < now || this.d > duration('1s') || this.rt.exists(t, t > now) || has(this.cb.x) || this.deep.deep.b",
 	};
 	struct sch_expr_err err;
 	struct sch_expr_out out;
