@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A policy folder on disk: NAME.yaml for each unikernel, common.yaml for what they share, *.test.yaml for cases. Other files
- * are not looked at, but a .yaml file of any other kind is an error. Nothing is compiled here. */
+ * are not looked at, but a .yaml file of any other kind is an error, and so is one that ends in .yml or .YAML. Hidden files are
+ * left out. Nothing is compiled here: that a file says `unikernel:` as it is called is pol_compile's. */
 #ifndef POL_FOLDER_H
 #define POL_FOLDER_H
 
