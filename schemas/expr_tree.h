@@ -41,7 +41,7 @@ enum sch_node_op {
 	SCH_N_EQ, SCH_N_NE, SCH_N_LT, SCH_N_LE, SCH_N_GT, SCH_N_GE, SCH_N_IN,
 	SCH_N_ADD, SCH_N_SUB, SCH_N_MUL, SCH_N_DIV, SCH_N_MOD,
 	SCH_N_CALL,    /* function `index` (enum sch_fn in expr_impl.h), children: receiver first */
-	SCH_N_ALL, SCH_N_EXISTS, SCH_N_EXISTS_ONE, SCH_N_FILTER, SCH_N_MAPPED /* children: range, body; of map(x, when, y) also when */
+	SCH_N_ALL, SCH_N_EXISTS, SCH_N_EXISTS_ONE, SCH_N_FILTER, SCH_N_MAPPED /* children: range, body; map(x, when, y): when too */
 };
 
 struct sch_node {

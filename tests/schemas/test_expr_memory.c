@@ -72,7 +72,8 @@ static void test_memory(void **state)
 	assert_non_null(set);
 	fail_each("this.i32 == 5");
 	fail_each("this.i32 == 5 && this.s in ['a', 'b'] && this.ri.all(x, x > this.point.x) && "
-		  "this.ms.exists(k, this.ms[k] != 'x') && '%s %d'.format([this.s, this.i32]) != '' && this.rp.map(p, p.name + '!').filter(n, n.size() > 3) == [] "
+		  "this.ms.exists(k, this.ms[k] != 'x') && '%s %d'.format([this.s, this.i32]) != '' && "
+		  "this.rp.map(p, p.name + '!').filter(n, n.size() > 3) == [] "
 		  "&& peer.name == '' && timestamp('2026-01-01T00:00:00Z') != this.t && [this.i32, 7].exists_one(x, x == 7)");
 	sch_set_free(set);
 }
