@@ -40,9 +40,9 @@ static int book_pair(struct pol_diff *d, uint32_t old, uint32_t now)
 	return 0;
 }
 
-/* The rules of a side; without those that take nothing, if asked for. Returns how many. */
+/* The rules of a side; without those that take nothing, if asked for. Returns how many; *rc: 0 or -ENOMEM. */
 static uint32_t side_rules(const struct pol_diff *d, const struct diff_talk *t, int i, enum pol_side side, int less,
-			   struct pol_candidate at[POL_CANDIDATES_MAX])
+			   struct pol_candidate at[POL_CANDIDATES_MAX], int *rc)
 {
 	struct pol_passage_ask ask = { .set = d->set[i], .src = t->src[i], .dst = t->dst[i], .subject = t->hash,
 				       .schemas = pol_schemas(d->set[i]) };
@@ -50,22 +50,28 @@ static uint32_t side_rules(const struct pol_diff *d, const struct diff_talk *t, 
 
 	if (less && !pol_subject_find(ask.set, t->subject, NULL, &ask.type, NULL))
 		less = 0;
-	for (uint32_t k = 0; k < n; k++)
-		if (!less || !pol_candidate_idle(&ask, side, &at[k]))
+	for (uint32_t k = 0; k < n && !*rc; k++) {
+		int idle = less ? pol_candidate_idle(&ask, side, &at[k]) : 0;
+
+		if (idle < 0)
+			*rc = idle;
+		else if (!idle)
 			at[kept++] = at[k];
+	}
 	return kept;
 }
 
-/* Are that side's rules the same, one by one? 1 or 0. *counts: some of them have books; *asks: some have conditions. */
+/* Are that side's rules the same, one by one? 1, 0 or -ENOMEM. *counts: some of them have books; *asks: some have conditions. */
 static int side_same(const struct pol_diff *d, const struct diff_talk *t, enum pol_side side, int less, int *counts, int *asks)
 {
 	struct pol_candidate at[2][POL_CANDIDATES_MAX];
 	uint32_t n[2];
+	int rc = 0;
 
 	for (int i = 0; i < 2; i++)
-		n[i] = side_rules(d, t, i, side, less, at[i]);
-	if (n[OLD] != n[NOW])
-		return 0;
+		n[i] = side_rules(d, t, i, side, less, at[i], &rc);
+	if (rc || n[OLD] != n[NOW])
+		return rc;
 	for (uint32_t k = 0; k < n[OLD]; k++) {
 		const struct pol_candidate *a = &at[OLD][k], *b = &at[NOW][k];
 
@@ -82,15 +88,18 @@ static int side_same(const struct pol_diff *d, const struct diff_talk *t, enum p
 
 static int talk_same(const struct pol_diff *d, const struct diff_talk *t, int less, int *counts)
 {
-	int asks = 0;
+	int asks = 0, rc;
 
 	*counts = 0;
 	if (!t->src[OLD] || !t->src[NOW] ||
 	    pol_self(d->set[OLD], t->src[OLD])->observe != pol_self(d->set[NOW], t->src[NOW])->observe ||
 	    pol_self(d->set[OLD], t->dst[OLD])->observe != pol_self(d->set[NOW], t->dst[NOW])->observe)
 		return 0;
-	if (!side_same(d, t, POL_SEND, less, counts, &asks) || !side_same(d, t, POL_RECEIVE, less, counts, &asks))
-		return 0;
+	for (int side = 0; side < 2; side++) {
+		rc = side_same(d, t, (enum pol_side)side, less, counts, &asks);
+		if (rc <= 0)
+			return rc;
+	}
 	return !asks || (parties_equal(pol_self(d->set[OLD], t->src[OLD])->party, pol_self(d->set[NOW], t->src[NOW])->party) &&
 			 parties_equal(pol_self(d->set[OLD], t->dst[OLD])->party, pol_self(d->set[NOW], t->dst[NOW])->party));
 }
@@ -112,9 +121,9 @@ static int books_pair(struct pol_diff *d, const struct diff_talk *t, int less)
 							    .type = type});
 	for (int side = 0; side < 2 && !rc; side++) {
 		for (int i = 0; i < 2; i++)
-			n[i] = side_rules(d, t, i, (enum pol_side)side, less, at[i]);
-		assert(n[OLD] == n[NOW]);
-		for (uint32_t i = 0; i < p.n_cells; i++)
+			n[i] = side_rules(d, t, i, (enum pol_side)side, less, at[i], &rc);
+		assert(rc || n[OLD] == n[NOW]);
+		for (uint32_t i = 0; i < p.n_cells && !rc; i++)
 			for (uint32_t k = 0; k < n[OLD] && !rc; k++)
 				if (at[OLD][k].rule == p.cells[i].rule[side])
 					rc = book_pair(d, at[OLD][k].book, at[NOW][k].book);
@@ -427,9 +436,11 @@ int diff_talk_compare(struct pol_diff *d, const struct diff_talk *t)
 	struct pair p = { .d = d, .t = t };
 	int rc, counts;
 
-	for (int less = 0; less < 2; less++)
-		if (talk_same(d, t, less, &counts))
-			return counts ? books_pair(d, t, less) : 0;
+	for (int less = 0; less < 2; less++) {
+		rc = talk_same(d, t, less, &counts);
+		if (rc)
+			return rc < 0 ? rc : counts ? books_pair(d, t, less) : 0;
+	}
 	rc = pair_open(&p, NOW);
 	if (rc == -EINVAL) {
 		pair_close(&p);

@@ -51,7 +51,7 @@ const struct sch_region *pol_region_none(struct pol_regions *p)
 
 int pol_region_empty(const struct sch_region *r)
 {
-	return r && sch_region_is(r) == SCH_REGION_EMPTY;
+	return r && sch_region_empty(r);
 }
 
 void pol_regions_free(struct pol_regions *p)
@@ -266,11 +266,14 @@ int pol_candidate_idle(const struct pol_passage_ask *ask, enum pol_side side, co
 		return 0;
 	side_open(&s, ask, &p, side);
 	/* of a deny rule an error refuses too: all must be false */
-	int idle = where_region(&s, c->rule, c->deny, &r) == 0;
+	int rc = where_region(&s, c->rule, c->deny, &r), idle = 0;
 
-	if (idle && c->deny)
+	if (!rc && c->deny)
 		r = pol_region_less(&p.regions, pol_region_all(&p.regions), r);
-	idle = idle && pol_region_empty(r);
+	if (!rc)
+		idle = pol_region_empty(r);
+	if (rc == -ENOMEM || p.regions.nomem)
+		idle = -ENOMEM;
 	pol_passage_free(&p);
 	return idle;
 }

@@ -59,7 +59,7 @@ struct pol_passage_ask {
 /* 0; -ENOMEM; -EINVAL: a `where` does not fit those schemas; -E2BIG: more than POL_CELLS_MAX. pol_passage_free in any case. */
 int pol_passage_make(struct pol_passage *p, const struct pol_passage_ask *ask);
 void pol_passage_free(struct pol_passage *p);
-/* Does the rule never take any message, so that all would be the same without it? 0 where that is not certain. */
+/* Does the rule never take any message, so that all would be the same without it? 0 where that is not certain; -ENOMEM. */
 int pol_candidate_idle(const struct pol_passage_ask *ask, enum pol_side side, const struct pol_candidate *c);
 /* All that pass, together; kept by pool. NULL: no memory. */
 const struct sch_region *pol_passage_all(const struct pol_passage *p, struct pol_regions *pool);

@@ -17,7 +17,8 @@ struct sch_region; /* immutable */
 struct sch_region *sch_region_all(void);
 struct sch_region *sch_region_none(void);
 /* Where the expression is true (an error is not). vars as in sch_expr_compile; values[i].party is used where vars[i] is a
- * party and it is not NULL, nothing else of values. 0, -EINVAL with err, -ENOMEM. */
+ * party and it is not NULL, nothing else of values. The set must outlive the region and what is made of it. 0, -EINVAL with
+ * err, -ENOMEM. */
 int sch_region_of(struct sch_region **r, const struct sch_set *set, const struct sch_expr_var *vars, uint32_t n_vars,
 		  const struct sch_expr_value *values, const char *text, struct sch_expr_err *err);
 /* New regions, or NULL: no memory. Where it would have more than SCH_REGION_BOXES_MAX parts the result is `vague`. */
@@ -29,10 +30,11 @@ void sch_region_free(struct sch_region *r);
 
 enum sch_region_is {
 	SCH_REGION_EMPTY,    /* no message is in it */
-	SCH_REGION_SOME,     /* some message is */
+	SCH_REGION_SOME,     /* some message is; what the schema's rules say of other fields is left out of account */
 	SCH_REGION_PERHAPS   /* it hangs on an unknown, or it is vague */
 };
 enum sch_region_is sch_region_is(const struct sch_region *r);
+int sch_region_empty(const struct sch_region *r); /* is it SCH_REGION_EMPTY? At once, without looking for a message */
 /* For people, one part after another: "this.amount from 100 to 999 and this.currency is EUR". set as above, for names.
  * Terminated; cut with "..." to fit. Returns out. */
 const char *sch_region_describe(const struct sch_region *r, const struct sch_set *set, char *out, size_t cap);

@@ -627,3 +627,8 @@ struct sch_region *sch_region_less(const struct sch_region *a, const struct sch_
 	reg_mem_free(&m);
 	return r;
 }
+
+int sch_region_empty(const struct sch_region *r)
+{
+	return !r->boxes.vague && !r->boxes.n;
+}

@@ -532,7 +532,7 @@ static void test_random_pairs(void **state)
 	(void)state;
 	static char text[2][R_NODES][P_TEXT];
 	const char *ask = getenv("WEFT_DIFF_PAIRS");
-	uint32_t rounds = ask ? (uint32_t)strtoul(ask, NULL, 10) : 24, done = 0;
+	uint32_t rounds = ask ? (uint32_t)strtoul(ask, NULL, 10) : 48, done = 0;
 	struct tally t = {.none = 0};
 	pairs.random = UINT64_C(2463534242);
 	while (done < rounds) {
