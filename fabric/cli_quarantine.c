@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "fabric/cli.h"
+#include "fabric/cli_explain_find.h"
 #include "fabric/cli_schema.h"
 #include "fabric/client.h"
 #include "fabric/config.h"
@@ -44,14 +45,29 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+/* weftd forgets an epoch once the log names all its decisions; what is kept of it on disk still knows the rule. */
+static void name_rule(const struct fab_config *c, const char *boot, json_t *q)
+{
+	const json_t *rule = json_object_get(q, "rule");
+	struct cli_epoch e;
+	char err[512];
+	if (!cli_int(rule, "id") || json_object_get(rule, "file"))
+		return;
+	if (cli_epoch_load(&e, c, boot, (uint64_t)cli_int(q, "policy_epoch"), err, sizeof err) == 0 && e.p.set)
+		json_object_set_new(q, "rule", cli_policy_rule_json(e.p.set, (uint32_t)cli_int(rule, "id")));
+	cli_epoch_free(&e);
+}
+
 static void show_one(const json_t *q)
 {
 	const json_t *rule = json_object_get(q, "rule");
 	const char *file = json_string_value(json_object_get(rule, "file"));
 	const char *reason = json_string_value(json_object_get(rule, "reason"));
 	json_int_t id = cli_int(rule, "id");
-	printf("%s  since %s: the last refusal was %s (epoch %" JSON_INTEGER_FORMAT ")", cli_string(q, "name", "?"),
-	       cli_string(q, "since", "?"), cli_string(q, "verdict", "?"), cli_int(q, "policy_epoch"));
+	printf("%s  since %s: the last refusal was %s", cli_string(q, "name", "?"), cli_string(q, "since", "?"),
+	       cli_string(q, "verdict", "?"));
+	if (cli_int(q, "policy_epoch")) /* 0: weftd began anew since */
+		printf(" (epoch %" JSON_INTEGER_FORMAT ")", cli_int(q, "policy_epoch"));
 	if (file)
 		printf(" [rule %" JSON_INTEGER_FORMAT ", %s:%" JSON_INTEGER_FORMAT ": %s]", id, file, cli_int(rule, "line"),
 		       cli_string(rule, "text", ""));
@@ -94,6 +110,9 @@ static int ask(const struct options *o, const struct fab_config *c)
 		status = json_is_true(json_object_get(answer, "refused")) ? CLI_NO : CLI_ERROR;
 	else
 		status = json_array_size(json_object_get(answer, "quarantined")) ? CLI_NO : CLI_YES;
+	const json_t *list = json_object_get(answer, "quarantined");
+	for (size_t i = 0; i < json_array_size(list); i++)
+		name_rule(c, cli_string(answer, "boot", ""), json_array_get(list, i));
 	if (o->json) {
 		int printed = cli_schema_print(COMMAND, answer);
 		return printed ? printed : status;
@@ -109,7 +128,7 @@ static int ask(const struct options *o, const struct fab_config *c)
 int cli_quarantine(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "json", 'j', NULL, 0, "print weftd's answer as it is", 0 },
+		{ "json", 'j', NULL, 0, "print JSON", 0 },
 		{ 0 },
 	};
 	static const struct argp argp = { options, parse, "[FILE]\nlift NAME [FILE]",

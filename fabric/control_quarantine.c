@@ -3,6 +3,7 @@
 #include "fabric/control_quarantine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,7 +30,9 @@ static json_t *list(const struct fab_control_view *v)
 			return NULL;
 		}
 	}
-	return a ? json_pack("{s:b, s:o}", "ok", 1, "quarantined", a) : NULL;
+	char boot[24];
+	snprintf(boot, sizeof boot, "%016" PRIx64, v->boot);
+	return a ? json_pack("{s:b, s:s, s:o}", "ok", 1, "boot", boot, "quarantined", a) : NULL;
 }
 
 static json_t *error(const char *name, const char *text, int no)

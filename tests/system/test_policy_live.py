@@ -362,6 +362,9 @@ def test_quarantine():
         expect("a is quarantined" in f.weft("ps")[1], "weft ps")
         apply(f, write(f.folder / "open", a=policy("a", ["b"]), b=policy("b", (), ["a"])))
         expect(f.port("a")["quarantine"] is not None, "a change of policy is no pardon")
+        wait_for("weftd to forget that epoch", lambda: "file" not in f.port("a")["quarantine"]["rule"], 5)
+        out = f.weft("quarantine")[1]
+        expect(f"{cut}/a.yaml:4" in out and "a is being mended" in out, "why, from what is kept", out)
         f.kill()
         f.up()
         q = f.port("a")["quarantine"]
