@@ -43,10 +43,12 @@ static const struct asked rows3[] = {
 	{ R("optional int32", CEL("pos", "this > 0") AND ".required = true"),
 	  { { "", "v required required;" }, { "0800", "v pos cel[0];" }, { "0801", "" } } },
 	{ R("int32", CEL("a", "this > 0") AND CEL("b", "this > 1") AND CEL("c", "this > 2") AND ".int32.lt = 9"),
-	  { { "", "v a cel[0];v b cel[1];v c cel[2];" }, { "0802", "v c cel[2];" }, { "0803", "" }, { "0809", "v int32.lt int32.lt;" } } },
+	  { { "", "v a cel[0];v b cel[1];v c cel[2];" }, { "0802", "v c cel[2];" }, { "0803", "" },
+	    { "0809", "v int32.lt int32.lt;" } } },
 	{ R("int32", CEL("even", "this % 2 == 0") AND ".int32 = { gte: 0, lt: 100 }"), /* in the guard */
 	  { { "0803", "v even cel[0];" }, { "0804", "" }, { "0865", "v even cel[0];v int32.gte_lt int32.gte;" } } },
-	{ R("uint64", CEL("u", "this < 10u")), { { "", "" }, { "080a", "v u cel[0];" }, { "08ffffffffffffffffff01", "v u cel[0];" } } },
+	{ R("uint64", CEL("u", "this < 10u")),
+	  { { "", "" }, { "080a", "v u cel[0];" }, { "08ffffffffffffffffff01", "v u cel[0];" } } },
 	{ R("sint32", CEL("s", "this == -2")), { { "0803", "" }, { "0804", "v s cel[0];" } } },
 	{ R("fixed32", CEL("f", "this == 7u")), { { "0d07000000", "" }, { "0d08000000", "v f cel[0];" } } },
 	{ R("sfixed64", CEL("f", "this == -1")), { { "09ffffffffffffffff", "" }, { "", "v f cel[0];" } } },
@@ -56,7 +58,8 @@ static const struct asked rows3[] = {
 	{ R("float", CEL("d", "!this.isNan()")), { { "", "" }, { "0d0000c07f", "v d cel[0];" } } },
 	{ R("E", CEL("e", "this != 1")), { { "", "" }, { "0801", "v e cel[0];" }, { "0802", "" }, { "0803", "!enum" } } },
 	{ R("string", CEL("s", "this.startsWith('ab')")),
-	  { { "", "v s cel[0];" }, { "0a026162", "" }, { "0a0161", "v s cel[0];" }, { "0a046162c3a9", "" }, { "0a02c3a9", "v s cel[0];" } } },
+	  { { "", "v s cel[0];" }, { "0a026162", "" }, { "0a0161", "v s cel[0];" }, { "0a046162c3a9", "" },
+	    { "0a02c3a9", "v s cel[0];" } } },
 	{ R("string", CEL("s", "size(this) == 1")), { { "0a02c3a9", "" }, { "0a026162", "v s cel[0];" } } },
 	{ R("string", CEL("s", "this != 'a@b.c'") AND ".string.email = true"), /* the loop asks for formats by itself */
 	  { { "0a05614062 2e63", "v s cel[0];" }, { "0a05614062 2e64", "" } } },
@@ -66,7 +69,8 @@ static const struct asked rows3[] = {
 	  { { "", "" }, { "0a00", "v m cel[0];" }, { "0a020801", "v m cel[0];" }, { "0a020802", "" } } },
 	{ R("google.protobuf.Int32Value", CEL("w", "this > 1")), { { "", "" }, { "0a00", "v w cel[0];" }, { "0a020802", "" } } },
 	{ R("google.protobuf.StringValue", CEL("w", "this != 'a'")), { { "0a00", "" }, { "0a030a0161", "v w cel[0];" } } },
-	{ R("google.protobuf.Duration", CEL("d", "this <= duration('10s')")), { { "0a02080a", "" }, { "0a02080b", "v d cel[0];" } } },
+	{ R("google.protobuf.Duration", CEL("d", "this <= duration('10s')")),
+	  { { "0a02080a", "" }, { "0a02080b", "v d cel[0];" } } },
 	{ R("google.protobuf.Timestamp", CEL("t", "this < now")), { { "0a0308e707", "" }, { "0a0308e907", "v t cel[0];" } } },
 	{ "oneof o { int32 v = 1 [(buf.validate.field)" CEL("o", "this > 0") "]; int32 w = 2; }",
 	  { { "", "" }, { "0800", "v o cel[0];" }, { "1000", "" } } },
@@ -102,7 +106,8 @@ static const struct asked rows3[] = {
 	/* the message */
 	{ "option (buf.validate.message)" CEL("ab", "this.a < this.b") "; int32 a = 1; int32 b = 2;",
 	  { { "", " ab ;" }, { "1001", "" }, { "08021001", " ab ;" } } },
-	{ "option (buf.validate.message).cel_expression = \"this.a > 0\"; int32 a = 1;", { { "", " this.a > 0 ;" }, { "0801", "" } } },
+	{ "option (buf.validate.message).cel_expression = \"this.a > 0\"; int32 a = 1;",
+	  { { "", " this.a > 0 ;" }, { "0801", "" } } },
 	{ "option (buf.validate.message)" CEL("e", "true") "; option (buf.validate.message)" CEL("f", "has(this.s)")
 	  "; Sub s = 1;", { { "", " f ;" }, { "0a00", "" } } },
 	{ "message In { option (buf.validate.message)" CEL("in", "this.a != 0") "; int32 a = 1; } In v = 1; repeated In w = 2;"
@@ -115,10 +120,14 @@ static const struct asked rows3[] = {
 	{ R("int32", CEL("t", "this > 0 ? '' : 'not %d'.format([this])")),
 	  { { "", "v t cel[0] [not 0];" }, { "0801", "" }, { "08feffffffffffffffff01", "v t cel[0] [not -2];" } } },
 	{ R("string", CEL("t", "this == '' ? '' : 'not `%s`'.format([this])")), { { "0a026107", "v t cel[0] [not `a?`];" } } },
-	{ R("int32", ".cel = { id: \"t\" message: \"be 1\" expression: \"this == 1 ? '' : 'not 1'\" }"), { { "", "v t cel[0];" } } },
-	{ R("int32", CEL("z", "12 / this > 3")), { { "", "v z cel[0] error [division by zero];" }, { "0803", "" }, { "0804", "v z cel[0];" } } },
-	{ R("repeated int32", CEL("z", "this[1] > 3")), { { "0a0101", "v z cel[0] error [index out of range];" }, { "0a020104", "" } } },
-	{ "option (buf.validate.message)" CEL("z", "12 / this.a > 3") "; int32 a = 1;", { { "", " z  error [division by zero];" }, { "0801", "" } } },
+	{ R("int32", ".cel = { id: \"t\" message: \"be 1\" expression: \"this == 1 ? '' : 'not 1'\" }"),
+	  { { "", "v t cel[0];" } } },
+	{ R("int32", CEL("z", "12 / this > 3")),
+	  { { "", "v z cel[0] error [division by zero];" }, { "0803", "" }, { "0804", "v z cel[0];" } } },
+	{ R("repeated int32", CEL("z", "this[1] > 3")),
+	  { { "0a0101", "v z cel[0] error [index out of range];" }, { "0a020104", "" } } },
+	{ "option (buf.validate.message)" CEL("z", "12 / this.a > 3") "; int32 a = 1;",
+	  { { "", " z  error [division by zero];" }, { "0801", "" } } },
 };
 
 #define PREDEFINED                                                                                                     \
@@ -140,10 +149,12 @@ static const struct asked rows3[] = {
 	CEL("duration.most", "this <= rule") "]; }\n"                                                                  \
 	"extend buf.validate.TimestampRules { optional bool past = 1001 [(buf.validate.predefined)"                    \
 	CEL("timestamp.past", "!rule || this < now") "]; }\n"                                                          \
-	"extend buf.validate.EnumRules { optional E not = 1001 [(buf.validate.predefined)" CEL("enum.not", "this != rule") "]; }\n" \
+	"extend buf.validate.EnumRules { optional E not = 1001 [(buf.validate.predefined)" \
+	CEL("enum.not", "this != rule") "]; }\n" \
 	"extend buf.validate.DoubleRules { optional float top = 1001 [(buf.validate.predefined)"                      \
 	CEL("double.most", "this <= rule") "]; }\n"                                                                    \
-	"extend buf.validate.BytesRules { optional bytes unlike = 1001 [(buf.validate.predefined)" CEL("bytes.not", "this != rule") \
+	"extend buf.validate.BytesRules { optional bytes unlike = 1001 [(buf.validate.predefined)" \
+	CEL("bytes.not", "this != rule") \
 	"]; }\nextend buf.validate.BoolRules { optional bool bare = 1001; optional bool wrong = 1002 "                 \
 	"[(buf.validate.predefined)" CEL("b", "this > rule + 1") "]; }\n"
 
@@ -153,14 +164,16 @@ static const struct asked rows2[] = {
 	{ R("optional int32", ".int32.(p.even) = false"), { { "0801", "" } } },
 	{ R("repeated int32", ".repeated.items.int32 = { gt: 0 [p.even]: true }"),
 	  { { "0802", "" }, { "08020803", "v[1] int32.even repeated.items.int32.[p.even];" },
-	    { "08ffffffffffffffffff01", "v[0] int32.gt repeated.items.int32.gt;v[0] int32.even repeated.items.int32.[p.even];" } } },
+	    { "08ffffffffffffffffff01",
+	      "v[0] int32.gt repeated.items.int32.gt;v[0] int32.even repeated.items.int32.[p.even];" } } },
 	{ R("optional google.protobuf.Int32Value", ".int32.(p.even) = true"),
 	  { { "0a00", "" }, { "0a020801", "v int32.even int32.[p.even];" } } },
 	{ R("optional int32", ".int32 = { [p.abs_in]: [3, 5] }"),
 	  { { "0803", "" }, { "08fbffffffffffffffff01", "" }, { "0804", "v int32.abs_in int32.[p.abs_in];" } } },
 	{ R("optional int32", ".int32 = { lt: 9 [p.above]: -2 }"),
 	  { { "0800", "" }, { "08feffffffffffffffff01", "v int32.above int32.[p.above];" }, { "0809", "v int32.lt int32.lt;" } } },
-	{ R("optional int32", ".int32 = { lt: 9 [p.above]: 9 }"), { { "0800", "v int32.above int32.[p.above];v int32.lt int32.[p.above];" } } },
+	{ R("optional int32", ".int32 = { lt: 9 [p.above]: 9 }"),
+	  { { "0800", "v int32.above int32.[p.above];v int32.lt int32.[p.above];" } } },
 	{ R("optional string", ".string.(p.Scope.tail) = \".x\""),
 	  { { "0a03612e78", "" }, { "0a0161", "v string.tail string.[p.Scope.tail] [no .x];" } } },
 	{ R("repeated string", ".repeated = { [p.least]: 2 items { string { [p.Scope.tail]: \"b\" } } }"),
@@ -176,7 +189,8 @@ static const struct asked rows2[] = {
 	{ R("optional E", ".enum = { [p.not]: TWO }"), { { "0801", "" }, { "0802", "v enum.not enum.[p.not];" } } },
 	{ R("optional double", ".double = { [p.top]: 1.5 }"),
 	  { { "09000000000000f83f", "" }, { "090000000000000040", "v double.most double.[p.top];" } } },
-	{ R("optional bytes", ".bytes = { [p.unlike]: \"\\000\\377\" }"), { { "0a0200ff", "v bytes.not bytes.[p.unlike];" }, { "0a0100", "" } } },
+	{ R("optional bytes", ".bytes = { [p.unlike]: \"\\000\\377\" }"),
+	  { { "0a0200ff", "v bytes.not bytes.[p.unlike];" }, { "0a0100", "" } } },
 	{ "optional group V = 1 { option (buf.validate.message)" CEL("g", "this.x > 0") "; optional int32 x = 1; "
 	  "repeated int32 y = 2 [(buf.validate.field)" CEL("y", "this.size() < 2") "]; }",
 	  { { "", "" }, { "0b0c", "v g ;" }, { "0b08010c", "" }, { "0b0801100110010c", "v.y y cel[0];" } } },
@@ -295,7 +309,8 @@ static void test_predefined(void **state)
 
 /* --- what is refused ----------------------------------------------------------------------------------------------------- */
 static const struct row refused[] = {
-	{ R("optional bool", ".bool.(p.bare) = true"), ".v: bool.[p.bare] is no rule: the extension has no (buf.validate.predefined)" },
+	{ R("optional bool", ".bool.(p.bare) = true"),
+	  ".v: bool.[p.bare] is no rule: the extension has no (buf.validate.predefined)" },
 	{ R("optional bool", ".bool.(p.wrong) = true"), ".v: bool.[p.wrong]: byte " },
 	{ R("repeated bool", ".repeated.items.bool.(p.wrong) = true"), ".v: repeated.items.bool.[p.wrong]: byte " },
 };
@@ -426,7 +441,7 @@ static void test_many(void **state)
 
 	(void)state;
 	for (int i = 0; i < 64; i++)
-		body = grow(body, i ? ", (buf.validate.field).cel_expression = \"true\"" : "(buf.validate.field).cel_expression = \"true\"");
+		body = grow(grow(body, i ? ", " : ""), "(buf.validate.field).cel_expression = \"true\"");
 	char *full = grow(grow(NULL, body), "];");
 
 	set = one_compile("many", full, &err);
@@ -519,7 +534,8 @@ static void test_work(void **state)
 static void test_words(void **state)
 {
 	static const struct row row = {
-		R("int32", ".cel = { id: \"a\\nb\" message: \"must be\\tso\" expression: \"this > 0\" }" AND CEL("c", "this\\n> 1")), ""
+		R("int32", ".cel = { id: \"a\\nb\" message: \"must be\\tso\" expression: \"this > 0\" }"
+		  AND CEL("c", "this\\n> 1")), ""
 	};
 	struct sch_set *set = NULL;
 	struct sch_err err;

@@ -99,7 +99,8 @@ static const struct row rows3[] = {
 	{ R("repeated Sub", ".repeated.unique = true"), "repeated.unique is for lists of scalars and enums" },
 	/* expressions */
 	{ R("int32", ".cel_expression = \"this > true\""), ".v: cel_expression[0]: byte 5 of \"this > true\": " },
-	{ R("int32", ".cel_expression = \"this > 0\"" AND ".cel_expression = \"this\""), ".v: cel_expression[1]: byte 0 of \"this\": " },
+	{ R("int32", ".cel_expression = \"this > 0\"" AND ".cel_expression = \"this\""),
+	  ".v: cel_expression[1]: byte 0 of \"this\": " },
 	{ R("int32", ".cel_expression = \"this > 0 && this > 1 && this > nothing && this > 3 && this > 4\""),
 	  ".v: cel_expression[0]: byte 31 of \"...nothing && this > 3 && this > 4\": " },
 	{ R("int32", ".cel = { id: \"a\" }"), ".v: cel[0] has no expression" },
