@@ -8,6 +8,10 @@
 #include "expr_run.h"
 #include "formats_parts.h"
 
+/* What decimal digits cost in steps, of which one takes some 7 ns. */
+#define READ_STEPS 64u   /* a double from them */
+#define PRINT_STEPS 256u /* and into them */
+
 static int give_bool(struct sch_val *o, int yes)
 {
 	*o = (struct sch_val){ .i = yes, .kind = SCH_K_BOOL };
@@ -177,7 +181,8 @@ static int to_double(struct sch_run *r, enum sch_fn fn, struct sch_val *a)
 	case SCH_FN_DOUBLE_UINT:
 		return give_double(a, (double)a->u);
 	case SCH_FN_DOUBLE_STRING:
-		if (parsed(r, sch_double_parse((const char *)a->at, a->len, &d), "no double", "double out of range"))
+		if (sch_run_spend(r, READ_STEPS) ||
+		    parsed(r, sch_double_parse((const char *)a->at, a->len, &d), "no double", "double out of range"))
 			return -1;
 		return give_double(a, d);
 	default:
@@ -197,6 +202,8 @@ static int written(struct sch_run *r, const struct sch_val *a, char text[40], co
 		*len = (size_t)snprintf(text, 40, "%llu", (unsigned long long)a->u);
 		return 0;
 	case SCH_K_DOUBLE:
+		if (sch_run_spend(r, PRINT_STEPS))
+			return -1;
 		*len = sch_double_print(a->d, text);
 		return 0;
 	case SCH_K_BOOL:
@@ -541,6 +548,8 @@ static int put_real(struct sch_run *r, uint32_t *n, const struct sch_val *a, con
 
 	if (isnan(d) || isinf(d))
 		return put_value(r, n, a);
+	if (sch_run_spend(r, PRINT_STEPS))
+		return -1;
 	return put(r, n, text, (size_t)(v->verb == 'f' ? snprintf(text, sizeof text, "%.*f", v->precision, d) :
 							  snprintf(text, sizeof text, "%.*e", v->precision, d)));
 }
