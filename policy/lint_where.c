@@ -16,8 +16,7 @@ struct lint_where {
 	uint16_t self, peer; /* 0: it does not speak of it */
 	uint8_t deny;
 	uint8_t never;
-	struct sch_region *holds;   /* NULL: LINT_ALL, or nothing is known */
-	struct sch_region *outside; /* the rest, once it was asked for */
+	struct sch_region *holds; /* NULL: LINT_ALL, or nothing is known */
 };
 
 struct lint_seen {
@@ -61,10 +60,10 @@ static int region_make(struct lint_where *w, const struct pol_set *set)
 	if (w->deny) {
 		struct sch_region *outside = r;
 		r = sch_region_not(outside);
-		w->outside = outside;
+		sch_region_free(outside);
 	}
 	w->holds = r;
-	w->never = r != NULL && sch_region_is(r) == SCH_REGION_EMPTY;
+	w->never = r != NULL && sch_region_empty(r);
 	return r != NULL ? 0 : -ENOMEM;
 }
 
@@ -128,7 +127,7 @@ int lint_where_apart(struct lint_wheres *w, uint32_t a, uint32_t b)
 		sch_region_free(both);
 		return -ENOMEM;
 	}
-	int apart = sch_region_is(both) == SCH_REGION_EMPTY;
+	int apart = sch_region_empty(both);
 	at[w->n_apart++] = (struct lint_apart){a, b, (uint8_t)apart};
 	sch_region_free(both);
 	return apart;
@@ -137,19 +136,17 @@ int lint_where_apart(struct lint_wheres *w, uint32_t a, uint32_t b)
 /* Takes what the k-th of them holds off *rest. 1: nothing is left; 0; -ENOMEM. */
 static int take(struct lint_wheres *w, const struct lint_shape *s, uint32_t k, struct sch_region **rest)
 {
-	struct lint_where *x = &w->where[s->where[k]];
+	const struct lint_where *x = &w->where[s->where[k]];
 	if (s->where[k] == LINT_ALL)
 		return 1;
 	if (x->holds == NULL || x->never)
 		return 0;
-	if (x->outside == NULL)
-		x->outside = sch_region_not(x->holds);
-	struct sch_region *left = x->outside != NULL ? sch_region_and(*rest, x->outside) : NULL;
+	struct sch_region *left = sch_region_less(*rest, x->holds);
 	if (left == NULL)
 		return -ENOMEM;
 	sch_region_free(*rest);
 	*rest = left;
-	return sch_region_is(left) == SCH_REGION_EMPTY;
+	return sch_region_empty(left);
 }
 
 /* What becomes of the i-th. An allow rule that is only observed also takes what no other does: it counts as holding
@@ -221,10 +218,8 @@ const struct lint_outcome *lint_shape_judge(struct lint_wheres *w, const struct 
 
 void lint_wheres_free(struct lint_wheres *w)
 {
-	for (uint32_t i = 0; i < w->n; i++) {
+	for (uint32_t i = 0; i < w->n; i++)
 		sch_region_free(w->where[i].holds);
-		sch_region_free(w->where[i].outside);
-	}
 	free(w->where);
 	free(w->seen);
 	free(w->apart);

@@ -68,9 +68,8 @@ static inline void random_atom(struct random *r, struct text *t)
 					   "this.shop.x",  "this.boxed",	 "int(size(this.note))"};
 	static const char *const strings[] = {"this.note", "this.tag", "this.card", "this.word", "this.place.name"};
 	static const char *const presence[] = {
-		"level",      "tag",  "place", "place.inner", "place.name", "parts", "cash",   "card",	  "shop",  "shop.inner", "at",
-		"wait",	      "boxed", "maybe", "word",	      "amount",	    "note",  "urgent", "currency", "marks", "place.x",
-		"price",      "rate"
+		"level", "tag", "place", "place.inner", "place.name", "parts", "cash", "card", "shop", "shop.inner", "at", "wait",
+		"boxed", "maybe", "word", "amount", "note", "urgent", "currency", "marks", "place.x", "price", "rate"
 	};
 	static const char *const atoms[] = {"startsWith", "endsWith", "contains"};
 	static const char *const opaque[] = {

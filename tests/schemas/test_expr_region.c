@@ -369,8 +369,12 @@ static void relations(void **state)
 
 		assert_true(a && b);
 		struct sch_region *no = sch_region_not(b), *less = sch_region_and(a, no), *both = sch_region_and(a, b);
+		struct sch_region *direct = sch_region_less(a, b);
 
-		assert_true(no && less && both);
+		assert_true(no && less && both && direct);
+		assert_int_equal(sch_region_is(direct), pairs[i].less);
+		assert_int_equal(sch_region_empty(direct), pairs[i].less == EMPTY);
+		sch_region_free(direct);
 		if (sch_region_is(less) != pairs[i].less || sch_region_is(both) != pairs[i].both) {
 			char words[300];
 
@@ -456,7 +460,8 @@ static void bounds(void **state)
 static void memory(void **state)
 {
 	const struct sch_expr_var vars[] = { { "this", SCH_EXPR_MESSAGE, (uint32_t)order } };
-	static const char text[] = "this.amount in [1, 2, 9] && (this.note.startsWith('ab') || this.place.x > 3 || has(this.level)) && "
+	static const char text[] = "this.amount in [1, 2, 9] && "
+				   "(this.note.startsWith('ab') || this.place.x > 3 || has(this.level)) && "
 				   "this.note != 'abc' && this.amount + 1 > 2 && this.at < timestamp('2026-01-01T00:00:00Z')";
 	char want[1500], words[1500];
 	uint64_t k = 1;
@@ -521,9 +526,10 @@ static void errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(numbers),  cmocka_unit_test(doubles), cmocka_unit_test(texts), cmocka_unit_test(presence),
-		cmocka_unit_test(times),    cmocka_unit_test(parties), cmocka_unit_test(rules), cmocka_unit_test(defaults), cmocka_unit_test(relations),
-		cmocka_unit_test(laws),     cmocka_unit_test(bounds),  cmocka_unit_test(errors),
+		cmocka_unit_test(numbers),  cmocka_unit_test(doubles),	 cmocka_unit_test(texts),
+		cmocka_unit_test(presence), cmocka_unit_test(times),	 cmocka_unit_test(parties),
+		cmocka_unit_test(rules),    cmocka_unit_test(defaults),	 cmocka_unit_test(relations),
+		cmocka_unit_test(laws),	    cmocka_unit_test(bounds),	 cmocka_unit_test(errors),
 		cmocka_unit_test(memory),
 	};
 
