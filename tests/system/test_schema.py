@@ -21,6 +21,12 @@ RULED_PROTO = """syntax = "proto3";
 package ruled;
 import "buf/validate/validate.proto";
 import "google/protobuf/timestamp.proto";
+message Asked {
+  option (buf.validate.message).cel = { id: "sum", message: "a must be below b", expression: "this.a < this.b" };
+  int32 a = 1;
+  int32 b = 2 [(buf.validate.field).cel = { id: "even", expression: "this % 2 == 0 ? '' : '%d is odd'.format([this])" }];
+  repeated int32 c = 3 [(buf.validate.field).repeated.items.cel_expression = "10 / this > 0"];
+}
 message Order {
   string id = 1 [(buf.validate.field).string = { min_len: 2, max_len: 8 }];
   int32 price = 2 [(buf.validate.field).int32.gt = 0];
@@ -166,6 +172,20 @@ def test_all_rules():
     # What is wrong with the wire format ends the walk, and is the answer.
     got = json.loads(one(hexa + "f001", "--all", "--json", kind="ruled.Order")[1])
     assert got["verdict"] == "reject" and got["violations"], got
+
+
+def test_expressions():
+    assert one("08011002", kind="ruled.Asked")[0] == 0
+    rc, out, _ = one("08051003", kind="ruled.Asked")
+    assert rc == 1 and out == b"refused: rule even at b, offset 3 of 4: 3 is odd\n", out
+    got = json.loads(one("08051003", "--all", "--json", kind="ruled.Asked")[1])
+    assert [(v["rule_id"], v.get("field", ""), v.get("rule", ""), v["message"]) for v in got["violations"]] == [
+        ("even", "b", "cel[0]", "3 is odd"), ("sum", "", "", "a must be below b")], got
+    assert (got["rule_id"], got["message"]) == ("even", "3 is odd"), got
+    rc, out, _ = one("080110021a020100", kind="ruled.Asked")
+    assert rc == 2 and b"rule 10 / this > 0 at c[1]" in out and b"cannot be judged on this value: division by zero" in out, out
+    got = json.loads(one("080110021a020100", "--all", "--json", kind="ruled.Asked")[1])
+    assert (got["verdict"], got["reason"], got["message"]) == ("error", "runtime", "division by zero"), got
 
 
 def test_now():
