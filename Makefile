@@ -487,6 +487,7 @@ install: $(WEFT) $(WEFTD) $(PLUGIN) $(GUEST_LIB) ## weft, weftd, protoc-gen-weft
 	install -m 644 README.md $(wildcard docs/*) $(DESTDIR)$(PREFIX)/share/doc/weft
 	install -D -m 644 schemas/buf/validate/validate.proto $(DESTDIR)$(PREFIX)/share/weft/proto/buf/validate/validate.proto
 	install -D -m 644 schemas/weft/options.proto $(DESTDIR)$(PREFIX)/share/weft/proto/weft/options.proto
+	install -D -m 644 policy/policy.schema.json $(DESTDIR)$(PREFIX)/share/weft/policy.schema.json
 docs: $(BUILD)/tests/verdict_doc $(BUILD)/tests/policy_doc ## remake the pages that come from the sources
 	$(BUILD)/tests/verdict_doc > docs/verdicts.md
 	$(BUILD)/tests/policy_doc reference > docs/policy-reference.md

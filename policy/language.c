@@ -13,6 +13,9 @@ static const struct pol_sentence rule_name[] = {
      "A name of the rule's own, for people, tools and `*.test.yaml`: a letter of `a-z`, then `a-z`, `0-9`, `-`; "
      "at most 40 bytes."},
     {"rule.name.unique", "No two rules of one file have the same name."},
+    {"rule.name.books",
+     "When policies change, a rule with a name keeps under it what its rate and quota have given away; a rule "
+     "without keeps it as long as it says the same."},
 };
 static const struct pol_sentence rule_to[] = {
     {"send.to.what", "Whom the unikernel may send to: one or a list of peers (see *Peers*)."},
@@ -196,8 +199,10 @@ static const struct pol_language_key deny_keys[] = {
     {{"reason", POL_KEY_VALUE}, POL_VALUE_TEXT, "\"SEC-7: never fully open\"", ALL(rule_reason), NULL},
 };
 static const struct pol_sentence deny_sentences[] = {
-    {"deny.what", "Refuses what it covers, as `forbidden`, whatever the send and receive rules of the same file allow."},
-    {"deny.allowed", "It takes away from what rules allow: what no rule covers is refused by the file's default, as without it."},
+    {"deny.what",
+     "Refuses what it covers, as `forbidden`, whatever the send and receive rules of the same file allow."},
+    {"deny.allowed",
+     "It takes away from what rules allow: what no rule covers is refused by the file's default, as without it."},
     {"deny.file", "It is about its own file only; the other side's file judges for itself."},
     {"deny.order", "Where the deny rules stand in the file does not matter; the first that refuses is named."},
     {"deny.count", "A file has at most 256 deny rules."},
@@ -222,8 +227,10 @@ static const struct pol_language_key quarantine_keys[] = {
 };
 static const struct pol_sentence quarantine_sentences[] = {
     {"quarantine.what", "A unikernel of which so many messages are refused in so much time is cut off."},
-    {"quarantine.verdict", "What a unikernel in quarantine sends, and what is sent to it, is refused as `quarantined`."},
-    {"quarantine.blame", "Only refusals that are the sender's own doing count: not that a receiver is down, gone or full."},
+    {"quarantine.verdict",
+     "What a unikernel in quarantine sends, and what is sent to it, is refused as `quarantined`."},
+    {"quarantine.blame",
+     "Only refusals that are the sender's own doing count: not that a receiver is down, gone or full."},
     {"quarantine.lift", "It stays so until a person lifts it: `weft quarantine lift NAME`."},
     {"quarantine.observed", "Refusals that are only observed do not count."},
     {"quarantine.sent", "What is refused of that which others send to it does not count."},
@@ -317,11 +324,15 @@ static const struct pol_sentence assertion_sentences[] = {
      "A sentence about all files together, that `weft policy check` and `weft policy test` hold them against."},
     {"assertion.either", "It has either `never` or `always`."},
     {"assertion.reaches",
-     "`A reaches B`: a message can get from A to B, directly or by way of others that pass something on."},
-    {"assertion.talks", "`A talks to B`: A can send something to B directly."},
+     "`A reaches B`: what A knows can get to B, directly or by way of others that pass something on; a reply is "
+     "a way, too."},
+    {"assertion.talks",
+     "`A talks to B`: A can send something to B directly, of its own accord: replies do not count."},
     {"assertion.with", "`with SUBJECT` at the end: that message type or method only."},
     {"assertion.parties", "A and B are peers: a name, `group:NAME`, `label:KEY=VALUE` or `any`."},
-    {"assertion.observe", "Traffic that passes only in a dry run counts as possible."},
+    {"assertion.observe",
+     "What passes only in a dry run counts as possible for `never`, and is not enough for `always`; so does "
+     "what hangs on a condition that cannot be compared."},
 };
 const struct pol_mapping pol_language_assertion = {
     "an assertion", "An assertion", ALL(assertion_keys), ALL(assertion_sentences),

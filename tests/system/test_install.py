@@ -81,7 +81,8 @@ def test_files():
     top = PREFIX.lstrip("/") + "/"
     for need in ("bin/weft", "bin/weftd", "include/weft/weft.h", "lib/libweft-guest.a", "lib/pkgconfig/weft-guest.pc",
                  "share/doc/weft/README.md", "share/weft/proto/buf/validate/validate.proto",
-                 "bin/protoc-gen-weft", "include/weft/method.h", "share/weft/proto/weft/options.proto"):
+                 "bin/protoc-gen-weft", "include/weft/method.h", "share/weft/proto/weft/options.proto",
+                 "share/weft/policy.schema.json"):
         if top + need not in files:
             raise Failed(f"{need} is missing")
     for path, mode in files.items():
