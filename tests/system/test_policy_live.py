@@ -16,8 +16,8 @@ import time
 import fabric
 from fabric import Fabric, ITEM, PING, expect, note, policy, wait_for
 
-COUNT = 60_000
-SWAPS = 20
+COUNT = 120_000
+SWAPS = 10
 
 
 def write(folder, **files):
