@@ -116,6 +116,14 @@ static json_t *stages_json(const struct fab_control_view *view)
 	return a;
 }
 
+static json_t *swaps_json(const struct fab_control_view *view)
+{
+	static const struct fab_swap_counters none;
+	const struct fab_swap_counters *c = view->swaps ? view->swaps : &none;
+	return json_pack("{s:I, s:I, s:I}", "swaps", count(&c->swaps), "cycles", count(&c->cycles), "worst_cycles",
+			 count(&c->worst));
+}
+
 static const char *port_name(const struct fab_control_view *view, uint16_t port)
 {
 	return port >= 1 && port <= view->config->n ? view->config->u[port - 1].name : NULL;
@@ -164,12 +172,13 @@ json_t *fab_stats_json(const struct fab_control_view *view, const struct fab_wri
 	char boot[24];
 	const struct fab_epoch *e = view->epochs ? fab_epochs_now(view->epochs) : NULL;
 	snprintf(boot, sizeof boot, "%016" PRIx64, view->boot);
-	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:{s:I, s:o, s:o, s:I, s:I, s:I, s:s?}}",
+	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
+			 "s:{s:I, s:o, s:o, s:I, s:I, s:I, s:s?}}",
 			 "fabric", view->config->name, "config", view->config->path, "boot", boot,
 			 "pid", (json_int_t)getpid(), "uptime_s", uptime_s,
 			 "settings", view->settings ? view->settings : "", "tsc_hz", (json_int_t)view->tsc_hz,
 			 "policy_epoch", (json_int_t)(e ? e->number : 0), "schema", schema_json(e), "policies", policies_json(e),
-			 "ports", ports_json(view), "stages", stages_json(view),
+			 "ports", ports_json(view), "stages", stages_json(view), "epochs", swaps_json(view),
 			 "decisions", "written", (json_int_t)w->written, "by_verdict", verdicts_json(w->tally),
 			 "foreign", foreign_json(view, w), "foreign_other", (json_int_t)w->foreign_other,
 			 "log_bytes", (json_int_t)fab_log_bytes(w->log), "log_errors", (json_int_t)w->log_errors,
