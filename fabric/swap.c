@@ -68,11 +68,14 @@ static void close_books(struct fab *f, uint64_t next, uint64_t now_ns)
 	}
 }
 
-static void books_go_on(struct fab_epoch *e, const struct fab_epoch *before)
+static void books_go_on(struct fab_epoch *e, const struct fab_epoch *before, uint64_t now_ns)
 {
-	for (uint32_t i = 0; e->book_before != NULL && i < e->n_books; i++)
-		if (e->book_before[i] != 0)
-			e->books[i] = before->books[e->book_before[i] - 1];
+	for (uint32_t i = 0; e->book_before != NULL && i < e->n_books; i++) {
+		uint32_t k = e->book_before[i];
+
+		if (k != 0)
+			pol_book_follow(e->policy, i, &e->books[i], before->policy, k - 1, &before->books[k - 1], now_ns);
+	}
 }
 
 int fab_epoch_take(struct fab *f, uint64_t now_ns)
@@ -89,7 +92,7 @@ int fab_epoch_take(struct fab *f, uint64_t now_ns)
 		return 0; /* withdrawn just now */
 	close_books(f, e->number, now_ns);
 	before->last_decision = f->decision_id;
-	books_go_on(e, before);
+	books_go_on(e, before, now_ns);
 	if (e->content != NULL) {
 		before->content = dpi_sets_swap(f->dpi, e->content);
 		e->content = NULL;

@@ -62,11 +62,29 @@ static enum pol_answer book_after(const struct pol_limit *l, const struct pol_bo
 			after->used = 0;
 		}
 		uint64_t cost = l->quota_bytes ? bytes : 1;
-		if (cost > l->quota - after->used)
+		/* More may be used than there is now: another policy had a larger quota this morning. */
+		if (after->used > l->quota || cost > l->quota - after->used)
 			return POL_OVER_QUOTA;
 		after->used += cost;
 	}
 	return POL_ALLOW;
+}
+
+void pol_book_follow(const struct pol_set *set, uint32_t book, struct pol_book *to, const struct pol_set *before,
+		     uint32_t book_before, const struct pol_book *from, uint64_t mono_ns)
+{
+	const struct pol_limit *l = &set->limits[book], *m = &before->limits[book_before];
+	*to = (struct pol_book){.used = 0};
+	if (l->interval_ns != 0 && m->interval_ns != 0 && from->full_at_ns > mono_ns) {
+		/* The same number of messages, each at its new price; a bucket is empty at the most. */
+		unsigned __int128 ahead = (unsigned __int128)(from->full_at_ns - mono_ns) * l->interval_ns;
+		ahead = (ahead + m->interval_ns - 1) / m->interval_ns;
+		to->full_at_ns = mono_ns + (ahead < l->depth_ns ? (uint64_t)ahead : l->depth_ns);
+	}
+	if (l->quota != 0 && m->quota != 0 && l->quota_bytes == m->quota_bytes) {
+		to->used = from->used;
+		to->day = from->day;
+	}
 }
 
 static void observe(struct pol_decision *d, enum pol_answer answer, uint32_t rule)

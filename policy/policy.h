@@ -145,6 +145,10 @@ struct pol_book {
 };
 uint32_t pol_book_count(const struct pol_set *set);
 uint32_t pol_book_rule(const struct pol_set *set, uint32_t book); /* whose it is */
+/* A book of `before` goes on as one of set, whose limits may be others: *to is what was given away, in the terms of set. The
+ * bucket is empty at the most; a quota that is smaller than what was used has nothing left for the day. */
+void pol_book_follow(const struct pol_set *set, uint32_t book, struct pol_book *to, const struct pol_set *before,
+		     uint32_t book_before, const struct pol_book *from, uint64_t mono_ns);
 
 struct pol_decision {
 	enum pol_answer answer;

@@ -436,6 +436,8 @@ static void books_follow_their_rules(void **state)
 	assert_int_equal(item(r, one, sizeof(one)), WEFT_V_PASSED);
 	assert_int_equal(item(r, one, sizeof(one)), WEFT_V_PASSED);
 	assert_int_equal(item(r, one, sizeof(one)), WEFT_V_OVER_QUOTA);
+	use(r, named, hears_all, silent); /* four of the two are used */
+	assert_int_equal(item(r, one, sizeof(one)), WEFT_V_OVER_QUOTA);
 	use(r, renamed, hears_all, silent); /* another rule */
 	assert_int_equal(item(r, one, sizeof(one)), WEFT_V_PASSED);
 	use(r, bytes, hears_all, silent); /* messages are no bytes */

@@ -413,6 +413,61 @@ static void compare(struct model *m, const struct pol_set *set, uint64_t *decisi
 				}
 }
 
+/* meter may send readings to the hub under these limits; the hub hears all. */
+static struct pol_set *limited(const char *limits)
+{
+	char text[256];
+	snprintf(text, sizeof text, "unikernel: meter\nsend:\n  - name: r\n    to: hub\n    message: plant.Reading\n%s", limits);
+	return compiled(text, "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n", "unikernel: valve\n");
+}
+
+/* What was given away under one set's limits, under another's. */
+static void test_books_that_follow(void **state)
+{
+	static const struct {
+		const char *before, *after;
+		uint32_t sent, left;    /* of the set after, at once */
+		uint64_t again_ns;      /* then one more passes after so long; 0: not looked at */
+	} cases[] = {
+	    {"    quota: 9/d\n", "    quota: 5/d\n", 7, 0, 0}, /* more is used than there is */
+	    {"    quota: 9/d\n", "    quota: 7/d\n", 7, 0, 0},
+	    {"    quota: 9/d\n", "    quota: 8/d\n", 7, 1, 0},
+	    {"    quota: 90B/d\n", "    quota: 9/d\n", 7, 9, 0}, /* bytes are no messages */
+	    {"", "    quota: 9/d\n", 7, 9, 0},
+	    {"    rate: 1/h\n    burst: 1000000\n", "    rate: 100/s\n", 1000000, 0, SECOND / 100},
+	    {"    rate: 1/h\n    burst: 1000000\n", "    rate: 100/s\n", 30, 70, SECOND / 100},
+	    {"    rate: 100/s\n", "    rate: 1/h\n    burst: 1000000\n", 100, 999900, 3600 * SECOND},
+	    {"    rate: 100/s\n", "    rate: 1/h\n    burst: 10\n", 100, 0, 3600 * SECOND},
+	    {"    rate: 100/s\n", "    rate: 100/s\n", 99, 1, SECOND / 100},
+	    {"    rate: 100/s\n    quota: 9/d\n", "    quota: 9/d\n", 9, 0, 0},
+	    {"    quota: 9/d\n", "    rate: 1/h\n", 7, 1, 3600 * SECOND},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct pol_set *before = limited(cases[i].before), *after = limited(cases[i].after);
+		struct pol_book from = {0}, to = {.used = 12345};
+		uint64_t subject = weft_subject("plant.Reading");
+		for (uint32_t k = 0; k < cases[i].sent; k++)
+			assert_int_equal(plant_decide(before, &from, METER, HUB, subject, 1, START).answer, POL_ALLOW);
+		assert_int_equal(pol_book_count(after), 1);
+		if (pol_book_count(before) > 0)
+			pol_book_follow(after, 0, &to, before, 0, &from, START);
+		else
+			to = (struct pol_book){0};
+		uint32_t left = 0;
+		while (left < 2000000 && plant_decide(after, &to, METER, HUB, subject, 1, START).answer == POL_ALLOW)
+			left++;
+		assert_int_equal(left, cases[i].left);
+		if (cases[i].again_ns != 0) {
+			uint64_t at = START + cases[i].again_ns;
+			assert_int_equal(plant_decide(after, &to, METER, HUB, subject, 1, at - 1).answer, POL_OVER_RATE);
+			assert_int_equal(plant_decide(after, &to, METER, HUB, subject, 1, at).answer, POL_ALLOW);
+		}
+		pol_set_free(before);
+		pol_set_free(after);
+	}
+}
+
 static void test_against_the_model(void **state)
 {
 	(void)state;
@@ -518,6 +573,7 @@ int main(void)
 	    cmocka_unit_test(test_a_refused_message_costs_nothing),
 	    cmocka_unit_test(test_one_bucket_for_all_of_a_rule),
 	    cmocka_unit_test(test_odd_clocks),
+	    cmocka_unit_test(test_books_that_follow),
 	    cmocka_unit_test(test_against_the_model),
 	    cmocka_unit_test(test_tables_are_bounded),
 	    cmocka_unit_test(test_table_with_equal_keys_is_refused),
