@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -29,6 +30,9 @@ ORDER_NAMES = {"": "weft, with rules", "no_rules.": "weft, without", "protobuf_c
                "protobuf_c_arena.": "protobuf-c, free memory", "cpp_reuse.": "C++, object reused",
                "cpp_fresh.": "C++, new object"}
 STARTUP_SECONDS = 30
+SWAP_RUNS = 5
+SWAP_MESSAGES = 400000
+SWAP_PAUSE_SECONDS = 0.02
 
 
 class Failed(Exception):
@@ -230,6 +234,61 @@ def whole_road(build, core, load_core, repetitions):
     return results, settings
 
 
+def swaps(build, core, load_core):
+    """Policies exchanged over and over while the whole road is at its limit: what an exchange takes, beside a burst, and that
+    every message arrived. The control thread that compiles them shares the load's core."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="weft-bench-") as folder:
+        fabric = Fabric(build, pathlib.Path(folder), core)
+        other = pathlib.Path(folder) / "other"
+        other.mkdir()
+        for f in (BENCH / "policy").glob("*.yaml"):
+            (other / f.name).write_text(f.read_text().replace("]\n", "]\n    rate: 10000000/s\n    where: peer.name != self.name\n", 1))
+        load = None
+        try:
+            load = Load(fabric, load_core)
+            hz = fabric.ask("stats")["tsc_hz"]
+            measure(fabric, load, "numeric", 256, 20000)
+            for repetition in range(SWAP_RUNS):
+                before = fabric.ask("stats")
+                stop = threading.Event()
+                applying = threading.Thread(target=apply_until, args=(fabric, load_core, [other, BENCH / "policy"], stop))
+                applying.start()
+                try:
+                    run = measure(fabric, load, "numeric", 256, SWAP_MESSAGES)
+                finally:
+                    stop.set()
+                    applying.join()
+                after = fabric.ask("stats")
+                bursts = stages_of(after)["take"]["bursts"] - stages_of(before)["take"]["bursts"]
+                cycles = sum(s["cycles"] - stages_of(before)[s["name"]]["cycles"] for s in after["stages"])
+                n = after["epochs"]["swaps"] - before["epochs"]["swaps"]
+                expect(n > 0, "no policy came into force while the load ran")
+                rows.append({"n": n, "us": (after["epochs"]["cycles"] - before["epochs"]["cycles"]) / n / hz * 1e6,
+                             "burst_us": cycles / bursts / hz * 1e6, "burst": run["burst"]})
+            worst = fabric.ask("stats")["epochs"]["worst_cycles"] / hz * 1e6
+            expect(load.stop() == 0, "the load ended with an error")
+        except Failed as e:
+            raise Failed("%s\nweftd's log:\n%s" % (e, fabric.log_text())) from None
+        finally:
+            if load and load.process.poll() is None:
+                load.process.kill()
+                load.process.wait()
+            fabric.stop()
+    p = {"messages_per_run": SWAP_MESSAGES, "swaps": sum(r["n"] for r in rows)}
+    return [summary("policy.swap.us", "us", [r["us"] for r in rows], worst_us=round(worst, 2), **p),
+            summary("policy.swap.burst_us", "us", [r["burst_us"] for r in rows], messages=rows[0]["burst"], **p),
+            summary("policy.swap.ratio_burst", "ratio", [r["us"] / r["burst_us"] for r in rows], **p)]
+
+
+def apply_until(fabric, core, folders, stop):
+    for i in range(10 ** 6):
+        if stop.wait(SWAP_PAUSE_SECONDS):
+            return
+        subprocess.run([fabric.build / "bin" / "weft", "policy", "apply", folders[i % len(folders)], fabric.folder / "fabric.yaml"],
+                       check=False, stdout=subprocess.DEVNULL, stderr=fabric.log, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+
+
 def micro(build, core, rounds):
     p = subprocess.run([build / "bench" / "micro", build / "bench" / "bench.binpb", str(rounds)], check=False, text=True,
                        stdout=subprocess.PIPE, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
@@ -267,6 +326,11 @@ def policy_table(results):
           % (seconds["params"]["unikernels"], seconds["params"]["rules_each"], seconds["value"], seconds["min"], seconds["max"],
              mib["max"], by["policy.decide.10000.ns"]["value"], by["policy.decide.10.ns"]["value"],
              by["policy.decide.ratio_10000"]["value"]))
+    swap, burst = by["policy.swap.us"], by["policy.swap.burst_us"]
+    print("%d exchanges of policies under full load, nothing lost: %.1f us (%.1f to %.1f, worst of all %.1f) in which the data path "
+          "stands;\na burst of %.0f messages takes %.1f us; ratio %.2f"
+          % (swap["params"]["swaps"], swap["value"], swap["min"], swap["max"], swap["params"]["worst_us"], burst["params"]["messages"],
+             burst["value"], by["policy.swap.ratio_burst"]["value"]))
 
 
 def beside_table(results):
@@ -354,6 +418,7 @@ def main():
         results += micro(build, core, args.repetitions + 2)
         results += beside(build, core)
         results += policies(build, core)
+        results += swaps(build, core, load_core)
     except (Failed, OSError, subprocess.SubprocessError) as e:
         print("bench: %s" % e, file=sys.stderr)
         return 1

@@ -33,6 +33,7 @@ struct fab_control_view {
 	struct fab *fab;                         /* for offering it an epoch; NULL: none can be changed */
 	const struct fab_port_counters *ports;   /* n + 1 entries, by port number; 0 is unused */
 	const struct fab_stage_counters *stages; /* FAB_STAGE_COUNT */
+	const struct fab_swap_counters *swaps;   /* or NULL: no data path */
 	struct fab_decision_ring *ring;
 	uint64_t tsc_hz;
 	uint64_t boot;                           /* this weftd's random boot number */

@@ -237,6 +237,7 @@ struct fab {
 	struct fab_decision_ring *ring;
 	struct fab_port_counters *port_counters;
 	struct fab_stage_counters stage[FAB_STAGE_COUNT];
+	struct fab_swap_counters swap;
 	struct fab_burst *burst;
 	uint8_t *arena;
 	uint8_t *frame;            /* WEFT_FRAME_MAX scratch for control records */

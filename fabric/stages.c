@@ -5,10 +5,6 @@
 #include <assert.h>
 #include <string.h>
 
-#ifdef __x86_64__
-#include <x86intrin.h>
-#endif
-
 const struct fab_stage fab_stages[FAB_STAGE_COUNT] = {
 	[FAB_STAGE_TAKE] = {"take", stage_take,
 			    {WEFT_V_RING_CHAIN, WEFT_V_RING_ADDRESS, WEFT_V_FRAME_SHORT, WEFT_V_FRAME_LONG,
@@ -65,15 +61,6 @@ uint8_t *fab_burst_alloc(const struct fab *f, struct fab_burst *b, uint32_t len)
 	return at;
 }
 
-static uint64_t cycles(void)
-{
-#ifdef __x86_64__
-	return __rdtsc();
-#else
-	return 0;
-#endif
-}
-
 /* Every port has one burst in a turn of the worker. What a burst costs is in its sender's hands: many opaque fields in
  * each message take a thousand times as long as none. So time is shared by the size of bursts. */
 static void fit_burst(struct fab_port *p, uint32_t n, uint64_t spent)
@@ -87,7 +74,7 @@ static void fit_burst(struct fab_port *p, uint32_t n, uint64_t spent)
 uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns)
 {
 	struct fab_burst *b = f->burst;
-	uint64_t t0 = cycles(), start = t0;
+	uint64_t t0 = fab_cycles(), start = t0;
 
 	b->port = p;
 	b->n = 0;
@@ -100,7 +87,7 @@ uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns)
 		fab_stages[i].run(f, b);
 		if (b->n == 0)
 			return 0; /* take found nothing */
-		t1 = cycles();
+		t1 = fab_cycles();
 		fab_count_add(&f->stage[i].bursts, 1);
 		fab_count_add(&f->stage[i].messages, b->n);
 		fab_count_add(&f->stage[i].cycles, t1 - t0);

@@ -6,7 +6,21 @@
 
 #include <stdint.h>
 
+#ifdef __x86_64__
+#include <x86intrin.h>
+#endif
+
 #include "guest-lib/verdict.h"
+
+/* The processor's time stamp counter; 0 where there is none. */
+static inline uint64_t fab_cycles(void)
+{
+#ifdef __x86_64__
+	return __rdtsc();
+#else
+	return 0;
+#endif
+}
 
 /* What the one writer does to a counter: a plain load, add and store of the word, without a lock or a fence. */
 static inline void fab_count_set(uint64_t *word, uint64_t value)
@@ -41,6 +55,13 @@ struct fab_stage_counters {
 	uint64_t bursts;
 	uint64_t messages;
 	uint64_t cycles; /* TSC */
+};
+
+/* What going over to another epoch cost the data path: nothing else passes meanwhile. */
+struct fab_swap_counters {
+	uint64_t swaps;
+	uint64_t cycles; /* TSC, of all */
+	uint64_t worst;  /* of one */
 };
 
 enum fab_port_state { FAB_PORT_DETACHED = 0, FAB_PORT_ATTACHED = 1, FAB_PORT_UP = 2 /* has a live session */ };

@@ -78,6 +78,14 @@ static void books_go_on(struct fab_epoch *e, const struct fab_epoch *before, uin
 	}
 }
 
+static void count_swap(struct fab_swap_counters *c, uint64_t spent)
+{
+	fab_count_add(&c->swaps, 1);
+	fab_count_add(&c->cycles, spent);
+	if (spent > c->worst)
+		fab_count_set(&c->worst, spent);
+}
+
 int fab_epoch_take(struct fab *f, uint64_t now_ns)
 {
 	struct fab_epoch *before = f->now, *e;
@@ -90,6 +98,9 @@ int fab_epoch_take(struct fab *f, uint64_t now_ns)
 	e = atomic_exchange_explicit(&f->offered, NULL, memory_order_acq_rel);
 	if (e == NULL)
 		return 0; /* withdrawn just now */
+
+	uint64_t start = fab_cycles();
+
 	close_books(f, e->number, now_ns);
 	before->last_decision = f->decision_id;
 	books_go_on(e, before, now_ns);
@@ -104,6 +115,7 @@ int fab_epoch_take(struct fab *f, uint64_t now_ns)
 		f->port[i].sweep = f->port[i].pairs;
 		f->port[i].sweep_slot = 0;
 	}
+	count_swap(&f->swap, fab_cycles() - start);
 	atomic_store_explicit(&f->in_force, e, memory_order_release);
 	return 1;
 }

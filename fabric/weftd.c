@@ -234,6 +234,7 @@ static int run(struct fab *f, struct fab_epochs *epochs, const struct options *o
 		.fab = f,
 		.ports = f->port_counters,
 		.stages = f->stage,
+		.swaps = &f->swap,
 		.ring = f->ring,
 		.tsc_hz = rte_get_tsc_hz(),
 		.boot = f->boot,
