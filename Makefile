@@ -127,8 +127,8 @@ $(DEMO_SET): $(DEMO_PROTO) $(OPTIONS_C) $(RULES_C) $(BUILD)/config.mk
 OBJ := $(BUILD)/obj
 obj = $(patsubst %,$(OBJ)/%.o,$(basename $(1)))
 DPDK_SRCS := fabric/weftd.c fabric/vhost.c
-CLI_SRCS := $(filter fabric/weft.c fabric/cli_%.c,$(wildcard fabric/*.c)) $(wildcard fabric/*.cc)
-FABRIC_SRCS := $(filter-out $(DPDK_SRCS) $(CLI_SRCS),$(wildcard fabric/*.c))
+CLI_SRCS := $(wildcard fabric/cli/*.c fabric/cli/*.cc)
+FABRIC_SRCS := $(filter-out $(DPDK_SRCS),$(wildcard fabric/*.c))
 GUEST_SRCS := $(wildcard guest-lib/*.c)
 # What a unikernel gets: all but the Linux process port.
 GUEST_CORE_SRCS := $(filter-out %_linux.c,$(GUEST_SRCS))

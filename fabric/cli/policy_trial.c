@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The road of one message: pol_decide, sch_validate, pol_judge, dpi_inspect, as stage_route.c, stage_content.c and
+ * stage_judge.c call them. Sessions, credit and peers that are down belong to a running fabric and are not here. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "dpi/dpi.h"
+#include "fabric/cli/cli.h"
+#include "fabric/cli/policy_trial.h"
+#include "fabric/files.h"
+#include "fabric/cli/json_message.h"
+#include "fabric/stage.h"
+
+#define FILE_BYTES_MAX (16u << 20) /* of a message as JSON */
+#define HEX_MAX (2u * 1024 * 1024) /* digits */
+
+static const uint16_t verdict_of_reason[SCH_REASON_COUNT] = {
+#define X(sym, name) [SCH_##sym] = WEFT_V_SCHEMA_##sym,
+	SCH_REASONS(X)
+#undef X
+};
+
+int cli_trials_make(struct cli_trials *t, const struct cli_policy *p, const struct cli_policy_options *o)
+{
+	*t = (struct cli_trials){ .p = p, .o = o };
+	t->books = calloc(pol_book_count(p->set) + 1u, sizeof *t->books);
+	return t->books ? 0 : cli_fail(o->command, "out of memory");
+}
+
+void cli_trials_free(struct cli_trials *t)
+{
+	if (t->dpi)
+		dpi_close(t->dpi);
+	fab_json_close(t->json);
+	free(t->books);
+	*t = (struct cli_trials){ 0 };
+}
+
+void cli_trials_reset(struct cli_trials *t)
+{
+	memset(t->books, 0, pol_book_count(t->p->set) * sizeof *t->books);
+}
+
+/* --- the road ----------------------------------------------------------------------------------------------------- */
+
+static int refused(struct cli_trial *m, uint16_t verdict, uint32_t rule)
+{
+	m->verdict = verdict;
+	m->observed = 0;
+	m->rule = rule;
+	return 0;
+}
+
+static int policy_refused(const struct cli_trials *t, struct cli_trial *m)
+{
+	struct pol_limits limits;
+
+	if (m->d.answer == POL_TOO_LARGE && m->d.rule) {
+		pol_rule_limits(t->p->set, m->d.rule, &limits);
+		snprintf(m->detail, sizeof m->detail, "%u bytes, the rule allows %u", m->len, limits.max_bytes);
+	} else if (m->d.why) {
+		snprintf(m->detail, sizeof m->detail, "%s", m->d.why);
+	}
+	return refused(m, fab_verdict_of_answer(m->d.answer), m->d.rule);
+}
+
+/* "account: string.min_len: must be at least 2 characters" */
+static void schema_explain(const struct sch_set *set, struct cli_trial *m, const struct sch_result *r)
+{
+	char path[128], text[160] = "";
+	const char *id = "";
+
+	sch_path_render(set, r, m->msg, path, sizeof path);
+	if (r->reason == SCH_RULE || r->reason == SCH_RULE_ERROR) {
+		id = sch_rule_id(set, r->rule);
+		sch_rule_describe(set, r->rule, text, sizeof text);
+	}
+	snprintf(m->detail, sizeof m->detail, "%s%s%.32s%s%s", path, *path && *id ? ": " : "", id, *text ? ": " : "", text);
+}
+
+/* 1: the schema takes it. The present is the trial's for the schema's rules, too. */
+static int schema_pass(const struct cli_trials *t, struct cli_trial *m, struct sch_result *r)
+{
+	const struct sch_ask ask = { .has_now = 1, .now_s = m->when.unix_s, .now_ns = m->when.unix_ns };
+	enum sch_reason why = sch_validate_ask(t->p->schemas, m->type, m->msg, m->len, &ask, r);
+
+	if (why == SCH_OK)
+		return 1;
+	schema_explain(t->p->schemas, m, r);
+	refused(m, verdict_of_reason[why], m->d.rule);
+	return 0;
+}
+
+static int inspector_open(struct cli_trials *t)
+{
+	const struct pol_set *set = t->p->set;
+	uint32_t n = pol_content_count(set);
+	const char *const **names = calloc(n + 1u, sizeof *names);
+	uint32_t *n_names = calloc(n + 1u, sizeof *n_names);
+	struct dpi_err err = { "out of memory" };
+	int rc = -ENOMEM;
+
+	if (names && n_names) {
+		for (uint32_t i = 0; i < n; i++)
+			n_names[i] = pol_content(set, i, &names[i]);
+		rc = dpi_open(&t->dpi, (const char *const *const *)names, n_names, n, &err);
+	}
+	free(names);
+	free(n_names);
+	return rc ? cli_fail(t->o->command, "the inspector cannot start: %s", err.text) : 0;
+}
+
+static void found_tell(struct cli_trial *m, const struct dpi_finding *found, const char *field)
+{
+	snprintf(m->found, sizeof m->found, "%s", found->name);
+	snprintf(m->detail, sizeof m->detail, "%s in %s", found->name, field);
+}
+
+static int content_pass(struct cli_trials *t, struct cli_trial *m, const struct sch_result *r)
+{
+	static const uint16_t verdict_of[] = {
+		[DPI_FORBIDDEN] = WEFT_V_CONTENT_FORBIDDEN,
+		[DPI_RISK] = WEFT_V_CONTENT_RISK,
+		[DPI_FAILED] = WEFT_V_CONTENT_UNINSPECTED,
+	};
+
+	if (r->spans_cut)
+		return refused(m, WEFT_V_CONTENT_LIMIT, m->d.rule);
+	if (r->n_spans && !t->dpi && inspector_open(t) != 0)
+		return CLI_ERROR;
+	for (uint32_t i = 0; i < r->n_spans; i++) {
+		const struct sch_span *sp = &r->span[i];
+		const char *field = sch_field_name(t->p->schemas, sp->field);
+		struct dpi_finding found;
+
+		dpi_inspect(t->dpi, m->d.terms.content, m->msg + sp->offset, sp->len, &found);
+		if (found.answer == DPI_FORBIDDEN && m->d.terms.soft) {
+			if (!m->observed) {
+				m->observed = WEFT_V_CONTENT_FORBIDDEN;
+				m->rule = m->d.soft_rule;
+				found_tell(m, &found, field);
+			}
+			dpi_inspect(t->dpi, m->d.terms.soft == 3 ? DPI_SET_ALL : m->d.hard_content, m->msg + sp->offset,
+				    sp->len, &found);
+		}
+		if (found.answer == DPI_CLEAN)
+			continue;
+		found_tell(m, &found, field);
+		return refused(m, verdict_of[found.answer], m->d.rule);
+	}
+	return 0;
+}
+
+int cli_trial_run(struct cli_trials *t, struct cli_trial *m)
+{
+	const struct pol_set *set = t->p->set;
+	struct sch_result r;
+
+	m->verdict = WEFT_V_UNDECIDED;
+	m->observed = 0;
+	m->rule = 0;
+	m->found[0] = m->detail[0] = '\0';
+	m->first = m->d = pol_decide(set, t->books, m->src, m->dst, m->subject, m->len, &m->when);
+	if (m->d.answer != POL_ALLOW && m->d.answer != POL_JUDGE)
+		return policy_refused(t, m);
+	if (m->msg) {
+		if (!schema_pass(t, m, &r))
+			return 0;
+		if (m->d.answer == POL_JUDGE)
+			pol_judge(set, t->books, m->src, m->dst, m->msg, m->len, &m->when, &m->d);
+	} else if (m->d.answer == POL_JUDGE) {
+		return 0;
+	}
+	if (m->d.answer != POL_ALLOW)
+		return policy_refused(t, m);
+	m->verdict = WEFT_V_PASSED;
+	m->rule = m->d.rule;
+	if (m->d.observed != POL_ALLOW) {
+		m->observed = fab_verdict_of_answer(m->d.observed);
+		m->rule = m->d.observed_rule;
+		snprintf(m->detail, sizeof m->detail, "%s", m->d.why ? m->d.why : "");
+	}
+	return m->msg ? content_pass(t, m, &r) : 0;
+}
+
+void cli_trial_question(const struct cli_trials *t, const struct cli_trial *m, struct pol_question *q)
+{
+	const struct sch_ask ask = { .has_now = 1, .now_s = m->when.unix_s, .now_ns = m->when.unix_ns };
+	struct sch_result r;
+	int valid = m->msg && sch_validate_ask(t->p->schemas, m->type, m->msg, m->len, &ask, &r) == SCH_OK;
+
+	*q = (struct pol_question){ .set = t->p->set, .src = m->src, .dst = m->dst, .subject = m->subject, .type = m->type,
+				    .msg = valid ? m->msg : NULL, .len = m->len, .when = &m->when };
+}
+
+/* The limit on size of the rule that this side goes by; 0: it has none, or it is only observed. */
+static uint32_t limit_of(const struct pol_set *set, const struct pol_account *a, uint32_t *rule)
+{
+	struct pol_limits limits;
+
+	for (uint32_t i = 0; i < a->n; i++)
+		if (a->told[i].applied && !a->told[i].deny && !a->told[i].observe) {
+			pol_rule_limits(set, a->told[i].rule, &limits);
+			*rule = a->told[i].rule;
+			return limits.max_bytes;
+		}
+	return 0;
+}
+
+void cli_trial_settle(const struct cli_trials *t, struct cli_trial *m)
+{
+	struct pol_account a[2];
+	struct pol_question q;
+	uint32_t rule = 0;
+
+	if (m->verdict != WEFT_V_UNDECIDED)
+		return;
+	cli_trial_question(t, m, &q);
+	for (unsigned side = 0; side < 2; side++) {
+		pol_account_make(&q, (enum pol_side)side, &a[side]);
+		if (!a[side].refuses && a[side].unknown)
+			return;
+		if (!a[side].refuses)
+			continue;
+		m->d.answer = a[side].answer;
+		m->d.rule = a[side].rule;
+		policy_refused(t, m);
+		return;
+	}
+	for (unsigned side = 0; side < 2; side++) {
+		uint32_t most = limit_of(t->p->set, &a[side], &rule);
+
+		if (!most || m->len <= most)
+			continue;
+		m->d.answer = POL_TOO_LARGE;
+		m->d.rule = rule;
+		policy_refused(t, m);
+		return;
+	}
+	const struct pol_account *soft = a[0].observed ? &a[0] : a[1].observed ? &a[1] : NULL;
+
+	m->d.answer = POL_ALLOW;
+	m->verdict = WEFT_V_PASSED;
+	m->rule = soft ? soft->rule : a[0].rule;
+	m->observed = soft ? fab_verdict_of_answer(soft->answer) : 0;
+}
+
+const char *cli_outcome(uint16_t verdict, uint16_t observed, char out[CLI_OUTCOME_MAX])
+{
+	snprintf(out, CLI_OUTCOME_MAX, "%s%s", observed ? "observed " : "", weft_verdict_name(observed ? observed : verdict));
+	return out;
+}
+
+/* --- payloads ----------------------------------------------------------------------------------------------------- */
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Digits in pairs; blanks may stand between the pairs. */
+static uint8_t *hex_read(const char *hex, uint32_t *len, char *why, size_t why_cap)
+{
+	size_t n = strnlen(hex, HEX_MAX + 1), used = 0;
+	uint8_t *out = n <= HEX_MAX ? calloc(1, n / 2 + SCH_PAD) : NULL;
+
+	if (!out) {
+		snprintf(why, why_cap, n > HEX_MAX ? "more than %u hex digits" : "out of memory", HEX_MAX);
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (hex[i] == ' ')
+			continue;
+		int hi = hex_digit(hex[i]), lo = i + 1 < n ? hex_digit(hex[i + 1]) : -1;
+
+		if (hi < 0 || lo < 0) {
+			snprintf(why, why_cap, "not pairs of hex digits at character %zu", i + 1);
+			free(out);
+			return NULL;
+		}
+		out[used++] = (uint8_t)(hi << 4 | lo);
+		i++;
+	}
+	*len = (uint32_t)used;
+	return out;
+}
+
+static uint8_t *json_read(struct cli_trials *t, const char *type, const char *text, size_t text_len, uint32_t *len, char *why,
+			  size_t why_cap)
+{
+	uint8_t *msg = NULL;
+	size_t n = 0;
+
+	if (!t->json && fab_json_open(&t->json, t->p->fdset, t->p->fdset_len, why, why_cap) != 0)
+		return NULL;
+	if (fab_json_read(t->json, type, text, text_len, &msg, &n, why, why_cap) != 0)
+		return NULL;
+	*len = (uint32_t)n; /* the library's messages are below 2 GiB */
+	return msg;
+}
+
+static int is_json(const char *path)
+{
+	size_t n = strlen(path);
+
+	return n > 5 && strcmp(path + n - 5, ".json") == 0;
+}
+
+static uint8_t *file_read(struct cli_trials *t, const char *type, const char *path, uint32_t *len, char *why, size_t why_cap)
+{
+	uint8_t *bytes = NULL, *msg;
+	size_t n = 0;
+	int rc = fab_file_load(path, FILE_BYTES_MAX, &bytes, &n);
+
+	if (rc) {
+		snprintf(why, why_cap, "%s: %s", path,
+			 rc == -EFBIG ? "larger than 16 MiB" : rc == -EINVAL ? "not a regular file" : strerror(-rc));
+		return NULL;
+	}
+	if (is_json(path)) {
+		msg = json_read(t, type, (const char *)bytes, n, len, why, why_cap);
+		free(bytes);
+		return msg;
+	}
+	msg = realloc(bytes, n + SCH_PAD);
+	if (!msg) {
+		free(bytes);
+		snprintf(why, why_cap, "out of memory");
+		return NULL;
+	}
+	memset(msg + n, 0, SCH_PAD);
+	*len = (uint32_t)n;
+	return msg;
+}
+
+uint8_t *cli_payload_read(struct cli_trials *t, const struct cli_payload *from, const char *type, uint32_t *len, char *why,
+			  size_t why_cap)
+{
+	if (from->json)
+		return json_read(t, type, from->json, strlen(from->json), len, why, why_cap);
+	if (from->file)
+		return file_read(t, type, from->file, len, why, why_cap);
+	return hex_read(from->hex ? from->hex : "", len, why, why_cap);
+}
+
+/* --- time --------------------------------------------------------------------------------------------------------- */
+
+/* Exactly n digits; moves on. -1: there are not so many. */
+static int digits(const char **p, int n)
+{
+	int v = 0;
+
+	for (int i = 0; i < n; i++, (*p)++) {
+		if (**p < '0' || **p > '9')
+			return -1;
+		v = v * 10 + (**p - '0');
+	}
+	return v;
+}
+
+/* One number of n digits, and the character that follows it, unless that is NUL. */
+static int part(const char **p, int n, char after, int least, int most, int *out)
+{
+	*out = digits(p, n);
+	if (*out < least || *out > most || (after && *(*p)++ != after))
+		return -1;
+	return 0;
+}
+
+/* Days since 1970-01-01 of a day in the Gregorian calendar: whole years before it, their leap days, the days of its months. */
+static int64_t days_of(int year, int month, int day)
+{
+	static const int before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
+	int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0, y = year - 1;
+
+	return (int64_t)y * 365 + y / 4 - y / 100 + y / 400 - 719162 + before[month - 1] + (leap && month > 2) + day - 1;
+}
+
+static int month_days(int year, int month)
+{
+	return month == 2 ? 28 + ((year % 4 == 0 && year % 100 != 0) || year % 400 == 0) : 30 + ((month + month / 8) & 1);
+}
+
+static int zone_parse(const char *p, int64_t *offset_s)
+{
+	int sign = *p == '-' ? -1 : 1, h, m;
+
+	*offset_s = 0;
+	if (*p == 'Z')
+		return p[1] ? -1 : 0;
+	if (*p != '+' && *p != '-')
+		return -1;
+	p++;
+	if (part(&p, 2, ':', 0, 23, &h) || part(&p, 2, 0, 0, 59, &m) || *p)
+		return -1;
+	*offset_s = (int64_t)sign * (h * 3600 + m * 60);
+	return 0;
+}
+
+int cli_time_parse(const char *text, int64_t *s, int32_t *ns)
+{
+	int year, month, day, h, m, sec;
+	int32_t unit = 100000000;
+	int64_t offset;
+	const char *p = text;
+
+	if (part(&p, 4, '-', 1, 9999, &year) || part(&p, 2, '-', 1, 12, &month) || part(&p, 2, 'T', 1, 31, &day) ||
+	    part(&p, 2, ':', 0, 23, &h) || part(&p, 2, ':', 0, 59, &m) || part(&p, 2, 0, 0, 59, &sec) ||
+	    day > month_days(year, month))
+		return -1;
+	*ns = 0;
+	if (*p == '.') {
+		if (p[1] < '0' || p[1] > '9')
+			return -1;
+		for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
+			*ns += unit * (*p - '0'); /* beyond nanoseconds the unit is 0 */
+	}
+	if (zone_parse(p, &offset) != 0)
+		return -1;
+	*s = days_of(year, month, day) * 86400 + h * 3600 + m * 60 + sec - offset;
+	return 0;
+}
+
+void cli_when(struct pol_when *w, int64_t s, int32_t ns)
+{
+	*w = (struct pol_when){ .mono_ns = 1ull << 40, .unix_s = s, .unix_ns = ns };
+}
+
+void cli_when_now(struct pol_when *w)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	cli_when(w, t.tv_sec, (int32_t)t.tv_nsec);
+}

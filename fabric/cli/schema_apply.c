@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `weft schema apply`: another schema set for a running fabric. weftd reads it, judges it and answers; this asks and shows. */
+#include <argp.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fabric/cli/cli.h"
+#include "fabric/cli/schema.h"
+#include "fabric/client.h"
+#include "fabric/config.h"
+
+#define COMMAND "schema apply"
+#define APPLY_NS 120000000000ull /* a large set takes long to compile and compare */
+
+struct options {
+	const char *set, *file;
+	int force, json;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+	switch (key) {
+	case 'f':
+		o->force = 1;
+		return 0;
+	case 'j':
+		o->json = 1;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 1)
+			argp_error(state, "one SET and one FILE at most");
+		if (state->arg_num == 0)
+			o->set = arg;
+		else
+			o->file = arg;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which descriptor set?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void where(const json_t *place)
+{
+	json_int_t line = cli_int(place, "line");
+	printf("%s:", cli_string(place, "file", ""));
+	if (line)
+		printf("%" JSON_INTEGER_FORMAT ":", line);
+}
+
+static void show_more(const json_t *answer, const char *n, size_t listed)
+{
+	json_int_t all = cli_int(answer, n);
+	if (all > (json_int_t)listed)
+		printf("and %" JSON_INTEGER_FORMAT " more\n", all - (json_int_t)listed);
+}
+
+static void show_findings(const json_t *answer)
+{
+	const json_t *changes = json_object_get(answer, "changes"), *voids = json_object_get(answer, "void_rules");
+	for (size_t i = 0; i < json_array_size(changes); i++) {
+		const json_t *c = json_array_get(changes, i);
+		const char *keep = cli_string(c, "keep", "");
+		int in_old = json_is_true(json_object_get(c, "in_old"));
+		where(json_object_get(c, in_old ? "old" : "new"));
+		printf(" %s: %s%s: %s%s%s\n", cli_string(c, "rule", ""), in_old ? "(old) " : "", cli_string(c, "name", ""),
+		       cli_string(c, "text", ""), keep[0] ? "; " : "", keep);
+	}
+	show_more(answer, "n_changes", json_array_size(changes));
+	for (size_t i = 0; i < json_array_size(voids); i++) {
+		const json_t *v = json_array_get(voids, i);
+		where(v);
+		printf(" %s\n", cli_string(v, "text", ""));
+	}
+	show_more(answer, "n_void_rules", json_array_size(voids));
+}
+
+static void show_success(const struct fab_config *c, const char *set, const json_t *answer)
+{
+	char full[PATH_MAX];
+	json_int_t methods = cli_int(answer, "methods");
+	printf("epoch %" JSON_INTEGER_FORMAT " is in force%s: schemas %s (%s), %" JSON_INTEGER_FORMAT
+	       " types with imports, %" JSON_INTEGER_FORMAT " method%s%s\n",
+	       cli_int(answer, "epoch"), json_is_true(json_object_get(answer, "unchanged")) ? " already" : "",
+	       cli_string(answer, "path", ""), cli_string(answer, "digest", ""), cli_int(answer, "types"), methods,
+	       cli_plural(methods), json_is_true(json_object_get(answer, "forced")) ? "; forced" : "");
+	if (!realpath(c->schemas, full) || strcmp(full, set) != 0)
+		printf("%s names another set, %s: that is what weftd reads when it starts\n", c->path, c->schemas);
+}
+
+static int show(const struct fab_config *c, const char *set, const json_t *answer)
+{
+	show_findings(answer);
+	const char *error = json_string_value(json_object_get(answer, "error"));
+	if (!error) {
+		show_success(c, set, answer);
+		return CLI_YES;
+	}
+	int refused = json_is_true(json_object_get(answer, "refused"));
+	cli_fail(COMMAND, "%s%s", error, refused ? "; nothing has changed; --force takes it all the same" : "");
+	return refused ? CLI_NO : CLI_ERROR;
+}
+
+static int apply(const struct options *o, const struct fab_config *c)
+{
+	char path[PATH_MAX], err[512];
+	if (!realpath(o->set, path))
+		return cli_fail(COMMAND, "%s: %s", o->set, strerror(errno));
+	json_t *request = json_pack("{s:s, s:s, s:b}", "cmd", "schema", "path", path, "force", o->force);
+	char *line = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	json_decref(request);
+	if (!line)
+		return cli_fail(COMMAND, "%s: a path that is not UTF-8 cannot be told to weftd", path);
+	int why = 0;
+	json_t *answer = fab_client_answer(c, line, APPLY_NS, &why, err, sizeof err);
+	free(line);
+	if (!answer)
+		return why == -EMSGSIZE ? cli_fail(COMMAND, "%s: the path is too long", path) : cli_fail(COMMAND, "%s", err);
+	if (!o->json) {
+		int status = show(c, path, answer);
+		json_decref(answer);
+		return status;
+	}
+	int status = !json_object_get(answer, "error")                       ? CLI_YES
+		     : json_is_true(json_object_get(answer, "refused")) ? CLI_NO
+									 : CLI_ERROR;
+	int printed = cli_schema_print(COMMAND, answer);
+	return printed ? printed : status;
+}
+
+int cli_schema_apply(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ "force", 'f', NULL, 0, "take it although messages that pass now will not, or will mean something else", 0 },
+		{ "json", 'j', NULL, 0, "print weftd's answer as it is", 0 },
+		{ 0 },
+	};
+	static const struct argp argp = { options, parse, "SET [FILE]",
+					  "Puts the descriptor set SET in force in the running fabric of FILE, without losing a "
+					  "message. A set that is not compatible with the one in force is refused.\vThe policies "
+					  "stay as weftd read them. Exit status: 0 in force, 1 refused, 2 error.",
+					  NULL, NULL, NULL };
+	struct options o = { NULL, NULL, 0, 0 };
+	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+		return CLI_ERROR;
+	struct fab_config *c = cli_config_load(COMMAND, o.file);
+	if (!c)
+		return CLI_ERROR;
+	int status = apply(&o, c);
+	fab_config_free(c);
+	return status;
+}

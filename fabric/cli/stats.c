@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `weft stats`: weftd's counters, for a person or as JSON. What the keys mean is docs/control.md's matter. */
+#include <stdio.h>
+#include <string.h>
+
+#include "fabric/cli/cli.h"
+#include "fabric/client.h"
+#include "fabric/config.h"
+#include "guest-lib/verdict.h"
+
+#define COMMAND "stats"
+
+static json_int_t refused_of(const json_t *port)
+{
+	json_t *verdicts = json_object_get(port, "verdicts"), *v;
+	const char *name;
+	json_int_t sum = 0;
+	json_object_foreach(verdicts, name, v)
+		if (strcmp(name, "passed") != 0)
+			sum += json_integer_value(v);
+	return sum;
+}
+
+static void ports(const json_t *stats)
+{
+	const json_t *list = json_object_get(stats, "ports");
+	int width = 9;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		int n = (int)strlen(cli_string(json_array_get(list, i), "name", ""));
+		width = n > width ? n : width;
+	}
+	printf("\n%-*s  %-8s %10s %10s %10s %10s %12s %8s %10s %8s\n", width, "UNIKERNEL", "STATE", "PASSED", "OBSERVED",
+	       "REFUSED", "RECEIVED", "BYTES", "CONTROL", "HANDSHAKES", "QUEUED");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *p = json_array_get(list, i);
+		printf("%-*s  %-8s %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
+		       " %10" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
+		       " %8" JSON_INTEGER_FORMAT "\n",
+		       width, cli_string(p, "name", "?"), cli_string(p, "state", "?"),
+		       cli_int(json_object_get(p, "verdicts"), "passed"), cli_int(p, "observed"),
+		       refused_of(p), cli_int(p, "messages_delivered"), cli_int(p, "bytes_delivered"),
+		       cli_int(p, "control_delivered"), cli_int(p, "handshakes"), cli_int(p, "queued_bytes"));
+	}
+}
+
+static void quarantines(const json_t *stats)
+{
+	const json_t *list = json_object_get(stats, "ports");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *p = json_array_get(list, i), *q = json_object_get(p, "quarantine");
+		if (json_is_object(q))
+			printf("%s is quarantined since %s (%s); `weft quarantine lift %s` lets it talk again\n",
+			       cli_string(p, "name", "?"), cli_string(q, "since", "?"), cli_string(q, "verdict", "?"),
+			       cli_string(p, "name", "?"));
+	}
+}
+
+/* All ports together, in the order of the one list. */
+static void verdicts(const json_t *stats)
+{
+	const json_t *list = json_object_get(stats, "ports");
+	printf("\n%-24s %12s  %s\n", "VERDICT", "MESSAGES", "MEANING");
+	for (uint32_t v = 0; v < WEFT_VERDICT_MAX; v++) {
+		const char *name = weft_verdict_name(v);
+		json_int_t sum = 0;
+		if (name[0] == '?')
+			continue;
+		for (size_t i = 0; i < json_array_size(list); i++)
+			sum += cli_int(json_object_get(json_array_get(list, i), "verdicts"), name);
+		if (sum)
+			printf("%-24s %12" JSON_INTEGER_FORMAT "  %s\n", name, sum, weft_verdict_help(v));
+	}
+}
+
+/* What was no record at all: who tried what with whom. */
+static void foreign(const json_t *decisions)
+{
+	const json_t *list = json_object_get(decisions, "foreign");
+	json_int_t other = cli_int(decisions, "foreign_other");
+	if (json_array_size(list) == 0)
+		return;
+	printf("\nFRAMES THAT ARE NO RECORDS\n");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *f = json_array_get(list, i);
+		const char *to = json_string_value(json_object_get(f, "to")), *what = cli_string(f, "protocol", "?");
+		printf("%12" JSON_INTEGER_FORMAT "  %s tried %s%s%s\n", cli_int(f, "count"), cli_string(f, "from", "?"),
+		       what[0] ? what : "several things", to ? " to " : "", to ? to : "");
+	}
+	if (other)
+		printf("%12" JSON_INTEGER_FORMAT "  others, of more kinds than are told apart\n", other);
+}
+
+static void stages(const json_t *stats)
+{
+	const json_t *list = json_object_get(stats, "stages");
+	double hz = (double)cli_int(stats, "tsc_hz");
+	printf("\n%-10s %12s %12s %12s %12s\n", "STAGE", "BURSTS", "MESSAGES", "PER BURST", "NS EACH");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *s = json_array_get(list, i);
+		double bursts = (double)cli_int(s, "bursts"), messages = (double)cli_int(s, "messages");
+		double cycles = (double)cli_int(s, "cycles");
+		printf("%-10s %12.0f %12.0f %12.1f %12.0f\n", cli_string(s, "name", "?"), bursts, messages,
+		       bursts > 0 ? messages / bursts : 0, messages > 0 && hz > 0 ? cycles / hz * 1e9 / messages : 0);
+	}
+}
+
+static void people(const json_t *stats)
+{
+	const json_t *d = json_object_get(stats, "decisions");
+	printf("fabric %s: weftd pid %" JSON_INTEGER_FORMAT ", up %.1f s, boot %s\n%s\n", cli_string(stats, "fabric", "?"),
+	       cli_int(stats, "pid"), json_real_value(json_object_get(stats, "uptime_s")), cli_string(stats, "boot", "?"),
+	       cli_string(stats, "settings", "?"));
+	const json_t *schema = json_object_get(stats, "schema");
+	json_int_t methods = cli_int(schema, "methods");
+	printf("epoch %" JSON_INTEGER_FORMAT ": schemas %s (%s), %" JSON_INTEGER_FORMAT " types with imports, %" JSON_INTEGER_FORMAT
+	       " method%s%s\n",
+	       cli_int(stats, "policy_epoch"), cli_string(schema, "path", "?"), cli_string(schema, "digest", "?"),
+	       cli_int(schema, "types"), methods, cli_plural(methods),
+	       json_is_true(json_object_get(schema, "forced")) ? "; forced" : "");
+	const json_t *policies = json_object_get(stats, "policies");
+	printf("         policies %s (%.16s), %" JSON_INTEGER_FORMAT " files, %" JSON_INTEGER_FORMAT " rules\n",
+	       cli_string(policies, "path", "?"), cli_string(policies, "digest", "?"), cli_int(policies, "files"),
+	       cli_int(policies, "rules"));
+	ports(stats);
+	quarantines(stats);
+	verdicts(stats);
+	foreign(d);
+	stages(stats);
+	printf("\ndecisions: %" JSON_INTEGER_FORMAT " written, log of %" JSON_INTEGER_FORMAT
+	       " bytes, %" JSON_INTEGER_FORMAT " failed writes\n",
+	       cli_int(d, "written"), cli_int(d, "log_bytes"), cli_int(d, "log_errors"));
+	const char *error = json_string_value(json_object_get(d, "log_error"));
+	if (error)
+		printf(CLI_LOG_ERROR, error);
+}
+
+static int stats_show(const struct fab_config *c, int json)
+{
+	char err[512];
+	int why = 0;
+	json_t *stats = cli_stats_ask(c, &why, err, sizeof err);
+	if (!stats)
+		return cli_fail(COMMAND, "%s", err);
+	if (json) {
+		json_dumpf(stats, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		people(stats);
+	}
+	json_decref(stats);
+	return CLI_YES;
+}
+
+int cli_stats(int argc, char **argv)
+{
+	static const struct cli_question question = {
+		.command = COMMAND,
+		.doc = "Show weftd's counters.\vExit status: 0 shown, 2 error.",
+		.json_doc = "print weftd's answer as it is",
+		.answer = stats_show,
+	};
+	return cli_question_run(&question, argc, argv);
+}
