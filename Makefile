@@ -413,7 +413,7 @@ bench: $(WEFTD) $(WEFT) $(BENCH_SET) $(BENCH_BINS) $(BENCH_ORDER) ## messages pe
 # --- lint -------------------------------------------------------------------------------------------------------------
 # How sources are compiled, for the checks that compile them once more.
 LINT_FLAGS := $(BUILD)/lint/flags
-$(LINT_FLAGS): $(BUILD)/config.mk $(FLAGS) | $(GEN_H) $(DEMO_WEFT_C:.c=.h) $(GEN)/$(TEST_WEFT).weft.h
+$(LINT_FLAGS): $(BUILD)/config.mk $(FLAGS) | $(GEN_H) $(DEMO_WEFT_C:.c=.h) $(GEN)/$(TEST_WEFT).weft.h $(GEN)/$(TEST_WEFT).pb-c.h
 	@mkdir -p $(@D)
 	@printf '%s\n' 'all $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 -O2 $(WARN) -fno-common -DBUILD_DIR=BUILD' \
 		'cxx $(CPPFLAGS) -std=gnu++17 -O2 $(CXX_WARN) -fno-common' 'dpdk $(DPDK_CFLAGS)' > $@.part

@@ -165,7 +165,8 @@ static int read_mode(const struct reader *r, struct pol_file_rule *rule, const s
 {
 	int rc = take_mode(r, key, &rule->observe);
 	if (rc == 0 && !rule->observe && r->f->observe)
-		return refuse_value(r, key, "the whole file is under \"mode: observe\"; give that mode to single rules instead, or leave it out here");
+		return refuse_value(r, key, "the whole file is under \"mode: observe\"; give that mode to single rules instead, "
+					    "or leave it out here");
 	return rc;
 }
 

@@ -6,7 +6,9 @@
 #define TESTS_POLICY_PAIRS_MAKE_H
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/policy/reference.h"
 

@@ -34,7 +34,7 @@ struct r_message {
 };
 
 /* --- conditions: CEL's values are false, true or an error -------------------------------------------------------------- */
-enum r_truth { R_FALSE, R_TRUE, R_ERROR };
+enum r_truth { R_ERROR = -1, R_FALSE, R_TRUE };
 enum r_op {
 	R_AMOUNT, R_COUNT, R_LEVEL, R_PRICE,		/* number compared with k */
 	R_SUM,						/* amount + k compared with k2 */

@@ -58,7 +58,8 @@ static int compile_once(struct pol_err *err)
 	static const char hub[] = "unikernel: hub\nmode: observe\nlabels: {zone: plant, tier: edge}\n"
 				  "receive:\n  - from: meter\n    message: plant.Alarm\n    where: this.seq < 5u\n";
 	static const char common[] = "groups:\n  all: [meter, group:two]\n  two: [hub, label:tier=edge]\n"
-				     "assert:\n  - never: valve reaches meter\n  - always: group:all talks to any with plant.Alarm\n";
+				     "assert:\n  - never: valve reaches meter\n"
+				     "  - always: group:all talks to any with plant.Alarm\n";
 	const struct pol_text texts[3] = {
 	    {meter, sizeof meter - 1}, {hub, sizeof hub - 1}, {plant_valve, sizeof plant_valve - 1}};
 	const struct pol_source source = {
