@@ -46,6 +46,7 @@ struct line {
 	uint32_t n_from, n_to, n_subject;
 	struct pol_change_place *places;
 	uint32_t n_places;
+	const struct line *also; /* other terms of the same conversation, told behind it; NULL: none */
 	uint32_t number; /* in the order of the changes */
 	uint8_t gone;    /* joined into another */
 };
@@ -160,7 +161,10 @@ static void line_text(const struct line *l, struct text *t)
 		break;
 	case POL_CHANGE_TERMS:
 		put_about(t, l);
-		put(t, ": %s%s now %s, before %s", c->what, c->perhaps ? " perhaps" : "", c->after, c->before);
+		put(t, ":");
+		for (const struct line *x = l; x; x = x->also)
+			put(t, "%s %s%s now %s, before %s", x == l ? "" : ";", x->c->what, c->perhaps ? " perhaps" : "", x->c->after,
+			    x->c->before);
 		break;
 	case POL_CHANGE_REASON:
 		put_about(t, l);
@@ -352,6 +356,43 @@ static int line_open(struct line *l, const struct pol_change *c, uint32_t number
 	return 0;
 }
 
+static int same_places(const struct line *a, const struct line *b)
+{
+	int same = a->n_places == b->n_places;
+
+	for (uint32_t i = 0; i < a->n_places && same; i++)
+		same = a->places[i].line == b->places[i].line && a->places[i].is_new == b->places[i].is_new &&
+		       !strcmp(a->places[i].file, b->places[i].file);
+	return same;
+}
+
+/* Do both tell of terms of the same messages under the same rules? */
+static int same_messages(const struct line *a, const struct line *b)
+{
+	return a->c->kind == POL_CHANGE_TERMS && b->c->kind == POL_CHANGE_TERMS && a->c->is_method == b->c->is_method &&
+	       a->c->perhaps == b->c->perhaps && !text_order(a->c->where, b->c->where) &&
+	       !names_order(a->from, a->n_from, b->from, b->n_from) && !names_order(a->to, a->n_to, b->to, b->n_to) &&
+	       !names_order(a->subject, a->n_subject, b->subject, b->n_subject) && same_places(a, b);
+}
+
+/* Lines that follow each other and are about the same messages become one, by their order. */
+static void terms_chain(struct line *lines, uint32_t n)
+{
+	struct line *first = NULL, *last = NULL;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (lines[i].gone)
+			continue;
+		if (first && same_messages(first, &lines[i])) {
+			last->also = &lines[i];
+			lines[i].gone = 1;
+		} else {
+			first = &lines[i];
+		}
+		last = &lines[i];
+	}
+}
+
 int pol_diff_sentences(const struct pol_diff *d, void (*fn)(void *arg, const char *text), void *arg)
 {
 	struct line *lines = calloc((size_t)d->n + 1, sizeof *lines);
@@ -363,8 +404,10 @@ int pol_diff_sentences(const struct pol_diff *d, void (*fn)(void *arg, const cha
 		rc = line_open(&lines[i], &d->changes[i], i, &memory);
 	for (int list = SUBJECTS; list <= SENDERS && !rc; list++)
 		rc = lines_group(lines, d->n, (enum list)list, &memory);
-	if (!rc)
+	if (!rc) {
 		qsort(lines, d->n, sizeof *lines, number_order);
+		terms_chain(lines, d->n);
+	}
 	for (uint32_t i = 0; i < d->n && !rc; i++)
 		if (!lines[i].gone) {
 			t.len = 0;
