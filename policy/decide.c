@@ -3,6 +3,8 @@
  * allocates. The order of judging stands at the head of policy.h. */
 #include <assert.h>
 
+#include "schemas/pattern.h"
+
 #include "set.h"
 
 const struct pol_entry *pol_slot_find(const struct pol_set *set, uint16_t src, uint16_t dst, uint64_t subject)
@@ -168,11 +170,12 @@ struct judge {
 	uint32_t len;
 	const struct pol_when *when;
 	struct pol_decision *d;
+	struct sch_expr_budget left;
 	const struct pol_cover *chosen[2]; /* NULL: only the file's mode: observe lets it pass */
 	uint32_t index[2];		   /* of it among the side's allow rules */
 };
 
-static enum sch_expr_answer holds(const struct judge *j, enum pol_side side, const struct pol_cover *c, const char **why)
+static enum sch_expr_answer holds(struct judge *j, enum pol_side side, const struct pol_cover *c, const char **why)
 {
 	struct sch_expr_value values[POL_VARS];
 	struct sch_expr_out out;
@@ -180,7 +183,7 @@ static enum sch_expr_answer holds(const struct judge *j, enum pol_side side, con
 	if (c->where == NULL)
 		return SCH_EXPR_TRUE;
 	pol_values(j->set, j->port[side], j->port[!side], j->msg, j->len, j->when, values);
-	enum sch_expr_answer answer = sch_expr_eval(c->where, values, &out);
+	enum sch_expr_answer answer = sch_expr_eval_within(c->where, values, &j->left, &out);
 	if (answer == SCH_EXPR_ERROR)
 		*why = out.why;
 	return answer;
@@ -302,7 +305,8 @@ void pol_judge(const struct pol_set *set, struct pol_book *books, uint16_t src, 
 			  .msg = msg,
 			  .len = len,
 			  .when = when,
-			  .d = d};
+			  .d = d,
+			  .left = {POL_STEPS_MAX, SCH_PATTERN_WORK_MAX}};
 	choose(&j, books);
 }
 

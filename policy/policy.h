@@ -32,8 +32,9 @@ struct sch_set;
 #define POL_BURST_MAX 1000000u       /* messages */
 #define POL_CANDIDATES_MAX 64u       /* rules of one side that cover the same peer and subject */
 #define POL_DENIES_MAX 256u          /* deny rules of one file */
+#define POL_STEPS_MAX (1u << 17)     /* that all `where` about one message may take together (schemas/expr.h) */
 #define POL_LABELS_MAX 16u           /* of one unikernel */
-#define POL_GROUPS_MAX 1024u
+#define POL_GROUPS_MAX 64u           /* what the reader takes in one mapping */
 #define POL_NAME_MAX 40u             /* bytes of a rule's, a group's or a label's name */
 #define POL_REASON_MAX 200u          /* bytes */
 #define POL_VIOLATIONS_MAX 1000u     /* n of a quarantine */
@@ -175,7 +176,8 @@ void pol_decide_into(struct pol_decision *d, const struct pol_set *set, struct p
 struct pol_decision pol_decide(const struct pol_set *set, struct pol_book *books, uint16_t src, uint16_t dst, uint64_t subject,
 			       uint32_t payload_bytes, const struct pol_when *when);
 /* After POL_JUDGE, once the payload has passed the validator (SCH_PAD bytes after it are readable): *d becomes the
- * decision. src, dst, subject as before. Cost: at most 2 * POL_CANDIDATES_MAX expressions. */
+ * decision. src, dst, subject as before. Cost: at most 2 * POL_CANDIDATES_MAX expressions and POL_STEPS_MAX
+ * steps of them together; one that gets no more of those cannot be judged. */
 void pol_judge(const struct pol_set *set, struct pol_book *books, uint16_t src, uint16_t dst, const uint8_t *msg, uint32_t len,
 	       const struct pol_when *when, struct pol_decision *d);
 

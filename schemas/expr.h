@@ -78,8 +78,16 @@ struct sch_expr_out {
 	uint32_t work;       /* used by matches(), of pattern.h's SCH_PATTERN_WORK_MAX */
 	char text[256];      /* with SCH_EXPR_BOOL_OR_TEXT: the text, cut to fit, terminated; "" where it gave a bool */
 };
+/* What several evaluations about one message may take together; each takes its part away. */
+struct sch_expr_budget {
+	uint32_t steps;
+	uint32_t work; /* for matches() */
+};
 /* values[i] is what vars[i] stood for. Cost: in proportion to the expression and to the message's bytes that it looks at, at most
  * SCH_EXPR_STEPS_MAX steps (matches: RE2's bound besides); no allocation but RE2's own. Any thread. out may be NULL. */
 enum sch_expr_answer sch_expr_eval(const struct sch_expr *e, const struct sch_expr_value *values, struct sch_expr_out *out);
+/* The same with no more than *left besides, from which it takes what it used: what is over that is an error, too. */
+enum sch_expr_answer sch_expr_eval_within(const struct sch_expr *e, const struct sch_expr_value *values,
+					  struct sch_expr_budget *left, struct sch_expr_out *out);
 
 #endif

@@ -574,24 +574,35 @@ static void text_give(const struct sch_val *v, struct sch_expr_out *out)
 
 enum sch_expr_answer sch_expr_eval(const struct sch_expr *e, const struct sch_expr_value *values, struct sch_expr_out *out)
 {
+	struct sch_expr_budget all = { SCH_EXPR_STEPS_MAX, SCH_PATTERN_WORK_MAX };
+
+	return sch_expr_eval_within(e, values, &all, out);
+}
+
+enum sch_expr_answer sch_expr_eval_within(const struct sch_expr *e, const struct sch_expr_value *values,
+					  struct sch_expr_budget *left, struct sch_expr_out *out)
+{
+	const uint32_t steps = left->steps < SCH_EXPR_STEPS_MAX ? left->steps : SCH_EXPR_STEPS_MAX, work = left->work;
 	struct sch_run r; /* most of it is never looked at: no reason to clear it */
 	struct sch_val v;
 	int rc;
 
 	r.e = e;
 	r.values = values;
-	r.steps = SCH_EXPR_STEPS_MAX;
-	r.work = SCH_PATTERN_WORK_MAX;
+	r.steps = steps;
+	r.work = work;
 	r.why = NULL;
 	r.fatal = 0;
 	r.known = 0;
 	r.n_items = r.n_bytes = 0;
 	memset(r.hints, 0, e->n_hints * sizeof r.hints[0]);
 	rc = run(&r, &v);
+	left->steps -= steps - r.steps;
+	left->work -= work - r.work;
 	if (out) {
 		out->why = rc ? r.why : NULL;
-		out->steps = SCH_EXPR_STEPS_MAX - r.steps;
-		out->work = SCH_PATTERN_WORK_MAX - r.work;
+		out->steps = steps - r.steps;
+		out->work = work - r.work;
 		out->text[0] = '\0';
 		if (!rc && v.kind == SCH_K_STRING)
 			text_give(&v, out);

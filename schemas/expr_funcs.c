@@ -11,6 +11,7 @@
 /* What decimal digits cost in steps, of which one takes some 7 ns. */
 #define READ_STEPS 64u   /* a double from them */
 #define PRINT_STEPS 256u /* and into them */
+#define WRITE_STEPS 8u   /* another number, a time */
 
 static int give_bool(struct sch_val *o, int yes)
 {
@@ -47,34 +48,70 @@ static int give_text(struct sch_run *r, struct sch_val *o, const char *text, siz
 	return 0;
 }
 
+/* Looking at each byte by itself. */
+static int read_bytes(struct sch_run *r, uint32_t len)
+{
+	return sch_run_spend(r, len / 8);
+}
+
 /* --- texts ---------------------------------------------------------------------------------------------------------------- */
 /* Code points: bytes that do not continue one. */
 static int text_size(struct sch_run *r, struct sch_val *a)
 {
-	int64_t n = 0;
+	const uint64_t ones = 0x0101010101010101u;
+	int64_t n = a->len;
+	uint32_t i = 0;
 
 	if (sch_run_touch(r, a->len))
 		return -1;
-	for (uint32_t i = 0; i < a->len; i++)
-		n += (a->at[i] & 0xc0) != 0x80;
+	for (uint64_t v; a->len - i >= sizeof v; i += (uint32_t)sizeof v) {
+		memcpy(&v, a->at + i, sizeof v);
+		n -= __builtin_popcountll(v >> 7 & ~(v >> 6) & ones); /* the upper two bits are 10 */
+	}
+	for (; i < a->len; i++)
+		n -= (a->at[i] & 0xc0) == 0x80;
 	return give_int(a, n);
 }
 
-static int starts(struct sch_val *a, const struct sch_val *b)
+static int starts(struct sch_run *r, struct sch_val *a, const struct sch_val *b)
 {
+	if (a->len >= b->len && sch_run_touch(r, b->len))
+		return -1;
 	return give_bool(a, a->len >= b->len && (!b->len || memcmp(a->at, b->at, b->len) == 0));
 }
 
-static int ends(struct sch_val *a, const struct sch_val *b)
+static int ends(struct sch_run *r, struct sch_val *a, const struct sch_val *b)
 {
+	if (a->len >= b->len && sch_run_touch(r, b->len))
+		return -1;
 	return give_bool(a, a->len >= b->len && (!b->len || memcmp(a->at + (a->len - b->len), b->at, b->len) == 0));
 }
 
+/* Where the first and the last byte fit, the rest is compared, and that is paid for: both texts may be a hostile sender's, and
+ * any search that goes without memory is slow on some. */
 static int contains(struct sch_run *r, struct sch_val *a, const struct sch_val *b)
 {
-	if (sch_run_touch(r, a->len) || sch_run_touch(r, b->len))
+	uint32_t n = b->len, seen = 0;
+	const uint8_t *p = a->at, *end;
+
+	if (sch_run_touch(r, a->len) || sch_run_touch(r, n))
 		return -1;
-	return give_bool(a, memmem(a->at, a->len, b->at, b->len) != NULL);
+	if (n == 0 || n > a->len)
+		return give_bool(a, n == 0);
+	end = p + (a->len - n) + 1; /* of where it may begin */
+	for (; p < end; p++) {
+		if (*p != b->at[0] && (p = memchr(p, b->at[0], (size_t)(end - p))) == NULL)
+			break;
+		if (++seen % 2 == 0 && sch_run_spend(r, 1))
+			return -1;
+		if (p[n - 1] == b->at[n - 1]) {
+			if (sch_run_spend(r, 1 + n / 64))
+				return -1;
+			if (memcmp(p, b->at, n) == 0)
+				return give_bool(a, 1);
+		}
+	}
+	return give_bool(a, 0);
 }
 
 static int is_prefix(struct sch_val *a, int64_t version, int strict)
@@ -96,7 +133,7 @@ static int is_ip(struct sch_val *a, int64_t version)
 
 static int call_text(struct sch_run *r, enum sch_fn fn, struct sch_val *a)
 {
-	if (sch_run_touch(r, a->len))
+	if (read_bytes(r, a->len))
 		return -1;
 	switch (fn) {
 	case SCH_FN_IS_EMAIL:
@@ -143,7 +180,8 @@ static int to_int(struct sch_run *r, enum sch_fn fn, struct sch_val *a)
 			return sch_run_fail(r, "integer overflow");
 		return give_int(a, (int64_t)a->d);
 	case SCH_FN_INT_STRING:
-		if (parsed(r, sch_int_parse((const char *)a->at, a->len, &i), "no integer", "integer overflow"))
+		if (read_bytes(r, a->len) ||
+		    parsed(r, sch_int_parse((const char *)a->at, a->len, &i), "no integer", "integer overflow"))
 			return -1;
 		return give_int(a, i);
 	default: /* INT_INT, INT_TIME: seconds */
@@ -163,7 +201,8 @@ static int to_uint(struct sch_run *r, enum sch_fn fn, struct sch_val *a)
 			return sch_run_fail(r, "unsigned integer overflow");
 		return give_uint(a, (uint64_t)a->d);
 	case SCH_FN_UINT_STRING:
-		if (parsed(r, sch_uint_parse((const char *)a->at, a->len, &u), "no unsigned integer", "unsigned integer overflow"))
+		if (read_bytes(r, a->len) ||
+		    parsed(r, sch_uint_parse((const char *)a->at, a->len, &u), "no unsigned integer", "unsigned integer overflow"))
 			return -1;
 		return give_uint(a, u);
 	default:
@@ -194,6 +233,9 @@ static int to_double(struct sch_run *r, enum sch_fn fn, struct sch_val *a)
 static int written(struct sch_run *r, const struct sch_val *a, char text[40], const char **at, size_t *len)
 {
 	*at = text;
+	if ((a->kind == SCH_K_INT || a->kind == SCH_K_UINT || a->kind == SCH_K_TIME || a->kind == SCH_K_DURATION) &&
+	    sch_run_spend(r, WRITE_STEPS))
+		return -1;
 	switch (a->kind) {
 	case SCH_K_INT:
 		*len = (size_t)snprintf(text, 40, "%lld", (long long)a->i);
@@ -266,7 +308,8 @@ static int to_time(struct sch_run *r, enum sch_fn fn, struct sch_val *a)
 	int32_t ns = 0;
 
 	if (fn == SCH_FN_TIME_STRING) {
-		if (parsed(r, sch_time_parse((const char *)a->at, a->len, &s, &ns), "no timestamp", "timestamp out of range"))
+		if (read_bytes(r, a->len) ||
+		    parsed(r, sch_time_parse((const char *)a->at, a->len, &s, &ns), "no timestamp", "timestamp out of range"))
 			return -1;
 	} else if (s < SCH_SECONDS_MIN || s > SCH_SECONDS_MAX) {
 		return sch_run_fail(r, "timestamp out of range");
@@ -279,7 +322,7 @@ static int to_duration(struct sch_run *r, struct sch_val *a)
 {
 	int64_t ns = 0;
 
-	if (sch_run_touch(r, a->len) ||
+	if (read_bytes(r, a->len) ||
 	    parsed(r, sch_duration_parse((const char *)a->at, a->len, &ns), "no duration", "duration out of range"))
 		return -1;
 	*a = (struct sch_val){ .i = ns, .kind = SCH_K_DURATION };
@@ -436,10 +479,10 @@ int sch_fn_call(struct sch_run *r, enum sch_fn fn, struct sch_val *a)
 		return sch_list_size(r, a, &n) ? -1 : give_int(a, n);
 	case SCH_FN_STARTS:
 	case SCH_FN_STARTS_BYTES:
-		return starts(a, &a[1]);
+		return starts(r, a, &a[1]);
 	case SCH_FN_ENDS:
 	case SCH_FN_ENDS_BYTES:
-		return ends(a, &a[1]);
+		return ends(r, a, &a[1]);
 	case SCH_FN_CONTAINS:
 	case SCH_FN_CONTAINS_BYTES:
 		return contains(r, a, &a[1]);
@@ -532,6 +575,8 @@ static int put_hex(struct sch_run *r, uint32_t *n, const struct sch_val *a, int 
 
 	if (a->kind == SCH_K_INT || a->kind == SCH_K_UINT)
 		return put_base(r, n, a, 16, upper);
+	if (read_bytes(r, a->len))
+		return -1;
 	for (uint32_t i = 0; i < a->len; i++) {
 		char two[2] = { digits[a->at[i] >> 4], digits[a->at[i] & 15] };
 
@@ -579,6 +624,8 @@ int sch_format_run(struct sch_run *r, const struct sch_val *text, struct sch_val
 	const char *why;
 	struct sch_verb v;
 
+	if (read_bytes(r, text->len))
+		return -1;
 	do { /* each turn moves on in the text, which was read when the expression was compiled */
 		if (sch_verb_next((const char *)text->at, text->len, &pos, &v, &why))
 			return sch_run_fail(r, why);

@@ -468,6 +468,44 @@ static void test_books_that_follow(void **state)
 	}
 }
 
+/* What all conditions of a message cost is bounded, however many there are: then they cannot be judged, which lets nothing
+ * through. */
+static void test_conditions_share_a_budget(void **state)
+{
+	static const char heavy[] = "[1,2,3,4,5,6,7,8].all(x, [1,2,3,4,5,6,7,8].all(y, [1,2,3,4,5,6,7,8].all(z, x + y > 0)))";
+	static char meter[64 << 10];
+	(void)state;
+	for (unsigned deny = 0; deny < 2; deny++)
+		for (unsigned rules = 1; rules <= 62; rules += 61) {
+			size_t n = (size_t)sprintf(meter, "unikernel: meter\n");
+			for (unsigned i = 0; deny && i < rules; i++)
+				n += (size_t)sprintf(meter + n, "%s  - to: hub\n    where: '!%s || this.seq == %uu'\n",
+						     i == 0 ? "deny:\n" : "", heavy, i + 1);
+			n += (size_t)sprintf(meter + n, "send:\n");
+			for (unsigned i = 0; !deny && i < rules; i++)
+				n += (size_t)sprintf(meter + n,
+						     "  - to: hub\n    message: plant.Reading\n    where: '!%s || this.seq == %uu'\n", heavy,
+						     i + 1);
+			sprintf(meter + n, "  - to: hub\n    message: plant.Reading\n");
+			struct pol_set *set = compiled(meter, "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n"
+							      "    where: this.seq == 0u\n",
+						       "unikernel: valve\n");
+			const struct pol_when when = {.mono_ns = START};
+			struct pol_decision d =
+			    pol_decide(set, NULL, METER, HUB, weft_subject("plant.Reading"), 0, &when);
+			assert_int_equal(d.answer, POL_JUDGE);
+			uint8_t none[SCH_PAD] = {0};
+			pol_judge(set, NULL, METER, HUB, none, 0, &when, &d);
+			if (rules == 1) {
+				assert_int_equal(d.answer, POL_ALLOW);
+			} else {
+				assert_int_equal(d.answer, deny ? POL_FORBIDDEN : POL_WHERE_UNMET);
+				assert_string_equal(d.why, "more steps than an evaluation may take");
+			}
+			pol_set_free(set);
+		}
+}
+
 static void test_against_the_model(void **state)
 {
 	(void)state;
@@ -574,6 +612,7 @@ int main(void)
 	    cmocka_unit_test(test_one_bucket_for_all_of_a_rule),
 	    cmocka_unit_test(test_odd_clocks),
 	    cmocka_unit_test(test_books_that_follow),
+	    cmocka_unit_test(test_conditions_share_a_budget),
 	    cmocka_unit_test(test_against_the_model),
 	    cmocka_unit_test(test_tables_are_bounded),
 	    cmocka_unit_test(test_table_with_equal_keys_is_refused),

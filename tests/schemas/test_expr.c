@@ -15,6 +15,7 @@
 #include "expr_cases.h"
 #include "expr_refusals.h"
 #include "schemas/expr.h"
+#include "schemas/pattern.h"
 #include "schemas/set.h"
 
 #define MESSAGE_MAX 8192u
@@ -346,12 +347,65 @@ static void test_bounds_run(void **state)
 				   &out), SCH_EXPR_ERROR);
 	assert_int_equal(answer_of("this.s.matches('^(a{1,30}){1,30}b')", big, n, &out), SCH_EXPR_ERROR);
 	assert_string_equal(out.why, "matching the pattern costs too much");
+	/* Texts by which a search is slow cost what it takes. */
+	assert_int_equal(answer_of("!this.s.contains('aaaaaaaab') && !this.s.contains('ba') && this.s.contains('')", big, n, &out),
+			 SCH_EXPR_ERROR);
+	assert_string_equal(out.why, "more steps than an evaluation may take");
+	assert_int_equal(answer_of("this.s.contains('aaaaaaaab')", big, n, &out), SCH_EXPR_ERROR);
+	assert_int_equal(answer_of("this.s.contains('aaaaaaaaba')", big, n, &out), SCH_EXPR_ERROR);
+	assert_int_equal(answer_of("this.s.contains('baaaaaaaaa')", big, n, &out), SCH_EXPR_FALSE);
+	assert_in_range(out.steps, 60000 / 64, 60000 / 64 + 40);
+	/* So does reading and comparing long ones. */
+	memset(big + 4, '0', 60000);
+	assert_int_equal(answer_of("int(this.s) == 0", big, n, &out), SCH_EXPR_TRUE);
+	assert_in_range(out.steps, 60000 / 8, 60000 / 8 + 40);
+	assert_int_equal(answer_of("uint(this.s) == 0u && int(this.s) == 0 && int(this.s) == 0", big, n, &out), SCH_EXPR_ERROR);
+	assert_int_equal(answer_of("[1, 2, 3, 4].all(x, timestamp(this.s) == now)", big, n, &out), SCH_EXPR_ERROR);
+	assert_int_equal(answer_of("this.s.startsWith(this.s) && this.s.endsWith(this.s)", big, n, &out), SCH_EXPR_TRUE);
+	assert_in_range(out.steps, 2 * 60000 / 64, 2 * 60000 / 64 + 40);
 	/* 30,720 fields that nobody asks for. */
 	for (n = 0; n < 61440; n += 2)
 		memcpy(big + n, "\x08\x01", 2);
 	assert_int_equal(answer_of("this.s == ''", big, n, &out), SCH_EXPR_ERROR);
 	assert_int_equal(answer_of("this.i32 == 1", big, n, &out), SCH_EXPR_TRUE); /* found at once */
 	assert_in_range(out.steps, 1, 10);
+}
+
+/* Several evaluations share a budget. */
+static void test_budget(void **state)
+{
+	const struct sch_expr_budget all = { SCH_EXPR_STEPS_MAX, SCH_PATTERN_WORK_MAX };
+	struct sch_expr_budget left = all;
+	struct sch_expr_value values[1] = { { .len = 0 } };
+	struct sch_expr_err err;
+	struct sch_expr_out out;
+	struct sch_expr *e = NULL;
+	struct sch_expr_var var = { "now", SCH_EXPR_TIME, 0 };
+	uint32_t steps, work, turns = 0;
+
+	(void)state;
+	assert_int_equal(sch_expr_compile(&e, set, &var, 1, "now.getHours() == 0 && string(now).matches('^1970-')", SCH_EXPR_BOOL,
+					  &err), 0);
+	assert_int_equal(sch_expr_eval_within(e, values, &left, &out), SCH_EXPR_TRUE);
+	steps = all.steps - left.steps;
+	work = all.work - left.work;
+	assert_true(steps > 0 && work > 0);
+	assert_int_equal(out.steps, steps);
+	assert_int_equal(out.work, work);
+	/* As often as it fits, then never more. */
+	while (turns < 100000 && sch_expr_eval_within(e, values, &left, &out) == SCH_EXPR_TRUE)
+		turns++;
+	assert_int_equal(turns, (all.steps / steps < all.work / work ? all.steps / steps : all.work / work) - 1);
+	left = (struct sch_expr_budget){ steps, work - 1 };
+	assert_int_equal(sch_expr_eval_within(e, values, &left, &out), SCH_EXPR_ERROR);
+	assert_string_equal(out.why, "matching the pattern costs too much");
+	left = (struct sch_expr_budget){ 0, 0 };
+	assert_int_equal(sch_expr_eval_within(e, values, &left, &out), SCH_EXPR_ERROR);
+	assert_string_equal(out.why, "more steps than an evaluation may take");
+	assert_int_equal(left.steps, 0);
+	left = (struct sch_expr_budget){ UINT32_MAX, UINT32_MAX };
+	assert_int_equal(sch_expr_eval_within(e, values, &left, &out), SCH_EXPR_TRUE);
+	sch_expr_free(e);
 }
 
 /* A map's keys and values together: as many steps as it has entries, not their square. */
@@ -662,7 +716,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),         cmocka_unit_test(test_reasons),    cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_bounds_compiled), cmocka_unit_test(test_bounds_run), cmocka_unit_test(test_map_walk),
+		cmocka_unit_test(test_bounds_compiled), cmocka_unit_test(test_bounds_run), cmocka_unit_test(test_budget), cmocka_unit_test(test_map_walk),
 		cmocka_unit_test(test_text),          cmocka_unit_test(test_elements),   cmocka_unit_test(test_variables),
 		cmocka_unit_test(test_broken),        cmocka_unit_test(test_library),
 		cmocka_unit_test(test_names),         cmocka_unit_test(test_error_text),
