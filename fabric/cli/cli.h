@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The commands of `weft`, one file each (NAME.c), and what they share (common.c). weft.c finds the command and
- * calls it. Every command returns the process's exit status: CLI_YES, CLI_NO or CLI_ERROR. */
+/* The commands of `weft`, one file each (NAME.c), and what they share (common.c, answer.c, command.c). weft.c finds the command
+ * and calls it. Every command returns the process's exit status: CLI_YES, CLI_NO or CLI_ERROR. */
 #ifndef FAB_CLI_H
 #define FAB_CLI_H
 
 #include <argp.h>
 #include <jansson.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "fabric/accel.h"
 
@@ -28,6 +29,24 @@ int cli_schema(int argc, char **argv);
 int cli_policy(int argc, char **argv);
 int cli_quarantine(int argc, char **argv);
 int cli_explain(int argc, char **argv);
+
+/* --- commands that have commands of their own (command.c) ------------------------------------------------------ */
+
+struct cli_command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+};
+struct cli_family {
+	const char *name; /* "schema" */
+	const struct cli_command *commands;
+	size_t n;
+	const char *note; /* a sentence of its --help, with a blank at its end; "": none */
+};
+/* Calls the command that argv[1] names, as "weft FAMILY COMMAND"; or prints which there are. Returns the exit status. */
+int cli_family_run(const struct cli_family *f, int argc, char **argv);
+/* A line for each command. */
+void cli_commands_list(FILE *to, const struct cli_command *commands, size_t n);
 
 #define CLI_ASK_NS 5000000000ull  /* how long weftd may take to answer */
 #define CLI_GRACE_NS 2000000000ull /* how long a process may take to end when asked to */
@@ -52,6 +71,14 @@ int cli_question_run(const struct cli_question *q, int argc, char **argv);
 /* Prints "weft COMMAND: ..." on stderr and returns CLI_ERROR. */
 int cli_fail(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* --- answers: asked of weftd, read, printed (answer.c) --------------------------------------------------------- */
+
+/* Sends weftd a request, which it releases, and returns what it answers, also where that is an error: a new object; or NULL after
+ * telling why there is none. request may be NULL: it was to hold a text that JSON cannot. */
+json_t *cli_ask(const char *command, const struct fab_config *c, json_t *request, uint64_t timeout_ns);
+/* The exit status of an answer: without an error CLI_YES; CLI_NO where weftd refused; else CLI_ERROR. */
+int cli_answer_status(const json_t *answer);
+
 /* weftd's answer to "stats", a new object, or NULL and *why (-ENOENT and -ECONNREFUSED: none runs) and err. A weftd that is
  * just dying resets the connection; a moment later nobody listens, and that is the answer then. */
 json_t *cli_stats_ask(const struct fab_config *c, int *why, char *err, size_t err_cap);
@@ -61,6 +88,15 @@ const json_t *cli_port(const json_t *stats, const char *name);
 json_int_t cli_int(const json_t *o, const char *key); /* 0 where there is none */
 const char *cli_plural(json_int_t n); /* "" for 1, else "s" */
 const char *cli_string(const json_t *o, const char *key, const char *absent); /* valid with o; absent where there is none */
+
+/* A JSON string of text that may hold any bytes: what is not UTF-8 (a name that was cut) becomes '?'. */
+json_t *cli_json_text(const char *text);
+/* Prints o on one line and releases it. 0, or CLI_ERROR after saying that the output cannot be written. */
+int cli_json_print(const char *command, json_t *o);
+/* Sees to it that all output was written. 0, or CLI_ERROR after saying that it was not. */
+int cli_flush(const char *command);
+
+/* --- the table of unikernels (common.c) ------------------------------------------------------------------------ */
 
 /* The table that `up` and `ps` print: every unikernel, its state, its process. Returns how many are not up. Process
  * endpoints that nobody started yet are counted in *absent instead, unless that is NULL. stats may be NULL: weftd does

@@ -7,11 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fabric/cli/cli.h"
-#include "fabric/client.h"
 #include "fabric/config.h"
 #include "fabric/image.h"
 #include "fabric/proc.h"
@@ -80,47 +78,6 @@ int cli_question_run(const struct cli_question *q, int argc, char **argv)
 	int status = q->answer(c, o.json);
 	fab_config_free(c);
 	return status;
-}
-
-json_t *cli_stats_ask(const struct fab_config *c, int *why, char *err, size_t err_cap)
-{
-	uint64_t deadline = fab_now_ns() + CLI_ASK_NS;
-	json_t *stats;
-	do {
-		stats = fab_client_ask(c, "{\"cmd\":\"stats\"}", CLI_ASK_NS, why, err, err_cap);
-		if (stats || (*why != -ECONNRESET && *why != -EPIPE))
-			break;
-		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
-	} while (fab_now_ns() < deadline);
-	return stats;
-}
-
-const json_t *cli_port(const json_t *stats, const char *name)
-{
-	const json_t *ports = json_object_get(stats, "ports");
-	for (size_t i = 0; i < json_array_size(ports); i++) {
-		const json_t *p = json_array_get(ports, i);
-		const char *n = json_string_value(json_object_get(p, "name"));
-		if (n && !strcmp(n, name))
-			return p;
-	}
-	return NULL;
-}
-
-json_int_t cli_int(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
-const char *cli_plural(json_int_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
-const char *cli_string(const json_t *o, const char *key, const char *absent)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : absent;
 }
 
 struct row {

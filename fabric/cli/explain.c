@@ -14,7 +14,6 @@
 #include "fabric/cli/cli.h"
 #include "fabric/cli/explain_find.h"
 #include "fabric/cli/policy_answer.h"
-#include "fabric/cli/schema.h"
 #include "fabric/config.h"
 #include "fabric/decision_json.h"
 #include "guest-lib/verdict.h"
@@ -276,8 +275,8 @@ static int json_print(const struct answer *a, const struct cli_found *found)
 					    json_object_get(m, "schemas"))
 				: json_null());
 	if (o && a->missing[0])
-		json_object_set_new(o, "missing", cli_schema_text(a->missing));
-	return cli_schema_print(COMMAND, o);
+		json_object_set_new(o, "missing", cli_json_text(a->missing));
+	return cli_json_print(COMMAND, o);
 }
 
 /* --- the command ------------------------------------------------------------------------------------------------------- */
@@ -299,7 +298,7 @@ static int event(const struct options *o, const struct cli_found *found)
 {
 	char text[2048];
 	if (o->json)
-		return cli_schema_print(COMMAND, json_pack("{s:O}", "decision", found->decision));
+		return cli_json_print(COMMAND, json_pack("{s:O}", "decision", found->decision));
 	printf("%s  %s\n", cli_string(found->decision, "time", "?"), fab_decision_text(found->decision, text, sizeof text));
 	return CLI_YES;
 }

@@ -11,7 +11,6 @@
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy_values.h"
-#include "fabric/cli/schema.h"
 #include "fabric/cli/json_message.h"
 #include "guest-lib/verdict.h"
 
@@ -309,7 +308,7 @@ static json_t *side_json(const struct cli_answer *a, enum pol_side side)
 		json_object_set_new(rule, "state", json_string(pol_told_name((enum pol_told_state)told->state)));
 		json_object_set_new(rule, "applied", json_boolean(told->applied));
 		if (told->why)
-			json_object_set_new(rule, "error", cli_schema_text(told->why));
+			json_object_set_new(rule, "error", cli_json_text(told->why));
 		if (r->where)
 			json_object_set_new(rule, "values", cli_answer_values(a, side, r->where));
 		json_array_append_new(rules, rule);
@@ -326,16 +325,16 @@ static void change_add(void *arg, const struct pol_remedy *c)
 	json_t *list = arg, *o = json_object();
 
 	json_object_set_new(o, "kind", json_string(pol_remedy_name(c->kind)));
-	json_object_set_new(o, "text", cli_schema_text(c->text));
+	json_object_set_new(o, "text", cli_json_text(c->text));
 	json_object_set_new(o, "instead", json_boolean(c->instead));
 	if (c->file)
-		json_object_set_new(o, "file", cli_schema_text(c->file));
+		json_object_set_new(o, "file", cli_json_text(c->file));
 	if (c->line)
 		json_object_set_new(o, "line", json_integer(c->line));
 	if (c->yaml)
-		json_object_set_new(o, "yaml", cli_schema_text(c->yaml));
+		json_object_set_new(o, "yaml", cli_json_text(c->yaml));
 	if (c->json)
-		json_object_set_new(o, "message", cli_schema_text(c->json));
+		json_object_set_new(o, "message", cli_json_text(c->json));
 	json_array_append_new(list, o);
 }
 
@@ -344,9 +343,9 @@ int cli_answer_print_json(const struct cli_answer *a, const char *command)
 	const struct cli_trial *t = a->trial;
 	json_t *o = json_object(), *changes = json_array();
 
-	json_object_set_new(o, "from", cli_schema_text(a->from));
-	json_object_set_new(o, "to", cli_schema_text(a->to));
-	json_object_set_new(o, "subject", cli_schema_text(a->subject));
+	json_object_set_new(o, "from", cli_json_text(a->from));
+	json_object_set_new(o, "to", cli_json_text(a->to));
+	json_object_set_new(o, "subject", cli_json_text(a->subject));
 	json_object_set_new(o, "bytes", json_integer(t->len));
 	json_object_set_new(o, "content", json_string(a->has_message ? "known" : "unknown"));
 	json_object_set_new(o, "verdict",
@@ -355,7 +354,7 @@ int cli_answer_print_json(const struct cli_answer *a, const char *command)
 	json_object_set_new(o, "rule", cli_policy_rule_json(a->p->set, t->rule));
 	json_object_set_new(o, "source", quote_json(a, t->rule));
 	if (t->detail[0])
-		json_object_set_new(o, "detail", cli_schema_text(t->detail));
+		json_object_set_new(o, "detail", cli_json_text(t->detail));
 	json_object_set_new(o, "sender", side_json(a, POL_SEND));
 	json_object_set_new(o, "receiver", side_json(a, POL_RECEIVE));
 	if (cli_answer_remedies(a, change_add, changes) != 0) {
@@ -364,5 +363,5 @@ int cli_answer_print_json(const struct cli_answer *a, const char *command)
 		return cli_fail(command, "out of memory");
 	}
 	json_object_set_new(o, "changes", changes);
-	return cli_schema_print(command, o);
+	return cli_json_print(command, o);
 }

@@ -10,8 +10,6 @@
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
-#include "fabric/cli/schema.h"
-#include "fabric/client.h"
 #include "fabric/config.h"
 
 #define COMMAND "policy apply"
@@ -95,49 +93,37 @@ static void show_success(const struct fab_config *c, const struct options *o, co
 		printf("%s names another folder, %s: that is what weftd reads when it starts\n", c->path, c->policies);
 }
 
-static int show(const struct fab_config *c, const struct options *o, const json_t *answer)
+static void show(const struct fab_config *c, const struct options *o, const json_t *answer)
 {
 	const char *error = json_string_value(json_object_get(answer, "error"));
 	if (!error) {
 		show_success(c, o, answer);
-		return CLI_YES;
+		return;
 	}
 	const json_t *errors = json_object_get(answer, "errors");
-	int refused = json_is_true(json_object_get(answer, "refused"));
 	show_list(stderr, errors, "", cli_int(answer, "n_errors"));
 	if (json_array_size(errors))
 		cli_fail(COMMAND, "%" JSON_INTEGER_FORMAT " error%s; nothing has changed", cli_int(answer, "n_errors"),
 			 cli_plural(cli_int(answer, "n_errors")));
 	else
 		cli_fail(COMMAND, "%s; nothing has changed", error);
-	return refused ? CLI_NO : CLI_ERROR;
 }
 
 static int apply(const struct options *o, const struct fab_config *c)
 {
-	char path[PATH_MAX], err[512];
+	char path[PATH_MAX];
 	if (o->dir && !realpath(o->dir, path))
 		return cli_fail(COMMAND, "%s: %s", o->dir, strerror(errno));
-	json_t *request = json_pack("{s:s, s:s*, s:b}", "cmd", "policy", "path", o->dir ? path : NULL, "dry_run", o->dry_run);
-	char *line = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	json_decref(request);
-	if (!line)
-		return cli_fail(COMMAND, "%s: a path that is not UTF-8 cannot be told to weftd", o->dir ? path : "");
-	int why = 0;
-	json_t *answer = fab_client_answer(c, line, APPLY_NS, &why, err, sizeof err);
-	free(line);
+	json_t *answer = cli_ask(COMMAND, c, json_pack("{s:s, s:s*, s:b}", "cmd", "policy", "path", o->dir ? path : NULL, "dry_run",
+						       o->dry_run), APPLY_NS);
 	if (!answer)
-		return why == -EMSGSIZE ? cli_fail(COMMAND, "%s: the path is too long", path) : cli_fail(COMMAND, "%s", err);
-	if (!o->json) {
-		int status = show(c, o, answer);
-		json_decref(answer);
-		return status;
-	}
-	int status = !json_object_get(answer, "error")			? CLI_YES
-		     : json_is_true(json_object_get(answer, "refused")) ? CLI_NO
-									: CLI_ERROR;
-	int printed = cli_schema_print(COMMAND, answer);
-	return printed ? printed : status;
+		return CLI_ERROR;
+	int status = cli_answer_status(answer);
+	if (o->json)
+		return cli_json_print(COMMAND, answer) ? CLI_ERROR : status;
+	show(c, o, answer);
+	json_decref(answer);
+	return status;
 }
 
 int cli_policy_apply(int argc, char **argv)

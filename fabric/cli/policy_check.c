@@ -7,7 +7,6 @@
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
-#include "fabric/cli/schema.h"
 #include "policy/reach.h"
 
 #define COMMAND "policy check"
@@ -61,16 +60,16 @@ static void assertion_tell(const struct cli_policy *p, const struct pol_assertio
 		return;
 	json_t *o = json_object();
 
-	json_object_set_new(o, "file", cli_schema_text(pol_common_file(p->set)));
+	json_object_set_new(o, "file", cli_json_text(pol_common_file(p->set)));
 	json_object_set_new(o, "line", json_integer(a->line));
-	json_object_set_new(o, "text", cli_schema_text(a->text));
+	json_object_set_new(o, "text", cli_json_text(a->text));
 	json_object_set_new(o, "holds", json_boolean(v->holds));
 	if (v->undecided)
 		json_object_set_new(o, "undecided", json_true());
 	if (!v->holds) {
-		json_object_set_new(o, "from", cli_schema_text(cli_policy_name(p, v->from)));
-		json_object_set_new(o, "to", cli_schema_text(cli_policy_name(p, v->to)));
-		json_object_set_new(o, "why", cli_schema_text(v->text));
+		json_object_set_new(o, "from", cli_json_text(cli_policy_name(p, v->from)));
+		json_object_set_new(o, "to", cli_json_text(cli_policy_name(p, v->to)));
+		json_object_set_new(o, "why", cli_json_text(v->text));
 	}
 	json_array_append_new(list, o);
 }
@@ -119,9 +118,9 @@ static void finding_tell(void *arg, const struct pol_finding *f)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "kind", json_string(pol_finding_name(f->kind)));
-	json_object_set_new(o, "file", cli_schema_text(f->file));
+	json_object_set_new(o, "file", cli_json_text(f->file));
 	json_object_set_new(o, "line", json_integer(f->line));
-	json_object_set_new(o, "text", cli_schema_text(f->text));
+	json_object_set_new(o, "text", cli_json_text(f->text));
 	if (f->rule)
 		json_object_set_new(o, "rule", cli_policy_rule_json(r->p->set, f->rule));
 	if (f->other)
@@ -183,7 +182,7 @@ int cli_policy_check(int argc, char **argv)
 	int rc = cli_policy_load(&p, &o.all, o.dir) ? CLI_ERROR : check(&o, &p, answer);
 
 	cli_policy_free(&p);
-	if (answer ? cli_schema_print(COMMAND, answer) : cli_schema_flush(COMMAND))
+	if (answer ? cli_json_print(COMMAND, answer) : cli_flush(COMMAND))
 		rc = CLI_ERROR;
 	return rc;
 }

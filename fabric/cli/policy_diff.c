@@ -6,7 +6,6 @@
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
-#include "fabric/cli/schema.h"
 #include "policy/diff.h"
 
 #define COMMAND "policy diff"
@@ -52,7 +51,7 @@ static const struct argp parser = {
 static void text_set(json_t *o, const char *key, const char *text)
 {
 	if (text)
-		json_object_set_new(o, key, cli_schema_text(text));
+		json_object_set_new(o, key, cli_json_text(text));
 }
 
 static json_t *change_json(const struct pol_change *c)
@@ -71,7 +70,7 @@ static json_t *change_json(const struct pol_change *c)
 	if (c->example) {
 		json_t *example = json_loads(c->example, JSON_DECODE_ANY, NULL);
 
-		json_object_set_new(o, "example", example ? example : cli_schema_text(c->example));
+		json_object_set_new(o, "example", example ? example : cli_json_text(c->example));
 	}
 	if (c->subject) {
 		json_object_set_new(o, "certain", json_boolean(!c->perhaps));
@@ -98,7 +97,7 @@ static int print_json(const struct pol_diff *d)
 
 	for (uint32_t i = 0; i < pol_diff_count(d); i++)
 		json_array_append_new(list, change_json(pol_diff_get(d, i)));
-	return cli_schema_print(COMMAND, json_pack("{s:b, s:o}", "equal", pol_diff_count(d) == 0, "changes", list));
+	return cli_json_print(COMMAND, json_pack("{s:b, s:o}", "equal", pol_diff_count(d) == 0, "changes", list));
 }
 
 static void sentence_print(void *arg, const char *text)
@@ -123,7 +122,7 @@ static int compare(const struct options *o, const struct cli_policy *p)
 	else
 		status = 0;
 	if (!status)
-		status = cli_schema_flush(COMMAND);
+		status = cli_flush(COMMAND);
 	if (!status)
 		status = pol_diff_count(d) ? CLI_NO : CLI_YES;
 	else

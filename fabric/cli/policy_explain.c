@@ -10,7 +10,6 @@
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy_answer.h"
 #include "fabric/cli/policy_values.h"
-#include "fabric/cli/schema.h"
 #include "fabric/cli/json_message.h"
 #include "guest-lib/verdict.h"
 #include "policy/units.h"
@@ -233,7 +232,7 @@ static int people_print(const struct cli_answer *a)
 	}
 	int rc = cli_answer_remedies(a, change_print, &n);
 
-	return rc ? cli_fail(COMMAND, "out of memory") : cli_schema_flush(COMMAND);
+	return rc ? cli_fail(COMMAND, "out of memory") : cli_flush(COMMAND);
 }
 
 /* --- the question ------------------------------------------------------------------------------------------------- */

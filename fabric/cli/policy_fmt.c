@@ -11,7 +11,6 @@
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
-#include "fabric/cli/schema.h"
 #include "fabric/files.h"
 #include "policy/err.h"
 #include "policy/fmt.h"
@@ -98,7 +97,7 @@ static void file_lay_out(struct outcome *out, const char *path)
 		if (text_len != len || memcmp(text, bytes, len) != 0) {
 			out->n_changed++;
 			if (out->o->common.json)
-				json_array_append_new(out->changed, cli_schema_text(path));
+				json_array_append_new(out->changed, cli_json_text(path));
 			else
 				puts(path);
 			if (!out->o->check)
@@ -148,10 +147,10 @@ static int finish(const struct options *o, struct outcome *out)
 	if (o->common.json) {
 		json_t *line = json_pack("{s:b, s:i, s:o, s:O}", "check", o->check, "files", (int)out->n_looked, "changed",
 					 out->changed, "errors", o->common.errors);
-		if (cli_schema_print(o->common.command, line))
+		if (cli_json_print(o->common.command, line))
 			return CLI_ERROR;
 	}
-	if (cli_schema_flush(o->common.command) || out->n_failed)
+	if (cli_flush(o->common.command) || out->n_failed)
 		return CLI_ERROR;
 	if (o->check && out->n_changed && !o->common.json)
 		fprintf(stderr, "weft %s: %u of %u file%s would be laid out differently; run it without --check\n",

@@ -14,7 +14,6 @@
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
 #include "fabric/cli/policy_dot.h"
-#include "fabric/cli/schema.h"
 #include "fabric/files.h"
 
 #define COMMAND "policy graph"
@@ -95,8 +94,8 @@ static json_t *node_json(const struct cli_policy *p, uint16_t port)
 	json_t *labels = json_object();
 
 	for (uint32_t i = 0; i < self->party->n_labels; i++)
-		json_object_set_new(labels, self->party->labels[i].key, cli_schema_text(self->party->labels[i].value));
-	return json_pack("{s:s, s:o, s:b, s:o}", "name", self->party->name, "file", cli_schema_text(self->file), "observe",
+		json_object_set_new(labels, self->party->labels[i].key, cli_json_text(self->party->labels[i].value));
+	return json_pack("{s:s, s:o, s:b, s:o}", "name", self->party->name, "file", cli_json_text(self->file), "observe",
 			 self->observe, "labels", labels);
 }
 
@@ -104,7 +103,7 @@ static json_t *edge_json(const struct cli_policy *p, const struct pol_edge *e)
 {
 	return json_pack("{s:s, s:s, s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:o}", "from", cli_policy_name(p, e->hop.from),
 			 "to", cli_policy_name(p, e->hop.to), e->is_method ? "method" : "message",
-			 cli_schema_text(pol_subject_name(p->set, e->hop.subject)), "reply", e->is_method && !e->none,
+			 cli_json_text(pol_subject_name(p->set, e->hop.subject)), "reply", e->is_method && !e->none,
 			 "perhaps", e->hop.perhaps, "observed", e->hop.observed, "refused", e->none, "send_rule",
 			 cli_policy_rule_json(p->set, e->hop.rule[POL_SEND]), "receive_rule",
 			 cli_policy_rule_json(p->set, e->hop.rule[POL_RECEIVE]), "deny_rule",
@@ -136,7 +135,7 @@ static int print_json(const struct options *o, const struct cli_policy *p, struc
 	json_t *all = json_pack("{s:o, s:o, s:o}", "nodes", nodes, "groups", groups, "edges", edges);
 
 	if (!rc)
-		return cli_schema_print(COMMAND, all);
+		return cli_json_print(COMMAND, all);
 	json_decref(all);
 	return cli_policy_fail(&o->common, "out of memory");
 }
@@ -255,7 +254,7 @@ static int draw(const struct options *o, const struct cli_policy *p, struct pol_
 	else if (rc)
 		rc = cli_policy_fail(&o->common, "out of memory");
 	else if (!o->out)
-		rc = fwrite(text, 1, len, stdout) == len ? cli_schema_flush(COMMAND)
+		rc = fwrite(text, 1, len, stdout) == len ? cli_flush(COMMAND)
 							 : cli_policy_fail(&o->common, "cannot write the answer");
 	else if (strcmp(format, "dot") == 0)
 		rc = file_write(o, text, len);

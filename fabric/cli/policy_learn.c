@@ -13,7 +13,6 @@
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
-#include "fabric/cli/schema.h"
 #include "fabric/files.h"
 #include "guest-lib/verdict.h"
 #include "policy/err.h"
@@ -376,17 +375,17 @@ static int tell(const struct learner *ln)
 
 		for (uint32_t i = 0; i < n; i++)
 			json_array_append_new(files, json_string(pol_learn_name(ln->l, i)));
-		return cli_schema_print(
+		return cli_json_print(
 			o->common.command,
-			json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "dir", cli_schema_text(o->out), "unikernels", files,
+			json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "dir", cli_json_text(o->out), "unikernels", files,
 				  "lines", (json_int_t)ln->lines, "decisions", (json_int_t)ln->decisions, "skipped",
 				  (json_int_t)ln->skipped, "rules", (json_int_t)rules, "suggestions", (json_int_t)suggestions,
-				  "skipped_first", ln->skipped ? cli_schema_text(ln->skipped_first) : json_null()));
+				  "skipped_first", ln->skipped ? cli_json_text(ln->skipped_first) : json_null()));
 	}
 	printf("%s: drafts for %u unikernel%s with %" PRIu64 " rule%s and %" PRIu64 " suggestion%s, ", o->out, n, cli_plural(n),
 	       rules, cli_plural((json_int_t)rules), suggestions, cli_plural((json_int_t)suggestions));
 	printf("from %" PRIu64 " of %" PRIu64 " line%s\n", ln->decisions, ln->lines, cli_plural((json_int_t)ln->lines));
-	if (cli_schema_flush(o->common.command))
+	if (cli_flush(o->common.command))
 		return CLI_ERROR;
 	if (ln->skipped)
 		fprintf(stderr, "weft policy learn: %" PRIu64 " line%s not understood, first %s\n", ln->skipped,

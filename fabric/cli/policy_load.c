@@ -55,12 +55,12 @@ json_t *cli_policy_err_json(const struct pol_err *e)
 	json_t *o = json_object();
 
 	if (e->file[0])
-		json_object_set_new(o, "file", cli_schema_text(e->file));
+		json_object_set_new(o, "file", cli_json_text(e->file));
 	if (e->line)
 		json_object_set_new(o, "line", json_integer(e->line));
 	if (e->column)
 		json_object_set_new(o, "column", json_integer(e->column));
-	json_object_set_new(o, "text", cli_schema_text(e->text));
+	json_object_set_new(o, "text", cli_json_text(e->text));
 	return o;
 }
 
@@ -81,8 +81,8 @@ static int errors_print(const struct cli_policy_options *o, json_t *errors)
 	json_t *line = json_object();
 
 	json_object_set_new(line, "errors", errors);
-	if (!cli_schema_print(o->command, line))
-		cli_schema_flush(o->command);
+	if (!cli_json_print(o->command, line))
+		cli_flush(o->command);
 	return CLI_ERROR;
 }
 
@@ -378,14 +378,14 @@ json_t *cli_policy_rule_json(const struct pol_set *set, uint32_t rule)
 
 	json_object_set_new(o, "id", json_integer(rule));
 	if (r->name)
-		json_object_set_new(o, "name", cli_schema_text(r->name));
-	json_object_set_new(o, "file", cli_schema_text(r->file));
+		json_object_set_new(o, "name", cli_json_text(r->name));
+	json_object_set_new(o, "file", cli_json_text(r->file));
 	json_object_set_new(o, "line", json_integer(r->line));
-	json_object_set_new(o, "text", cli_schema_text(r->text));
+	json_object_set_new(o, "text", cli_json_text(r->text));
 	if (r->where)
-		json_object_set_new(o, "where", cli_schema_text(r->where));
+		json_object_set_new(o, "where", cli_json_text(r->where));
 	if (r->reason)
-		json_object_set_new(o, "reason", cli_schema_text(r->reason));
+		json_object_set_new(o, "reason", cli_json_text(r->reason));
 	if (r->deny)
 		json_object_set_new(o, "deny", json_true());
 	if (r->observe)

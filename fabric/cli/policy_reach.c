@@ -7,7 +7,6 @@
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
-#include "fabric/cli/schema.h"
 #include "policy/reach.h"
 
 #define COMMAND "policy reach"
@@ -85,7 +84,7 @@ static json_t *hop_json(const struct cli_policy *p, const struct pol_hop *h)
 	const char *subject = h->subject ? pol_subject_name(p->set, h->subject) : NULL;
 
 	return json_pack("{s:s, s:s, s:o, s:b, s:b, s:b, s:o, s:o}", "from", cli_policy_name(p, h->from), "to",
-			 cli_policy_name(p, h->to), "subject", subject ? cli_schema_text(subject) : json_null(),
+			 cli_policy_name(p, h->to), "subject", subject ? cli_json_text(subject) : json_null(),
 			 "reply", h->reply, "perhaps", h->perhaps, "observed", h->observed, "send_rule",
 			 cli_policy_rule_json(p->set, h->rule[POL_SEND]), "receive_rule",
 			 cli_policy_rule_json(p->set, h->rule[POL_RECEIVE]));
@@ -101,7 +100,7 @@ static int yes(const struct options *o, const struct cli_policy *p, const struct
 
 		for (uint32_t i = 0; i < path->n; i++)
 			json_array_append_new(hops, hop_json(p, &path->hops[i]));
-		return cli_schema_print(COMMAND, json_pack("{s:b, s:o}", "reaches", 1, "path", hops));
+		return cli_json_print(COMMAND, json_pack("{s:b, s:o}", "reaches", 1, "path", hops));
 	}
 	printf("yes: %s %s %s in %u step%s\n", o->from, o->direct ? "talks to" : "reaches", o->to, path->n, cli_plural(path->n));
 	for (uint32_t i = 0; i < path->n; i++) {
@@ -114,7 +113,7 @@ static int yes(const struct options *o, const struct cli_policy *p, const struct
 		for (int k = 0; k < 2; k++)
 			printf("  %-8s %s\n", side[k], cli_policy_rule(p->set, h->rule[k], rule));
 	}
-	return cli_schema_flush(COMMAND);
+	return cli_flush(COMMAND);
 }
 
 static int no(const struct options *o, const struct cli_policy *p, const struct pol_gap *gap)
@@ -124,20 +123,20 @@ static int no(const struct options *o, const struct cli_policy *p, const struct 
 
 	pol_gap_text(p->set, gap, text, sizeof text);
 	if (o->common.json)
-		return cli_schema_print(
+		return cli_json_print(
 		    COMMAND, json_pack("{s:b, s:{s:s, s:s, s:o, s:o, s:o, s:i, s:i, s:o}}", "reaches", 0, "missing",
 				       "from", cli_policy_name(p, gap->from), "to", cli_policy_name(p, gap->to),
-				       "subject", subject ? cli_schema_text(subject) : json_null(), "rule",
+				       "subject", subject ? cli_json_text(subject) : json_null(), "rule",
 				       cli_policy_rule_json(p->set, gap->rule), "for_it",
 				       cli_policy_rule_json(p->set, gap->for_it), "steps_before", (int)gap->before,
-				       "steps_after", (int)gap->after, "text", cli_schema_text(text)));
+				       "steps_after", (int)gap->after, "text", cli_json_text(text)));
 	printf("no: %s does not %s %s\n", o->from, o->direct ? "talk to" : "reach", o->to);
 	if (gap->before)
 		printf("%s reaches %s, but\n", o->from, cli_policy_name(p, gap->from));
 	puts(text);
 	if (gap->after)
 		printf("(%s would reach %s)\n", cli_policy_name(p, gap->to), o->to);
-	return cli_schema_flush(COMMAND);
+	return cli_flush(COMMAND);
 }
 
 static int answer(const struct options *o, const struct cli_policy *p)

@@ -10,7 +10,6 @@
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy_cases.h"
-#include "fabric/cli/schema.h"
 #include "guest-lib/verdict.h"
 #include "policy/err.h"
 
@@ -123,13 +122,13 @@ static json_t *result_json(const struct run *r, const struct cli_cases *cases, c
 
 	json_object_set_new(want, "verdict", json_string(cli_outcome(c->verdict, c->observed, text)));
 	if (c->rule)
-		json_object_set_new(want, "rule", cli_schema_text(c->rule));
+		json_object_set_new(want, "rule", cli_json_text(c->rule));
 	json_object_set_new(got, "verdict", json_string(cli_outcome(t->verdict, t->observed, text)));
 	json_object_set_new(got, "rule", cli_policy_rule_json(r->p->set, t->rule));
 	if (t->detail[0])
-		json_object_set_new(got, "detail", cli_schema_text(t->detail));
-	json_object_set_new(o, "name", cli_schema_text(c->name));
-	json_object_set_new(o, "file", cli_schema_text(cases->path));
+		json_object_set_new(got, "detail", cli_json_text(t->detail));
+	json_object_set_new(o, "name", cli_json_text(c->name));
+	json_object_set_new(o, "file", cli_json_text(cases->path));
 	json_object_set_new(o, "line", json_integer(c->line));
 	json_object_set_new(o, "ok", json_boolean(ok));
 	json_object_set_new(o, "expected", want);
@@ -301,7 +300,7 @@ int cli_policy_test(int argc, char **argv)
 	int rc = cli_policy_load(&p, &o.all, o.dir) ? CLI_ERROR : test(&o, &p, answer);
 
 	cli_policy_free(&p);
-	if (answer ? cli_schema_print(COMMAND, answer) : cli_schema_flush(COMMAND))
+	if (answer ? cli_json_print(COMMAND, answer) : cli_flush(COMMAND))
 		rc = CLI_ERROR;
 	return rc;
 }

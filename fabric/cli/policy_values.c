@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fabric/cli/schema.h"
+#include "fabric/cli/cli.h"
 #include "schemas/expr.h"
 
 #define PATH_MAX_BYTES 256u
@@ -68,12 +68,12 @@ static void party_add(json_t *to, const char *who, const char *p, const struct s
 		return;
 	if (!strncmp(p, ".name", 5) && !is_word(p[5])) {
 		snprintf(key, sizeof key, "%s.name", who);
-		json_object_set_new(to, key, cli_schema_text(party->name));
+		json_object_set_new(to, key, cli_json_text(party->name));
 	} else if (!strncmp(p, ".labels", 7)) {
 		json_t *labels = json_object();
 
 		for (uint32_t i = 0; i < party->n_labels; i++)
-			json_object_set_new(labels, party->labels[i].key, cli_schema_text(party->labels[i].value));
+			json_object_set_new(labels, party->labels[i].key, cli_json_text(party->labels[i].value));
 		snprintf(key, sizeof key, "%s.labels", who);
 		json_object_set_new(to, key, labels);
 	}

@@ -8,8 +8,6 @@
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/explain_find.h"
-#include "fabric/cli/schema.h"
-#include "fabric/client.h"
 #include "fabric/config.h"
 
 #define COMMAND "quarantine"
@@ -76,51 +74,34 @@ static void show_one(const json_t *q)
 	printf("%s%s\n", reason ? ": " : "", reason ? reason : "");
 }
 
-static int show(const json_t *answer)
+static void show(const json_t *answer)
 {
+	const char *error = json_string_value(json_object_get(answer, "error"));
 	const char *lifted = json_string_value(json_object_get(answer, "lifted"));
 	const json_t *list = json_object_get(answer, "quarantined");
-	if (lifted) {
+	if (error)
+		cli_fail(COMMAND, "%s", error);
+	else if (lifted)
 		printf("the quarantine of %s was lifted\n", lifted);
-		return CLI_YES;
-	}
-	if (!json_array_size(list))
+	else if (!json_array_size(list))
 		printf("nobody is quarantined\n");
-	for (size_t i = 0; i < json_array_size(list); i++)
+	for (size_t i = 0; !error && i < json_array_size(list); i++)
 		show_one(json_array_get(list, i));
-	return json_array_size(list) ? CLI_NO : CLI_YES;
 }
 
 static int ask(const struct options *o, const struct fab_config *c)
 {
-	char err[512];
-	int status = CLI_ERROR;
-	json_t *request = o->lift ? json_pack("{s:s, s:s}", "cmd", "quarantine", "lift", o->lift)
-				  : json_pack("{s:s}", "cmd", "quarantine");
-	char *line = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	json_decref(request);
-	if (!line)
-		return cli_fail(COMMAND, "the name is not UTF-8: no unikernel has it");
-	json_t *answer = fab_client_answer(c, line, CLI_ASK_NS, NULL, err, sizeof err);
-	free(line);
+	json_t *answer = cli_ask(COMMAND, c, o->lift ? json_pack("{s:s, s:s}", "cmd", "quarantine", "lift", o->lift)
+						     : json_pack("{s:s}", "cmd", "quarantine"), CLI_ASK_NS);
 	if (!answer)
-		return cli_fail(COMMAND, "%s", err);
-	const char *error = json_string_value(json_object_get(answer, "error"));
-	if (error)
-		status = json_is_true(json_object_get(answer, "refused")) ? CLI_NO : CLI_ERROR;
-	else
-		status = json_array_size(json_object_get(answer, "quarantined")) ? CLI_NO : CLI_YES;
+		return CLI_ERROR;
 	const json_t *list = json_object_get(answer, "quarantined");
+	int status = json_array_size(list) ? CLI_NO : cli_answer_status(answer);
 	for (size_t i = 0; i < json_array_size(list); i++)
 		name_rule(c, cli_string(answer, "boot", ""), json_array_get(list, i));
-	if (o->json) {
-		int printed = cli_schema_print(COMMAND, answer);
-		return printed ? printed : status;
-	}
-	if (error)
-		cli_fail(COMMAND, "%s", error);
-	else
-		status = show(answer);
+	if (o->json)
+		return cli_json_print(COMMAND, answer) ? CLI_ERROR : status;
+	show(answer);
 	json_decref(answer);
 	return status;
 }

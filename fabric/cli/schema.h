@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `weft schema ...`: one file for each of its commands (schema_NAME.c), and what they share (schema.c), which also
- * finds the command and calls it. What a schema means is decided in schemas/. */
+/* `weft schema ...`: one file for each of its commands (schema_NAME.c), the table of them, and what they share (schema.c).
+ * What a schema means is decided in schemas/. */
 #ifndef FAB_CLI_SCHEMA_H
 #define FAB_CLI_SCHEMA_H
 
-#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,13 +22,5 @@ uint8_t *cli_schema_read(const char *path, size_t *len, char *why, size_t why_ca
 
 /* "SET has no message type \"x\"; did you mean \"y\"?". Returns out. */
 const char *cli_schema_unknown(const struct sch_set *set, const char *path, const char *type, char *out, size_t cap);
-
-/* A JSON string of text that may hold any bytes: what is not UTF-8 (a name that was cut) becomes '?'. */
-json_t *cli_schema_text(const char *text);
-
-/* Prints o on one line and releases it. 0, or CLI_ERROR after saying that the output cannot be written. */
-int cli_schema_print(const char *command, json_t *o);
-/* Sees to it that all output was written. 0, or CLI_ERROR after saying that it was not. */
-int cli_schema_flush(const char *command);
 
 #endif

@@ -9,7 +9,6 @@
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/schema.h"
-#include "fabric/client.h"
 #include "fabric/config.h"
 
 #define COMMAND "schema apply"
@@ -94,44 +93,31 @@ static void show_success(const struct fab_config *c, const char *set, const json
 		printf("%s names another set, %s: that is what weftd reads when it starts\n", c->path, c->schemas);
 }
 
-static int show(const struct fab_config *c, const char *set, const json_t *answer)
+static void show(const struct fab_config *c, const char *set, const json_t *answer)
 {
-	show_findings(answer);
 	const char *error = json_string_value(json_object_get(answer, "error"));
-	if (!error) {
+	show_findings(answer);
+	if (error)
+		cli_fail(COMMAND, "%s%s", error, json_is_true(json_object_get(answer, "refused"))
+			 ? "; nothing has changed; --force takes it all the same" : "");
+	else
 		show_success(c, set, answer);
-		return CLI_YES;
-	}
-	int refused = json_is_true(json_object_get(answer, "refused"));
-	cli_fail(COMMAND, "%s%s", error, refused ? "; nothing has changed; --force takes it all the same" : "");
-	return refused ? CLI_NO : CLI_ERROR;
 }
 
 static int apply(const struct options *o, const struct fab_config *c)
 {
-	char path[PATH_MAX], err[512];
+	char path[PATH_MAX];
 	if (!realpath(o->set, path))
 		return cli_fail(COMMAND, "%s: %s", o->set, strerror(errno));
-	json_t *request = json_pack("{s:s, s:s, s:b}", "cmd", "schema", "path", path, "force", o->force);
-	char *line = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	json_decref(request);
-	if (!line)
-		return cli_fail(COMMAND, "%s: a path that is not UTF-8 cannot be told to weftd", path);
-	int why = 0;
-	json_t *answer = fab_client_answer(c, line, APPLY_NS, &why, err, sizeof err);
-	free(line);
+	json_t *answer = cli_ask(COMMAND, c, json_pack("{s:s, s:s, s:b}", "cmd", "schema", "path", path, "force", o->force), APPLY_NS);
 	if (!answer)
-		return why == -EMSGSIZE ? cli_fail(COMMAND, "%s: the path is too long", path) : cli_fail(COMMAND, "%s", err);
-	if (!o->json) {
-		int status = show(c, path, answer);
-		json_decref(answer);
-		return status;
-	}
-	int status = !json_object_get(answer, "error")                       ? CLI_YES
-		     : json_is_true(json_object_get(answer, "refused")) ? CLI_NO
-									 : CLI_ERROR;
-	int printed = cli_schema_print(COMMAND, answer);
-	return printed ? printed : status;
+		return CLI_ERROR;
+	int status = cli_answer_status(answer);
+	if (o->json)
+		return cli_json_print(COMMAND, answer) ? CLI_ERROR : status;
+	show(c, path, answer);
+	json_decref(answer);
+	return status;
 }
 
 int cli_schema_apply(int argc, char **argv)

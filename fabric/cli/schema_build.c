@@ -105,10 +105,10 @@ static void finding_tell(void *arg, const struct sch_finding *f)
 	json_t *p = json_object();
 
 	json_object_set_new(p, "level", json_string(levels[f->level]));
-	json_object_set_new(p, "file", cli_schema_text(f->file));
+	json_object_set_new(p, "file", cli_json_text(f->file));
 	json_object_set_new(p, "line", f->line ? json_integer(f->line) : json_null());
-	json_object_set_new(p, "where", cli_schema_text(f->where));
-	json_object_set_new(p, "text", cli_schema_text(f->text));
+	json_object_set_new(p, "where", cli_json_text(f->where));
+	json_object_set_new(p, "text", cli_json_text(f->text));
 	json_array_append_new(r->problems, p);
 }
 
@@ -172,12 +172,12 @@ static int report_print(struct report *r, const struct sums *s, int status)
 	const char *out = r->o->out;
 
 	if (r->o->json) {
-		json_t *line = json_pack("{s:o, s:b, s:i, s:i, s:i, s:i, s:i, s:O}", "set", cli_schema_text(out), "written",
+		json_t *line = json_pack("{s:o, s:b, s:i, s:i, s:i, s:i, s:i, s:O}", "set", cli_json_text(out), "written",
 					 status == CLI_YES, "files", (int)s->files, "imports", (int)s->imports, "messages",
 					 (int)s->messages, "methods", (int)s->methods, "rules", (int)s->rules, "problems",
 					 r->problems);
 
-		if (cli_schema_print(COMMAND, line))
+		if (cli_json_print(COMMAND, line))
 			return CLI_ERROR;
 	} else if (status == CLI_YES) {
 		printf("%s: %u file%s, %u message%s, %u method%s, %u rule%s\n", out, s->files, cli_plural(s->files), s->messages,
@@ -185,7 +185,7 @@ static int report_print(struct report *r, const struct sums *s, int status)
 	} else {
 		fprintf(stderr, "weft " COMMAND ": %u error%s; %s is not written\n", r->errors, cli_plural(r->errors), out);
 	}
-	return cli_schema_flush(COMMAND) ? CLI_ERROR : status;
+	return cli_flush(COMMAND) ? CLI_ERROR : status;
 }
 
 int cli_schema_build(int argc, char **argv)

@@ -75,15 +75,15 @@ static json_t *place_json(const struct sch_place *p)
 {
 	if (!p->file)
 		return json_null();
-	return json_pack("{s:o, s:o}", "file", cli_schema_text(p->file), "line", p->line ? json_integer(p->line) : json_null());
+	return json_pack("{s:o, s:o}", "file", cli_json_text(p->file), "line", p->line ? json_integer(p->line) : json_null());
 }
 
 static json_t *change_json(const struct sch_change *c, const struct sch_place *p)
 {
 	return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "rule", sch_compat_rule_name(c->rule), "category",
-			 c->is_strict ? "STRICT" : "WIRE", "file", cli_schema_text(p->file), "line",
-			 p->line ? json_integer(p->line) : json_null(), "in_old", c->in_old, "name", cli_schema_text(c->name),
-			 "text", cli_schema_text(c->text), "keep", cli_schema_text(c->keep), "old", place_json(&c->old), "new",
+			 c->is_strict ? "STRICT" : "WIRE", "file", cli_json_text(p->file), "line",
+			 p->line ? json_integer(p->line) : json_null(), "in_old", c->in_old, "name", cli_json_text(c->name),
+			 "text", cli_json_text(c->text), "keep", cli_json_text(c->keep), "old", place_json(&c->old), "new",
 			 place_json(&c->now));
 }
 
@@ -154,7 +154,7 @@ static int print_json(struct findings *f, const struct sch_compat *sum)
 
 	for (size_t i = 0; i < f->n; i++)
 		json_array_append(list, f->at[i].json);
-	return cli_schema_print(
+	return cli_json_print(
 		COMMAND, json_pack("{s:b, s:I, s:I, s:o, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}}", "compatible",
 				   sum->wire + sum->strict == 0, "wire", (json_int_t)sum->wire, "strict",
 				   (json_int_t)sum->strict, "findings", list, "compared", "messages",
@@ -173,7 +173,7 @@ static int print_text(const struct findings *f, const struct sch_compat *sum)
 		       sum->messages, cli_plural(sum->messages), sum->fields, cli_plural(sum->fields), sum->enums,
 		       cli_plural(sum->enums), sum->methods, cli_plural(sum->methods), sum->new_messages,
 		       cli_plural(sum->new_messages), sum->new_methods, cli_plural(sum->new_methods));
-	if (cli_schema_flush(COMMAND))
+	if (cli_flush(COMMAND))
 		return CLI_ERROR;
 	if (f->n) {
 		fprintf(stderr, "weft %s: not compatible: %u WIRE, %u STRICT\n", COMMAND, sum->wire, sum->strict);
@@ -188,7 +188,7 @@ static int print_text(const struct findings *f, const struct sch_compat *sum)
 static int unanswered(const struct options *o, const char *text)
 {
 	if (o->json)
-		cli_schema_print(COMMAND, json_pack("{s:n, s:o}", "compatible", "error", cli_schema_text(text)));
+		cli_json_print(COMMAND, json_pack("{s:n, s:o}", "compatible", "error", cli_json_text(text)));
 	return cli_fail(COMMAND, "%s", text);
 }
 

@@ -3,7 +3,7 @@
  * and what people read is left to schema_validate.c. */
 #include <string.h>
 
-#include "fabric/cli/schema.h"
+#include "fabric/cli/cli.h"
 #include "fabric/cli/schema_inquiry.h"
 
 #define VIOLATIONS_MAX 10000u /* told of one message */
@@ -21,10 +21,10 @@ static void rule_set(json_t *to, const struct sch_set *set, const struct sch_res
 	char text[512];
 
 	if (place[0])
-		json_object_set_new(to, "rule", cli_schema_text(place));
-	json_object_set_new(to, "rule_id", cli_schema_text(sch_rule_id(set, r->rule)));
+		json_object_set_new(to, "rule", cli_json_text(place));
+	json_object_set_new(to, "rule_id", cli_json_text(sch_rule_id(set, r->rule)));
 	if (said[0] || sch_rule_describe(set, r->rule, text, sizeof text) > 0)
-		json_object_set_new(to, "message", cli_schema_text(said[0] ? said : text));
+		json_object_set_new(to, "message", cli_json_text(said[0] ? said : text));
 	if (r->for_key)
 		json_object_set_new(to, "for_key", json_true());
 }
@@ -51,7 +51,7 @@ static void violation_add(void *arg, const struct sch_result *r)
 	json_t *v = json_object();
 
 	if (cli_inquiry_path(q, r, path)[0])
-		json_object_set_new(v, "field", cli_schema_text(path));
+		json_object_set_new(v, "field", cli_json_text(path));
 	rule_set(v, q->set, r, q->each);
 	json_object_set_new(v, "offset", json_integer(r->offset));
 	json_array_append_new(q->violations, v);
@@ -103,7 +103,7 @@ void cli_inquire(struct cli_inquiry *q)
 void cli_answer_set(json_t *line, const char *verdict, const char *reason)
 {
 	json_object_set_new(line, "verdict", json_string(verdict));
-	json_object_set_new(line, "reason", cli_schema_text(reason));
+	json_object_set_new(line, "reason", cli_json_text(reason));
 }
 
 void cli_inquiry_answer(struct cli_inquiry *q, json_t *line)
@@ -114,13 +114,13 @@ void cli_inquiry_answer(struct cli_inquiry *q, json_t *line)
 		cli_answer_set(line, "accept", "ok");
 	} else if (q->verdict == CLI_UNUSABLE) {
 		cli_answer_set(line, "error", "compilation");
-		json_object_set_new(line, "detail", cli_schema_text(sch_type_error(q->set, q->type)));
+		json_object_set_new(line, "detail", cli_json_text(sch_type_error(q->set, q->type)));
 	} else {
 		if (q->verdict == CLI_REJECT)
 			cli_answer_set(line, "reject", sch_reason_name(q->r.reason));
 		else
 			cli_answer_set(line, "error", "runtime");
-		json_object_set_new(line, "path", cli_schema_text(cli_inquiry_path(q, &q->r, path)));
+		json_object_set_new(line, "path", cli_json_text(cli_inquiry_path(q, &q->r, path)));
 		json_object_set_new(line, "offset", json_integer(q->r.offset));
 		if (q->r.reason == SCH_RULE || q->r.reason == SCH_RULE_ERROR)
 			rule_set(line, q->set, &q->r, q->said);

@@ -372,7 +372,7 @@ static int show_one(const struct view *v)
 	sch_show_type(v->show, (uint32_t)type, &t);
 	if (!v->o->json)
 		type_print(v, (uint32_t)type, &t);
-	else if (cli_schema_print(COMMAND, cli_show_type_json(v->show, (uint32_t)type, &t)))
+	else if (cli_json_print(COMMAND, cli_show_type_json(v->show, (uint32_t)type, &t)))
 		return CLI_ERROR;
 	return t.error ? CLI_NO : CLI_YES;
 }
@@ -401,9 +401,9 @@ int cli_schema_show(int argc, char **argv)
 	if (o.type)
 		rc = show_one(&v);
 	else if (o.json)
-		rc = cli_schema_print(COMMAND, cli_show_set_json(show, o.set));
+		rc = cli_json_print(COMMAND, cli_show_set_json(show, o.set));
 	else
 		rc = set_print(&v);
 	sch_show_close(show);
-	return cli_schema_flush(COMMAND) ? CLI_ERROR : rc;
+	return cli_flush(COMMAND) ? CLI_ERROR : rc;
 }

@@ -2,7 +2,7 @@
 /* `weft schema show --json`: a message, or what a set holds, as JSON. The same for people is in schema_show.c. */
 #include <jansson.h>
 
-#include "fabric/cli/schema.h"
+#include "fabric/cli/cli.h"
 #include "fabric/cli/schema_show.h"
 #include "guest-lib/wire.h"
 
@@ -15,10 +15,10 @@ static json_t *rule_json(const struct sch_show *show, uint32_t rule, const char 
 	sch_rule_describe(sch_show_set(show), rule, text, sizeof text);
 	if (*about)
 		json_object_set_new(o, "about", json_string(about));
-	json_object_set_new(o, "rule_id", cli_schema_text(sch_rule_id(sch_show_set(show), rule)));
+	json_object_set_new(o, "rule_id", cli_json_text(sch_rule_id(sch_show_set(show), rule)));
 	if (*path)
-		json_object_set_new(o, "rule", cli_schema_text(path));
-	json_object_set_new(o, "message", cli_schema_text(text));
+		json_object_set_new(o, "rule", cli_json_text(path));
+	json_object_set_new(o, "message", cli_json_text(text));
 	return o;
 }
 
@@ -29,7 +29,7 @@ static json_t *enum_json(const struct sch_show *show, uint32_t enumeration)
 	int32_t number;
 
 	for (uint32_t i = 0; (name = sch_show_value(show, enumeration, i, &number)) != NULL; i++)
-		json_array_append_new(values, json_pack("{s:o, s:i}", "name", cli_schema_text(name), "number", (int)number));
+		json_array_append_new(values, json_pack("{s:o, s:i}", "name", cli_json_text(name), "number", (int)number));
 	return values;
 }
 
@@ -43,15 +43,15 @@ static json_t *field_json(const struct sch_show *show, uint32_t type, uint32_t i
 	uint32_t rule;
 
 	json_object_set_new(o, "number", json_integer(f->number));
-	json_object_set_new(o, "name", cli_schema_text(f->name));
-	json_object_set_new(o, "type", cli_schema_text(f->type));
+	json_object_set_new(o, "name", cli_json_text(f->name));
+	json_object_set_new(o, "type", cli_json_text(f->type));
 	json_object_set_new(o, "presence", json_string(f->presence));
 	if (f->oneof)
-		json_object_set_new(o, "oneof", cli_schema_text(f->oneof));
+		json_object_set_new(o, "oneof", cli_json_text(f->oneof));
 	if (f->sub != SCH_SHOW_NONE)
-		json_object_set_new(o, "message", cli_schema_text(sch_type_name(sch_show_set(show), f->sub)));
+		json_object_set_new(o, "message", cli_json_text(sch_type_name(sch_show_set(show), f->sub)));
 	if (sch_show_enum(show, f->enumeration, &e) == 0)
-		json_object_set_new(o, "enum", cli_schema_text(e.name));
+		json_object_set_new(o, "enum", cli_json_text(e.name));
 	if (f->zero_ok)
 		json_object_set_new(o, "ignore_zero", json_true());
 	if (f->empty_ok)
@@ -64,9 +64,9 @@ static json_t *field_json(const struct sch_show *show, uint32_t type, uint32_t i
 
 static json_t *method_json(const struct sch_show *show, const struct sch_show_method *m)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:b}", "name", cli_schema_text(m->name), "file",
-			 cli_schema_text(m->file), "input", cli_schema_text(sch_type_name(sch_show_set(show), m->input)), "output",
-			 cli_schema_text(sch_type_name(sch_show_set(show), m->output)), "client_streams", m->client_streams,
+	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:b}", "name", cli_json_text(m->name), "file",
+			 cli_json_text(m->file), "input", cli_json_text(sch_type_name(sch_show_set(show), m->input)), "output",
+			 cli_json_text(sch_type_name(sch_show_set(show), m->output)), "client_streams", m->client_streams,
 			 "server_streams", m->server_streams, "subject", !m->client_streams && !m->server_streams);
 }
 
@@ -86,17 +86,17 @@ json_t *cli_show_type_json(const struct sch_show *show, uint32_t type, const str
 	for (uint32_t k = 0; k < t->n_rules; k++)
 		json_array_append_new(rules, rule_json(show, t->rules + k, ""));
 	for (uint32_t i = 0; (name = sch_show_oneof(show, type, i)) != NULL; i++)
-		json_array_append_new(oneofs, cli_schema_text(name));
+		json_array_append_new(oneofs, cli_json_text(name));
 	for (uint32_t i = 0; i < sch_show_method_count(show); i++) {
 		const struct sch_show_method *m = sch_show_method(show, i);
 
 		if (m->input == type || m->output == type)
 			json_array_append_new(methods, method_json(show, m));
 	}
-	json_object_set_new(o, "type", cli_schema_text(t->name));
-	json_object_set_new(o, "file", cli_schema_text(t->file));
-	json_object_set_new(o, "syntax", cli_schema_text(t->syntax));
-	json_object_set_new(o, "error", t->error ? cli_schema_text(t->error) : json_null());
+	json_object_set_new(o, "type", cli_json_text(t->name));
+	json_object_set_new(o, "file", cli_json_text(t->file));
+	json_object_set_new(o, "syntax", cli_json_text(t->syntax));
+	json_object_set_new(o, "error", t->error ? cli_json_text(t->error) : json_null());
 	json_object_set_new(o, "fields", fields);
 	json_object_set_new(o, "rules", rules);
 	json_object_set_new(o, "oneofs", oneofs);
@@ -116,11 +116,11 @@ json_t *cli_show_set_json(const struct sch_show *show, const char *path)
 
 	for (uint32_t i = 0; sch_show_type(show, i, &t) == 0; i++)
 		if (!t.map_entry)
-			json_array_append_new(types, json_pack("{s:o, s:o, s:i, s:i, s:o}", "name", cli_schema_text(t.name),
-							       "file", cli_schema_text(t.file), "fields", (int)t.n_fields,
+			json_array_append_new(types, json_pack("{s:o, s:o, s:i, s:i, s:o}", "name", cli_json_text(t.name),
+							       "file", cli_json_text(t.file), "fields", (int)t.n_fields,
 							       "rules", (int)t.n_all_rules, "error",
-							       t.error ? cli_schema_text(t.error) : json_null()));
+							       t.error ? cli_json_text(t.error) : json_null()));
 	for (uint32_t i = 0; i < sch_show_method_count(show); i++)
 		json_array_append_new(methods, method_json(show, sch_show_method(show, i)));
-	return json_pack("{s:o, s:o, s:o}", "set", cli_schema_text(path), "types", types, "methods", methods);
+	return json_pack("{s:o, s:o, s:o}", "set", cli_json_text(path), "types", types, "methods", methods);
 }

@@ -186,8 +186,8 @@ static int unanswered(const struct options *o, const char *text)
 		json_t *line = json_object();
 
 		cli_answer_set(line, "error", text);
-		if (!cli_schema_print(COMMAND, line))
-			cli_schema_flush(COMMAND);
+		if (!cli_json_print(COMMAND, line))
+			cli_flush(COMMAND);
 	}
 	return cli_fail(COMMAND, "%s", text);
 }
@@ -256,15 +256,15 @@ static int one_print(const struct options *o, struct cli_inquiry *q)
 	if (o->json) {
 		json_t *line = json_object();
 
-		json_object_set_new(line, "type", cli_schema_text(o->type));
+		json_object_set_new(line, "type", cli_json_text(o->type));
 		json_object_set_new(line, "bytes", json_integer((json_int_t)q->len));
 		cli_inquiry_answer(q, line);
-		if (cli_schema_print(COMMAND, line))
+		if (cli_json_print(COMMAND, line))
 			return CLI_ERROR;
 	} else {
 		people_print(q, o->type);
 	}
-	if (cli_schema_flush(COMMAND))
+	if (cli_flush(COMMAND))
 		return CLI_ERROR;
 	return q->verdict == CLI_ACCEPT ? CLI_YES : q->verdict == CLI_REJECT ? CLI_NO : CLI_ERROR;
 }
@@ -439,13 +439,13 @@ static int validate_cases(const struct options *o, const struct sch_set *set, co
 			cli_answer_set(line, "error",
 				   got < 0 ? "the line is too long" : "the line is not a JSON object");
 		}
-		rc = cli_schema_print(COMMAND, line);
+		rc = cli_json_print(COMMAND, line);
 	}
 	if (rc == CLI_YES && ferror(f))
 		rc = cli_fail(COMMAND, "%s: %s", o->cases, strerror(errno));
 	input_close(f);
 	free(text);
-	if (rc == CLI_YES && cli_schema_flush(COMMAND))
+	if (rc == CLI_YES && cli_flush(COMMAND))
 		rc = CLI_ERROR;
 	return rc;
 }

@@ -9,11 +9,7 @@
 
 const char *argp_program_version = "weft 0.1";
 
-static const struct command {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *help;
-} commands[] = {
+static const struct cli_command commands[] = {
 	{ "up", cli_up, "start weftd and every unikernel that does not run" },
 	{ "down", cli_down, "stop all unikernels and weftd" },
 	{ "restart", cli_restart, "restart one unikernel" },
@@ -29,7 +25,7 @@ static const struct command {
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
 struct choice {
-	const struct command *command;
+	const struct cli_command *command;
 	int argc;
 	char **argv;
 };
@@ -68,8 +64,7 @@ static char *list_commands(int key, const char *text, void *input)
 	if (!f)
 		return NULL;
 	fputs("Commands:\n", f);
-	for (size_t i = 0; i < N_COMMANDS; i++)
-		fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].help);
+	cli_commands_list(f, commands, N_COMMANDS);
 	fputs("\n`weft COMMAND --help` says more. FILE is fabric.yaml in the current folder, or $WEFT_FABRIC, unless given.\n"
 	      "Exit status: 0 yes, 1 no, 2 the question could not be answered.", f);
 	if (fclose(f) != 0) {
