@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Reading a policy folder: first the names, sorted, so that what is said does not hang on the order in which a disk keeps
- * them; then the texts. That a file says `unikernel: NAME` as it is called, and whatever else stands in it, is the compiler's. */
+ * them; then the texts. All of it is of one moment: what was changed meanwhile is read again. That a file says `unikernel: NAME`
+ * as it is called, and whatever else stands in it, is the compiler's. */
 #include "folder.h"
 
 #include <dirent.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "err.h"
 #include "yaml.h"
@@ -18,9 +20,18 @@
 #define FILES_MAX (2u * POL_UNIKERNELS_MAX) /* that end in .yaml */
 #define YAML ".yaml"
 #define CASES ".test.yaml"
+#define READ_TRIES 8u
 
 /* What a name in the folder is. */
 enum kind { POLICY = 1, COMMON, TESTS };
+
+/* By what a file is known to be what it was. */
+struct mark {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec written, changed;
+};
 
 struct reader {
 	struct pol_folder *f;
@@ -28,6 +39,9 @@ struct reader {
 	char **names; /* that end as YAML files do, owned; sorted once all are there */
 	uint32_t n, cap;
 	size_t bytes;
+	DIR *dir;     /* all is read through it: where its path leads to may change */
+	struct mark folder, *marks; /* from before any text was read; one for each name */
+	int is_other; /* a text was read of another file than had the mark */
 };
 
 static int ends_with(const char *text, size_t len, const char *end)
@@ -108,32 +122,86 @@ static int name_add(struct reader *r, const char *name)
 	return 0;
 }
 
+/* --- one moment ------------------------------------------------------------------------------------------------------- */
+
+static struct mark mark_of(const struct stat *st)
+{
+	return (struct mark){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
+}
+
+/* What cannot be looked at has a mark of its own: it must stay so. */
+static struct mark mark_at(const struct reader *r, const char *name)
+{
+	struct stat st;
+	return fstatat(dirfd(r->dir), name, &st, 0) == 0 ? mark_of(&st) : (struct mark){.size = -1};
+}
+
+static int same(const struct mark *a, const struct mark *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->written.tv_sec == b->written.tv_sec &&
+	       a->written.tv_nsec == b->written.tv_nsec && a->changed.tv_sec == b->changed.tv_sec &&
+	       a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+static int marks_take(struct reader *r)
+{
+	r->marks = calloc(r->n + 1u, sizeof *r->marks);
+	if (r->marks == NULL)
+		return pol_err_memory(r->err, r->f->path);
+	for (uint32_t i = 0; i < r->n; i++)
+		r->marks[i] = mark_at(r, r->names[i]);
+	return 0;
+}
+
+/* 1: the folder, or a file of it, is not what it was when its names were read. */
+static int changed(const struct reader *r)
+{
+	if (r->marks == NULL || r->is_other)
+		return r->is_other;
+	struct mark now = mark_at(r, ".");
+	if (!same(&now, &r->folder))
+		return 1;
+	for (uint32_t i = 0; i < r->n; i++) {
+		now = mark_at(r, r->names[i]);
+		if (!same(&now, &r->marks[i]))
+			return 1;
+	}
+	return 0;
+}
+
+/* --- names -------------------------------------------------------------------------------------------------------------- */
+
 static int names_read(struct reader *r)
 {
 	const struct dirent *e;
 	int rc = 0;
-	DIR *d = opendir(r->f->path);
+	DIR *d = r->dir = opendir(r->f->path);
 	if (d == NULL)
 		return pol_err_set(r->err, errno, r->f->path, 0, 0, "cannot be opened as a folder of policies: %s",
 				   strerror(errno));
+	r->folder = mark_at(r, ".");
 	while (rc == 0 && (errno = 0, e = readdir(d)) != NULL) /* ends with the folder, or where there is too much */
 		if (is_ours(e->d_name))
 			rc = name_add(r, e->d_name);
 	if (rc == 0 && errno != 0)
 		rc = pol_err_set(r->err, errno, r->f->path, 0, 0, "cannot be read: %s", strerror(errno));
-	closedir(d);
 	if (rc == 0 && r->n > 0)
 		qsort(r->names, r->n, sizeof *r->names, name_order);
 	return rc;
 }
 
-static int text_read(struct reader *r, const char *path, struct pol_text *t)
+/* --- texts -------------------------------------------------------------------------------------------------------------- */
+
+static int text_read(struct reader *r, uint32_t at, const char *path, struct pol_text *t)
 {
 	char *text = NULL;
-	int rc = pol_text_load(path, &text, &t->len, r->err);
+	struct stat st;
+	int rc = pol_text_load_at(dirfd(r->dir), r->names[at], path, &text, &t->len, &st, r->err);
 	t->text = text;
 	if (rc < 0)
 		return rc;
+	struct mark read = mark_of(&st);
+	r->is_other |= !same(&read, &r->marks[at]);
 	if (t->len > POL_FILE_BYTES_MAX)
 		return pol_err_set(r->err, EFBIG, path, 0, 0, "longer than 1 MiB");
 	r->bytes += t->len; /* at most POL_FOLDER_BYTES_MAX and a file more */
@@ -156,9 +224,10 @@ static char *path_in(const struct pol_folder *f, const char *name)
 	return path;
 }
 
-static int file_take(struct reader *r, const char *name)
+static int file_take(struct reader *r, uint32_t index)
 {
 	struct pol_folder *f = r->f;
+	const char *name = r->names[index];
 	int kind = kind_of(r, name);
 	if (kind < 0)
 		return kind;
@@ -173,14 +242,14 @@ static int file_take(struct reader *r, const char *name)
 	}
 	if (kind == COMMON) {
 		f->common_path = path;
-		return text_read(r, path, &f->common);
+		return text_read(r, index, path, &f->common);
 	}
 	uint32_t at = f->n++;
 	f->u[at].policy_path = path;
 	f->u[at].name = strndup(name, strlen(name) - strlen(YAML));
 	if (f->u[at].name == NULL)
 		return pol_err_memory(r->err, path);
-	return text_read(r, path, &f->texts[at]);
+	return text_read(r, index, path, &f->texts[at]);
 }
 
 static int files_read(struct reader *r)
@@ -193,7 +262,7 @@ static int files_read(struct reader *r)
 	if (f->u == NULL || f->texts == NULL || f->tests == NULL)
 		return pol_err_memory(r->err, f->path);
 	for (uint32_t i = 0; rc == 0 && i < r->n; i++)
-		rc = file_take(r, r->names[i]);
+		rc = file_take(r, i);
 	if (rc == 0 && f->n == 0)
 		rc = pol_err_set(r->err, ENOENT, f->path, 0, 0, "has no policy; each unikernel has one, NAME" YAML);
 	return rc;
@@ -243,7 +312,8 @@ static int schemas_find(struct reader *r)
 	return rc;
 }
 
-int pol_folder_read(struct pol_folder **folder, const char *path, struct pol_err *err)
+/* 0 or -errno; 1: it was changed meanwhile, and what was read is worth nothing. */
+static int read_once(struct pol_folder **folder, const char *path, struct pol_err *err)
 {
 	struct pol_folder *f = *folder = calloc(1, sizeof *f);
 	struct reader r = {.f = f, .err = err};
@@ -261,12 +331,32 @@ int pol_folder_read(struct pol_folder **folder, const char *path, struct pol_err
 	else
 		rc = names_read(&r);
 	if (rc == 0)
+		rc = marks_take(&r);
+	if (rc == 0)
 		rc = files_read(&r);
 	if (rc == 0 && f->common_path != NULL)
 		rc = schemas_find(&r);
+	if (rc != -ENOMEM && changed(&r))
+		rc = 1;
 	for (uint32_t i = 0; i < r.n; i++)
 		free(r.names[i]);
 	free(r.names);
+	free(r.marks);
+	if (r.dir != NULL)
+		closedir(r.dir);
+	return rc;
+}
+
+int pol_folder_read(struct pol_folder **folder, const char *path, struct pol_err *err)
+{
+	int rc = read_once(folder, path, err);
+	for (unsigned i = 1; rc == 1 && i < READ_TRIES; i++) {
+		pol_folder_free(*folder);
+		rc = read_once(folder, path, err);
+	}
+	if (rc == 1)
+		rc = pol_err_set(err, EAGAIN, (*folder)->path, 0, 0,
+				 "is being changed while it is read; try again when nobody writes to it");
 	return rc;
 }
 

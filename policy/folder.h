@@ -23,7 +23,8 @@ struct pol_folder {
 	char *schemas[POL_SCHEMAS_MAX]; /* paths that common.yaml names, relative ones taken from the folder */
 	uint32_t schemas_line;    /* in common.yaml, 0: it names none */
 };
-/* Reads it. 0, or -errno with err filled. pol_folder_free in any case. */
+/* Reads it, all files as they were at one moment: where they are changed meanwhile it reads again, some times. 0, or -errno with
+ * err filled (-EAGAIN: they are changed all the time). pol_folder_free in any case. */
 int pol_folder_read(struct pol_folder **f, const char *path, struct pol_err *err);
 void pol_folder_free(struct pol_folder *f); /* may be NULL */
 /* For pol_compile: all of them, in the folder's order. Borrows from f. */

@@ -116,6 +116,28 @@ static int refuse(struct builder *b, const yaml_event_t *e, const char *text)
 			   text);
 }
 
+/* What would be right, for what people do: libyaml only says what it did not find. */
+static const char *syntax_hint(const char *problem)
+{
+	static const struct {
+		const char *problem, *hint;
+	} hints[] = {
+	    {"mapping values are not allowed", "; put a text that holds \": \" between '...', or mend the indentation"},
+	    {"did not find expected key", "; indent as the lines before, and put a text that holds quotes between '...'"},
+	    {"did not find expected '-'", "; indent as the item before"},
+	    {"did not find expected ',' or ']'", "; close the list with ], or put a text with brackets between '...'"},
+	    {"did not find expected ',' or '}'", "; close the mapping with }, or put a text with braces between '...'"},
+	    {"could not find expected ':'", "; a colon and a blank follow a key"},
+	    {"found unexpected end of stream", "; close the quote"},
+	    {"found character that cannot start", "; put the text between '...'"},
+	    {"found unknown escape", "; put the text between '...', where a backslash is itself"},
+	};
+	for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
+		if (strncmp(problem, hints[i].problem, strlen(hints[i].problem)) == 0)
+			return hints[i].hint;
+	return "";
+}
+
 static int syntax_error(struct builder *b, const yaml_parser_t *p)
 {
 	if (p->error == YAML_MEMORY_ERROR)
@@ -123,10 +145,19 @@ static int syntax_error(struct builder *b, const yaml_parser_t *p)
 	const char *problem = p->problem != NULL ? p->problem : "cannot be read";
 	if (p->context != NULL && p->context_mark.line != p->problem_mark.line)
 		return pol_err_set(b->err, EINVAL, b->y->file, mark_line(&p->problem_mark),
-				   mark_column(&p->problem_mark), "not YAML: %s (%s that began on line %u)", problem,
-				   p->context, mark_line(&p->context_mark));
+				   mark_column(&p->problem_mark), "not YAML: %s (%s that began on line %u)%s", problem,
+				   p->context, mark_line(&p->context_mark), syntax_hint(problem));
 	return pol_err_set(b->err, EINVAL, b->y->file, mark_line(&p->problem_mark), mark_column(&p->problem_mark),
-			   "not YAML: %s", problem);
+			   "not YAML: %s%s", problem, syntax_hint(problem));
+}
+
+static const char *lines_text(yaml_scalar_style_t style)
+{
+	if (style == YAML_PLAIN_SCALAR_STYLE)
+		return "a value that runs over several lines; keep it on one, indent what follows less, close its bracket";
+	if (style == YAML_SINGLE_QUOTED_SCALAR_STYLE || style == YAML_DOUBLE_QUOTED_SCALAR_STYLE)
+		return "a value that runs over several lines; keep it on one, or close its quote";
+	return "a value that runs over several lines; keep it on one";
 }
 
 /* Hangs a new node into the innermost open mapping or list. */
@@ -186,7 +217,7 @@ static int add_node(struct builder *b, const yaml_event_t *e, enum pol_node_kind
 	if (kind == POL_NODE_VALUE) {
 		size_t len = e->data.scalar.length;
 		if (e->start_mark.line != e->end_mark.line)
-			return refuse(b, e, "a value that runs over several lines; keep it on one");
+			return refuse(b, e, lines_text(e->data.scalar.style));
 		if (len > POL_YAML_VALUE_MAX)
 			return refuse(b, e, "a value longer than 4096 bytes");
 		if (!value_ok(e->data.scalar.value, len))
@@ -213,7 +244,7 @@ static int refuse_decorated(struct builder *b, const yaml_event_t *e, const yaml
 	if (anchor != NULL)
 		return refuse(b, e, "an anchor (&); write the value where it is used");
 	if (tag != NULL)
-		return refuse(b, e, "a tag (!); values have none");
+		return refuse(b, e, "a tag (!); values have none; a text that begins with ! goes between '...'");
 	return 0;
 }
 
@@ -289,16 +320,21 @@ int pol_yaml_parse(struct pol_yaml *y, const char *file, const char *text, size_
 
 int pol_text_load(const char *path, char **text, size_t *len, struct pol_err *err)
 {
+	struct stat st;
+	return pol_text_load_at(AT_FDCWD, path, path, text, len, &st, err);
+}
+
+int pol_text_load_at(int dir, const char *name, const char *path, char **text, size_t *len, struct stat *st, struct pol_err *err)
+{
 	char *buf = NULL;
 	int rc;
 	/* O_NONBLOCK: a FIFO in place of the file must not hold us up. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-	if (fd < 0 || fstat(fd, &st) < 0) {
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, st) < 0) {
 		rc = pol_err_set(err, errno, path, 0, 0, "cannot be opened: %s", strerror(errno));
 		goto out;
 	}
-	if (!S_ISREG(st.st_mode)) {
+	if (!S_ISREG(st->st_mode)) {
 		rc = pol_err_set(err, EINVAL, path, 0, 0, "not a regular file");
 		goto out;
 	}

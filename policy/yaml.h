@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "arena.h"
 #include "policy.h"
@@ -45,6 +46,8 @@ void pol_yaml_free(struct pol_yaml *y);
 /* The bytes of a regular file, terminated, for the caller to free; of a longer file than POL_FILE_BYTES_MAX one more than that,
  * so that the parser refuses it. -errno when it cannot be read. */
 int pol_text_load(const char *path, char **text, size_t *len, struct pol_err *err);
+/* The same for the file called name in the open folder dir; path is what errors call it. Fills st, of the file that was read. */
+int pol_text_load_at(int dir, const char *name, const char *path, char **text, size_t *len, struct stat *st, struct pol_err *err);
 
 /* Which keys a mapping may have, and what each takes. */
 #define POL_KEY_VALUE	 1u /* a one-line value */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Policy folders: what is taken, in which order, and everything that is refused, with the file that is named. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -289,6 +290,59 @@ static void test_memory(void **state)
 	fail_msg("never got through");
 }
 
+/* --- one moment ------------------------------------------------------------------------------------------------------- */
+
+enum { OF_EACH = 24 };
+
+static void *swap_versions(void *arg)
+{
+	int *ends = arg;
+	char now[96], next[96];
+	snprintf(now, sizeof now, "%s/now", dir);
+	snprintf(next, sizeof next, "%s/next", dir);
+	for (unsigned i = 0; !__atomic_load_n(ends, __ATOMIC_ACQUIRE); i++) { /* until the test is done */
+		if (symlink(i % 2 ? "v1" : "v2", next) != 0 || rename(next, now) != 0)
+			break;
+		usleep(300);
+	}
+	return NULL;
+}
+
+/* A folder that is swapped for another while it is read: what is read is one of the two, whole. */
+static void test_one_moment(void **state)
+{
+	char name[32], now[96];
+	int ends = 0, well = 0;
+	pthread_t t;
+	(void)state;
+	for (int v = 1; v <= 2; v++) {
+		snprintf(name, sizeof name, "v%d", v);
+		assert_int_equal(mkdir(path_of(name), 0700), 0);
+		for (int i = 0; i < OF_EACH; i++) {
+			snprintf(name, sizeof name, "v%d/u%d.yaml", v, i);
+			put(name, v == 1 ? "1" : "2");
+		}
+	}
+	snprintf(now, sizeof now, "%s/now", dir);
+	assert_int_equal(symlink("v1", now), 0);
+	assert_int_equal(pthread_create(&t, NULL, swap_versions, &ends), 0);
+	for (int i = 0; i < 400; i++) {
+		struct pol_folder *f;
+		struct pol_err err = {0};
+		int rc = pol_folder_read(&f, now, &err);
+		assert_true(rc == 0 || rc == -EAGAIN);
+		if (rc == -EAGAIN)
+			assert_non_null(strstr(err.text, "while it is read"));
+		for (uint32_t k = 1; rc == 0 && k < f->n; k++)
+			assert_int_equal(f->texts[k].text[0], f->texts[0].text[0]);
+		well += rc == 0;
+		pol_folder_free(f);
+	}
+	__atomic_store_n(&ends, 1, __ATOMIC_RELEASE);
+	pthread_join(t, NULL);
+	assert_true(well > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +353,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_no_regular_file, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_schemas_of_common, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_one_moment, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
