@@ -34,9 +34,11 @@ struct cli_policy_options {
 	int json;            /* --json */
 	json_t *errors;      /* with json: not NULL: errors are added to this array instead of being printed */
 };
-/* A child parser (struct argp_child) for --schemas and --json; its input is the struct above: in ARGP_KEY_INIT of the parent,
+/* The child parser for --schemas and --json; its input is the struct above: in ARGP_KEY_INIT of the parent,
  * state->child_inputs[0] = &options. */
-extern const struct argp cli_policy_argp;
+extern const struct argp_child cli_policy_children[];
+/* What is left to the parent's parser where the command takes one DIR, the policies: it goes to *dir. */
+error_t cli_policy_dir_parse(int key, char *arg, struct argp_state *state, const char **dir);
 
 /* --- a folder, loaded -------------------------------------------------------------------------------------------------- */
 

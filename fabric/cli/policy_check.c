@@ -24,24 +24,14 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &o->all;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (o->dir)
-			argp_error(state, "one DIR only");
-		o->dir = arg;
-		return 0;
-	case ARGP_KEY_END:
-		if (!o->dir)
-			argp_error(state, "give the DIR of the policies");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return cli_policy_dir_parse(key, arg, state, &o->dir);
 	}
 }
 
-static const struct argp_child children[] = { { &cli_policy_argp, 0, NULL, 0 }, { 0 } };
 static const struct argp parser = {
 	.parser = option_parse,
-	.children = children,
+	.children = cli_policy_children,
 	.args_doc = "DIR",
 	.doc = "Compiles the policies in DIR, tells every file's first error, rules that cannot be meant as they stand, and "
 	       "assertions that do not hold.\v"

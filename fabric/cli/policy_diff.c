@@ -38,10 +38,9 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp_child children[] = { { &cli_policy_argp, 0, NULL, 0 }, { 0 } };
 static const struct argp parser = {
 	.parser = option_parse,
-	.children = children,
+	.children = cli_policy_children,
 	.args_doc = "OLD NEW",
 	.doc = "Says what NEW changes: which conversations become possible, which stop, for which messages, and what else is "
 	       "said of them. Files that mean the same, written differently, make no difference.\v"

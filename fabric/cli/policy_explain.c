@@ -111,11 +111,10 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp_child children[] = { { &cli_policy_argp, 0, NULL, 0 }, { 0 } };
 static const struct argp parser = {
 	.options = option_list,
 	.parser = option_parse,
-	.children = children,
+	.children = cli_policy_children,
 	.args_doc = "DIR --from NAME --to NAME --message TYPE [FILE]\nDIR --from NAME --to NAME --method METHOD [FILE]",
 	.doc = "Says what becomes of a message under the policies in DIR, which rule decides and why, what every other rule that "
 	       "covers it says, and what would change it. FILE holds the message, as JSON where its name ends in .json, else its "

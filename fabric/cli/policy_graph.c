@@ -57,28 +57,20 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	case OPT_BOX:
 		o->box = arg;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			argp_error(state, "one policy folder only");
-		else
-			o->dir = arg;
-		return 0;
 	case ARGP_KEY_END:
-		if (!o->dir)
-			argp_error(state, "give a policy folder");
-		else if (o->out && o->common.json)
+		if (o->out && o->common.json)
 			argp_error(state, "-o is for pictures and DOT text; --json goes to standard output");
-		return 0;
+		break;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		break;
 	}
+	return cli_policy_dir_parse(key, arg, state, &o->dir);
 }
 
-static const struct argp_child children[] = { { &cli_policy_argp, 0, NULL, 0 }, { 0 } };
 static const struct argp parser = {
 	.options = option_list,
 	.parser = option_parse,
-	.children = children,
+	.children = cli_policy_children,
 	.args_doc = "DIR",
 	.doc = "Draws who can talk to whom, and about what.\v"
 	       "Boxes are the groups of common.yaml, or else the label that tells most unikernels apart. Pictures are made by "

@@ -437,7 +437,6 @@ int cli_policy_learn(int argc, char **argv)
 		{ "observed", 'd', NULL, 0, "make rules, too, of what only a dry run let pass; else it becomes suggestions", 0 },
 		{ 0 },
 	};
-	static const struct argp_child children[] = { { &cli_policy_argp, 0, NULL, 0 }, { 0 } };
 	static const struct argp argp = {
 		.options = options,
 		.parser = option_parse,
@@ -446,7 +445,7 @@ int cli_policy_learn(int argc, char **argv)
 		       "standard input) speak of. What passed becomes rules, with the evidence as comments; what was refused for "
 		       "lack of a rule becomes suggestions that are commented out.\v"
 		       "Exit status: 0 written, 2 not.",
-		.children = children,
+		.children = cli_policy_children,
 	};
 	struct options o = { .common = { .command = "policy learn" } };
 

@@ -46,7 +46,25 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-const struct argp cli_policy_argp = { .options = option_list, .parser = option_parse };
+static const struct argp parser = { .options = option_list, .parser = option_parse };
+const struct argp_child cli_policy_children[] = { { &parser, 0, NULL, 0 }, { 0 } };
+
+error_t cli_policy_dir_parse(int key, char *arg, struct argp_state *state, const char **dir)
+{
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (*dir)
+			argp_error(state, "one DIR only");
+		*dir = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!*dir)
+			argp_error(state, "give the DIR of the policies");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
 
 /* --- telling of errors -------------------------------------------------------------------------------------------- */
 

@@ -47,30 +47,22 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	case OPT_DIRECT:
 		o->direct = 1;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			argp_error(state, "one policy folder only");
-		else
-			o->dir = arg;
-		return 0;
 	case ARGP_KEY_END:
-		if (!o->dir)
-			argp_error(state, "give a policy folder");
-		else if (!o->from || !o->to)
+		if (!o->from || !o->to)
 			argp_error(state, "give --from NAME and --to NAME");
 		else if (!strcmp(o->from, o->to))
 			argp_error(state, "--from and --to are the same; a unikernel's talk to itself does not cross the fabric");
-		return 0;
+		break;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		break;
 	}
+	return cli_policy_dir_parse(key, arg, state, &o->dir);
 }
 
-static const struct argp_child children[] = { { &cli_policy_argp, 0, NULL, 0 }, { 0 } };
 static const struct argp parser = {
 	.options = option_list,
 	.parser = option_parse,
-	.children = children,
+	.children = cli_policy_children,
 	.args_doc = "DIR --from A --to B",
 	.doc = "Says whether what A sends, or answers, can come to B, also through others, and prints the shortest way with its "
 	       "rules; or what is missing for one.\v"

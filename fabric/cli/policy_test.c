@@ -37,25 +37,15 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	case 'v':
 		o->verbose = 1;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (o->dir)
-			argp_error(state, "one DIR only");
-		o->dir = arg;
-		return 0;
-	case ARGP_KEY_END:
-		if (!o->dir)
-			argp_error(state, "give the DIR of the policies and their cases");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return cli_policy_dir_parse(key, arg, state, &o->dir);
 	}
 }
 
-static const struct argp_child children[] = { { &cli_policy_argp, 0, NULL, 0 }, { 0 } };
 static const struct argp parser = {
 	.options = option_list,
 	.parser = option_parse,
-	.children = children,
+	.children = cli_policy_children,
 	.args_doc = "DIR",
 	.doc = "Runs the cases in DIR/*.test.yaml against the policies in DIR, and holds its assertions.\v"
 	       "Exit status: 0 all came out as expected, 1 some did not, 2 there are errors, or no cases.",
