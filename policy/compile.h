@@ -45,6 +45,7 @@ struct pol_label_term {
 	uint32_t len;
 	uint32_t line;	  /* where it is asked for first ... */
 	const char *file; /* ... and in which file */
+	uint32_t stamp;	  /* of the list that it was in last */
 	struct pol_ports ports;
 };
 
@@ -79,6 +80,7 @@ struct compiler {
 	uint32_t n_labels, cap_labels;
 	uint16_t *members; /* ports of labels */
 	uint32_t *port_stamp, *subject_stamp;
+	uint32_t group_stamp[POL_GROUPS_MAX], any_stamp;
 	uint32_t stamp;
 	uint16_t *ports;   /* of the rule at hand: room for all */
 	uint32_t n_ports;
@@ -117,6 +119,8 @@ int pol_names_index(struct compiler *c);
 int pol_groups_read(struct compiler *c);
 /* A peer as written in the file of unikernel `owner`, UINT32_MAX: in the shared file. */
 int pol_term_read(struct compiler *c, const struct pol_node *node, uint32_t owner, const char *path, struct pol_term *term);
+/* Refuses a term that is in the list at hand already: one list, one c->stamp. */
+int pol_term_once(struct compiler *c, const struct pol_node *node, const char *path, const struct pol_term *term);
 /* Once all files are read: which ports have which label, and who is in which group. */
 int pol_peers_settle(struct compiler *c);
 /* The ports of a rule's terms into c->ports, each once, without the owner's. */

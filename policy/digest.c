@@ -31,6 +31,16 @@ int pol_subject_resolve(struct compiler *c, const char *path, const struct pol_n
 
 /* --- rules ----------------------------------------------------------------------------------------------------------- */
 
+/* As much of it as fits, no character in two. */
+static size_t cut(const char *text, size_t len, size_t room)
+{
+	if (len <= room)
+		return len;
+	while (room > 0 && ((unsigned char)text[room] & 0xc0u) == 0x80u)
+		room--;
+	return room;
+}
+
 /* A line of text that is cut where it is full. */
 struct line {
 	char text[640];
@@ -39,8 +49,7 @@ struct line {
 
 static void line_add(struct line *l, const char *text, size_t len)
 {
-	size_t room = sizeof l->text - 1 - l->n;
-	len = len < room ? len : room;
+	len = cut(text, len, sizeof l->text - 1 - l->n);
 	memcpy(l->text + l->n, text, len);
 	l->n += len;
 }
@@ -63,7 +72,7 @@ static void line_list(struct line *l, const struct pol_node *value)
 		}
 		if (i > 0)
 			line_word(l, ", ");
-		line_add(l, p->text, p->len < 64 ? p->len : 64);
+		line_add(l, p->text, cut(p->text, p->len, 64));
 	}
 }
 
@@ -143,16 +152,10 @@ static int digest_peers(struct compiler *c, const struct pol_file_rule *r, struc
 			return pol_err_memory(c->err, compiler_path(c));
 		c->terms = v;
 		int rc = pol_term_read(c, p, c->owner, compiler_path(c), &v[c->n_terms]);
+		if (rc == 0)
+			rc = pol_term_once(c, p, compiler_path(c), &v[c->n_terms]);
 		if (rc < 0)
 			return rc;
-		uint32_t port = v[c->n_terms].what;
-		if (port >> 30 == POL_TERM_PORT) {
-			char quoted[POL_QUOTE_MAX];
-			if (c->port_stamp[port] == c->stamp)
-				return pol_err_set(c->err, EEXIST, compiler_path(c), p->line, p->column,
-						   "%s is in the list twice", pol_quote(quoted, p->text));
-			c->port_stamp[port] = c->stamp;
-		}
 		c->n_terms++;
 	}
 	d->n_terms = c->n_terms - d->terms;

@@ -10,21 +10,42 @@
 
 #define WORD_MAX 96u /* longer words have no near match */
 
+static int continues(char c)
+{
+	return ((unsigned char)c & 0xc0u) == 0x80u;
+}
+
+/* Text that was cut after len bytes, perhaps within its last character, ends before that. */
+static void cut_last(char *text, size_t len)
+{
+	size_t at = len;
+	while (at > 0 && continues(text[at - 1]))
+		at--;
+	if (at > 0 && (unsigned char)text[at - 1] >= 0xc0u)
+		text[at - 1] = '\0'; /* whole or not, it is no loss */
+}
+
 int pol_err_set(struct pol_err *err, int code, const char *file, uint32_t line, uint32_t column, const char *fmt, ...)
 {
 	if (err == NULL)
 		return -code;
 	size_t len = strlen(file);
-	if (len < sizeof err->file)
+	if (len < sizeof err->file) {
 		snprintf(err->file, sizeof err->file, "%s", file);
-	else
-		snprintf(err->file, sizeof err->file, "...%s", file + (len - (sizeof err->file - 4)));
+	} else {
+		const char *rest = file + (len - (sizeof err->file - 4));
+		while (continues(*rest))
+			rest++;
+		snprintf(err->file, sizeof err->file, "...%s", rest);
+	}
 	err->line = line;
 	err->column = column;
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(err->text, sizeof err->text, fmt, ap);
+	int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
 	va_end(ap);
+	if (n >= (int)sizeof err->text)
+		cut_last(err->text, sizeof err->text - 1);
 	return -code;
 }
 
@@ -39,7 +60,7 @@ const char *pol_quote(char out[POL_QUOTE_MAX], const char *text)
 	size_t cut = len;
 	if (len > 60) {
 		cut = 60;
-		while (cut > 0 && ((unsigned char)text[cut] & 0xc0u) == 0x80u)
+		while (cut > 0 && continues(text[cut]))
 			cut--;
 	}
 	snprintf(out, POL_QUOTE_MAX, "\"%.*s%s\"", (int)cut, text, cut < len ? "..." : "");

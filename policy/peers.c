@@ -169,6 +169,22 @@ int pol_term_read(struct compiler *c, const struct pol_node *node, uint32_t owne
 	return rc;
 }
 
+/* Listed a thousand times, a group would cost a thousand times as much. */
+int pol_term_once(struct compiler *c, const struct pol_node *node, const char *path, const struct pol_term *term)
+{
+	char quoted[POL_QUOTE_MAX];
+	uint32_t kind = term->what >> 30, value = term->what & 0x3fffffffu;
+	uint32_t *seen = kind == POL_TERM_PORT	  ? &c->port_stamp[value]
+			 : kind == POL_TERM_GROUP ? &c->group_stamp[value]
+			 : kind == POL_TERM_LABEL ? &c->labels[value].stamp
+						  : &c->any_stamp;
+	if (*seen == c->stamp)
+		return pol_err_set(c->err, EEXIST, path, node->line, node->column, "%s is in the list twice",
+				   pol_quote(quoted, node->text));
+	*seen = c->stamp;
+	return 0;
+}
+
 /* --- labels and groups ----------------------------------------------------------------------------------------------- */
 
 static int no_label(struct compiler *c, const struct pol_label_term *l)
@@ -229,65 +245,97 @@ static int labels_settle(struct compiler *c)
 	return 0;
 }
 
-static const struct pol_node *group_node(const struct compiler *c, uint32_t group)
+/* A group on its way to ports. */
+struct group {
+	const struct pol_node *node;
+	enum { GROUP_UNSEEN, GROUP_OPEN, GROUP_SETTLED } state;
+	uint32_t height; /* groups below it */
+};
+
+static int group_too_deep(struct compiler *c, const struct group *g)
 {
-	const struct pol_node *g = c->common.groups->first;
-	for (uint32_t i = 0; i < group; i++)
-		g = g->next;
-	return g;
+	return pol_err_set(c->err, ELOOP, c->set->common_file, g->node->line, g->node->column,
+			   "the group \"%s\" holds itself, or groups are more than %u deep within each other", g->node->text,
+			   GROUP_DEPTH_MAX);
 }
 
-/* Adds a group's members to the stamped ones. Recursion is bounded by GROUP_DEPTH_MAX. */
-static int group_collect(struct compiler *c, const struct pol_node *g, uint32_t depth)
+/* The ports of what a group lists, whose own groups are settled. */
+static int group_ports(struct compiler *c, const struct group *groups, uint32_t at)
 {
-	const char *path = c->set->common_file;
-	if (depth > GROUP_DEPTH_MAX)
-		return pol_err_set(c->err, ELOOP, path, g->line, g->column,
-				   "the group \"%s\" holds itself, or groups are more than %u deep within each other", g->text,
-				   GROUP_DEPTH_MAX);
-	for (const struct pol_node *m = pol_node_each(g->value); m != NULL; m = m->next) {
+	struct pol_set *set = c->set;
+	struct pol_group *out = &set->groups[at];
+	uint32_t n = 0;
+	c->stamp++;
+	for (const struct pol_node *m = pol_node_each(groups[at].node->value); m != NULL; m = m->next) {
 		struct pol_term t = {0, 0};
-		int rc = pol_term_read(c, m, UINT32_MAX, path, &t);
+		int rc = pol_term_read(c, m, UINT32_MAX, set->common_file, &t);
 		if (rc < 0)
 			return rc;
 		uint32_t kind = t.what >> 30, value = t.what & 0x3fffffffu;
+		const uint16_t own = (uint16_t)value, *ports = &own;
+		uint32_t k = 1;
 		if (kind == POL_TERM_GROUP) {
-			c->set->groups[value].used = 1;
-			rc = group_collect(c, group_node(c, value), depth + 1);
-			if (rc < 0)
-				return rc;
-			continue;
+			ports = set->groups[value].ports;
+			k = set->groups[value].n;
+		} else if (kind == POL_TERM_LABEL) {
+			ports = &c->members[c->labels[value].ports.first];
+			k = c->labels[value].ports.n;
 		}
-		uint32_t n = kind == POL_TERM_LABEL ? c->labels[value].ports.n : 1;
-		for (uint32_t i = 0; i < n; i++) {
-			uint32_t port = kind == POL_TERM_LABEL ? c->members[c->labels[value].ports.first + i] : value;
-			c->port_stamp[port] = c->stamp;
+		for (uint32_t i = 0; i < k; i++) {
+			n += c->port_stamp[ports[i]] != c->stamp;
+			c->port_stamp[ports[i]] = c->stamp;
 		}
 	}
+	uint16_t *ports = pol_arena_take(&set->texts, (n + 1) * sizeof *ports);
+	if (ports == NULL)
+		return pol_err_memory(c->err, set->common_file);
+	out->ports = ports;
+	for (uint32_t p = 1; p <= set->n_unikernels; p++)
+		if (c->port_stamp[p] == c->stamp)
+			ports[out->n++] = (uint16_t)p;
 	return 0;
+}
+
+/* Each group once, after those that it lists: their number of ways to each other may grow with the power of their depth. Recursion
+ * is bounded by GROUP_DEPTH_MAX. */
+static int group_settle(struct compiler *c, struct group *groups, uint32_t at, uint32_t depth)
+{
+	struct group *g = &groups[at];
+	if (g->state == GROUP_SETTLED)
+		return 0;
+	if (g->state == GROUP_OPEN || depth > GROUP_DEPTH_MAX)
+		return group_too_deep(c, g);
+	g->state = GROUP_OPEN;
+	for (const struct pol_node *m = pol_node_each(g->node->value); m != NULL; m = m->next) {
+		struct pol_term t = {0, 0};
+		int rc = pol_term_read(c, m, UINT32_MAX, c->set->common_file, &t);
+		uint32_t value = t.what & 0x3fffffffu;
+		if (rc == 0 && t.what >> 30 == POL_TERM_GROUP) {
+			c->set->groups[value].used = 1;
+			rc = group_settle(c, groups, value, depth + 1);
+			if (rc == 0 && groups[value].height >= g->height)
+				g->height = groups[value].height + 1;
+		}
+		if (rc < 0)
+			return rc;
+	}
+	if (g->height > GROUP_DEPTH_MAX)
+		return group_too_deep(c, g);
+	g->state = GROUP_SETTLED;
+	return group_ports(c, groups, at);
 }
 
 static int groups_settle(struct compiler *c)
 {
-	struct pol_set *set = c->set;
-	for (uint32_t i = 0; i < set->n_groups; i++) {
-		const struct pol_node *g = group_node(c, i);
-		uint32_t n = 0;
-		c->stamp++;
-		int rc = group_collect(c, g, 0);
-		if (rc < 0)
-			return rc;
-		for (uint32_t p = 1; p <= set->n_unikernels; p++)
-			n += c->port_stamp[p] == c->stamp;
-		uint16_t *ports = pol_arena_take(&set->texts, (n + 1) * sizeof *ports);
-		if (ports == NULL)
-			return pol_err_memory(c->err, set->common_file);
-		set->groups[i].ports = ports;
-		for (uint32_t p = 1; p <= set->n_unikernels; p++)
-			if (c->port_stamp[p] == c->stamp)
-				ports[set->groups[i].n++] = (uint16_t)p;
-	}
-	return 0;
+	struct group *groups = calloc(c->set->n_groups, sizeof *groups);
+	const struct pol_node *node = c->common.groups->first;
+	int rc = groups == NULL ? pol_err_memory(c->err, c->set->common_file) : 0;
+	for (uint32_t i = 0; rc == 0 && i < c->set->n_groups; i++, node = node->next)
+		groups[i].node = node;
+	for (uint32_t i = 0; rc == 0 && i < c->set->n_groups; i++)
+		rc = group_settle(c, groups, i, 0);
+	free(groups);
+	return rc;
 }
 
 /* Labels that only groups name must be known before labels are settled. */
@@ -295,16 +343,20 @@ static int groups_name_labels(struct compiler *c)
 {
 	const struct pol_node *groups = c->common.groups;
 	for (const struct pol_node *g = groups != NULL && groups->kind == POL_NODE_MAP ? groups->first : NULL; g != NULL;
-	     g = g->next)
+	     g = g->next) {
+		c->stamp++;
 		for (const struct pol_node *m = pol_node_each(g->value); m != NULL; m = m->next) {
 			struct pol_term t;
 			int rc = pol_term_read(c, m, UINT32_MAX, c->set->common_file, &t);
 			if (rc == 0 && t.what >> 30 == POL_TERM_ANY)
 				rc = pol_err_set(c->err, EINVAL, c->set->common_file, m->line, m->column,
 						 "\"any\" is no member of a group; write \"any\" where the group would stand");
+			if (rc == 0)
+				rc = pol_term_once(c, m, c->set->common_file, &t);
 			if (rc < 0)
 				return rc;
 		}
+	}
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "guest-lib/wire.h"
+#include "policy/err.h"
 #include "tests/policy/broken.h"
 #include "tests/policy/plant.h"
 
@@ -281,6 +282,53 @@ static void test_content_joins(void **state)
 	}
 }
 
+/* Lists for single fields join field by field; what both sides say of all fields alike is one set again. */
+static void test_content_joins_by_field(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *send, *receive;
+		const char *data, *others; /* what they come to: "" nothing */
+	} cases[] = {
+	    {"{data: [HTTP, TLS]}", "[TLS, SSH]", "TLS", ""},
+	    {"[HTTP, TLS]", "{data: http}", "HTTP", ""},
+	    {"{data: [HTTP]}", "{data: [HTTP]}", "HTTP", ""},
+	    {"{data: [HTTP]}", "{data: []}", "", ""},
+	    {"{data: [HTTP]}", "[]", "", ""},
+	    {"{data: []}", "[HTTP]", "", ""},
+	    {"{}", "[HTTP]", "", ""},
+	    {"[HTTP]", "[HTTP]", "HTTP", "HTTP"},
+	};
+	uint32_t data = (uint32_t)sch_field_at(schemas, (uint32_t)sch_type_find(schemas, "plant.Reading"), "data"),
+		 seq = (uint32_t)sch_field_at(schemas, (uint32_t)sch_type_find(schemas, "plant.Reading"), "seq");
+	assert_true(sch_field_is_opaque(schemas, data) && !sch_field_is_opaque(schemas, seq));
+	assert_int_equal(sch_field_at(schemas, (uint32_t)sch_type_find(schemas, "plant.Reading"), "data.x"), -1);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char meter[256], hub[256];
+		const char *const *names;
+		snprintf(meter, sizeof meter, METER_FILE(READING) "    carries: %s\n", cases[i].send);
+		snprintf(hub, sizeof hub, "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n    carries: %s\n",
+			 cases[i].receive);
+		struct pol_set *set = compiled(meter, hub, plant_valve);
+		uint32_t content = entry(set, METER, HUB, "plant.Reading")->terms.content;
+		uint32_t n = pol_content(set, pol_content_of_field(set, content, data), &names);
+		assert_int_equal(n, cases[i].data[0] != '\0');
+		if (n > 0)
+			assert_int_equal(strcasecmp(names[0], cases[i].data), 0);
+		assert_int_equal(pol_content(set, pol_content_of_field(set, content, data + 1000), &names), cases[i].others[0] != '\0');
+		assert_int_equal(content & POL_CONTENT_BY_FIELD, n > 0 && cases[i].others[0] == '\0' ? POL_CONTENT_BY_FIELD : 0);
+		pol_set_free(set);
+	}
+	struct pol_set *set = compiled(METER_FILE(READING "    carries: {data: [HTTP, TLS]}\n"), plant_hub, plant_valve);
+	struct pol_limits l;
+	pol_rule_limits(set, 1, &l);
+	assert_int_equal(l.n_carries, 0);
+	assert_int_equal(l.n_fields, 1);
+	assert_int_equal(l.fields[0].field, data);
+	assert_int_equal(l.fields[0].n, 2);
+	pol_set_free(set);
+}
+
 /* A name that only one side lists is still reported, or a slip of the pen would go unseen. */
 static void test_carried_names(void **state)
 {
@@ -451,6 +499,105 @@ static void test_from_disk(void **state)
 	rmdir(dir);
 }
 
+/* As many ways from the first group to the last as 3 to the power of 16; and one level more than is allowed, whichever stands first. */
+static void test_groups_of_groups(void **state)
+{
+	(void)state;
+	for (int levels = 17; levels <= 18; levels++)
+		for (int upwards = 0; upwards < 2; upwards++) {
+			char text[8192] = "groups:\n";
+			size_t n = strlen(text);
+			for (int k = 0; k < levels; k++) {
+				int i = upwards ? levels - 1 - k : k;
+				for (int j = 0; j < 3; j++)
+					n += (size_t)(i + 1 < levels
+							  ? snprintf(text + n, sizeof text - n,
+								     "  g%d-%d: [group:g%d-0, group:g%d-1, group:g%d-2]\n", i, j, i + 1,
+								     i + 1, i + 1)
+							  : snprintf(text + n, sizeof text - n, "  g%d-%d: [%s]\n", i, j,
+								     j == 1 ? "hub, valve" : "hub"));
+			}
+			const struct pol_text texts[3] = {
+			    {"unikernel: meter\n", 17}, {"unikernel: hub\n", 15}, {"unikernel: valve\n", 17}};
+			const struct pol_source source = {
+			    .u = plant_unikernel, .n = 3, .texts = texts, .common_path = "common.yaml", .common = {text, n}};
+			struct pol_set *set = NULL;
+			struct pol_err err = {0};
+			int rc = pol_compile(&set, &source, schemas, 1, NULL, &err);
+			if (levels == 18) {
+				assert_int_equal(rc, -ELOOP);
+				assert_non_null(strstr(err.text, "more than 16 deep"));
+				continue;
+			}
+			assert_int_equal(rc, 0);
+			assert_int_equal(pol_group_count(set), 51);
+			for (uint32_t i = 0; i < 51; i++) {
+				const struct pol_group *g = pol_group_get(set, i);
+				int last = strncmp(g->name, "g16-", 4) == 0;
+				assert_int_equal(g->n, last && g->name[4] != '1' ? 1 : 2);
+				assert_int_equal(g->ports[0], 2);
+			}
+			pol_set_free(set);
+		}
+}
+
+/* So is what is told of an error. */
+static void test_errors_are_cut_between_characters(void **state)
+{
+	(void)state;
+	for (int pad = 0; pad < 4; pad++) {
+		char text[400] = "", file[400] = "";
+		struct pol_err err;
+		for (int i = 0; i < pad; i++) {
+			strcat(text, "x");
+			strcat(file, "x");
+		}
+		while (strlen(text) < 390) {
+			strcat(text, "\xe2\x82\xac");
+			strcat(file, "\xe2\x82\xac");
+		}
+		assert_int_equal(pol_err_set(&err, EINVAL, file, 1, 1, "%s", text), -EINVAL);
+		for (int k = 0; k < 2; k++) {
+			const char *p = k == 0 ? err.text : err.file;
+			size_t n = strlen(p), cap = k == 0 ? sizeof err.text : sizeof err.file;
+			assert_in_range(n, cap - 5, cap - 1);
+			p += k == 0 ? pad : 3;
+			for (; *p != '\0'; p += 3)
+				assert_memory_equal(p, "\xe2\x82\xac", 3);
+		}
+		memset(text, 'x', 319);
+		text[319] = '\0';
+		pol_err_set(&err, EINVAL, "f", 1, 1, "%s", text);
+		assert_int_equal(strlen(err.text), 319);
+	}
+}
+
+/* What is told of a rule is text, also where it is cut. */
+static void test_texts_are_cut_between_characters(void **state)
+{
+	(void)state;
+	for (int pad = 0; pad < 4; pad++) {
+		char hub[512], meter[512], value[48] = "";
+		for (int i = 0; i < pad; i++)
+			strcat(value, "x");
+		while (strlen(value) + 2 <= 40)
+			strcat(value, "\xc3\xa9");
+		snprintf(hub, sizeof hub, "unikernel: hub\nlabels: {a-long-name-of-a-label-that-is-cut: %s}\n", value);
+		snprintf(meter, sizeof meter,
+			 "unikernel: meter\nsend:\n  - to: label:a-long-name-of-a-label-that-is-cut=%s\n    message: plant.Reading\n",
+			 value);
+		const struct pol_text texts[3] = {{meter, strlen(meter)}, {hub, strlen(hub)}, {"unikernel: valve\n", 17}};
+		struct pol_set *set = NULL;
+		assert_int_equal(plant_compile(&set, plant_unikernel, 3, texts, schemas, 1, NULL), 0);
+		const char *text = pol_rule(set, 1)->text, *p = text;
+		assert_true(strlen(text) < 110);
+		for (; *p != '\0'; p++)
+			if (*(const unsigned char *)p == 0xc3)
+				assert_int_equal((unsigned char)*++p, 0xa9);
+		pol_set_free(set);
+	}
+}
+
 /* A fabric far larger than any so far: compiling must not have a quadratic step. */
 static void test_many_unikernels_and_rules(void **state)
 {
@@ -601,6 +748,7 @@ int main(void)
 	    cmocka_unit_test(test_sizes_join),
 	    cmocka_unit_test(test_log_joins),
 	    cmocka_unit_test(test_content_joins),
+	    cmocka_unit_test(test_content_joins_by_field),
 	    cmocka_unit_test(test_carried_names),
 	    cmocka_unit_test(test_equal_contents_share_a_set),
 	    cmocka_unit_test(test_pairs),
@@ -610,6 +758,9 @@ int main(void)
 	    cmocka_unit_test(test_err_may_be_null),
 	    cmocka_unit_test(test_error_in_second_file_names_it),
 	    cmocka_unit_test(test_from_disk),
+	    cmocka_unit_test(test_groups_of_groups),
+	    cmocka_unit_test(test_texts_are_cut_between_characters),
+	    cmocka_unit_test(test_errors_are_cut_between_characters),
 	    cmocka_unit_test(test_many_unikernels_and_rules),
 	    cmocka_unit_test(test_too_many_combinations),
 	    cmocka_unit_test(test_subjects_that_are_missing),
