@@ -9,6 +9,8 @@
 
 #define KEYS_MAX 8u
 
+_Static_assert(POL_GROUPS_MAX == POL_YAML_KEYS_MAX, "the reader refuses one group more");
+
 static int take_keys(const struct pol_yaml *y, const struct pol_mapping *m, const struct pol_node *node,
 		     const struct pol_node *found[KEYS_MAX], struct pol_err *err)
 {
@@ -21,8 +23,6 @@ static int take_keys(const struct pol_yaml *y, const struct pol_mapping *m, cons
 static int check_groups(const struct pol_yaml *y, const struct pol_node *key, struct pol_err *err)
 {
 	char quoted[POL_QUOTE_MAX];
-	if (key->value->n > POL_GROUPS_MAX)
-		return pol_err_set(err, E2BIG, y->file, key->line, key->column, "more than %u groups", POL_GROUPS_MAX);
 	for (const struct pol_node *g = key->value->first; g != NULL; g = g->next) {
 		if (!pol_name_ok(g->text, 0))
 			return pol_err_set(

@@ -87,7 +87,7 @@ static void limits_are_those_of_the_headers(void **state)
 		{ "policy.labels.what", "at most ", POL_LABELS_MAX, "." },
 		{ "policy.labels.key", "at most ", POL_NAME_MAX, " bytes." },
 		{ "quarantine.violations.what", "1 to ", POL_VIOLATIONS_MAX, "." },
-		{ "common.groups.what", "at most ", POL_YAML_KEYS_MAX, ";" },
+		{ "common.groups.what", "at most ", POL_GROUPS_MAX, ";" },
 		{ "common.groups.name", "at most ", POL_NAME_MAX, " bytes" },
 		{ "deny.count", "at most ", POL_DENIES_MAX, " " },
 		{ "judge.many", "At most ", POL_CANDIDATES_MAX, " rules" },

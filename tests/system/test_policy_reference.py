@@ -23,7 +23,7 @@ REFERENCE = ROOT / "docs" / "policy-reference.md"
 PROTO = """syntax = "proto3";
 package t;
 message M { int64 n = 1; string s = 2; bytes data = 3; repeated int64 xs = 4; map<string, int64> m = 5;
-  message In { int64 n = 1; } In in = 6; }
+  message In { int64 n = 1; bytes raw = 2; } In in = 6; }
 message N { int64 n = 1; }
 service S { rpc Do(M) returns (N); rpc Other(N) returns (N); }
 """
@@ -312,11 +312,16 @@ def test_max_size():
         refused(sizes(f", max_size: {bad}", ""), "max_size")
     files = sizes("", "")
     large = folder(files) / "large.bin"
-    for n, verdict in ((61440, "passed"), (61441, "too_large")):
-        path = folder(files, [case("a", "b", verdict, file="large.bin")])
+    observed = {name: "mode: observe\n" + text for name, text in files.items()}
+    for n, verdict, of in ((61440, "passed", files), (61441, "too_large", files), (61441, "too_large", observed)):
+        path = folder(of, [case("a", "b", verdict, file="large.bin")])
         large.write_bytes(b"\x1a\xfc\xdf\x03" + bytes(61436) if n == 61440 else b"\x1a\xfd\xdf\x03" + bytes(61437))
         status, text = weft("test", path)
         expect(status == 0, f"{n} bytes", text)
+    status, text = weft("explain", path, "--from", "a", "--to", "b", "--message", "t.M", large, "--json")
+    told = json.loads(text)
+    expect(status == 1 and told["verdict"] == "too_large" and told["rule"] is None and "61440" in told["changes"][0]["text"],
+           "the fabric's own limit names no rule", text)
 
 
 @says("rule.rate.what", "rule.rate.default", "rule.rate.both", "rule.rate.charge", "rule.rate.named",
@@ -373,6 +378,25 @@ def test_carries():
     names = ["HTTP", "SSH", "TLS", "DNS", "FTP_CONTROL", "SMTP", "IMAP", "POP3", "MQTT", "SIP", "Telnet", "NTP", "SNMP", "Syslog", "RTSP", "LDAP"]
     taken(carries(f", carries: [{', '.join(names)}]", ""))
     refused(carries(f", carries: [{', '.join(names + ['VNC'])}]", ""), "16")
+
+
+@says("rule.carries.field", "rule.carries.path")
+def test_carries_by_field():
+    def carries(send, receive):
+        return {"a": f"send: [{{name: s, to: b, message: t.M, carries: {send}}}]\n",
+                "b": f"receive: [{{name: r, from: a, message: t.M, carries: {receive}}}]\n"}
+    in_data, in_raw = j(data=HTTP), j(**{"in": {"raw": HTTP}})
+    holds(carries("{data: [HTTP]}", "[HTTP]"), case("a", "b", "passed", json=in_data), case("a", "b", "content_forbidden", json=in_raw))
+    holds(carries("{data: [HTTP], in.raw: []}", "{in.raw: HTTP}"), case("a", "b", "content_forbidden", json=in_data),
+          case("a", "b", "content_forbidden", json=in_raw))
+    holds(carries("{data: [SSH], in.raw: [HTTP, SSH]}", "{in.raw: HTTP, data: SSH}"), case("a", "b", "passed", json=in_raw),
+          case("a", "b", "passed", json=j(data=SSH)), case("a", "b", "content_forbidden", json=in_data),
+          case("a", "b", "content_forbidden", json=j(s="SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u2\r\n")))
+    refused(carries("{dta: [HTTP]}", "[]"), '"dta"', 'did you mean "data"')
+    refused(carries("{in.n: [HTTP]}", "[]"), '"in.n"', "neither string nor bytes")
+    refused(carries("{data.x: [HTTP]}", "[]"), '"data.x"')
+    refused(carries("{data: {x: y}}", "[]"), "not a name")
+    refused(carries("{" + ", ".join(f"f{i}: []" for i in range(17)) + "}", "[]"), "16 fields")
 
 
 # --- deny ------------------------------------------------------------------------------------------------------------------
