@@ -33,7 +33,13 @@ static int write_all(int fd, const uint8_t *bytes, size_t len)
 	return 0;
 }
 
-/* Copies up to the end of the file, however long it says that it is. */
+static int is_zero(const uint8_t *bytes, size_t len)
+{
+	return !bytes[0] && !memcmp(bytes, bytes + 1, len - 1);
+}
+
+/* Copies up to the end of the file, however long it says that it is. Nothing but zeros takes no memory: a hole of the file is
+ * one of the copy. */
 static int copy(int to, int from, uint64_t *len)
 {
 	uint8_t *buf = malloc(CHUNK);
@@ -48,24 +54,51 @@ static int copy(int to, int from, uint64_t *len)
 			break;
 		}
 		*len += (uint64_t)n;
-		ret = *len > FAB_IMAGE_BYTES_MAX ? -EFBIG : write_all(to, buf, (size_t)n);
+		if (*len > FAB_IMAGE_BYTES_MAX)
+			ret = -EFBIG;
+		else if (is_zero(buf, (size_t)n))
+			ret = lseek(to, n, SEEK_CUR) < 0 ? -errno : 0;
+		else
+			ret = write_all(to, buf, (size_t)n);
 	}
 	free(buf);
+	if (!ret && ftruncate(to, (off_t)*len) < 0)
+		ret = -errno;
 	return ret;
 }
 
-/* The digest of what is in the sealed memory, not of what was meant to be written there. */
+/* A system may add seals of its own, such as the one against making it executable. */
+static int seal(int fd)
+{
+	if (fcntl(fd, F_ADD_SEALS, SEALS) < 0)
+		return -errno;
+	int seals = fcntl(fd, F_GET_SEALS);
+	return seals < 0 ? -errno : (seals & SEALS) == SEALS ? 0 : -EPERM;
+}
+
+/* The digest of what is in the sealed memory, not of what was meant to be written there. Read, not mapped: a fault in a hole
+ * would fill it. */
 static int digest(struct fab_image *image, uint64_t len)
 {
-	uint8_t hash[crypto_hash_sha256_BYTES];
-	void *bytes = len ? mmap(NULL, len, PROT_READ, MAP_SHARED, image->fd, 0) : NULL;
-	if (bytes == MAP_FAILED)
-		return -errno;
-	crypto_hash_sha256(hash, bytes, len);
-	if (bytes)
-		munmap(bytes, len);
-	sodium_bin2hex(image->digest, sizeof image->digest, hash, sizeof hash);
-	return 0;
+	uint8_t hash[crypto_hash_sha256_BYTES], *buf = malloc(CHUNK);
+	crypto_hash_sha256_state state;
+	int ret = buf ? 0 : -ENOMEM;
+	crypto_hash_sha256_init(&state);
+	for (uint64_t at = 0; !ret && at < len;) {
+		ssize_t n = pread(image->fd, buf, CHUNK, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			ret = n < 0 ? -errno : -EIO;
+		else
+			crypto_hash_sha256_update(&state, buf, (size_t)n);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	free(buf);
+	crypto_hash_sha256_final(&state, hash);
+	if (!ret)
+		sodium_bin2hex(image->digest, sizeof image->digest, hash, sizeof hash);
+	return ret;
 }
 
 int fab_image_load(struct fab_image *image, const char *path, char *err, size_t cap)
@@ -85,8 +118,8 @@ int fab_image_load(struct fab_image *image, const char *path, char *err, size_t 
 		image->fd = memfd_create("weft-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		ret = image->fd < 0 ? -errno : copy(image->fd, from, &len);
 	}
-	if (!ret && (fcntl(image->fd, F_ADD_SEALS, SEALS) < 0 || fcntl(image->fd, F_GET_SEALS) != SEALS))
-		ret = errno ? -errno : -EPERM;
+	if (!ret)
+		ret = seal(image->fd);
 	if (!ret)
 		ret = digest(image, len);
 	if (from >= 0)

@@ -17,8 +17,8 @@ struct fab_image {
 	char digest[FAB_IMAGE_HEX_LEN + 1]; /* SHA-256, hex */
 };
 
-/* Reads it. 0, or -errno with a text in err; then nothing is open. Costs as much memory as the file is long, for as long as some
- * process has it open. */
+/* Reads it. 0, or -errno with a text in err; then nothing is open. Costs as much memory as the file is long, but for whole MiB of
+ * zeros, for as long as some process has it open. */
 int fab_image_load(struct fab_image *image, const char *path, char *err, size_t cap);
 void fab_image_close(struct fab_image *image); /* may be done twice */
 

@@ -77,6 +77,40 @@ static void digests(void **state)
 	free(bytes);
 }
 
+/* A file that is all hole but for its end: its digest is that of the zeros, and they take no memory. */
+static void holes_stay_holes(void **state)
+{
+	enum { LEN = 64 << 20 };
+	struct fab_image image;
+	struct stat st;
+	uint8_t hash[32], last = 0, *bytes = calloc(1, LEN);
+	char hex[65];
+	(void)state;
+	assert_non_null(bytes);
+	bytes[LEN - 1] = 'x';
+	crypto_hash_sha256(hash, bytes, LEN);
+	free(bytes);
+	assert_int_equal(fab_file_write(path, "", 0, 0600, 0), 0);
+	int fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "x", 1, LEN - 1), 1);
+	close(fd);
+	assert_int_equal(fab_image_load(&image, path, err, sizeof err), 0);
+	assert_string_equal(image.digest, sodium_bin2hex(hex, sizeof hex, hash, sizeof hash));
+	assert_int_equal(fstat(image.fd, &st), 0);
+	assert_int_equal(st.st_size, LEN);
+	assert_true(st.st_blocks * 512 <= 4 << 20);
+	assert_int_equal(pread(image.fd, &last, 1, LEN - 1), 1);
+	assert_int_equal(last, 'x');
+	fab_image_close(&image);
+	/* and one that ends in a hole */
+	assert_int_equal(truncate(path, LEN / 2), 0);
+	assert_int_equal(fab_image_load(&image, path, err, sizeof err), 0);
+	assert_int_equal(fstat(image.fd, &st), 0);
+	assert_int_equal(st.st_size, LEN / 2);
+	fab_image_close(&image);
+}
+
 static void nobody_changes_it(void **state)
 {
 	struct fab_image image;
@@ -176,8 +210,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(digests),	       cmocka_unit_test(nobody_changes_it),
-		cmocka_unit_test(what_is_no_image),    cmocka_unit_test(a_child_gets_it),
-		cmocka_unit_test(what_was_started_is_remembered),
+		cmocka_unit_test(holes_stay_holes),    cmocka_unit_test(what_is_no_image),
+		cmocka_unit_test(a_child_gets_it),     cmocka_unit_test(what_was_started_is_remembered),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	if (sodium_init() < 0)
