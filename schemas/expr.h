@@ -90,4 +90,8 @@ enum sch_expr_answer sch_expr_eval(const struct sch_expr *e, const struct sch_ex
 enum sch_expr_answer sch_expr_eval_within(const struct sch_expr *e, const struct sch_expr_value *values,
 					  struct sch_expr_budget *left, struct sch_expr_out *out);
 
+/* Times as expressions write them (RFC 3339), such as 2026-01-31T12:00:00Z: seconds and nanoseconds since 1970. 0; -EINVAL: no
+ * time; -ERANGE: outside the years 1 to 9999. */
+int sch_time_parse(const char *p, size_t len, int64_t *s, int32_t *ns);
+
 #endif

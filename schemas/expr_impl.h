@@ -157,8 +157,6 @@ struct sch_near {
 void sch_near_try(struct sch_near *n, const char *candidate);
 
 /* --- times and numbers as text (expr_time.c, expr_text.c) ---------------------------------------------------------------- */
-/* RFC 3339. 0; -EINVAL no timestamp; -ERANGE outside the years 1 to 9999. */
-int sch_time_parse(const char *p, size_t len, int64_t *s, int32_t *ns);
 /* "1h30m", "-1.5s". 0; -EINVAL; -ERANGE beyond what 64 bits of nanoseconds hold. */
 int sch_duration_parse(const char *p, size_t len, int64_t *ns);
 /* "+01:00" or "UTC": seconds east. 0; -EINVAL: none; -ENOENT: a name of a time zone. */

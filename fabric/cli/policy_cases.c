@@ -9,6 +9,7 @@
 #include "guest-lib/verdict.h"
 #include "policy/err.h"
 #include "policy/units.h"
+#include "schemas/expr.h"
 
 enum { NAME, FROM, TO, MESSAGE, METHOD, JSON, HEX, FILE_, EXPECT, RULE, AT, TIMES, N_KEYS };
 static const struct pol_key case_keys[N_KEYS] = {
@@ -219,7 +220,7 @@ static int read_when(const struct reader *r, const struct pol_node *const found[
 	c->times = 1;
 	if (found[AT]) {
 		c->has_at = 1;
-		if (cli_time_parse(found[AT]->value->text, &c->at_s, &c->at_ns) != 0)
+		if (sch_time_parse(found[AT]->value->text, strlen(found[AT]->value->text), &c->at_s, &c->at_ns) != 0)
 			return refuse(r, found[AT]->value, "\"at\" takes a time such as 2026-01-01T00:00:00Z, not %s",
 				      pol_quote(quoted, found[AT]->value->text));
 	}

@@ -13,6 +13,7 @@
 #include "fabric/cli/json_message.h"
 #include "guest-lib/verdict.h"
 #include "policy/units.h"
+#include "schemas/expr.h"
 
 #define COMMAND "policy explain"
 
@@ -90,7 +91,7 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 		o->payload.hex = arg;
 		return 0;
 	case OPT_AT:
-		if (cli_time_parse(arg, &s, &ns) != 0)
+		if (sch_time_parse(arg, strlen(arg), &s, &ns) != 0)
 			argp_error(state, "--at takes a time such as 2026-01-01T00:00:00Z");
 		cli_when(&o->when, s, ns);
 		o->has_at = 1;

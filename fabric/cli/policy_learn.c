@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
@@ -18,6 +17,7 @@
 #include "policy/err.h"
 #include "policy/fmt.h"
 #include "policy/learn.h"
+#include "schemas/expr.h"
 
 #define LINE_BYTES_MAX (64u << 10)
 #define COUNT_MAX INT64_C(1000000000000)
@@ -76,17 +76,13 @@ static void skip(struct learner *ln, const char *path, uint64_t line, const char
 		snprintf(ln->skipped_first, sizeof ln->skipped_first, "%s:%" PRIu64 ": %s", path, line, why);
 }
 
-/* "2026-01-01T00:00:00.123456Z". -1: it is none. */
-static int64_t time_parse(const char *text)
+/* Seconds since 1970; -1: it is no time that a decision can have. */
+static int64_t time_of(const char *text)
 {
-	struct tm tm = { 0 };
-	const char *end = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+	int64_t s;
+	int32_t ns;
 
-	if (!end || (*end != '.' && *end != 'Z'))
-		return -1;
-	time_t t = timegm(&tm);
-
-	return t >= 0 && t <= POL_LEARN_TIME_MAX ? t : -1;
+	return text && sch_time_parse(text, strlen(text), &s, &ns) == 0 && s >= 0 && s <= POL_LEARN_TIME_MAX ? s : -1;
 }
 
 /* A verdict's number, or -1. */
@@ -133,7 +129,7 @@ static const char *decision_learn(struct learner *ln, const json_t *d, int *rc)
 		.from = json_string_value(json_object_get(d, "from")),
 		.to = json_string_value(json_object_get(d, "to")),
 		.subject = json_string_value(json_object_get(d, "subject")),
-		.unix_s = time_parse(json_string_value(json_object_get(d, "time"))),
+		.unix_s = time_of(json_string_value(json_object_get(d, "time"))),
 	};
 	int verdict = verdict_find(json_string_value(json_object_get(d, "verdict"))), would = verdict_find(observed);
 

@@ -62,8 +62,6 @@ struct cli_payload {
 uint8_t *cli_payload_read(struct cli_trials *t, const struct cli_payload *from, const char *type, uint32_t *len, char *why,
 			  size_t why_cap);
 
-/* "2026-01-01T00:00:00Z" (RFC 3339; an offset instead of Z, and a fraction, may stand). 0, or -1: it is none. */
-int cli_time_parse(const char *text, int64_t *s, int32_t *ns);
 /* The present of a trial, on a clock without past. */
 void cli_when(struct pol_when *w, int64_t s, int32_t ns);
 void cli_when_now(struct pol_when *w);
