@@ -144,6 +144,9 @@ static uint64_t key_of(const struct pol_rule_info *r, const struct pol_limits *l
 	h = mix_word(mix_word(mix_word(h, l->quota), l->quota_bytes), l->log);
 	for (uint32_t i = 0; i < l->n_carries; i++)
 		h = mix_text(h, l->carries[i]);
+	for (uint32_t i = 0; i < l->n_fields; i++)
+		for (uint32_t k = 0; k < l->fields[i].n; k++)
+			h = mix_text(mix_word(h, i), l->fields[i].names[k]);
 	return h;
 }
 

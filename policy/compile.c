@@ -157,6 +157,8 @@ void pol_set_free(struct pol_set *set)
 	free(set->terms);
 	free(set->lists);
 	free(set->contents);
+	free(set->by_field);
+	free(set->written_by_field);
 	free(set->carried);
 	free(set->usable);
 	free(set->pairs);

@@ -76,7 +76,8 @@ int64_t pol_carries_resolve(struct pol_contents *c, struct pol_set *set, const s
 	return list_intern(&c->written, &l);
 }
 
-int64_t pol_carries_join(struct pol_contents *c, uint32_t a, uint32_t b, uint32_t rule)
+/* What both lists have, as a content set. */
+static int64_t lists_join(struct pol_contents *c, uint32_t a, uint32_t b, uint32_t rule)
 {
 	if (a == 0 || b == 0)
 		return 0;
@@ -90,6 +91,67 @@ int64_t pol_carries_join(struct pol_contents *c, uint32_t a, uint32_t b, uint32_
 		j += step_j;
 	}
 	return list_intern(&c->joined, &l);
+}
+
+/* --- by field -------------------------------------------------------------------------------------------------------- */
+
+static int64_t profile_intern(struct pol_profiles *ps, const struct pol_profile *p)
+{
+	uint64_t h = p->any;
+	uint32_t cursor = 0, i;
+	for (uint32_t k = 0; k < p->n; k++)
+		h = pol_hash_mix(h ^ ((uint64_t)p->of[k].field << 32 | p->of[k].list));
+	while ((i = pol_index_next(&ps->index, h, &cursor)) != POL_INDEX_NONE)
+		if (ps->v[i].any == p->any && ps->v[i].n == p->n && memcmp(ps->v[i].of, p->of, p->n * sizeof p->of[0]) == 0)
+			return POL_CONTENT_BY_FIELD | i;
+	struct pol_profile *v = pol_array_room(ps->v, ps->n, &ps->cap, sizeof *v);
+	if (v == NULL)
+		return -ENOMEM;
+	ps->v = v;
+	if (pol_index_add(&ps->index, h, ps->n) < 0)
+		return -ENOMEM;
+	ps->v[ps->n] = *p;
+	return POL_CONTENT_BY_FIELD | ps->n++;
+}
+
+int64_t pol_carries_by_field(struct pol_contents *c, const struct pol_profile *p)
+{
+	return profile_intern(&c->written_by_field, p);
+}
+
+/* A list for all fields as a profile that names none. */
+static struct pol_profile profile_of(const struct pol_contents *c, uint32_t number)
+{
+	if (number & POL_CONTENT_BY_FIELD)
+		return c->written_by_field.v[number & ~POL_CONTENT_BY_FIELD];
+	return (struct pol_profile){.any = number};
+}
+
+int64_t pol_carries_join(struct pol_contents *c, uint32_t a, uint32_t b, uint32_t rule)
+{
+	if (!((a | b) & POL_CONTENT_BY_FIELD))
+		return lists_join(c, a, b, rule);
+	struct pol_profile x = profile_of(c, a), y = profile_of(c, b), out = {.n = 0};
+	int64_t any = lists_join(c, x.any, y.any, rule);
+	if (any < 0)
+		return any;
+	out.any = (uint32_t)any;
+	/* Both are sorted by field. Where only one of them names a field, the other's list for the rest stands. */
+	for (uint32_t i = 0, j = 0; i < x.n || j < y.n;) {
+		uint32_t in_x = i < x.n && (j == y.n || x.of[i].field <= y.of[j].field),
+			 in_y = j < y.n && (i == x.n || y.of[j].field <= x.of[i].field);
+		uint32_t field = in_x ? x.of[i].field : y.of[j].field;
+		int64_t list = lists_join(c, in_x ? x.of[i].list : x.any, in_y ? y.of[j].list : y.any, rule);
+		if (list < 0)
+			return list;
+		if (list != any) {
+			out.of[out.n].field = field;
+			out.of[out.n++].list = (uint32_t)list;
+		}
+		i += in_x;
+		j += in_y;
+	}
+	return out.n > 0 ? profile_intern(&c->joined_by_field, &out) : any;
 }
 
 /* Lists of numbers become lists of names. NULL: no memory. */
@@ -110,10 +172,20 @@ static struct pol_content_set *named(struct pol_set *set, const struct pol_lists
 	return out;
 }
 
+/* The profiles are the set's now. */
+static struct pol_profile *given(struct pol_profiles *ps)
+{
+	struct pol_profile *v = ps->v;
+	ps->v = NULL;
+	return v;
+}
+
 int pol_contents_build(struct pol_contents *c, struct pol_set *set)
 {
 	set->contents = named(set, &c->joined);
 	set->lists = named(set, &c->written);
+	set->by_field = given(&c->joined_by_field);
+	set->written_by_field = given(&c->written_by_field);
 	if (set->contents == NULL || set->lists == NULL)
 		return -ENOMEM;
 	set->n_contents = c->joined.n;
@@ -135,5 +207,9 @@ void pol_contents_free(struct pol_contents *c)
 	pol_index_free(&c->joined.index);
 	free(c->written.v);
 	free(c->joined.v);
+	pol_index_free(&c->written_by_field.index);
+	pol_index_free(&c->joined_by_field.index);
+	free(c->written_by_field.v);
+	free(c->joined_by_field.v);
 	*c = (struct pol_contents){0};
 }

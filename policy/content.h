@@ -10,6 +10,9 @@
 #include "set.h"
 #include "yaml.h"
 
+/* What a rule or two sides let fields carry is a number: that of a list, for all fields alike, or POL_CONTENT_BY_FIELD and
+ * that of a profile. */
+
 /* Names: indices into pol_set's carried, ascending. */
 struct pol_list {
 	uint32_t n;
@@ -24,9 +27,17 @@ struct pol_lists {
 	struct pol_index index;
 };
 
+/* Each different profile once. */
+struct pol_profiles {
+	struct pol_profile *v;
+	uint32_t n, cap;
+	struct pol_index index;
+};
+
 struct pol_contents {
 	struct pol_lists written; /* the rules' lists */
 	struct pol_lists joined;  /* what both sides list: the content sets */
+	struct pol_profiles written_by_field, joined_by_field;
 	struct pol_index names;	  /* of pol_set's carried */
 	uint32_t cap_names;
 };
@@ -34,9 +45,11 @@ struct pol_contents {
 int pol_contents_start(struct pol_contents *c); /* 0 or -ENOMEM */
 void pol_contents_free(struct pol_contents *c);
 
-/* The number of a rule's list; carries NULL: 0. Adds new names to set. Negative: -ENOMEM. */
+/* The number of a list; carries NULL: 0. Adds new names to set. Negative: -ENOMEM. */
 int64_t pol_carries_resolve(struct pol_contents *c, struct pol_set *set, const struct pol_node *carries, uint32_t rule);
-/* The content set of what the sender may emit (list a) and the receiver accepts (list b). Negative: -ENOMEM. */
+/* The number of a rule's profile. Negative: -ENOMEM. */
+int64_t pol_carries_by_field(struct pol_contents *c, const struct pol_profile *p);
+/* What the sender may emit (number a) and the receiver accepts (number b): both together. Negative: -ENOMEM. */
 int64_t pol_carries_join(struct pol_contents *c, uint32_t a, uint32_t b, uint32_t rule);
 /* Fills set's contents and lists. 0 or -ENOMEM. */
 int pol_contents_build(struct pol_contents *c, struct pol_set *set);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schemas/schema.h"
+
 #include "diff_parts.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -112,8 +114,23 @@ static int name_order(const void *a, const void *b)
 	return strcasecmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* What the rules of the sides in `mask` all carry, sorted. Returns how many. */
-static uint32_t carried(const struct pol_set *set, const struct pol_cell *c, unsigned mask, const char *names[POL_CARRIES_MAX])
+#define OTHERS UINT32_MAX /* the fields that no rule names */
+
+/* What the rule lists for a field. Returns how many. */
+static uint32_t listed(const struct pol_limits *l, uint32_t field, const char *const **names)
+{
+	for (uint32_t i = 0; i < l->n_fields; i++)
+		if (l->fields[i].field == field) {
+			*names = l->fields[i].names;
+			return l->fields[i].n;
+		}
+	*names = l->carries;
+	return l->n_carries;
+}
+
+/* What the rules of the sides in `mask` all let the field carry, sorted. Returns how many. */
+static uint32_t carried(const struct pol_set *set, const struct pol_cell *c, unsigned mask, uint32_t field,
+			const char *names[POL_CARRIES_MAX])
 {
 	uint32_t n = 0, lists = 0;
 
@@ -121,17 +138,19 @@ static uint32_t carried(const struct pol_set *set, const struct pol_cell *c, uns
 		if (!(mask & 1u << side))
 			continue;
 		struct pol_limits l;
-		uint32_t kept = 0;
+		const char *const *list;
+		uint32_t kept = 0, len;
 
 		pol_rule_limits(set, c->rule[side], &l);
+		len = listed(&l, field, &list);
 		if (lists++ == 0) {
-			for (; n < l.n_carries && n < POL_CARRIES_MAX; n++)
-				names[n] = l.carries[n];
+			for (; n < len && n < POL_CARRIES_MAX; n++)
+				names[n] = list[n];
 			continue;
 		}
 		for (uint32_t i = 0; i < n; i++)
-			for (uint32_t k = 0; k < l.n_carries; k++)
-				if (strcasecmp(names[i], l.carries[k]) == 0) {
+			for (uint32_t k = 0; k < len; k++)
+				if (strcasecmp(names[i], list[k]) == 0) {
 					names[kept++] = names[i];
 					break;
 				}
@@ -148,24 +167,63 @@ static size_t put_names(char *out, size_t len, const char *const *names, uint32_
 	return len;
 }
 
-static void put_carries(const struct pol_set *set, const struct pol_cell *c, char *out)
+static size_t put_field_carries(const struct pol_set *set, const struct pol_cell *c, uint32_t field, char *out, size_t len)
 {
 	const char *hard[POL_CARRIES_MAX], *all[POL_CARRIES_MAX];
 	unsigned sides = (c->rule[0] ? 1u : 0) | (c->rule[1] ? 2u : 0), soft = (c->soft[0] ? 1u : 0) | (c->soft[1] ? 2u : 0);
-	uint32_t n_hard = carried(set, c, sides & ~soft, hard), n_all = sides == 3 ? carried(set, c, sides, all) : 0;
-	size_t len;
+	uint32_t n_hard = carried(set, c, sides & ~soft, field, hard), n_all = sides == 3 ? carried(set, c, sides, field, all) : 0;
 
 	if (!(sides & ~soft))
-		len = (size_t)snprintf(out, DIFF_TERM_MAX, "anything");
+		len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "anything");
 	else
-		len = n_hard ? put_names(out, 0, hard, n_hard) : (size_t)snprintf(out, DIFF_TERM_MAX, "nothing");
+		len = n_hard ? put_names(out, len, hard, n_hard)
+			     : len + (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "nothing");
 	/* a rule that is only observed takes nothing away from what the other one carries */
 	if (!soft || n_all == n_hard || len >= DIFF_TERM_MAX)
-		return;
+		return len;
 	len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, " (observed: ");
+	if (len >= DIFF_TERM_MAX)
+		return len;
 	len = n_all ? put_names(out, len, all, n_all) : len + (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "nothing");
+	return len < DIFF_TERM_MAX ? len + (size_t)snprintf(out + len, DIFF_TERM_MAX - len, ")") : len;
+}
+
+/* "HTTP", or where a rule tells fields apart "request: HTTP; thumbnail: nothing; others: nothing". Fields in their order. */
+static void put_carries(const struct pol_set *set, const struct pol_cell *c, char *out)
+{
+	uint32_t fields[2 * POL_CARRIES_FIELDS_MAX], n = 0;
+	size_t len = 0;
+
+	for (int side = 0; side < 2; side++) {
+		struct pol_limits l = {.n_fields = 0};
+
+		if (c->rule[side])
+			pol_rule_limits(set, c->rule[side], &l);
+		for (uint32_t i = 0; i < l.n_fields; i++) {
+			uint32_t at = n;
+
+			for (uint32_t k = 0; k < n; k++)
+				if (fields[k] == l.fields[i].field)
+					at = UINT32_MAX;
+			for (; at != UINT32_MAX && at > 0 && fields[at - 1] > l.fields[i].field; at--)
+				fields[at] = fields[at - 1];
+			if (at != UINT32_MAX) {
+				fields[at] = l.fields[i].field;
+				n++;
+			}
+		}
+	}
+	for (uint32_t i = 0; i < n && len < DIFF_TERM_MAX; i++) {
+		len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "%s: ", sch_field_name(set->schemas, fields[i]));
+		if (len < DIFF_TERM_MAX)
+			len = put_field_carries(set, c, fields[i], out, len);
+		if (len < DIFF_TERM_MAX)
+			len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "; ");
+	}
+	if (n && len < DIFF_TERM_MAX)
+		len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "others: ");
 	if (len < DIFF_TERM_MAX)
-		snprintf(out + len, DIFF_TERM_MAX - len, ")");
+		put_field_carries(set, c, OTHERS, out, len);
 }
 
 static const struct pol_limit *limit_of(const struct pol_set *set, uint32_t rule)
@@ -224,6 +282,15 @@ static int texts_equal(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
+static int names_equal(const char *const *a, uint32_t n, const char *const *b, uint32_t m)
+{
+	int equal = n == m;
+
+	for (uint32_t i = 0; i < n && equal; i++)
+		equal = strcasecmp(a[i], b[i]) == 0;
+	return equal;
+}
+
 int diff_rules_equal(const struct pol_set *old, uint32_t a, const struct pol_set *now, uint32_t b)
 {
 	const struct pol_rule_terms *x = &old->terms[a - 1], *y = &now->terms[b - 1];
@@ -238,10 +305,11 @@ int diff_rules_equal(const struct pol_set *old, uint32_t a, const struct pol_set
 		return 0;
 	pol_rule_limits(old, a, &l);
 	pol_rule_limits(now, b, &m);
-	if (l.n_carries != m.n_carries)
+	if (l.n_fields != m.n_fields || !names_equal(l.carries, l.n_carries, m.carries, m.n_carries))
 		return 0;
-	for (uint32_t i = 0; i < l.n_carries; i++)
-		if (strcasecmp(l.carries[i], m.carries[i]) != 0)
+	for (uint32_t i = 0; i < l.n_fields; i++)
+		if (strcmp(sch_field_name(old->schemas, l.fields[i].field), sch_field_name(now->schemas, m.fields[i].field)) ||
+		    !names_equal(l.fields[i].names, l.fields[i].n, m.fields[i].names, m.fields[i].n))
 			return 0;
 	return 1;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schemas/schema.h"
+
 #include "compile.h"
 
 int pol_subject_resolve(struct compiler *c, const char *path, const struct pol_node *p, int is_method, uint32_t *subject)
@@ -206,6 +208,83 @@ static int digest_where(struct compiler *c, const struct pol_file_rule *r, const
 	return 0;
 }
 
+/* A field of `carries` in one of the rule's messages, or in a method's reply. */
+static int field_resolve(struct compiler *c, const struct pol_node *key, const struct pol_digest *d, uint32_t *field)
+{
+	const struct sch_set *schemas = c->set->schemas;
+	char quoted[POL_QUOTE_MAX], hint[POL_HINT_MAX];
+	struct pol_near near = {.word = key->text};
+	for (uint32_t i = 0; i < d->n_subjects; i++) {
+		const struct pol_subject *s = &c->set->subjects[c->subjects[d->subjects + i]];
+		const uint32_t types[2] = {s->type, s->reply_type};
+		for (uint32_t k = 0; k < (s->is_method ? 2u : 1u); k++) {
+			int32_t at = sch_field_at(schemas, types[k], key->text);
+			if (at >= 0 && !sch_field_is_opaque(schemas, (uint32_t)at))
+				return pol_err_set(c->err, EINVAL, compiler_path(c), key->line, key->column,
+						   "the field %s of %s is neither string nor bytes: only those carry content",
+						   pol_quote(quoted, key->text), sch_type_name(schemas, types[k]));
+			if (at >= 0) {
+				*field = (uint32_t)at;
+				return 0;
+			}
+			for (uint32_t n = 0; (at = sch_field_nth(schemas, types[k], n)) >= 0; n++)
+				if (sch_field_is_opaque(schemas, (uint32_t)at))
+					pol_near_try(&near, sch_field_name(schemas, (uint32_t)at));
+		}
+	}
+	return pol_err_set(c->err, ENOENT, compiler_path(c), key->line, key->column,
+			   "no message of this rule has a field %s%s", pol_quote(quoted, key->text),
+			   near.n > 0 ? pol_near_or_known(&near, hint) : "; none has a string or bytes");
+}
+
+static int digest_profile(struct compiler *c, const struct pol_file_rule *r, const struct pol_digest *d, int64_t *number)
+{
+	struct pol_profile p = {.n = 0};
+	for (const struct pol_node *k = r->carries->first; k != NULL; k = k->next) {
+		const struct pol_node *v = k->value;
+		uint32_t field = 0, at = p.n;
+		int rc = field_resolve(c, k, d, &field);
+		if (rc == -ENOENT && c->ask->lenient) { /* the schemas lack it: it carries nothing */
+			if (c->ask->note != NULL)
+				c->ask->note(c->ask->arg, POL_NOTE_MISSING, c->err);
+			continue;
+		}
+		if (rc < 0)
+			return rc;
+		int64_t list = pol_carries_resolve(&c->contents, c->set, v->kind == POL_NODE_VALUE && v->len == 0 ? NULL : v, d->rule);
+		if (list < 0)
+			return pol_err_memory(c->err, compiler_path(c));
+		for (uint32_t i = 0; i < p.n; i++)
+			if (p.of[i].field == field)
+				return pol_err_set(c->err, EEXIST, compiler_path(c), k->line, k->column,
+						   "two paths of \"carries\" lead to the same field of the same message type; keep one");
+		for (; at > 0 && p.of[at - 1].field > field; at--)
+			p.of[at] = p.of[at - 1];
+		p.of[at].field = field;
+		p.of[at].list = (uint32_t)list;
+		p.n++;
+	}
+	*number = pol_carries_by_field(&c->contents, &p);
+	return 0;
+}
+
+static int digest_carries(struct compiler *c, const struct pol_file_rule *r, const struct pol_digest *d)
+{
+	int64_t number = 0;
+	int rc = 0;
+	if (r->carries == NULL)
+		return 0;
+	if (r->carries->kind == POL_NODE_MAP)
+		rc = digest_profile(c, r, d, &number);
+	else
+		number = pol_carries_resolve(&c->contents, c->set, r->carries, d->rule);
+	if (rc == 0 && number < 0)
+		rc = pol_err_memory(c->err, compiler_path(c));
+	if (rc == 0)
+		c->set->terms[d->rule - 1].carries = (uint32_t)number;
+	return rc;
+}
+
 static int digest_rule(struct compiler *c, const struct pol_file_rule *r)
 {
 	const char *path = compiler_path(c);
@@ -225,12 +304,10 @@ static int digest_rule(struct compiler *c, const struct pol_file_rule *r)
 	    .where = keep(c, r->where, &no_memory),
 	    .reason = keep(c, r->reason, &no_memory),
 	};
-	int64_t book = book_add(c, r, observe),
-		carries = pol_carries_resolve(&c->contents, c->set, r->carries, c->set->n_rules + 1);
-	if (book < 0 || carries < 0 || no_memory || info.text == NULL)
+	int64_t book = book_add(c, r, observe);
+	if (book < 0 || no_memory || info.text == NULL)
 		return pol_err_memory(c->err, path);
-	struct pol_rule_terms terms = {
-	    .max_bytes = r->max_bytes, .book = (uint32_t)book, .carries = (uint32_t)carries, .log = r->log};
+	struct pol_rule_terms terms = {.max_bytes = r->max_bytes, .book = (uint32_t)book, .log = r->log};
 	struct pol_digest *v = pol_array_room(c->digests, c->n_digests, &c->cap_digests, sizeof *v);
 	if (v == NULL)
 		return pol_err_memory(c->err, path);
@@ -244,6 +321,8 @@ static int digest_rule(struct compiler *c, const struct pol_file_rule *r)
 		rc = digest_peers(c, r, &d);
 	if (rc == 0)
 		rc = digest_where(c, r, info.where, &d);
+	if (rc == 0)
+		rc = digest_carries(c, r, &d);
 	if (rc == 0)
 		v[c->n_digests++] = d;
 	return rc;

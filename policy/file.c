@@ -121,14 +121,17 @@ static int read_quota(const struct reader *r, struct pol_file_rule *rule, const 
 	return 0;
 }
 
-static int read_carries(const struct reader *r, struct pol_file_rule *rule, const struct pol_node *key)
+/* A protocol, or a list of them. */
+static int check_protocols(const struct reader *r, const struct pol_node *v)
 {
-	const struct pol_node *v = key->value;
 	if (v->kind == POL_NODE_LIST && v->n > POL_CARRIES_MAX)
 		return pol_err_set(r->err, EINVAL, r->f->yaml.file, v->line, v->column,
 				   "\"carries\" lists more than %u protocols", POL_CARRIES_MAX);
 	for (const struct pol_node *p = pol_node_each(v); p != NULL; p = p->next) {
 		char quoted[POL_QUOTE_MAX];
+		if (p->kind != POL_NODE_VALUE || (p->len == 0 && v->kind == POL_NODE_LIST))
+			return pol_err_set(r->err, EINVAL, r->f->yaml.file, p->line, p->column,
+					   "\"carries\" lists something that is not a name");
 		int plain = p->len <= POL_CONTENT_NAME_MAX;
 		for (uint32_t i = 0; i < p->len; i++)
 			plain &= (unsigned char)p->text[i] < 0x80;
@@ -141,7 +144,23 @@ static int read_carries(const struct reader *r, struct pol_file_rule *rule, cons
 				return pol_err_set(r->err, EINVAL, r->f->yaml.file, p->line, p->column,
 						   "%s is in the list twice", pol_quote(quoted, p->text));
 	}
+	return 0;
+}
+
+static int read_carries(const struct reader *r, struct pol_file_rule *rule, const struct pol_node *key)
+{
+	const struct pol_node *v = key->value;
 	rule->carries = v;
+	if (v->kind != POL_NODE_MAP)
+		return check_protocols(r, v);
+	if (v->n > POL_CARRIES_FIELDS_MAX)
+		return pol_err_set(r->err, EINVAL, r->f->yaml.file, v->line, v->column,
+				   "\"carries\" names more than %u fields", POL_CARRIES_FIELDS_MAX);
+	for (const struct pol_node *k = v->first; k != NULL; k = k->next) {
+		int rc = check_protocols(r, k->value);
+		if (rc < 0)
+			return rc;
+	}
 	return 0;
 }
 

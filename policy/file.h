@@ -20,7 +20,7 @@ struct pol_file_rule {
 	uint8_t quota_bytes;		 /* the quota is in bytes, else in messages */
 	const struct pol_node *peers;	 /* a value or a list: see pol_node_each */
 	const struct pol_node *subjects; /* likewise; NULL: all, of a deny rule */
-	const struct pol_node *carries;	 /* likewise, or NULL: nothing */
+	const struct pol_node *carries;	 /* likewise, or a mapping of fields to such; NULL: nothing */
 	const struct pol_node *where;	 /* a value, or NULL */
 	const struct pol_node *name;	 /* likewise */
 	const struct pol_node *reason;	 /* likewise */

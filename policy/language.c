@@ -98,6 +98,12 @@ static const struct pol_sentence rule_carries[] = {
      "most 16."},
     {"rule.carries.default",
      "Without it, or empty, content that nDPI recognises is refused, and content that it does not passes."},
+    {"rule.carries.field",
+     "It may tell fields apart, `{request: [HTTP], picture: []}`: each field that it names has its own list, and the others "
+     "carry nothing; at most 16 fields."},
+    {"rule.carries.path",
+     "A field is named by its path from the message, `item.data`, or from a method's reply; it is a string or bytes, and is "
+     "meant wherever a message of its type stands."},
     {"rule.carries.both", "What passes is what the send and the receive rule both list."},
     {"rule.carries.case", "Upper and lower case are the same, and no name is listed twice."},
     {"rule.carries.unknown", "A name that nDPI does not know is an error."},
@@ -130,7 +136,7 @@ static const struct pol_sentence rule_reason[] = {
 	{{"rate", POL_KEY_VALUE}, POL_VALUE_RATE, "100/s", ALL(rule_rate), NULL},                               \
 	{{"burst", POL_KEY_VALUE}, POL_VALUE_COUNT, "20", ALL(rule_burst), NULL},                               \
 	{{"quota", POL_KEY_VALUE}, POL_VALUE_QUOTA, "5000/d", ALL(rule_quota), NULL},                           \
-	{{"carries", NAMES | POL_KEY_EMPTY}, POL_VALUE_PROTOCOLS, "[HTTP]", ALL(rule_carries), NULL},           \
+	{{"carries", NAMES | POL_KEY_MAP | POL_KEY_EMPTY}, POL_VALUE_PROTOCOLS, "[HTTP]", ALL(rule_carries), NULL},           \
 	{{"log", POL_KEY_VALUE}, POL_VALUE_BOOL, "true", ALL(rule_log), NULL},                                  \
 	{{"mode", POL_KEY_VALUE}, POL_VALUE_MODE, "observe", ALL(rule_mode), NULL},                             \
 	{{"reason", POL_KEY_VALUE}, POL_VALUE_TEXT, "\"SEC-114: orders only\"", ALL(rule_reason), NULL}

@@ -78,7 +78,8 @@ static const struct pol_sentence named[] = {
     {"named.forbidden", "`forbidden` names the deny rule."},
     {"named.limits", "`too_large`, `over_rate` and `over_quota` name the rule whose limit it was."},
     {"named.content", "`schema_…` and `content_…` name the sender's rule, under which the message went."},
-    {"named.none", "What never became a message, and `peer_unknown` and `subject_unknown`, name none."},
+    {"named.none",
+     "What never became a message, what is larger than the fabric allows, and `peer_unknown` and `subject_unknown`, name none."},
     {"named.reason", "Where the named rule, or the file of the named default, has a `reason`, it is said."},
 };
 static const struct pol_sentence reader[] = {
@@ -131,6 +132,9 @@ const struct pol_chapter pol_chapters[] = {
 /* One, or a list of at least one. */
 #define SOME(item) "{\"anyOf\": [" item ", {\"type\": \"array\", \"minItems\": 1, \"items\": " item "}]}"
 #define COUNT_UNIT "(0|[1-9][0-9]*)"
+#define PROTOCOLS                                                                                                              \
+	"{\"type\": \"null\"}, {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 39}, {\"type\": \"array\", \"maxItems\": 16, " \
+	"\"uniqueItems\": true, \"items\": {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 39}}"
 #define SIZE       COUNT_UNIT "(B|KiB|MiB|GiB)"
 
 static const struct {
@@ -145,10 +149,10 @@ static const struct {
 	[POL_VALUE_RATE] = {PATTERN("[1-9][0-9]*/[smh]"), "a rate such as `100/s`, `100/m` or `100/h`"},
 	[POL_VALUE_COUNT] = {"{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000000}", "a number from 1"},
 	[POL_VALUE_QUOTA] = {PATTERN("[1-9][0-9]*(|B|KiB|MiB|GiB)/d"), "messages or bytes a day, `5000/d` or `64MiB/d`"},
-	[POL_VALUE_PROTOCOLS] = {"{\"anyOf\": [{\"type\": \"null\"}, {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 39}, "
-				 "{\"type\": \"array\", \"maxItems\": 16, \"uniqueItems\": true, "
-				 "\"items\": {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 39}}]}",
-				 "a protocol's name, or a list, which may be empty"},
+	[POL_VALUE_PROTOCOLS] = {"{\"anyOf\": [" PROTOCOLS ", {\"type\": \"object\", \"maxProperties\": 16, "
+				 "\"propertyNames\": {\"pattern\": \"^[A-Za-z_][A-Za-z0-9_.]*$\"}, "
+				 "\"additionalProperties\": {\"anyOf\": [" PROTOCOLS "]}}]}",
+				 "a protocol's name, or a list, which may be empty; or a mapping of fields to such"},
 	[POL_VALUE_BOOL] = {"{\"type\": \"boolean\"}", "`true` or `false`"},
 	[POL_VALUE_MODE] = {"{\"enum\": [\"enforce\", \"observe\"]}", "`enforce` or `observe`"},
 	[POL_VALUE_EXPRESSION] = {"{\"type\": [\"string\", \"boolean\"], \"minLength\": 1, \"maxLength\": 4096}",

@@ -135,8 +135,10 @@ static int side_judge(struct linter *l, const struct side *s, const struct pol_e
 /* Do the lists of two rules, which both have one, have no name in common? */
 static int carries_clash(const struct pol_set *set, uint32_t a, uint32_t b)
 {
-	const struct pol_content_set *x = &set->lists[set->terms[a - 1].carries],
-				     *y = &set->lists[set->terms[b - 1].carries];
+	uint32_t list_a = set->terms[a - 1].carries, list_b = set->terms[b - 1].carries;
+	if ((list_a | list_b) & POL_CONTENT_BY_FIELD)
+		return 0; /* of one field or another */
+	const struct pol_content_set *x = &set->lists[list_a], *y = &set->lists[list_b];
 	if (x->n == 0 || y->n == 0)
 		return 0;
 	for (uint32_t i = 0; i < x->n; i++)

@@ -26,6 +26,7 @@ struct sch_set;
 #define POL_GRANTS_MAX (1u << 23)    /* (peer, subject) combinations of all rules together */
 #define POL_UNIKERNELS_MAX 65535u    /* port numbers are 16 bits */
 #define POL_CARRIES_MAX 16u          /* content protocols per rule */
+#define POL_CARRIES_FIELDS_MAX 16u   /* fields for which one rule lists them */
 #define POL_CONTENT_NAME_MAX 39u     /* bytes of one protocol's name */
 #define POL_PAYLOAD_MAX 61440u       /* bytes; a rule without max_size allows this */
 #define POL_RATE_MAX 10000000u       /* messages per second under one rule */
@@ -109,7 +110,7 @@ struct pol_terms {
 	uint32_t max_bytes;   /* payload, the smaller of both */
 	uint32_t max_by;      /* the rule that set it */
 	uint32_t book[2];     /* index + 1 of a book of the send and the receive rule, 0: no limit */
-	uint32_t content;     /* index of the content set, 0: nothing recognised may pass */
+	uint32_t content;     /* for pol_content_of_field; 0: nothing recognised may pass in any field */
 	uint8_t log;          /* deliveries are recorded too */
 	uint8_t soft;         /* bit 0, 1: the send, the receive rule is only observed */
 };
@@ -245,7 +246,13 @@ struct pol_limits {
 	uint8_t quota_bytes; /* in bytes, else messages */
 	uint8_t log;
 	uint32_t n_carries;
-	const char *const *carries;
+	const char *const *carries; /* in all fields, or in those that `fields` does not name */
+	uint32_t n_fields;
+	struct pol_field_carries {
+		uint32_t field;     /* the schema set's table index */
+		uint32_t n;
+		const char *const *names;
+	} fields[POL_CARRIES_FIELDS_MAX];
 };
 void pol_rule_limits(const struct pol_set *set, uint32_t rule, struct pol_limits *limits);
 
@@ -256,6 +263,10 @@ int pol_subject_find(const struct pol_set *set, const char *name, uint64_t *subj
 /* Content set `content` of terms: names of nDPI protocols that opaque fields may carry. Returns how many. */
 uint32_t pol_content(const struct pol_set *set, uint32_t content, const char *const **names);
 uint32_t pol_content_count(const struct pol_set *set);
+/* Terms may tell fields apart: the content set for an opaque field, by the schema set's table index. One branch where they do
+ * not, else linear in the fields that the two rules name. */
+#define POL_CONTENT_BY_FIELD 0x80000000u
+uint32_t pol_content_of_field(const struct pol_set *set, uint32_t content, uint32_t field);
 /* A rule whose traffic has content set `content`, for messages; 0 for set 0 and where there is no such set. */
 uint32_t pol_content_rule(const struct pol_set *set, uint32_t content);
 

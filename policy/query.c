@@ -45,6 +45,22 @@ uint32_t pol_rule_count(const struct pol_set *set)
 	return set->n_rules;
 }
 
+static void carries_tell(const struct pol_set *set, uint32_t carries, struct pol_limits *out)
+{
+	uint32_t any = carries;
+	if (carries & POL_CONTENT_BY_FIELD) {
+		const struct pol_profile *p = &set->written_by_field[carries & ~POL_CONTENT_BY_FIELD];
+		any = p->any;
+		for (; out->n_fields < p->n && out->n_fields < POL_CARRIES_FIELDS_MAX; out->n_fields++) {
+			const struct pol_content_set *l = &set->lists[p->of[out->n_fields].list];
+			out->fields[out->n_fields] =
+			    (struct pol_field_carries){.field = p->of[out->n_fields].field, .n = l->n, .names = l->names};
+		}
+	}
+	out->n_carries = set->lists[any].n;
+	out->carries = set->lists[any].names;
+}
+
 void pol_rule_limits(const struct pol_set *set, uint32_t rule, struct pol_limits *out)
 {
 	*out = (struct pol_limits){.max_bytes = POL_PAYLOAD_MAX};
@@ -53,8 +69,7 @@ void pol_rule_limits(const struct pol_set *set, uint32_t rule, struct pol_limits
 	const struct pol_rule_terms *t = &set->terms[rule - 1];
 	out->max_bytes = t->max_bytes;
 	out->log = t->log;
-	out->n_carries = set->lists[t->carries].n;
-	out->carries = set->lists[t->carries].names;
+	carries_tell(set, t->carries, out);
 	if (t->book == 0)
 		return;
 	const struct pol_limit *l = &set->limits[t->book - 1];
@@ -192,6 +207,17 @@ uint32_t pol_content(const struct pol_set *set, uint32_t content, const char *co
 	}
 	*names = set->contents[content].names;
 	return set->contents[content].n;
+}
+
+uint32_t pol_content_of_field(const struct pol_set *set, uint32_t content, uint32_t field)
+{
+	if (!(content & POL_CONTENT_BY_FIELD))
+		return content;
+	const struct pol_profile *p = &set->by_field[content & ~POL_CONTENT_BY_FIELD];
+	for (uint32_t i = 0; i < p->n; i++)
+		if (p->of[i].field == field)
+			return p->of[i].list;
+	return p->any;
 }
 
 uint32_t pol_content_count(const struct pol_set *set)

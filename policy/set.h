@@ -35,7 +35,7 @@ struct pol_limit {
 struct pol_rule_terms {
 	uint32_t max_bytes;
 	uint32_t book;	  /* index + 1, 0: none */
-	uint32_t carries; /* number of its list */
+	uint32_t carries; /* number of its list, or POL_CONTENT_BY_FIELD and that of its profile */
 	uint8_t log;
 };
 
@@ -55,7 +55,16 @@ struct pol_choice {
 	uint8_t n_deny[2];
 	uint8_t n_allow[2];
 	uint8_t asks;	     /* some `where` has to be judged */
-	uint32_t content;    /* n_allow[0] * n_allow[1] content sets; UINT32_MAX: all are 0 */
+	uint32_t content;    /* n_allow[0] * n_allow[1], each as in pol_terms; UINT32_MAX: all are 0 */
+};
+
+/* Lists for some fields, sorted by field; the others have `any`. */
+struct pol_profile {
+	uint32_t any, n;
+	struct {
+		uint32_t field; /* the schema set's table index */
+		uint32_t list;
+	} of[2 * POL_CARRIES_FIELDS_MAX]; /* as many as one rule names, or two */
 };
 
 struct pol_content_set {
@@ -87,7 +96,9 @@ struct pol_set {
 	uint32_t n_rules;
 	struct sch_expr **exprs; /* owned */
 	uint32_t n_exprs;
-	struct pol_content_set *lists; /* what rules' `carries` say, by number; [0] is empty */
+	struct pol_content_set *lists; /* what rules' `carries` list, by number; [0] is empty */
+	struct pol_profile *written_by_field; /* what rules' `carries` say of single fields, by number without POL_CONTENT_BY_FIELD */
+	struct pol_profile *by_field;	      /* the same of terms: their lists are content sets */
 	uint32_t n_lists;
 	struct pol_content_set *contents; /* [0] is empty */
 	uint32_t n_contents;

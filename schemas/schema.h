@@ -129,6 +129,12 @@ enum sch_reason sch_validate_conformant(const struct sch_set *set, uint32_t type
 
 const char *sch_reason_name(enum sch_reason reason);
 const char *sch_field_name(const struct sch_set *set, uint32_t field); /* short name */
+/* The field at "item.data" from the type on, as a table index, or -1. Linear in the fields on the way. */
+int32_t sch_field_at(const struct sch_set *set, uint32_t type, const char *path);
+/* Is it a string or bytes, so that spans may name it? */
+int sch_field_is_opaque(const struct sch_set *set, uint32_t field);
+/* The i-th field of a type, by number, as a table index, or -1 past the last. */
+int32_t sch_field_nth(const struct sch_set *set, uint32_t type, uint32_t i);
 /* Renders the path: "lines[2].note", or "lines[2].#19" for an unknown field; a oneof's own rule ends with the oneof's name.
  * With the message a map's entries are named by their keys, which are the sender's bytes, escaped: val["a\n"]; with msg
  * NULL by their index. For a rule an entry is its value, or its key: val[3]; for the wire, a message: val[3].key. Always

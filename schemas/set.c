@@ -181,6 +181,41 @@ const char *sch_reason_name(enum sch_reason reason)
 	return (unsigned)reason < SCH_REASON_COUNT ? names[reason] : "?";
 }
 
+int32_t sch_field_at(const struct sch_set *set, uint32_t type, const char *path)
+{
+	while (type < set->n_messages) {
+		const struct sch_message *m = &set->messages[type];
+		const struct sch_field *f = NULL;
+		size_t len = strcspn(path, ".");
+
+		for (uint32_t i = m->first; i < m->first + m->n_fields && !f; i++) {
+			const char *name = set->names + set->fields[i].name;
+
+			if (strncmp(name, path, len) == 0 && name[len] == '\0')
+				f = &set->fields[i];
+		}
+		if (!f)
+			return -1;
+		if (path[len] == '\0')
+			return (int32_t)(f - set->fields);
+		type = f->type == SCH_T_MESSAGE || f->type == SCH_T_GROUP ? f->sub : SCH_NONE;
+		path += len + 1;
+	}
+	return -1;
+}
+
+int sch_field_is_opaque(const struct sch_set *set, uint32_t field)
+{
+	return set->fields[field].type == SCH_T_STRING || set->fields[field].type == SCH_T_BYTES;
+}
+
+int32_t sch_field_nth(const struct sch_set *set, uint32_t type, uint32_t i)
+{
+	const struct sch_message *m = &set->messages[type];
+
+	return i < m->n_fields ? (int32_t)(m->first + i) : -1;
+}
+
 const char *sch_field_name(const struct sch_set *set, uint32_t field)
 {
 	return field < set->n_fields ? set->names + set->fields[field].name : "?";

@@ -159,6 +159,8 @@ static int carries(const struct pol_limits *l, const char *found)
 	const char *dot = strchr(found, '.');
 	size_t n = dot ? (size_t)(dot - found) : strlen(found);
 
+	if (l->n_fields)
+		return 0; /* it may for one field and not for another */
 	for (uint32_t i = 0; i < l->n_carries; i++)
 		if ((strlen(l->carries[i]) == n && strncasecmp(l->carries[i], found, n) == 0) ||
 		    (dot && strcasecmp(l->carries[i], dot + 1) == 0))
@@ -221,6 +223,12 @@ int cli_answer_remedies(const struct cli_answer *a, void (*fn)(void *arg, const 
 		return 0;
 	case WEFT_V_CONTENT_UNINSPECTED:
 		message_change("send content that can be inspected", fn, arg);
+		return 0;
+	case WEFT_V_TOO_LARGE:
+		if (t->rule)
+			return pol_remedies(&a->question, POL_TOO_LARGE, t->rule, 0, fn, arg);
+		snprintf(text, sizeof text, "send a message of at most %u bytes", POL_PAYLOAD_MAX);
+		message_change(text, fn, arg);
 		return 0;
 	default:
 		return pol_remedies(&a->question, answer_of(t), t->rule, t->observed != 0, fn, arg);

@@ -136,14 +136,14 @@ static int content_pass(struct cli_trials *t, struct cli_trial *m, const struct 
 		const char *field = sch_field_name(t->p->schemas, sp->field);
 		struct dpi_finding found;
 
-		dpi_inspect(t->dpi, m->d.terms.content, m->msg + sp->offset, sp->len, &found);
+		dpi_inspect(t->dpi, pol_content_of_field(t->p->set, m->d.terms.content, sp->field), m->msg + sp->offset, sp->len, &found);
 		if (found.answer == DPI_FORBIDDEN && m->d.terms.soft) {
 			if (!m->observed) {
 				m->observed = WEFT_V_CONTENT_FORBIDDEN;
 				m->rule = m->d.soft_rule;
 				found_tell(m, &found, field);
 			}
-			dpi_inspect(t->dpi, m->d.terms.soft == 3 ? DPI_SET_ALL : m->d.hard_content, m->msg + sp->offset,
+			dpi_inspect(t->dpi, m->d.terms.soft == 3 ? DPI_SET_ALL : pol_content_of_field(t->p->set, m->d.hard_content, sp->field), m->msg + sp->offset,
 				    sp->len, &found);
 		}
 		if (found.answer == DPI_CLEAN)
@@ -163,6 +163,12 @@ int cli_trial_run(struct cli_trials *t, struct cli_trial *m)
 	m->observed = 0;
 	m->rule = 0;
 	m->found[0] = m->detail[0] = '\0';
+	if (m->len > POL_PAYLOAD_MAX) {
+		/* No record carries it: the fabric refuses it before it asks anybody's policy, observed or not. */
+		m->first = m->d = (struct pol_decision){ .answer = POL_TOO_LARGE, .reply_type = UINT32_MAX };
+		snprintf(m->detail, sizeof m->detail, "%u bytes, the fabric allows %u", m->len, POL_PAYLOAD_MAX);
+		return refused(m, WEFT_V_TOO_LARGE, 0);
+	}
 	m->first = m->d = pol_decide(set, t->books, m->src, m->dst, m->subject, m->len, &m->when);
 	if (m->d.answer != POL_ALLOW && m->d.answer != POL_JUDGE)
 		return policy_refused(t, m);
@@ -256,38 +262,17 @@ const char *cli_outcome(uint16_t verdict, uint16_t observed, char out[CLI_OUTCOM
 
 /* --- payloads ----------------------------------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Digits in pairs; blanks may stand between the pairs. */
 static uint8_t *hex_read(const char *hex, uint32_t *len, char *why, size_t why_cap)
 {
-	size_t n = strnlen(hex, HEX_MAX + 1), used = 0;
-	uint8_t *out = n <= HEX_MAX ? calloc(1, n / 2 + SCH_PAD) : NULL;
+	size_t n = strnlen(hex, HEX_MAX + 1), used = 0, bad = 0;
+	uint8_t *out = n <= HEX_MAX ? cli_hex_read(hex, n, &used, &bad) : NULL;
 
-	if (!out) {
-		snprintf(why, why_cap, n > HEX_MAX ? "more than %u hex digits" : "out of memory", HEX_MAX);
-		return NULL;
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (hex[i] == ' ')
-			continue;
-		int hi = hex_digit(hex[i]), lo = i + 1 < n ? hex_digit(hex[i + 1]) : -1;
-
-		if (hi < 0 || lo < 0) {
-			snprintf(why, why_cap, "not pairs of hex digits at character %zu", i + 1);
-			free(out);
-			return NULL;
-		}
-		out[used++] = (uint8_t)(hi << 4 | lo);
-		i++;
-	}
+	if (n > HEX_MAX)
+		snprintf(why, why_cap, "more than %u hex digits", HEX_MAX);
+	else if (!out && bad)
+		snprintf(why, why_cap, "not pairs of hex digits at character %zu", bad);
+	else if (!out)
+		snprintf(why, why_cap, "out of memory");
 	*len = (uint32_t)used;
 	return out;
 }

@@ -155,12 +155,12 @@ static void p_cel(struct pairs *p, const struct r_where *w)
 static void p_peers(struct pairs *p, int self, struct r_rule *r)
 {
 	const char *comma = "";
-	uint32_t n = 1 + p_draw(p, 3), named = 0;
+	uint32_t n = 1 + p_draw(p, 3), named = 0, grouped = 0, zoned = 0;
 	p_put(p, "[");
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t kind = p_draw(p, 8), v = p_draw(p, R_NODES);
-		const char *zone = p_zone[1 + p_draw(p, 2)];
-		uint32_t labelled = 0;
+		uint32_t z = 1 + p_draw(p, 2), g = p_draw(p, 2), labelled = 0;
+		const char *zone = p_zone[z];
 		for (int u = 0; u < R_NODES; u++)
 			labelled |= (uint32_t)(strcmp(p->file[u].party.zone, zone) == 0) << u;
 		if (kind == 0 && i == 0) {
@@ -168,11 +168,12 @@ static void p_peers(struct pairs *p, int self, struct r_rule *r)
 			r->peers = (1u << R_NODES) - 1;
 			break;
 		}
-		if (kind == 1) {
-			uint32_t g = p_draw(p, 2);
+		if (kind == 1 && !(grouped >> g & 1)) {
+			grouped |= 1u << g;
 			p_put(p, "%sgroup:g%u", comma, g);
 			r->peers |= p->group[g];
-		} else if (kind == 2 && labelled != 0) {
+		} else if (kind == 2 && labelled != 0 && !(zoned >> z & 1)) {
+			zoned |= 1u << z;
 			p_put(p, "%slabel:zone=%s", comma, zone);
 			r->peers |= labelled;
 		} else if ((int)v != self && !(named >> v & 1)) {

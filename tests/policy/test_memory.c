@@ -49,7 +49,7 @@ static int compile_once(struct pol_err *err)
 				    "image: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
 				    "quarantine: {violations: 5, within: 1m}\n"
 				    "send:\n  - to: [hub, valve]\n    message: plant.Reading\n"
-				    "    rate: 5/s\n    quota: 100/d\n    carries: [HTTP, \"SSH\"]\n    log: true\n"
+				    "    rate: 5/s\n    quota: 100/d\n    carries: {data: [HTTP, \"SSH\"]}\n    log: true\n"
 				    "  - name: hot\n    to: group:all\n    message: plant.Alarm\n"
 				    "    where: this.seq > 7u && peer.name != 'valve'\n"
 				    "  - to: label:zone=plant\n    message: plant.Alarm\n    mode: observe\n"
