@@ -13,6 +13,7 @@
 #include "fabric/config.h"
 #include "fabric/image.h"
 #include "fabric/proc.h"
+#include "schemas/schema.h"
 
 int cli_fail(const char *command, const char *fmt, ...)
 {
@@ -49,6 +50,38 @@ error_t cli_file_parse(int key, char *arg, struct argp_state *state, const char 
 		argp_error(state, "one FILE at most");
 	*file = arg;
 	return 0;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+uint8_t *cli_hex_read(const char *hex, size_t len, size_t *bytes, size_t *bad)
+{
+	uint8_t *out = calloc(1, len / 2 + SCH_PAD);
+	size_t n = 0;
+
+	*bad = 0;
+	for (size_t i = 0; out && i < len; i++) {
+		if (hex[i] == ' ')
+			continue;
+		int hi = hex_digit(hex[i]), lo = i + 1 < len ? hex_digit(hex[i + 1]) : -1;
+
+		if (hi < 0 || lo < 0) {
+			*bad = i + 1;
+			free(out);
+			return NULL;
+		}
+		out[n++] = (uint8_t)(hi << 4 | lo);
+		i++;
+	}
+	*bytes = n;
+	return out;
 }
 
 struct question_options {

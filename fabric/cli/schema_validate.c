@@ -331,34 +331,6 @@ static int line_read(FILE *f, char **line, size_t *cap, size_t *len)
 	return c != EOF || n > 0;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-/* The bytes, and SCH_PAD zeroes after them. NULL where it is not hex, or without memory. */
-static uint8_t *hex_decode(const char *hex, size_t len)
-{
-	uint8_t *out = len % 2 ? NULL : calloc(1, len / 2 + SCH_PAD);
-
-	for (size_t i = 0; out && i < len; i += 2) {
-		int hi = hex_digit(hex[i]), lo = hex_digit(hex[i + 1]);
-
-		if (hi < 0 || lo < 0) {
-			free(out);
-			return NULL;
-		}
-		out[i / 2] = (uint8_t)(hi << 4 | lo);
-	}
-	return out;
-}
-
 /* Answers one case in place. set NULL: the schema cannot be used, and why_not says why. */
 static void case_answer(const struct options *o, const struct sch_set *set, const char *why_not, json_t *line)
 {
@@ -385,16 +357,15 @@ static void case_answer(const struct options *o, const struct sch_set *set, cons
 		cli_answer_set(line, "error", "no such message type in the descriptor set");
 		return;
 	}
-	struct cli_inquiry q = { .set = set, .ask = o->ask, .type = (uint32_t)index, .len = json_string_length(hex) / 2 };
+	struct cli_inquiry q = { .set = set, .ask = o->ask, .type = (uint32_t)index };
+	size_t bad = 0;
+	uint8_t *msg = cli_hex_read(json_string_value(hex), json_string_length(hex), &q.len, &bad);
 
-	if (q.len > WEFT_PAYLOAD_MAX) {
-		cli_answer_set(line, "error", "the message is larger than 61440 bytes");
-		return;
-	}
-	uint8_t *msg = hex_decode(json_string_value(hex), json_string_length(hex));
-
-	if (!msg) {
-		cli_answer_set(line, "error", "\"hex\" is not an even number of hex digits");
+	if (!msg || q.len > WEFT_PAYLOAD_MAX) {
+		cli_answer_set(line, "error", msg   ? "the message is larger than 61440 bytes"
+					      : bad ? "\"hex\" is not pairs of hex digits"
+						    : "out of memory");
+		free(msg);
 		return;
 	}
 	q.msg = msg;
