@@ -24,6 +24,7 @@
 
 #define FAB_BURST_MAX 32u
 #define FAB_TURN_CYCLES 1000000u /* a port whose bursts take longer (some 0.4 ms) gets smaller ones: others wait for it */
+#define FAB_OWES_MAX 16u /* turns: a moment in which this process did not run is nobody's doing */
 #define FAB_NOTICES_MAX 128u  /* verdicts waiting for room in their sender's receive ring */
 #define FAB_ARP_MAX 4u        /* ARP answers waiting; more are dropped: ARP asks again */
 #define FAB_ARENA_BYTES (1u << 20) /* one burst's plaintext */
@@ -120,6 +121,7 @@ struct fab_port {
 	uint8_t rx_dirty, tx_dirty; /* used entries to publish */
 	uint8_t calls_due;         /* published, and the guest is to be notified: 1 rx, 2 tx */
 	uint8_t burst_max;         /* messages in its next burst, 1 to FAB_BURST_MAX */
+	uint8_t owes;              /* turns that it sits out: its last burst took as many times FAB_TURN_CYCLES */
 	uint8_t said_dead;         /* FAB_SAID_*: dead rings that were reported */
 	uint32_t rx_bad_chain, rx_bad_address; /* receive chains that were no use, to be reported */
 	uint8_t mrg_rxbuf;
@@ -260,6 +262,8 @@ void fab_port_gone(struct fab *f, struct fab_port *p, uint64_t now_ns);
 
 /* One turn for a port: a burst from its transmit ring through all stages. Returns how many chains were taken. */
 uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns);
+/* 1: others come first in this turn, for its last burst took longer than one. Each call is a turn. */
+int fab_port_sits_out(struct fab_port *p);
 /* 1 when fab_port_serve() would take a chain now: there is room for the decision and the notice that it may cause. */
 int fab_port_may_take(const struct fab *f, const struct fab_port *p);
 /* Writes what waits for the port into its receive ring, as far as there is room. Returns how much was done: records

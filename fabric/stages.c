@@ -62,13 +62,23 @@ uint8_t *fab_burst_alloc(const struct fab *f, struct fab_burst *b, uint32_t len)
 }
 
 /* Every port has one burst in a turn of the worker. What a burst costs is in its sender's hands: many opaque fields in
- * each message take a thousand times as long as none. So time is shared by the size of bursts. */
+ * each message take a thousand times as long as none. So time is shared by the size of bursts; and where a single message
+ * takes longer than a turn, as conditions on much text may, its sender waits for as many. */
 static void fit_burst(struct fab_port *p, uint32_t n, uint64_t spent)
 {
+	p->owes = (uint8_t)(spent / FAB_TURN_CYCLES < FAB_OWES_MAX ? spent / FAB_TURN_CYCLES : FAB_OWES_MAX);
 	if (spent > FAB_TURN_CYCLES)
 		p->burst_max = (uint8_t)(n > 2 ? n / 2 : 1);
 	else if (p->burst_max < FAB_BURST_MAX)
 		p->burst_max = (uint8_t)(p->burst_max * 2u < FAB_BURST_MAX ? p->burst_max * 2u : FAB_BURST_MAX);
+}
+
+int fab_port_sits_out(struct fab_port *p)
+{
+	if (p->owes == 0)
+		return 0;
+	p->owes--;
+	return 1;
 }
 
 uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns)

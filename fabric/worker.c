@@ -195,7 +195,7 @@ static uint32_t turn(struct fab *f, uint64_t now_ns)
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
 		struct fab_port *p = &f->port[i];
 
-		if (!p->running)
+		if (!p->running || fab_port_sits_out(p))
 			continue;
 		work += fab_port_serve(f, p, now_ns);
 	}

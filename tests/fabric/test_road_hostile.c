@@ -258,8 +258,19 @@ static void dear_messages_come_in_small_bursts(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, msg, n);
 	road_serve(r, ALICE);
-	if (r->f->stage[FAB_STAGE_INSPECT].cycles > FAB_TURN_CYCLES)
+	if (r->f->stage[FAB_STAGE_INSPECT].cycles > FAB_TURN_CYCLES) {
+		uint64_t turns = r->f->stage[FAB_STAGE_INSPECT].cycles / FAB_TURN_CYCLES;
+
 		assert_true(p->burst_max <= 2);
+		/* and is followed by turns of others */
+		assert_true(p->owes >= turns || p->owes == FAB_OWES_MAX);
+		while (turns-- > 0 && p->owes > 0)
+			assert_true(fab_port_sits_out(p));
+	}
+	p->owes = 2;
+	assert_true(fab_port_sits_out(p));
+	assert_true(fab_port_sits_out(p));
+	assert_false(fab_port_sits_out(p));
 	road_turn(r, 0);
 	for (unsigned i = 0; i < 40 && p->burst_max < FAB_BURST_MAX; i++) {
 		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, 2);

@@ -244,6 +244,21 @@ static void a_descriptor_that_blocks(void **state)
 }
 
 /* Ports go and come while the others talk; a paused port keeps its session. */
+/* It waits for some turns, not for somebody else's message. */
+static void who_sits_out_is_served_in_the_end(void **state)
+{
+	struct bench *b = *state;
+	struct fab_port *p = &b->r->f->port[ALICE];
+
+	fab_worker_port(&b->w, p, FAB_WANT_PAUSE);
+	p->owes = FAB_OWES_MAX;
+	p->attach.rx = p->rx;
+	p->attach.tx = p->tx;
+	fab_worker_port(&b->w, p, FAB_WANT_RUN);
+	send(b, ALICE, BOB);
+	wait_messages(b, BOB, 1, 500);
+}
+
 static void ports_are_handed_over(void **state)
 {
 	struct bench *b = *state;
@@ -292,6 +307,7 @@ int main(void)
 	    WORKER_TEST(buffers_that_did_not_suffice),
 	    WORKER_TEST(it_sleeps_when_nothing_can_be_done),
 	    WORKER_TEST(a_descriptor_that_blocks),
+	    WORKER_TEST(who_sits_out_is_served_in_the_end),
 	    WORKER_TEST(ports_are_handed_over),
 	    WORKER_TEST(the_end_is_written_down),
 	};
