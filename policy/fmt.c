@@ -48,7 +48,7 @@ static int check_map(const struct pol_yaml *y, const struct pol_mapping *m, cons
 			continue;
 		if (m->keys[i].inside == NULL) {
 			if (v->kind == POL_NODE_MAP)
-				rc = check_names(y, v, m->keys[i].value == POL_VALUE_GROUPS, err);
+				rc = check_names(y, v, m->keys[i].value != POL_VALUE_LABELS, err);
 			continue;
 		}
 		for (const struct pol_node *p = pol_node_each(v); p != NULL && rc == 0; p = p->next)

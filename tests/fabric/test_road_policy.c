@@ -312,6 +312,30 @@ static void content_in_a_dry_run(void **state)
 	assert_int_equal(rule_of(r)->owner, BOB);
 }
 
+/* One field may carry what another may not, on the road as in the tables; so with a rule that is only observed. */
+static void content_by_field(void **state)
+{
+	static const char data_only[] = "unikernel: alice\nsend:\n  - to: bob\n    message: road.Item\n"
+					"    carries: {data: [HTTP], code: []}\n";
+	static const char all[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    carries: [HTTP]\n";
+	static const char soft_text[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n"
+					"    carries: {text: [HTTP]}\n    mode: observe\n";
+	struct road *r = *state;
+	uint8_t msg[128];
+	size_t len = with_http(msg);
+
+	use(r, data_only, all, silent);
+	assert_int_equal(item(r, msg, len), WEFT_V_PASSED);
+	msg[2] = 0x1a; /* the same bytes in the field `text` */
+	assert_int_equal(item(r, msg, len), WEFT_V_CONTENT_FORBIDDEN);
+	assert_string_equal(r->last.detail, "HTTP in text");
+	use(r, data_only, soft_text, silent);
+	assert_int_equal(item(r, msg, len), WEFT_V_CONTENT_FORBIDDEN);
+	msg[2] = 0x22;
+	assert_int_equal(item(r, msg, len), WEFT_V_PASSED);
+	assert_int_equal(r->last.observed, WEFT_V_CONTENT_FORBIDDEN);
+}
+
 /* A risk is one, whatever is observed. */
 static void risks_in_a_dry_run(void **state)
 {
@@ -906,6 +930,7 @@ int main(void)
 	    ROAD_TEST(a_file_in_a_dry_run),
 	    ROAD_TEST(a_request_in_a_dry_run),
 	    ROAD_TEST(content_in_a_dry_run),
+	    ROAD_TEST(content_by_field),
 	    ROAD_TEST(risks_in_a_dry_run),
 	    ROAD_TEST(dry_runs_are_merged_apart),
 	    ROAD_TEST(a_quota_is_for_a_day),
