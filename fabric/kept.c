@@ -50,16 +50,30 @@ static int manifest_path(const struct fab_config *c, const char *boot, uint64_t 
 
 /* --- keeping -------------------------------------------------------------------------------------------------------- */
 
-/* What has the name has the bytes, or a crash cut it off: then it has another length. */
+/* 1: the file is there with just these bytes, and no link to another. */
+static int has_bytes(const char *path, const char *text, size_t len)
+{
+	struct stat st;
+	uint8_t *bytes = NULL;
+	size_t n = 0;
+
+	if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != len || fab_file_load(path, len, &bytes, &n) != 0)
+		return 0;
+	int same = n == len && memcmp(bytes, text, len) == 0;
+
+	free(bytes);
+	return same;
+}
+
+/* What was cut off by a crash or changed by somebody is written anew: it would answer no question any more. */
 static int text_put(const struct fab_config *c, const struct fab_policy_file *f, char hex[HEX_LEN + 1])
 {
 	char path[PATH_MAX];
-	struct stat st;
 	int r;
 
 	sodium_bin2hex(hex, HEX_LEN + 1, f->sha256, sizeof(f->sha256));
 	r = text_path(c, hex, path);
-	if (r != 0 || (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == f->text.len))
+	if (r != 0 || has_bytes(path, f->text.text, f->text.len))
 		return r;
 	return fab_file_write(path, f->text.text, f->text.len, 0600, 0);
 }
@@ -132,6 +146,20 @@ static int is_manifest(const char *name)
 	return strncmp(name, "epoch-", 6) == 0 && n > 11 && strcmp(name + n - 5, ".json") == 0;
 }
 
+/* What a crash left of a file that was being written: fab_file_write() puts this behind the name. Nobody writes when it is
+ * looked for. */
+static int is_left(const char *name)
+{
+	char whole[NAME_MAX + 1];
+	size_t n = strlen(name);
+
+	if (n < 8 || n >= sizeof(whole) || name[n - 7] != '.')
+		return 0;
+	memcpy(whole, name, n - 7);
+	whole[n - 7] = '\0';
+	return is_text(whole) || is_manifest(whole);
+}
+
 static int entry_add(struct folder *f, const struct fab_config *c, const char *name)
 {
 	char path[PATH_MAX];
@@ -160,6 +188,14 @@ static int entry_add(struct folder *f, const struct fab_config *c, const char *n
 	return 0;
 }
 
+static void drop(const struct fab_config *c, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (path_in(c, name, path) == 0)
+		unlink(path);
+}
+
 static int folder_read(struct folder *f, const struct fab_config *c)
 {
 	char path[PATH_MAX];
@@ -172,6 +208,8 @@ static int folder_read(struct folder *f, const struct fab_config *c)
 	while (r == 0 && f->n < NAMES_MAX && (d = readdir(dir)) != NULL)
 		if (is_text(d->d_name) || is_manifest(d->d_name))
 			r = entry_add(f, c, d->d_name);
+		else if (is_left(d->d_name))
+			drop(c, d->d_name);
 	closedir(dir);
 	return r;
 }
@@ -222,14 +260,6 @@ static uint64_t mark(const struct fab_config *c, const char *name, json_t *neede
 	}
 	json_decref(o);
 	return bytes;
-}
-
-static void drop(const struct fab_config *c, const char *name)
-{
-	char path[PATH_MAX];
-
-	if (path_in(c, name, path) == 0)
-		unlink(path);
 }
 
 /* Beyond a limit, a quarter goes at once, so that it is not looked through at each change. */
@@ -301,6 +331,33 @@ void fab_kept_forget(const struct fab_config *c, uint64_t boot, uint64_t epoch)
 
 /* --- finding again ---------------------------------------------------------------------------------------------------- */
 
+/* 1: it says that it is this epoch, and its digest is that of its files. */
+static int is_of(const json_t *o, const char *boot, uint64_t epoch)
+{
+	const json_t *files = json_object_get(o, "files"), *number = json_object_get(o, "epoch");
+	const char *own = json_string_value(json_object_get(o, "boot"));
+	const char *said = json_string_value(json_object_get(o, "digest"));
+	size_t n = json_array_size(files);
+	struct fab_policy_file *file = calloc(n + 1, sizeof(*file));
+	uint8_t digest[FAB_SHA256_LEN];
+	char hex[HEX_LEN + 1];
+	int ok = file != NULL && own != NULL && said != NULL && strcmp(own, boot) == 0 && json_is_integer(number) &&
+		 (uint64_t)json_integer_value(number) == epoch && n <= POL_UNIKERNELS_MAX + 1;
+
+	for (size_t i = 0; ok && i < n; i++) {
+		const json_t *f = json_array_get(files, i);
+		const char *sha256 = json_string_value(json_object_get(f, "sha256"));
+
+		file[i].path = json_string_value(json_object_get(f, "path"));
+		ok = file[i].path != NULL && sha256 != NULL && strlen(sha256) == HEX_LEN &&
+		     sodium_hex2bin(file[i].sha256, FAB_SHA256_LEN, sha256, HEX_LEN, NULL, NULL, NULL) == 0;
+	}
+	ok = ok && fab_policies_digest(file, (uint32_t)n, digest) == 0 &&
+	     strcmp(sodium_bin2hex(hex, sizeof(hex), digest, sizeof(digest)), said) == 0;
+	free(file);
+	return ok;
+}
+
 json_t *fab_kept_epoch(const struct fab_config *c, const char *boot, uint64_t epoch, char *err, size_t cap)
 {
 	char path[PATH_MAX];
@@ -311,9 +368,14 @@ json_t *fab_kept_epoch(const struct fab_config *c, const char *boot, uint64_t ep
 		return NULL;
 	}
 	o = manifest_read(path);
-	if (o == NULL)
+	if (o == NULL) {
 		fab_fail(err, cap, -ENOENT, "%s: %s", path,
 			 access(path, F_OK) == 0 ? "cannot be read" : "the policies of that epoch are kept no more");
+	} else if (!is_of(o, boot, epoch)) {
+		fab_fail(err, cap, -EBADMSG, "%s was changed: it is not what its name and its digest say", path);
+		json_decref(o);
+		return NULL;
+	}
 	return o;
 }
 

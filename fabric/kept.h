@@ -31,7 +31,8 @@ int fab_kept_put(const struct fab_config *c, uint64_t boot, const struct fab_epo
 /* The epoch was never in force after all. */
 void fab_kept_forget(const struct fab_config *c, uint64_t boot, uint64_t epoch);
 
-/* What is known of an epoch, a new object, or NULL and a text. boot: as decisions have it. */
+/* What is known of an epoch, a new object, or NULL and a text: it is not kept, or was changed and is not what its name and its
+ * digest say. boot: as decisions have it. */
 json_t *fab_kept_epoch(const struct fab_config *c, const char *boot, uint64_t epoch, char *err, size_t cap);
 /* Its policies as they were: u and texts by port number. Each text's digest was checked. 0, or -errno with a text where one is
  * not kept or not what it was. fab_kept_free in any case. */

@@ -80,24 +80,24 @@ static int by_name(const void *a, const void *b)
 }
 
 /* In the order of the names, so that the order of fabric.yaml's list does not matter. */
-static int digest(struct fab_policies *p)
+int fab_policies_digest(const struct fab_policy_file *file, uint32_t n, uint8_t out[FAB_SHA256_LEN])
 {
-	const struct fab_policy_file **sorted = calloc(p->n_files + 1u, sizeof(sorted[0]));
+	const struct fab_policy_file **sorted = calloc(n + 1u, sizeof(sorted[0]));
 	crypto_hash_sha256_state all;
 
 	if (sorted == NULL)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < p->n_files; i++)
-		sorted[i] = &p->file[i];
-	qsort(sorted, p->n_files, sizeof(sorted[0]), by_name);
+	for (uint32_t i = 0; i < n; i++)
+		sorted[i] = &file[i];
+	qsort(sorted, n, sizeof(sorted[0]), by_name);
 	crypto_hash_sha256_init(&all);
-	for (uint32_t i = 0; i < p->n_files; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		/* The zero ends the name: no two lists of files come to the same bytes. */
 		const char *name = base(sorted[i]->path);
 		crypto_hash_sha256_update(&all, (const uint8_t *)name, strlen(name) + 1);
 		crypto_hash_sha256_update(&all, sorted[i]->sha256, sizeof(sorted[i]->sha256));
 	}
-	crypto_hash_sha256_final(&all, p->digest);
+	crypto_hash_sha256_final(&all, out);
 	free(sorted);
 	return 0;
 }
@@ -145,7 +145,7 @@ int fab_policies_read(struct fab_policies **out, const struct fab_config *c, con
 	p->source.u = p->u;
 	p->source.texts = p->texts;
 	p->source.n = c->n;
-	r = digest(p);
+	r = fab_policies_digest(p->file, p->n_files, p->digest);
 	if (r != 0)
 		pol_err_memory(err, path);
 out:

@@ -42,6 +42,9 @@ int fab_policies_read(struct fab_policies **p, const struct fab_config *c, const
 struct fab_policies *fab_policies_get(struct fab_policies *p); /* one reference more; any thread */
 void fab_policies_put(struct fab_policies *p);                 /* gives one back; any thread; may be NULL */
 
+/* The digest of a list of files, by their paths and their own digests. 0 or -ENOMEM. */
+int fab_policies_digest(const struct fab_policy_file *file, uint32_t n, uint8_t digest[FAB_SHA256_LEN]);
+
 /* 1 when both hold the same texts under the same names. */
 int fab_policies_same(const struct fab_policies *a, const struct fab_policies *b);
 

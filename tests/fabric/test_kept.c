@@ -102,6 +102,116 @@ static void texts_are_kept(void **state)
 	assert_int_equal(fab_epochs_now(epochs)->number, 2);
 }
 
+static char *text_of(const char *path)
+{
+	uint8_t *bytes = NULL;
+	size_t len = 0;
+
+	assert_int_equal(fab_file_load(path, 1u << 20, &bytes, &len), 0);
+	char *text = strndup((const char *)bytes, len);
+
+	assert_non_null(text);
+	free(bytes);
+	return text;
+}
+
+/* Where alice's text of the epoch in force is kept. */
+static void alices(char path[PATH_MAX])
+{
+	char hex[2 * FAB_SHA256_LEN + 1];
+
+	sodium_bin2hex(hex, sizeof(hex), fab_epochs_now(epochs)->policies->file[0].sha256, FAB_SHA256_LEN);
+	snprintf(path, PATH_MAX, "%s/run/policies/%s.yaml", dir, hex);
+}
+
+/* A text that was changed answers nothing, and is mended when it is next kept, also where its length stayed. */
+static void a_changed_text(void **state)
+{
+	char err[512] = "", path[PATH_MAX];
+	struct fab_kept k;
+
+	(void)state;
+	assert_int_equal(fab_rundir_make(config, err, sizeof(err)), 0);
+	assert_int_equal(fab_epochs_keep(epochs, 0xabc, err, sizeof(err)), 0);
+	alices(path);
+	char *whole = text_of(path), *other = strdup(whole);
+
+	assert_non_null(other);
+	other[0] ^= 1;
+	assert_int_equal(fab_file_write(path, other, strlen(other), 0600, 0), 0);
+	json_t *o = fab_kept_epoch(config, "0000000000000abc", 1, err, sizeof(err));
+
+	assert_non_null(o);
+	assert_int_equal(fab_kept_texts(config, o, &k, err, sizeof(err)), -EBADMSG);
+	assert_non_null(strstr(err, "was changed"));
+	fab_kept_free(&k);
+	/* a link to another file is none of ours */
+	unlink(path);
+	assert_int_equal(symlink("/etc/hostname", path), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(fab_epochs_keep(epochs, 0xabc, err, sizeof(err)), 0);
+		assert_int_equal(fab_kept_texts(config, o, &k, err, sizeof(err)), 0);
+		assert_string_equal(k.texts[0].text, road_alice);
+		fab_kept_free(&k);
+		assert_int_equal(fab_file_write(path, other, strlen(other), 0600, 0), 0);
+	}
+	json_decref(o);
+	free(whole);
+	free(other);
+}
+
+/* What says which texts an epoch had is held to its digest, and to the name that it has. */
+static void a_changed_list(void **state)
+{
+	char err[512] = "", path[PATH_MAX], other[PATH_MAX];
+
+	(void)state;
+	assert_int_equal(fab_rundir_make(config, err, sizeof(err)), 0);
+	assert_int_equal(fab_epochs_keep(epochs, 0xabc, err, sizeof(err)), 0);
+	snprintf(path, sizeof(path), "%s/run/policies/epoch-0000000000000abc-1.json", dir);
+	snprintf(other, sizeof(other), "%s/run/policies/epoch-0000000000000abc-2.json", dir);
+	char *text = text_of(path);
+
+	assert_int_equal(fab_file_write(other, text, strlen(text), 0600, 0), 0);
+	assert_null(fab_kept_epoch(config, "0000000000000abc", 2, err, sizeof(err)));
+	assert_non_null(strstr(err, "was changed"));
+	/* alice's text for bob's */
+	json_t *o = json_loads(text, 0, NULL), *files = json_object_get(o, "files");
+
+	json_object_set(json_array_get(files, 1), "sha256", json_object_get(json_array_get(files, 0), "sha256"));
+	char *swapped = json_dumps(o, 0);
+
+	assert_int_equal(fab_file_write(path, swapped, strlen(swapped), 0600, 0), 0);
+	assert_null(fab_kept_epoch(config, "0000000000000abc", 1, err, sizeof(err)));
+	assert_non_null(strstr(err, "was changed"));
+	assert_int_equal(fab_file_write(path, text, strlen(text), 0600, 0), 0);
+	json_t *good = fab_kept_epoch(config, "0000000000000abc", 1, err, sizeof(err));
+
+	assert_non_null(good);
+	json_decref(good);
+	json_decref(o);
+	free(swapped);
+	free(text);
+}
+
+/* A crash leaves half a file under another name; the next change takes it away, and nothing else. */
+static void what_a_crash_leaves(void **state)
+{
+	char err[512] = "", name[128];
+
+	(void)state;
+	assert_int_equal(fab_rundir_make(config, err, sizeof(err)), 0);
+	assert_int_equal(fab_epochs_keep(epochs, 0xabc, err, sizeof(err)), 0);
+	snprintf(name, sizeof(name), "run/policies/%064d.yaml.a1B2c3", 7);
+	write_file(name, "half", 4);
+	write_file("run/policies/epoch-0000000000000abc-9.json.XyZ012", "{", 1);
+	write_file("run/policies/notes.a1B2c3", "mine", 4);
+	assert_int_equal(kept(""), 7);
+	assert_int_equal(fab_epochs_keep(epochs, 0xabd, err, sizeof(err)), 0);
+	assert_int_equal(kept(""), 6);
+	assert_int_equal(kept("notes"), 1);
+}
+
 /* Beyond the limit the oldest go, and texts that nobody names any more. */
 static void the_oldest_go(void **state)
 {
@@ -141,6 +251,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		EPOCHS_TEST(texts_are_kept),
+		EPOCHS_TEST(a_changed_text),
+		EPOCHS_TEST(a_changed_list),
+		EPOCHS_TEST(what_a_crash_leaves),
 		EPOCHS_TEST(the_oldest_go),
 	};
 
