@@ -331,7 +331,7 @@ char *fab_decision_text(const json_t *o, char *out, size_t cap)
 		detail = ""; /* it is the protocol again */
 	}
 	if (!what)
-		what = "a record that did not open";
+		what = !strcmp(verdict, "message_malformed") ? "a message with a broken header" : "a record that did not open";
 #define ADD(...)                                                                                                       \
 	do {                                                                                                           \
 		int w = snprintf(raw + n, sizeof raw - n, __VA_ARGS__);                                                \

@@ -50,7 +50,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		errno = 0;
 		o->id = strtoull(arg, &end, 10);
 		if (arg[0] < '0' || arg[0] > '9' || *end || errno || !o->id)
-			argp_error(state, "ID is a decision's number, as `weft tail --json` shows it, not \"%s\"", arg);
+			argp_error(state, "ID is a decision's number, as `weft tail` shows it, not \"%s\"", arg);
 		o->has_id = 1;
 		return 0;
 	case ARGP_KEY_END:
@@ -144,7 +144,8 @@ static void what_print(const struct answer *a)
 		       !strcmp(kind, "oneway") ? "a one-way message" : !strcmp(kind, "request") ? "a request" :
 		       !strcmp(kind, "reply")  ? "a reply" : "");
 	else
-		printf("what      a record that did not open");
+		printf("what      %s", !strcmp(a->verdict, "message_malformed") ? "a message with a broken header" :
+				       "a record that did not open");
 	if (message)
 		printf(", the sender's number %" JSON_INTEGER_FORMAT, message);
 	printf(", %" JSON_INTEGER_FORMAT " byte%s\n", len, cli_plural(len));
@@ -216,7 +217,7 @@ static void changes_print(const struct answer *a)
 		json_int_t line = cli_int(c, "line");
 		printf("%s%s%s", i ? "          " : "to change ", json_is_true(json_object_get(c, "instead")) ? "or: " : "",
 		       cli_string(c, "text", ""));
-		if (file && line)
+		if (file && line && !strstr(cli_string(c, "text", ""), file))
 			printf(" (%s:%" JSON_INTEGER_FORMAT ")", file, line);
 		putchar('\n');
 		while (*yaml) { /* ends with the text */
@@ -349,7 +350,7 @@ int cli_explain(int argc, char **argv)
 	};
 	static const struct argp argp = { options, parse, "ID [FILE]",
 					  "Explains a decision of the decision log: who, what, the verdict, the rule as it was "
-					  "when the decision was made. weftd need not run.\vIDs are in `weft tail --json` and "
+					  "when the decision was made. weftd need not run.\vIDs are in `weft tail` and "
 					  "run/decisions.jsonl. Exit status: 0 explained, 1 the log has no such decision, 2 error.",
 					  NULL, NULL, NULL };
 	struct options o = { .id = 0 };

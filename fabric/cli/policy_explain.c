@@ -139,7 +139,10 @@ static void decision_print(const struct cli_answer *a)
 	const struct pol_rule_info *r = pol_rule(a->p->set, t->rule);
 	char outcome[CLI_OUTCOME_MAX], rule[CLI_RULE_MAX];
 
-	printf("%s -> %s, %s, %u byte%s: ", a->from, a->to, a->subject, t->len, cli_plural(t->len));
+	printf("%s -> %s, %s", a->from, a->to, a->subject);
+	if (a->has_message || t->len)
+		printf(", %u byte%s", t->len, cli_plural(t->len));
+	printf(": ");
 	if (t->verdict == WEFT_V_UNDECIDED)
 		printf("hangs on what it says\n");
 	else if (t->verdict == WEFT_V_PASSED)

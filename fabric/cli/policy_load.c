@@ -363,7 +363,7 @@ int cli_policy_subject(const struct cli_policy *p, const struct cli_policy_optio
 	if (pol_subject_find(p->set, name, subject, type, &is_method)) {
 		if (!is_method == !want_method)
 			return 0;
-		return cli_policy_fail(o, is_method ? "%s is a method; name it as such" : "%s is a message type; name it as such",
+		return cli_policy_fail(o, is_method ? "%s is a method; write --method" : "%s is a message type; write --message",
 				       quoted);
 	}
 	for (uint32_t i = 0; want_method && i < sch_method_count(p->schemas); i++)

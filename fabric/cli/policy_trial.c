@@ -136,15 +136,18 @@ static int content_pass(struct cli_trials *t, struct cli_trial *m, const struct 
 		const char *field = sch_field_name(t->p->schemas, sp->field);
 		struct dpi_finding found;
 
-		dpi_inspect(t->dpi, m->d.terms.content, m->msg + sp->offset, sp->len, &found);
+		dpi_inspect(t->dpi, pol_content_of_field(t->p->set, m->d.terms.content, sp->field), m->msg + sp->offset, sp->len,
+			    &found);
 		if (found.answer == DPI_FORBIDDEN && m->d.terms.soft) {
 			if (!m->observed) {
 				m->observed = WEFT_V_CONTENT_FORBIDDEN;
 				m->rule = m->d.soft_rule;
 				found_tell(m, &found, field);
 			}
-			dpi_inspect(t->dpi, m->d.terms.soft == 3 ? DPI_SET_ALL : m->d.hard_content, m->msg + sp->offset,
-				    sp->len, &found);
+			uint32_t hard = m->d.terms.soft == 3 ? DPI_SET_ALL
+							     : pol_content_of_field(t->p->set, m->d.hard_content, sp->field);
+
+			dpi_inspect(t->dpi, hard, m->msg + sp->offset, sp->len, &found);
 		}
 		if (found.answer == DPI_CLEAN)
 			continue;
@@ -163,6 +166,12 @@ int cli_trial_run(struct cli_trials *t, struct cli_trial *m)
 	m->observed = 0;
 	m->rule = 0;
 	m->found[0] = m->detail[0] = '\0';
+	if (m->len > POL_PAYLOAD_MAX) {
+		/* No record carries it: the fabric refuses it before it asks anybody's policy, observed or not. */
+		m->first = m->d = (struct pol_decision){ .answer = POL_TOO_LARGE, .reply_type = UINT32_MAX };
+		snprintf(m->detail, sizeof m->detail, "%u bytes, the fabric allows %u", m->len, POL_PAYLOAD_MAX);
+		return refused(m, WEFT_V_TOO_LARGE, 0);
+	}
 	m->first = m->d = pol_decide(set, t->books, m->src, m->dst, m->subject, m->len, &m->when);
 	if (m->d.answer != POL_ALLOW && m->d.answer != POL_JUDGE)
 		return policy_refused(t, m);

@@ -81,7 +81,7 @@ static void show(const struct options *o, struct last *l, const char *line)
 		if (o->json)
 			puts(line);
 		else
-			printf("%s  %s\n", time, fab_decision_text(d, text, sizeof text));
+			printf("%s  #%-5" JSON_INTEGER_FORMAT " %s\n", time, l->id, fab_decision_text(d, text, sizeof text));
 		fflush(stdout);
 	}
 	json_decref(d);

@@ -270,7 +270,7 @@ def tail_for_people():
     p.send_signal(signal.SIGINT)
     p.wait(5)
     for line in lines:
-        check(re.match(r"\d{4}-\d\d-\d\dT\S+Z  \w+ (sent|tried) ", line), line)
+        check(re.match(r"\d{4}-\d\d-\d\dT\S+Z  #\d+ +\w+ (sent|tried) ", line), line)
     check(any("meter sent demo.Reading to hub: passed [" in line for line in lines), str(lines))
 
 

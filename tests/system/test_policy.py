@@ -252,7 +252,7 @@ def explain(where, a, b, subject, *more, status=0):
 
 def test_explain_a_default():
     args = ("explain", SHOP, "--from", "hall", "--to", "ledger", "--message", "shop.Order")
-    says(weft(*args, status=1).stdout, "hall -> ledger, shop.Order, 0 bytes: refused, send_denied",
+    says(weft(*args, status=1).stdout, "hall -> ledger, shop.Order: refused, send_denied",
          f"by         {SHOP}/hall.yaml:3: default: send nothing else", "    3 | send:",
          f'add a rule to {SHOP}/hall.yaml under "send"', "send:\n        - to: ledger\n          message: shop.Order",
          f'and add a rule to {SHOP}/ledger.yaml under "receive"')
