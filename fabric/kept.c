@@ -57,7 +57,8 @@ static int has_bytes(const char *path, const char *text, size_t len)
 	uint8_t *bytes = NULL;
 	size_t n = 0;
 
-	if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != len || fab_file_load(path, len, &bytes, &n) != 0)
+	if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != len ||
+	    fab_file_load(path, len, &bytes, &n) != 0)
 		return 0;
 	int same = n == len && memcmp(bytes, text, len) == 0;
 

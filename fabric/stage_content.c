@@ -70,9 +70,9 @@ static void name_foreign(struct fab *f, struct fab_burst *b, struct fab_msg *m)
 static void observe_content(struct fab *f, struct fab_msg *m, const struct sch_span *sp, struct dpi_finding *found)
 {
 	struct dpi_finding first = *found;
+	uint32_t hard = m->soft == 3 ? DPI_SET_ALL : pol_content_of_field(f->now->policy, m->hard_content, sp->field);
 
-	dpi_inspect(f->dpi, m->soft == 3 ? DPI_SET_ALL : pol_content_of_field(f->now->policy, m->hard_content, sp->field), m->data + WEFT_MESSAGE_HDR_LEN + sp->offset,
-		    sp->len, found);
+	dpi_inspect(f->dpi, hard, m->data + WEFT_MESSAGE_HDR_LEN + sp->offset, sp->len, found);
 	if (found->answer != DPI_CLEAN || m->observed != 0)
 		return;
 	m->observed = WEFT_V_CONTENT_FORBIDDEN;
@@ -97,7 +97,8 @@ static void inspect(struct fab *f, struct fab_msg *m, const struct sch_result *r
 		const struct sch_span *sp = &r->span[s];
 		struct dpi_finding found;
 
-		dpi_inspect(f->dpi, pol_content_of_field(f->now->policy, m->content, sp->field), m->data + WEFT_MESSAGE_HDR_LEN + sp->offset, sp->len, &found);
+		dpi_inspect(f->dpi, pol_content_of_field(f->now->policy, m->content, sp->field),
+			    m->data + WEFT_MESSAGE_HDR_LEN + sp->offset, sp->len, &found);
 		if (found.answer == DPI_FORBIDDEN && m->soft)
 			observe_content(f, m, sp, &found);
 		if (found.answer == DPI_CLEAN)

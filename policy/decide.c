@@ -3,7 +3,6 @@
  * allocates. The order of judging stands at the head of policy.h. */
 #include <assert.h>
 
-#include "schemas/pattern.h"
 
 #include "set.h"
 
@@ -306,7 +305,7 @@ void pol_judge(const struct pol_set *set, struct pol_book *books, uint16_t src, 
 			  .len = len,
 			  .when = when,
 			  .d = d,
-			  .left = {POL_STEPS_MAX, SCH_PATTERN_WORK_MAX}};
+			  .left = {POL_STEPS_MAX, SCH_EXPR_WORK_MAX}};
 	choose(&j, books);
 }
 

@@ -163,8 +163,8 @@ static void line_text(const struct line *l, struct text *t)
 		put_about(t, l);
 		put(t, ":");
 		for (const struct line *x = l; x; x = x->also)
-			put(t, "%s %s%s now %s, before %s", x == l ? "" : ";", x->c->what, c->perhaps ? " perhaps" : "", x->c->after,
-			    x->c->before);
+			put(t, "%s %s%s now %s, before %s", x == l ? "" : ";", x->c->what, c->perhaps ? " perhaps" : "",
+			    x->c->after, x->c->before);
 		break;
 	case POL_CHANGE_REASON:
 		put_about(t, l);

@@ -251,13 +251,15 @@ static int digest_profile(struct compiler *c, const struct pol_file_rule *r, con
 		}
 		if (rc < 0)
 			return rc;
-		int64_t list = pol_carries_resolve(&c->contents, c->set, v->kind == POL_NODE_VALUE && v->len == 0 ? NULL : v, d->rule);
+		int is_empty = v->kind == POL_NODE_VALUE && v->len == 0;
+		int64_t list = pol_carries_resolve(&c->contents, c->set, is_empty ? NULL : v, d->rule);
 		if (list < 0)
 			return pol_err_memory(c->err, compiler_path(c));
 		for (uint32_t i = 0; i < p.n; i++)
 			if (p.of[i].field == field)
 				return pol_err_set(c->err, EEXIST, compiler_path(c), k->line, k->column,
-						   "two paths of \"carries\" lead to the same field of the same message type; keep one");
+						   "two paths of \"carries\" lead to the same field of the same message type; "
+						   "keep one");
 		for (; at > 0 && p.of[at - 1].field > field; at--)
 			p.of[at] = p.of[at - 1];
 		p.of[at].field = field;

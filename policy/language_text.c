@@ -132,9 +132,10 @@ const struct pol_chapter pol_chapters[] = {
 /* One, or a list of at least one. */
 #define SOME(item) "{\"anyOf\": [" item ", {\"type\": \"array\", \"minItems\": 1, \"items\": " item "}]}"
 #define COUNT_UNIT "(0|[1-9][0-9]*)"
-#define PROTOCOLS                                                                                                              \
-	"{\"type\": \"null\"}, {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 39}, {\"type\": \"array\", \"maxItems\": 16, " \
-	"\"uniqueItems\": true, \"items\": {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 39}}"
+#define PROTOCOL "{\"type\": \"string\", \"minLength\": 1, \"maxLength\": 39}"
+#define PROTOCOLS \
+	"{\"type\": \"null\"}, " PROTOCOL ", " \
+	"{\"type\": \"array\", \"maxItems\": 16, \"uniqueItems\": true, \"items\": " PROTOCOL "}"
 #define SIZE       COUNT_UNIT "(B|KiB|MiB|GiB)"
 
 static const struct {

@@ -97,7 +97,8 @@ struct pol_set {
 	struct sch_expr **exprs; /* owned */
 	uint32_t n_exprs;
 	struct pol_content_set *lists; /* what rules' `carries` list, by number; [0] is empty */
-	struct pol_profile *written_by_field; /* what rules' `carries` say of single fields, by number without POL_CONTENT_BY_FIELD */
+	/* What rules' `carries` say of single fields, by number without POL_CONTENT_BY_FIELD. */
+	struct pol_profile *written_by_field;
 	struct pol_profile *by_field;	      /* the same of terms: their lists are content sets */
 	uint32_t n_lists;
 	struct pol_content_set *contents; /* [0] is empty */

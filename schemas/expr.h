@@ -15,6 +15,7 @@ struct sch_set;
 #define SCH_EXPR_TEXT_MAX 4096u  /* bytes of an expression */
 #define SCH_EXPR_DEPTH_MAX 32u   /* parentheses, operators and calls within each other */
 #define SCH_EXPR_STEPS_MAX 20000u /* instructions and fields looked at, in one evaluation; then it is an error */
+#define SCH_EXPR_WORK_MAX (3u << 19) /* what all matches() of one evaluation may cost together, as pattern.h counts it */
 #define SCH_EXPR_VARS_MAX 8u
 
 struct sch_expr_err {
@@ -75,7 +76,7 @@ enum sch_expr_answer {
 struct sch_expr_out {
 	const char *why;     /* with SCH_EXPR_ERROR: static text, "integer overflow" */
 	uint32_t steps;      /* used */
-	uint32_t work;       /* used by matches(), of pattern.h's SCH_PATTERN_WORK_MAX */
+	uint32_t work;       /* used by matches(), of SCH_EXPR_WORK_MAX */
 	char text[256];      /* with SCH_EXPR_BOOL_OR_TEXT: the text, cut to fit, terminated; "" where it gave a bool */
 };
 /* What several evaluations about one message may take together; each takes its part away. */

@@ -574,7 +574,8 @@ static void text_give(const struct sch_val *v, struct sch_expr_out *out)
 
 enum sch_expr_answer sch_expr_eval(const struct sch_expr *e, const struct sch_expr_value *values, struct sch_expr_out *out)
 {
-	struct sch_expr_budget all = { SCH_EXPR_STEPS_MAX, SCH_PATTERN_WORK_MAX };
+	_Static_assert(SCH_EXPR_WORK_MAX == SCH_PATTERN_WORK_MAX, "an evaluation has what a message has");
+	struct sch_expr_budget all = { SCH_EXPR_STEPS_MAX, SCH_EXPR_WORK_MAX };
 
 	return sch_expr_eval_within(e, values, &all, out);
 }

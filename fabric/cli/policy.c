@@ -19,7 +19,8 @@ static const struct cli_command commands[] = {
 
 int cli_policy(int argc, char **argv)
 {
-	static const struct cli_family family = { "policy", commands, sizeof commands / sizeof commands[0], "All but apply work on files; no fabric needs to run. " };
+	static const struct cli_family family = { "policy", commands, sizeof commands / sizeof commands[0],
+						 "All but apply work on files; no fabric needs to run. " };
 
 	return cli_family_run(&family, argc, argv);
 }

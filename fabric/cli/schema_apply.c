@@ -109,7 +109,8 @@ static int apply(const struct options *o, const struct fab_config *c)
 	char path[PATH_MAX];
 	if (!realpath(o->set, path))
 		return cli_fail(COMMAND, "%s: %s", o->set, strerror(errno));
-	json_t *answer = cli_ask(COMMAND, c, json_pack("{s:s, s:s, s:b}", "cmd", "schema", "path", path, "force", o->force), APPLY_NS);
+	json_t *answer = cli_ask(COMMAND, c, json_pack("{s:s, s:s, s:b}", "cmd", "schema", "path", path, "force", o->force),
+				 APPLY_NS);
 	if (!answer)
 		return CLI_ERROR;
 	int status = cli_answer_status(answer);

@@ -307,7 +307,8 @@ static void test_content_joins_by_field(void **state)
 		char meter[256], hub[256];
 		const char *const *names;
 		snprintf(meter, sizeof meter, METER_FILE(READING) "    carries: %s\n", cases[i].send);
-		snprintf(hub, sizeof hub, "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n    carries: %s\n",
+		snprintf(hub, sizeof hub,
+			 "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n    carries: %s\n",
 			 cases[i].receive);
 		struct pol_set *set = compiled(meter, hub, plant_valve);
 		uint32_t content = entry(set, METER, HUB, "plant.Reading")->terms.content;
@@ -315,7 +316,8 @@ static void test_content_joins_by_field(void **state)
 		assert_int_equal(n, cases[i].data[0] != '\0');
 		if (n > 0)
 			assert_int_equal(strcasecmp(names[0], cases[i].data), 0);
-		assert_int_equal(pol_content(set, pol_content_of_field(set, content, data + 1000), &names), cases[i].others[0] != '\0');
+		assert_int_equal(pol_content(set, pol_content_of_field(set, content, data + 1000), &names),
+				 cases[i].others[0] != '\0');
 		assert_int_equal(content & POL_CONTENT_BY_FIELD, n > 0 && cases[i].others[0] == '\0' ? POL_CONTENT_BY_FIELD : 0);
 		pol_set_free(set);
 	}
@@ -499,7 +501,8 @@ static void test_from_disk(void **state)
 	rmdir(dir);
 }
 
-/* As many ways from the first group to the last as 3 to the power of 16; and one level more than is allowed, whichever stands first. */
+/* As many ways from the first group to the last as 3 to the power of 16; and one level more than is allowed, whichever stands
+ * first. */
 static void test_groups_of_groups(void **state)
 {
 	(void)state;
@@ -512,8 +515,8 @@ static void test_groups_of_groups(void **state)
 				for (int j = 0; j < 3; j++)
 					n += (size_t)(i + 1 < levels
 							  ? snprintf(text + n, sizeof text - n,
-								     "  g%d-%d: [group:g%d-0, group:g%d-1, group:g%d-2]\n", i, j, i + 1,
-								     i + 1, i + 1)
+								     "  g%d-%d: [group:g%d-0, group:g%d-1, group:g%d-2]\n",
+								     i, j, i + 1, i + 1, i + 1)
 							  : snprintf(text + n, sizeof text - n, "  g%d-%d: [%s]\n", i, j,
 								     j == 1 ? "hub, valve" : "hub"));
 			}
@@ -584,7 +587,8 @@ static void test_texts_are_cut_between_characters(void **state)
 			strcat(value, "\xc3\xa9");
 		snprintf(hub, sizeof hub, "unikernel: hub\nlabels: {a-long-name-of-a-label-that-is-cut: %s}\n", value);
 		snprintf(meter, sizeof meter,
-			 "unikernel: meter\nsend:\n  - to: label:a-long-name-of-a-label-that-is-cut=%s\n    message: plant.Reading\n",
+			 "unikernel: meter\nsend:\n  - to: label:a-long-name-of-a-label-that-is-cut=%s\n"
+			 "    message: plant.Reading\n",
 			 value);
 		const struct pol_text texts[3] = {{meter, strlen(meter)}, {hub, strlen(hub)}, {"unikernel: valve\n", 17}};
 		struct pol_set *set = NULL;

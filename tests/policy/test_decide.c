@@ -484,11 +484,11 @@ static void test_conditions_share_a_budget(void **state)
 			n += (size_t)sprintf(meter + n, "send:\n");
 			for (unsigned i = 0; !deny && i < rules; i++)
 				n += (size_t)sprintf(meter + n,
-						     "  - to: hub\n    message: plant.Reading\n    where: '!%s || this.seq == %uu'\n", heavy,
-						     i + 1);
+						     "  - to: hub\n    message: plant.Reading\n"
+						     "    where: '!%s || this.seq == %uu'\n", heavy, i + 1);
 			sprintf(meter + n, "  - to: hub\n    message: plant.Reading\n");
-			struct pol_set *set = compiled(meter, "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n"
-							      "    where: this.seq == 0u\n",
+			struct pol_set *set = compiled(meter, "unikernel: hub\nreceive:\n  - from: meter\n"
+							      "    message: plant.Reading\n    where: this.seq == 0u\n",
 						       "unikernel: valve\n");
 			const struct pol_when when = {.mono_ns = START};
 			struct pol_decision d =

@@ -716,7 +716,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),         cmocka_unit_test(test_reasons),    cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_bounds_compiled), cmocka_unit_test(test_bounds_run), cmocka_unit_test(test_budget), cmocka_unit_test(test_map_walk),
+		cmocka_unit_test(test_bounds_compiled), cmocka_unit_test(test_bounds_run),
+		cmocka_unit_test(test_budget),        cmocka_unit_test(test_map_walk),
 		cmocka_unit_test(test_text),          cmocka_unit_test(test_elements),   cmocka_unit_test(test_variables),
 		cmocka_unit_test(test_broken),        cmocka_unit_test(test_library),
 		cmocka_unit_test(test_names),         cmocka_unit_test(test_error_text),
