@@ -2,42 +2,16 @@
 /* Changes as sentences. Those that say the same of several subjects, then of several receivers, then of several senders, are
  * joined into one. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "diff_parts.h"
+#include "print.h"
 
 #define NAMES_MAX 4u  /* of a list, then how many more */
 #define PLACES_MAX 6u /* of a sentence */
 #define LINE_MAX_BYTES 8192u
-
-/* Grows no further than its room; what does not fit is cut with "...". */
-struct text {
-	char *out;
-	size_t cap, len;
-};
-
-static void __attribute__((format(printf, 2, 3))) put(struct text *t, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (t->len + 1 >= t->cap)
-		return;
-	va_start(ap, fmt);
-	int n = vsnprintf(t->out + t->len, t->cap - t->len, fmt, ap);
-
-	va_end(ap);
-	if (n < 0)
-		return;
-	t->len += (size_t)n;
-	if (t->len < t->cap)
-		return;
-	t->len = t->cap - 1;
-	if (t->cap > 3)
-		memcpy(t->out + t->cap - 4, "...", 4);
-}
 
 /* A line: changes that are the same but for the lists. */
 struct line {
@@ -51,17 +25,17 @@ struct line {
 	uint8_t gone;    /* joined into another */
 };
 
-static void put_names(struct text *t, const char *const *names, uint32_t n, const char *noun)
+static void put_names(struct pol_print *t, const char *const *names, uint32_t n, const char *noun)
 {
 	if (n > NAMES_MAX)
-		put(t, "%u %s: ", n, noun);
+		pol_print(t, "%u %s: ", n, noun);
 	for (uint32_t i = 0; i < n && (n <= NAMES_MAX || i + 1 < NAMES_MAX); i++)
-		put(t, "%s%s", i == 0 ? "" : i + 1 == n ? " and " : ", ", names[i]);
+		pol_print(t, "%s%s", i == 0 ? "" : i + 1 == n ? " and " : ", ", names[i]);
 	if (n > NAMES_MAX)
-		put(t, " and %u more", n - (NAMES_MAX - 1));
+		pol_print(t, " and %u more", n - (NAMES_MAX - 1));
 }
 
-static void put_place_list(struct text *t, const struct line *l, int is_new, const char *lead)
+static void put_place_list(struct pol_print *t, const struct line *l, int is_new, const char *lead)
 {
 	uint32_t n = 0;
 
@@ -71,14 +45,14 @@ static void put_place_list(struct text *t, const struct line *l, int is_new, con
 		if (p->is_new != is_new)
 			continue;
 		if (n < PLACES_MAX) {
-			put(t, "%s%s", n ? ", " : lead, p->file);
+			pol_print(t, "%s%s", n ? ", " : lead, p->file);
 			if (p->line)
-				put(t, ":%u", p->line);
+				pol_print(t, ":%u", p->line);
 		}
 		n++;
 	}
 	if (n > PLACES_MAX)
-		put(t, " and %u more", n - PLACES_MAX);
+		pol_print(t, " and %u more", n - PLACES_MAX);
 }
 
 static int has_place(const struct line *l, int is_new)
@@ -90,56 +64,56 @@ static int has_place(const struct line *l, int is_new)
 }
 
 /* " (new/hub.yaml:12, new/meter.yaml:4; before: old/hub.yaml:9)" */
-static void put_places(struct text *t, const struct line *l)
+static void put_places(struct pol_print *t, const struct line *l)
 {
 	enum pol_change_kind kind = l->c->kind;
 	int first = kind == POL_CHANGE_LOST || kind == POL_CHANGE_GONE ? 0 : 1;
 
 	if (!l->n_places)
 		return;
-	put(t, " (");
+	pol_print(t, " (");
 	if (has_place(l, first)) {
 		put_place_list(t, l, first, "");
 		if (has_place(l, !first))
-			put(t, "; ");
+			pol_print(t, "; ");
 	}
 	put_place_list(t, l, !first, first ? "before: " : "now: ");
-	put(t, ")");
+	pol_print(t, ")");
 }
 
-static void put_where(struct text *t, const struct pol_change *c)
+static void put_where(struct pol_print *t, const struct pol_change *c)
 {
 	if (c->where)
-		put(t, " where %s", c->where);
+		pol_print(t, " where %s", c->where);
 }
 
-static void put_may(struct text *t, const struct line *l)
+static void put_may(struct pol_print *t, const struct line *l)
 {
 	const struct pol_change *c = l->c;
 	int gained = c->kind == POL_CHANGE_GAINED;
 
 	put_names(t, l->from, l->n_from, "unikernels");
-	put(t, " may%s%s ", c->perhaps ? " perhaps" : "", gained ? " now" : " no longer");
-	put(t, "%s ", c->is_method ? "call" : "send");
+	pol_print(t, " may%s%s ", c->perhaps ? " perhaps" : "", gained ? " now" : " no longer");
+	pol_print(t, "%s ", c->is_method ? "call" : "send");
 	put_names(t, l->subject, l->n_subject, c->is_method ? "methods" : "types");
-	put(t, c->is_method ? " of " : " to ");
+	pol_print(t, c->is_method ? " of " : " to ");
 	put_names(t, l->to, l->n_to, "unikernels");
 	put_where(t, c);
 	if (c->observed)
-		put(t, gained ? ", but only because of mode: observe" : ", which it could only because of mode: observe");
+		pol_print(t, gained ? ", but only because of mode: observe" : ", which it could only because of mode: observe");
 }
 
-static void put_about(struct text *t, const struct line *l)
+static void put_about(struct pol_print *t, const struct line *l)
 {
 	put_names(t, l->subject, l->n_subject, l->c->is_method ? "methods" : "types");
-	put(t, " from ");
+	pol_print(t, " from ");
 	put_names(t, l->from, l->n_from, "unikernels");
-	put(t, " to ");
+	pol_print(t, " to ");
 	put_names(t, l->to, l->n_to, "unikernels");
 	put_where(t, l->c);
 }
 
-static void line_text(const struct line *l, struct text *t)
+static void line_text(const struct line *l, struct pol_print *t)
 {
 	const struct pol_change *c = l->c;
 
@@ -149,11 +123,11 @@ static void line_text(const struct line *l, struct text *t)
 	case POL_CHANGE_NEW:
 	case POL_CHANGE_GONE:
 		put_names(t, l->from, l->n_from, "unikernels");
-		put(t, l->n_from == 1 ? " is %s" : " are %s", c->kind == POL_CHANGE_NEW ? "new" : "gone");
+		pol_print(t, l->n_from == 1 ? " is %s" : " are %s", c->kind == POL_CHANGE_NEW ? "new" : "gone");
 		break;
 	case POL_CHANGE_FILE:
 		put_names(t, l->from, l->n_from, "unikernels");
-		put(t, ": %s now %s, before %s", c->what, c->after, c->before);
+		pol_print(t, ": %s now %s, before %s", c->what, c->after, c->before);
 		break;
 	case POL_CHANGE_GAINED:
 	case POL_CHANGE_LOST:
@@ -161,22 +135,22 @@ static void line_text(const struct line *l, struct text *t)
 		break;
 	case POL_CHANGE_TERMS:
 		put_about(t, l);
-		put(t, ":");
+		pol_print(t, ":");
 		for (const struct line *x = l; x; x = x->also)
-			put(t, "%s %s%s now %s, before %s", x == l ? "" : ";", x->c->what, c->perhaps ? " perhaps" : "",
+			pol_print(t, "%s %s%s now %s, before %s", x == l ? "" : ";", x->c->what, c->perhaps ? " perhaps" : "",
 			    x->c->after, x->c->before);
 		break;
 	case POL_CHANGE_REASON:
 		put_about(t, l);
-		put(t, ", refused as before: the reason is now \"%s\", before \"%s\"", c->after, c->before);
+		pol_print(t, ", refused as before: the reason is now \"%s\", before \"%s\"", c->after, c->before);
 		break;
 	case POL_CHANGE_UNCLEAR:
 		put_about(t, l);
-		put(t, ": the conditions are others, and cannot be compared, because %s", c->what);
+		pol_print(t, ": the conditions are others, and cannot be compared, because %s", c->what);
 		break;
 	case POL_CHANGE_SHARED:
 		put_names(t, l->from, l->n_from, "unikernels");
-		put(t, ": what was counted by %s is now counted by %s", c->before, c->after);
+		pol_print(t, ": what was counted by %s is now counted by %s", c->before, c->after);
 		break;
 	case POL_CHANGE_COUNT:
 		break;
@@ -190,7 +164,7 @@ const char *pol_change_text(const struct pol_change *c, char *out, size_t cap)
 	struct line l = { .c = c, .from = &from, .to = &to, .subject = &subject, .n_from = from != NULL, .n_to = to != NULL,
 			  .n_subject = subject != NULL, .places = (struct pol_change_place *)(uintptr_t)c->places,
 			  .n_places = c->n_places };
-	struct text t = { .out = out, .cap = cap };
+	struct pol_print t = { .out = out, .cap = cap };
 
 	line_text(&l, &t);
 	return out;
@@ -396,7 +370,7 @@ static void terms_chain(struct line *lines, uint32_t n)
 int pol_diff_sentences(const struct pol_diff *d, void (*fn)(void *arg, const char *text), void *arg)
 {
 	struct line *lines = calloc((size_t)d->n + 1, sizeof *lines);
-	struct text t = { .out = malloc(LINE_MAX_BYTES), .cap = LINE_MAX_BYTES };
+	struct pol_print t = { .out = malloc(LINE_MAX_BYTES), .cap = LINE_MAX_BYTES };
 	struct pol_arena memory = { .head = NULL };
 	int rc = lines && t.out ? 0 : -ENOMEM;
 

@@ -4,12 +4,12 @@
 #include "reach.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "passage.h"
+#include "print.h"
 #include "reach_parts.h"
 
 static int edge_order(const void *a, const void *b, void *arg)
@@ -245,26 +245,6 @@ int pol_edge_get(struct pol_reach *r, uint32_t i, struct pol_edge *edge)
 
 /* --- texts ------------------------------------------------------------------------------------------------------- */
 
-void reach_put(struct reach_text *t, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (t->len + 1 >= t->cap)
-		return;
-	va_start(ap, fmt);
-	int n = vsnprintf(t->out + t->len, t->cap - t->len, fmt, ap);
-
-	va_end(ap);
-	if (n < 0)
-		return;
-	t->len += (size_t)n;
-	if (t->len < t->cap)
-		return;
-	t->len = t->cap - 1;
-	if (t->cap > 3)
-		memcpy(t->out + t->cap - 4, "...", 4);
-}
-
 const char *reach_place(const struct pol_set *set, uint32_t rule, char *out, size_t cap)
 {
 	const struct pol_rule_info *info = rule ? pol_rule(set, rule) : NULL;
@@ -285,7 +265,7 @@ static const char *party_name(const struct pol_set *set, uint16_t port)
 
 const char *pol_path_text(const struct pol_set *set, const struct pol_path *path, char *out, size_t cap)
 {
-	struct reach_text t = { .out = out, .cap = cap };
+	struct pol_print t = { .out = out, .cap = cap };
 	char place[2][320];
 
 	if (cap)
@@ -295,8 +275,8 @@ const char *pol_path_text(const struct pol_set *set, const struct pol_path *path
 		const char *subject = h->subject ? pol_subject_name(set, h->subject) : NULL;
 
 		if (i == 0)
-			reach_put(&t, "%s", party_name(set, h->from));
-		reach_put(&t, " -> %s (%s%s%s%s; %s, %s)", party_name(set, h->to), h->reply ? "the reply to " : "",
+			pol_print(&t, "%s", party_name(set, h->from));
+		pol_print(&t, " -> %s (%s%s%s%s; %s, %s)", party_name(set, h->to), h->reply ? "the reply to " : "",
 			  subject ? subject : "anything", h->perhaps ? ", perhaps" : "", h->observed ? ", only observed" : "",
 			  reach_place(set, h->rule[POL_SEND], place[0], sizeof place[0]),
 			  reach_place(set, h->rule[POL_RECEIVE], place[1], sizeof place[1]));
@@ -306,7 +286,7 @@ const char *pol_path_text(const struct pol_set *set, const struct pol_path *path
 
 const char *pol_gap_text(const struct pol_set *set, const struct pol_gap *gap, char *out, size_t cap)
 {
-	struct reach_text t = { .out = out, .cap = cap };
+	struct pol_print t = { .out = out, .cap = cap };
 	const struct pol_rule_info *info = pol_rule(set, gap->rule), *for_it = gap->for_it ? pol_rule(set, gap->for_it) : NULL;
 	const char *subject = gap->subject ? pol_subject_name(set, gap->subject) : NULL;
 	char place[320];
@@ -314,16 +294,16 @@ const char *pol_gap_text(const struct pol_set *set, const struct pol_gap *gap, c
 	if (cap)
 		out[0] = '\0';
 	if (subject && info && !info->is_default && !info->deny)
-		reach_put(&t, "no %s from %s to %s meets the \"where\" of both sides", subject, party_name(set, gap->from),
+		pol_print(&t, "no %s from %s to %s meets the \"where\" of both sides", subject, party_name(set, gap->from),
 			  party_name(set, gap->to));
 	else
-		reach_put(&t, "nothing lets %s talk to %s", party_name(set, gap->from), party_name(set, gap->to));
+		pol_print(&t, "nothing lets %s talk to %s", party_name(set, gap->from), party_name(set, gap->to));
 	if (subject && info && (info->is_default || info->deny))
-		reach_put(&t, " with %s", subject);
+		pol_print(&t, " with %s", subject);
 	if (for_it)
-		reach_put(&t, "; %s has \"%s\"", reach_place(set, gap->for_it, place, sizeof place), for_it->text);
+		pol_print(&t, "; %s has \"%s\"", reach_place(set, gap->for_it, place, sizeof place), for_it->text);
 	if (info)
-		reach_put(&t, "%s %s has \"%s\"", for_it ? ", but" : ";",
+		pol_print(&t, "%s %s has \"%s\"", for_it ? ", but" : ";",
 			  reach_place(set, gap->rule, place, sizeof place), info->text);
 	return out;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "print.h"
 #include "reach_parts.h"
 
 #define STEPS_MAX UINT64_C(4000000000) /* edges looked at for one assertion: some ten seconds */
@@ -141,7 +142,7 @@ int pol_assertion_check(struct pol_reach *r, uint32_t i, struct pol_verdict *v)
 {
 	const struct pol_assertion *a = pol_assertion_get(r->set, i);
 	struct pol_reach_ask ask = { .subject = a->subject, .directly = a->directly, .sure = !a->never };
-	struct reach_text t = { .out = v->text, .cap = sizeof v->text };
+	struct pol_print t = { .out = v->text, .cap = sizeof v->text };
 	char way[768];
 
 	*v = (struct pol_verdict){ .holds = 0 };
@@ -150,15 +151,15 @@ int pol_assertion_check(struct pol_reach *r, uint32_t i, struct pol_verdict *v)
 	if (rc || v->holds)
 		return rc;
 	if (v->undecided)
-		reach_put(&t, "too many unikernels to hold against each other; name fewer on one side");
+		pol_print(&t, "too many unikernels to hold against each other; name fewer on one side");
 	else if (a->never)
-		reach_put(&t, "%s", pol_path_text(r->set, &v->path, way, sizeof way));
+		pol_print(&t, "%s", pol_path_text(r->set, &v->path, way, sizeof way));
 	else if (v->path.n)
-		reach_put(&t, "only where it is not sure: %s", pol_path_text(r->set, &v->path, way, sizeof way));
+		pol_print(&t, "only where it is not sure: %s", pol_path_text(r->set, &v->path, way, sizeof way));
 	else if (v->gap.from == v->from && v->gap.to == v->to)
-		reach_put(&t, "%s", pol_gap_text(r->set, &v->gap, way, sizeof way));
+		pol_print(&t, "%s", pol_gap_text(r->set, &v->gap, way, sizeof way));
 	else
-		reach_put(&t, "%s does not %s %s: %s", name_of(r, v->from), a->directly ? "talk to" : "reach", name_of(r, v->to),
+		pol_print(&t, "%s does not %s %s: %s", name_of(r, v->from), a->directly ? "talk to" : "reach", name_of(r, v->to),
 			  pol_gap_text(r->set, &v->gap, way, sizeof way));
 	return 0;
 }

@@ -69,11 +69,5 @@ int walk_hop(struct pol_reach *r, const struct pol_reach_ask *ask, uint16_t from
 
 /* "hub.yaml:12" of a rule; "" for 0. Returns out. */
 const char *reach_place(const struct pol_set *set, uint32_t rule, char *out, size_t cap);
-/* Adds to text, cut with "..." where it does not fit. */
-struct reach_text {
-	char *out;
-	size_t cap, len;
-};
-void reach_put(struct reach_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif
