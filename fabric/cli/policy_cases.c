@@ -115,8 +115,14 @@ static int read_expect(const struct reader *r, const struct pol_node *v, struct 
 	for (uint16_t i = 1; i < WEFT_VERDICT_MAX; i++) {
 		const char *known = weft_verdict_name(i);
 
-		if (!strcmp(known, "?") || !can_come(i) || (observed && i == WEFT_V_PASSED))
+		if (!strcmp(known, "?") || (observed && i == WEFT_V_PASSED))
 			continue;
+		if (!can_come(i)) {
+			if (strcmp(known, name) == 0)
+				return refuse(r, v, "\"expect\" cannot be %s: only a running fabric gives that verdict",
+					      pol_quote(quoted, v->text));
+			continue;
+		}
 		pol_near_try(&near, known);
 		if (strcmp(known, name) != 0)
 			continue;

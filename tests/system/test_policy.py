@@ -203,7 +203,7 @@ def test_broken_cases():
         "cases:\n" + case(method="shop.Ledger/Book"): 'a case has either "message" or "method"',
         "cases:\n" + case(expect="pased"): 'not "pased"; did you mean "passed"?',
         "cases:\n" + case(expect="observed passed"): '"expect" takes a verdict or "observed VERDICT"',
-        "cases:\n" + case(expect="peer_down"): '"expect" takes a verdict',
+        "cases:\n" + case(expect="peer_down"): '"expect" cannot be "peer_down": only a running fabric gives that verdict',
         "cases:\n" + case(rule="smal"): 'neither teller nor vault has a rule named "smal"; did you mean "small"?',
         "cases:\n" + case(rule="teller.yaml:6"): 'no rule of teller or vault begins at "teller.yaml:6"',
         "cases:\n" + case(rule="teller.yaml:x"): '"rule" takes a rule\'s name, FILE:LINE or default',
