@@ -50,6 +50,7 @@ struct fab_request {
 	uint32_t content;     /* content set */
 	uint8_t answering;    /* a reply is in this burst */
 	uint8_t waits;        /* it is still in the pair's queue */
+	uint8_t renewed;      /* it came under another epoch: its reply is held to rules that its answerer did not know */
 	uint8_t ended;        /* its requester was told that it is refused; only while it waits: it will not be delivered */
 	uint8_t log;
 	uint8_t soft;         /* as pol_terms has it */

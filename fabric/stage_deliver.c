@@ -61,6 +61,21 @@ static void settle_request(struct fab_msg *m)
 	}
 }
 
+/* Is a refusal its sender's own doing? Not what others may have used up of a receiver's rate or quota: or who floods a receiver
+ * would have all others cut off. Nor a reply that is held to other rules than its request was. */
+static int own_doing(const struct fab *f, const struct fab_port *p, const struct fab_msg *m)
+{
+	const struct pol_rule_info *rule;
+
+	if (!weft_verdict_blames(m->verdict))
+		return 0;
+	if (m->verdict == WEFT_V_OVER_RATE || m->verdict == WEFT_V_OVER_QUOTA) {
+		rule = pol_rule(f->now->policy, m->rule);
+		return rule != NULL && rule->owner == p->number;
+	}
+	return m->hdr.kind != WEFT_KIND_REPLY || m->request == NULL || !m->request->renewed;
+}
+
 void stage_decide(struct fab *f, struct fab_burst *b)
 {
 	struct fab_port *p = b->port;
@@ -84,7 +99,7 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 			continue;
 		}
 		record(f, b, m);
-		if (weft_verdict_blames(m->verdict))
+		if (own_doing(f, p, m))
 			fab_blame(f, p, m, b->now_ns);
 		/* Frames that never were records have no sender in guest-lib who could make use of it. */
 		if (m->record_len > 0 && p->live.s.suite != 0)

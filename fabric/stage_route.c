@@ -60,6 +60,7 @@ int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct f
 	if ((d->answer != POL_ALLOW && d->answer != POL_JUDGE) || !d->is_method)
 		return 0;
 	r->epoch = e->number;
+	r->renewed = 1;
 	r->rule = d->rule;
 	r->reply_type = d->reply_type;
 	r->content = d->terms.content;

@@ -236,7 +236,8 @@ static const struct pol_sentence quarantine_sentences[] = {
     {"quarantine.verdict",
      "What a unikernel in quarantine sends, and what is sent to it, is refused as `quarantined`."},
     {"quarantine.blame",
-     "Only refusals that are the sender's own doing count: not that a receiver is down, gone or full."},
+     "Only refusals that are the sender's own doing count: not that a receiver is down, gone or full, nor what goes over a "
+     "receiver's rate or quota, which others may have used up."},
     {"quarantine.lift", "It stays so until a person lifts it: `weft quarantine lift NAME`."},
     {"quarantine.observed", "Refusals that are only observed do not count."},
     {"quarantine.sent", "What is refused of that which others send to it does not count."},

@@ -710,6 +710,54 @@ static void in_the_middle_of_a_burst(void **state)
 }
 
 /* A file in a dry run cuts nobody off, but says so; and what is only observed does not count. */
+/* Who floods a receiver uses up what the receiver hears of everyone; whoever changes policies changes what a reply may be. Neither
+ * is the doing of who is refused for it. */
+static void nobody_has_others_cut_off(void **state)
+{
+	static const char floods[] = "unikernel: alice\nsend:\n  - to: bob\n    message: road.Item\n";
+	static const char strict[] = "unikernel: carol\nquarantine: {violations: 2, within: 1m}\n"
+				     "send:\n  - to: bob\n    message: road.Item\n    rate: 9/h\n    burst: 9\n";
+	static const char bob[] = "unikernel: bob\nreceive:\n  - from: [alice, carol]\n    message: road.Item\n";
+	static const char answers[] = "unikernel: bob\nquarantine: {violations: 1, within: 1m}\n"
+				      "receive:\n  - from: alice\n    method: road.Valve/Act\n";
+	static const char asks[] = "unikernel: alice\nsend:\n  - to: bob\n    method: road.Valve/Act\n";
+	const char *const limits[] = {"    rate: 4/h\n    burst: 4\n", "    quota: 4/d\n"};
+	const uint16_t verdicts[] = {WEFT_V_OVER_RATE, WEFT_V_OVER_QUOTA};
+	struct road *r = *state;
+	char text[512];
+	uint32_t id;
+
+	for (unsigned k = 0; k < 2; k++) {
+		snprintf(text, sizeof(text), "%s%s", bob, limits[k]);
+		use(r, floods, text, strict);
+		for (unsigned i = 0; i < 4; i++)
+			assert_int_equal(item(r, one, sizeof(one)), WEFT_V_PASSED);
+		for (unsigned i = 0; i < 5; i++)
+			assert_int_equal(sent(r, CAROL, BOB, ITEM, one, sizeof(one)), verdicts[k]);
+		assert_false(state_of(r, CAROL).quarantined);
+	}
+	use(r, floods, bob, strict);
+	for (unsigned i = 0; i < 9; i++)
+		assert_int_equal(sent(r, CAROL, BOB, ITEM, one, sizeof(one)), WEFT_V_PASSED);
+	/* its own rule */
+	assert_int_equal(sent(r, CAROL, BOB, ITEM, one, sizeof(one)), WEFT_V_OVER_RATE);
+	assert_false(state_of(r, CAROL).quarantined);
+	road_send(&r->g[CAROL], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, sizeof(one));
+	road_turn(r, 0);
+	assert_true(state_of(r, CAROL).quarantined);
+
+	use(r, asks, answers, silent);
+	for (unsigned renewed = 2; renewed-- > 0;) {
+		id = ask(r);
+		if (renewed)
+			use(r, asks, answers, silent);
+		road_send(&r->g[BOB], WEFT_KIND_REPLY, ALICE, ACT, id, 0, (const uint8_t *)"\x08\x0b\x08\x0b", 4);
+		road_turn(r, 0);
+		assert_int_equal(r->g[BOB].verdict.hdr.ref, WEFT_V_SCHEMA_DUPLICATE);
+		assert_int_equal(state_of(r, BOB).quarantined, !renewed);
+	}
+}
+
 static void quarantine_in_a_dry_run(void **state)
 {
 	static const char dry[] = "unikernel: alice\n"
@@ -939,6 +987,7 @@ int main(void)
 	    ROAD_TEST(cut_off_and_lifted),
 	    ROAD_TEST(exactly_so_many_in_so_much_time),
 	    ROAD_TEST(in_the_middle_of_a_burst),
+	    ROAD_TEST(nobody_has_others_cut_off),
 	    ROAD_TEST(quarantine_in_a_dry_run),
 	    ROAD_TEST(no_room_for_its_events),
 	    ROAD_TEST(a_pair_is_added_live),

@@ -596,6 +596,7 @@ ELSEWHERE = {
     "tests/fabric/test_road_policy.c:exactly_so_many_in_so_much_time": ["quarantine.what", "quarantine.sent"],
     "tests/fabric/test_road_policy.c:cut_off_and_lifted": ["quarantine.verdict"],
     "tests/guest-lib/test_verdict.c:blame_is_the_senders": ["quarantine.blame"],
+    "tests/fabric/test_road_policy.c:nobody_has_others_cut_off": ["quarantine.blame"],
     "tests/fabric/test_road_policy.c:quarantine_in_a_dry_run": ["quarantine.observed", "observe.quarantine"],
     "tests/fabric/test_road.c:policy_decides": ["policy.quarantine.default"],
     "tests/fabric/test_decision.c:a_dry_run": ["observe.recorded"],
