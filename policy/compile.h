@@ -29,6 +29,7 @@ struct pol_digest {
 struct pol_where {
 	const char *text;
 	uint32_t line, column;
+	uint64_t hash; /* of text */
 };
 
 /* The digests of one file. */
@@ -102,6 +103,7 @@ struct compiler {
 	uint32_t *touched; /* drafts that the file at hand lets something into, of one side */
 	uint32_t n_touched, cap_touched;
 	struct pol_expr_key *expr_keys;
+	size_t expr_bytes;
 	uint32_t cap_expr_keys;
 	/* the file at hand */
 	const struct pol_file *file;

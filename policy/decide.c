@@ -57,8 +57,8 @@ static enum pol_answer book_after(const struct pol_limit *l, const struct pol_bo
 	}
 	if (l->quota != 0) {
 		int64_t day = when->unix_s / 86400 - (when->unix_s % 86400 < 0);
-		/* A clock that was set back does not open a new day. */
-		if (day > book->day) {
+		/* A clock that was set back does not open a new day; but one that had been far ahead ends no quota for years. */
+		if (day > book->day || book->day - day > 1) {
 			after->day = day;
 			after->used = 0;
 		}

@@ -203,7 +203,7 @@ static int digest_where(struct compiler *c, const struct pol_file_rule *r, const
 	if (v == NULL)
 		return pol_err_memory(c->err, compiler_path(c));
 	c->wheres = v;
-	v[c->n_wheres++] = (struct pol_where){text, r->where->line, r->where->column};
+	v[c->n_wheres++] = (struct pol_where){text, r->where->line, r->where->column, pol_hash_text(text)};
 	d->where = c->n_wheres;
 	return 0;
 }

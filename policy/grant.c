@@ -17,7 +17,7 @@ static int where_compile(struct compiler *c, uint32_t where, uint32_t subject, u
 {
 	const struct pol_where *w = &c->wheres[where - 1];
 	uint32_t type = c->set->subjects[subject].type, cursor = 0, i;
-	uint64_t h = pol_hash_mix(pol_hash_text(w->text) ^ (uint64_t)type << 20);
+	uint64_t h = pol_hash_mix(w->hash ^ (uint64_t)type << 20);
 	while ((i = pol_index_next(&c->expr_index, h, &cursor)) != POL_INDEX_NONE)
 		if (c->expr_keys[i].type == type && strcmp(c->expr_keys[i].text, w->text) == 0) {
 			*expr = i + 1;
@@ -41,9 +41,15 @@ static int where_compile(struct compiler *c, uint32_t where, uint32_t subject, u
 		/* The column is right for plain values; in a quoted one the quotes and escapes shift it. */
 		return pol_err_set(c->err, EINVAL, compiler_path(c), w->line, w->column + e.at, "\"where\" on %s: %s",
 				   c->set->subjects[subject].name, e.text);
+	c->expr_bytes += sch_expr_bytes(exprs[c->set->n_exprs]);
 	keys[c->set->n_exprs] = (struct pol_expr_key){w->text, type};
 	if (pol_index_add(&c->expr_index, h, c->set->n_exprs++) < 0)
 		return pol_err_memory(c->err, compiler_path(c));
+	if (c->expr_bytes > POL_WHERE_BYTES_MAX)
+		return pol_err_set(c->err, E2BIG, compiler_path(c), w->line, w->column,
+				   "all \"where\" together, one for each type that they are about, take more than %u MiB; shorten them "
+				   "or name fewer types",
+				   POL_WHERE_BYTES_MAX >> 20);
 	*expr = c->set->n_exprs;
 	return 0;
 }

@@ -33,6 +33,7 @@ struct sch_set;
 #define POL_BURST_MAX 1000000u       /* messages */
 #define POL_CANDIDATES_MAX 64u       /* rules of one side that cover the same peer and subject */
 #define POL_DENIES_MAX 256u          /* deny rules of one file */
+#define POL_WHERE_BYTES_MAX (512u << 20) /* of all compiled `where` together, one for each type that they are about */
 #define POL_STEPS_MAX (1u << 17)     /* that all `where` about one message may take together (schemas/expr.h) */
 #define POL_LABELS_MAX 16u           /* of one unikernel */
 #define POL_GROUPS_MAX 64u           /* what the reader takes in one mapping */

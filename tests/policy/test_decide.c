@@ -468,6 +468,36 @@ static void test_books_that_follow(void **state)
 	}
 }
 
+static void test_quotas_and_clocks_that_are_set(void **state)
+{
+	static const struct {
+		int64_t unix_s;
+		uint32_t left;
+	} at[] = {
+	    {1700000000, 3},             /* a day */
+	    {1700000000 + 86400, 3},     /* the next */
+	    {1700000000, 0},             /* an hour or a day back: the same quota */
+	    {1700000000 + 86400, 0},
+	    {1700000000 + 300000000, 3}, /* far ahead by mistake ... */
+	    {1700000000 + 90000, 3},     /* ... and right again */
+	    {1700000000 + 90001, 0},
+	    {-1, 3},                     /* before 1970 */
+	    {-2, 0},
+	};
+	(void)state;
+	struct pol_set *set = limited("    quota: 3/d\n");
+	struct pol_book b = {0};
+	for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
+		const struct pol_when when = {.mono_ns = START, .unix_s = at[i].unix_s};
+		uint32_t left = 0;
+		while (left < 9 &&
+		       pol_decide(set, &b, METER, HUB, weft_subject("plant.Reading"), 1, &when).answer == POL_ALLOW)
+			left++;
+		assert_int_equal(left, at[i].left);
+	}
+	pol_set_free(set);
+}
+
 /* What all conditions of a message cost is bounded, however many there are: then they cannot be judged, which lets nothing
  * through. */
 static void test_conditions_share_a_budget(void **state)
@@ -612,6 +642,7 @@ int main(void)
 	    cmocka_unit_test(test_one_bucket_for_all_of_a_rule),
 	    cmocka_unit_test(test_odd_clocks),
 	    cmocka_unit_test(test_books_that_follow),
+	    cmocka_unit_test(test_quotas_and_clocks_that_are_set),
 	    cmocka_unit_test(test_conditions_share_a_budget),
 	    cmocka_unit_test(test_against_the_model),
 	    cmocka_unit_test(test_tables_are_bounded),
