@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "expr_impl.h"
-#include "pattern.h"
 
 static const struct {
 	const char *name;
@@ -55,11 +54,6 @@ static void signature(size_t i, char *out, size_t cap)
 		snprintf(out + n, cap - (size_t)n, ")");
 }
 
-static int same(const char *a, const char *name, uint32_t len)
-{
-	return strlen(a) == len && memcmp(a, name, len) == 0;
-}
-
 /* What other implementations have, and this one does not: say so by name. */
 static const char *lacking(const char *name, uint32_t len)
 {
@@ -68,12 +62,12 @@ static const char *lacking(const char *name, uint32_t len)
 					     "lastIndexOf", "charAt", "reverse" };
 
 	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-		if (same(types[i], name, len))
+		if (sch_is_word(types[i], name, len))
 			return "is not supported: every type is known when an expression is compiled";
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-		if (same(texts[i], name, len))
+		if (sch_is_word(texts[i], name, len))
 			return "is not supported; matches(), startsWith(), endsWith() and contains() look at texts";
-	if (same("cel", name, len) || same("optional", name, len) || same("optMap", name, len) || same("orValue", name, len))
+	if (sch_is_word("cel", name, len) || sch_is_word("optional", name, len) || sch_is_word("optMap", name, len) || sch_is_word("orValue", name, len))
 		return "is not supported; ask has() first";
 	return NULL;
 }
@@ -84,7 +78,7 @@ int sch_call_unknown(struct sch_parser *p, uint32_t at, const char *name, uint32
 	const char *why = lacking(name, len);
 
 	for (size_t i = 0; i < N_FUNCTIONS; i++)
-		if (same(functions[i].name, name, len))
+		if (sch_is_word(functions[i].name, name, len))
 			return 0;
 	if (why) {
 		sch_parser_fail(p, at, "%.*s() %s", (int)len, name, why);
@@ -110,7 +104,7 @@ static struct sch_node *no_overload(struct sch_parser *p, uint32_t at, const cha
 	int n = 0, k = 0;
 
 	for (size_t i = 0; i < N_FUNCTIONS; i++) {
-		if (!same(functions[i].name, name, len))
+		if (!sch_is_word(functions[i].name, name, len))
 			continue;
 		signature(i, one, sizeof one);
 		if ((size_t)n + strlen(one) + 3 < sizeof known)
@@ -139,15 +133,22 @@ static int fits(size_t i, const struct sch_node *first)
 /* --- arguments that must be known when an expression is compiled ------------------------------------------------------------ */
 static struct sch_node *pattern_check(struct sch_parser *p, const struct sch_node *arg, struct sch_node *call)
 {
-	struct sch_pattern *pattern = NULL;
+	struct sch_kept *kept;
 	char why[160] = "";
 	int rc;
 
 	if (arg->op != SCH_N_STRING)
 		return sch_parser_fail(p, arg->at, "matches() takes a literal pattern: it is compiled with the expression");
-	rc = sch_pattern_make(&pattern, arg->text, arg->len, why, sizeof why);
-	sch_pattern_free(pattern);
-	if (rc == -ENOMEM) {
+	if (sch_kept_find(p->patterns, arg->text, arg->len))
+		return call;
+	kept = sch_parser_get(p, sizeof *kept);
+	if (!kept)
+		return NULL;
+	*kept = (struct sch_kept){ .next = p->patterns, .text = arg->text, .len = arg->len, .index = SCH_NONE };
+	rc = sch_pattern_make(&kept->pattern, arg->text, arg->len, why, sizeof why);
+	if (!rc) {
+		p->patterns = kept;
+	} else if (rc == -ENOMEM) {
 		p->rc = rc;
 		snprintf(p->err->text, sizeof p->err->text, "out of memory");
 		return NULL;
@@ -251,7 +252,7 @@ struct sch_node *sch_node_call(struct sch_parser *p, uint32_t at, const char *na
 	if (receiver)
 		receiver->next = args;
 	for (size_t i = 0; i < N_FUNCTIONS; i++) {
-		if (!same(functions[i].name, name, len))
+		if (!sch_is_word(functions[i].name, name, len))
 			continue;
 		if (!fits(i, first))
 			continue;

@@ -13,12 +13,13 @@ static const char *message_name(const struct sch_set *s, uint32_t type)
 	return s->names + s->messages[type].name;
 }
 
-static int is_google(const struct sch_set *s, uint32_t type, const char *name)
+/* The name of one of Google's own messages without its package; of all others "". */
+static const char *google_name(const struct sch_set *s, uint32_t type)
 {
 	static const char prefix[] = "google.protobuf.";
 	const char *full = message_name(s, type);
 
-	return strncmp(full, prefix, sizeof prefix - 1) == 0 && strcmp(full + sizeof prefix - 1, name) == 0;
+	return strncmp(full, prefix, sizeof prefix - 1) == 0 ? full + sizeof prefix - 1 : "";
 }
 
 uint32_t sch_wrapper_field(const struct sch_set *set, uint32_t type)
@@ -26,9 +27,10 @@ uint32_t sch_wrapper_field(const struct sch_set *set, uint32_t type)
 	static const char *const names[] = { "BoolValue", "BytesValue", "DoubleValue", "FloatValue", "Int32Value",
 					     "Int64Value", "StringValue", "UInt32Value", "UInt64Value" };
 	const struct sch_message *m = &set->messages[type];
+	const char *name = google_name(set, type);
 
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (is_google(set, type, names[i]))
+	for (size_t i = 0; *name && i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(name, names[i]) == 0)
 			return m->n_fields == 1 && set->fields[m->first].number == 1 &&
 					       !(set->fields[m->first].flags & (SCH_F_REPEATED | SCH_F_EXTENSION)) ?
 				       m->first : SCH_NONE;
@@ -38,8 +40,9 @@ uint32_t sch_wrapper_field(const struct sch_set *set, uint32_t type)
 /* Values whose type only the message tells. */
 static int is_dynamic(const struct sch_set *s, uint32_t type)
 {
-	return is_google(s, type, "Any") || is_google(s, type, "Struct") || is_google(s, type, "Value") ||
-	       is_google(s, type, "ListValue");
+	const char *name = google_name(s, type);
+
+	return !strcmp(name, "Any") || !strcmp(name, "Struct") || !strcmp(name, "Value") || !strcmp(name, "ListValue");
 }
 
 static struct sch_type scalar(const struct sch_set *s, const struct sch_field *f)
@@ -84,9 +87,9 @@ struct sch_type sch_type_of_message(const struct sch_set *set, uint32_t type)
 	struct sch_type t = { .kind = SCH_K_MESSAGE, .index = type, .enum_index = SCH_NONE };
 	uint32_t wrapped = sch_wrapper_field(set, type);
 
-	if (is_google(set, type, "Timestamp"))
+	if (strcmp(google_name(set, type), "Timestamp") == 0)
 		t.kind = SCH_K_TIME;
-	else if (is_google(set, type, "Duration"))
+	else if (strcmp(google_name(set, type), "Duration") == 0)
 		t.kind = SCH_K_DURATION;
 	else if (wrapped != SCH_NONE && set->fields[wrapped].type != SCH_T_MESSAGE && set->fields[wrapped].type != SCH_T_GROUP)
 		return scalar(set, &set->fields[wrapped]);
@@ -663,7 +666,7 @@ static struct sch_node *field_select(struct sch_parser *p, uint32_t at, struct s
 		const char *one = p->set->names + f->name;
 		struct sch_type type;
 
-		if (f->flags & SCH_F_EXTENSION || strlen(one) != len || memcmp(one, name, len) != 0)
+		if (!sch_is_word(one, name, len) || f->flags & SCH_F_EXTENSION)
 			continue;
 		type = sch_type_of_field(p->set, i, 0);
 		if (type.kind == SCH_K_NONE || (type.kind == SCH_K_MAP && type.key == SCH_K_NONE))

@@ -5,8 +5,10 @@
 #define SCH_EXPR_IMPL_H
 
 #include <errno.h>
+#include <string.h>
 
 #include "expr_tree.h"
+#include "pattern.h"
 
 #define SCH_LOOPS_MAX 8u       /* macros within each other */
 #define SCH_ITEMS_MAX 1024u    /* elements of a literal list */
@@ -85,6 +87,26 @@ struct sch_token {
 	uint32_t len;
 };
 
+/* Is the word these bytes? Looked for among many, so a first letter decides most. */
+static inline int sch_is_word(const char *word, const char *name, uint32_t len)
+{
+	return len && word[0] == name[0] && strncmp(word, name, len) == 0 && word[len] == '\0';
+}
+
+/* --- memory ----------------------------------------------------------------------------------------------------------- */
+struct sch_chunk;
+/* Zeroed; it is all given back at once, by sch_tree_free. NULL: there is none. */
+void *sch_chunk_get(struct sch_chunk **chunks, size_t bytes);
+
+struct sch_kept { /* a pattern, compiled when it was checked; once for each text */
+	struct sch_kept *next;
+	const char *text;
+	uint32_t len;
+	uint32_t index;              /* in a program, where it has one; else SCH_NONE */
+	struct sch_pattern *pattern; /* NULL: the program has it now */
+};
+struct sch_kept *sch_kept_find(struct sch_kept *list, const char *text, uint32_t len);
+
 /* --- the parser's state ----------------------------------------------------------------------------------------------- */
 struct sch_scope { /* a macro's variable */
 	uint32_t at, len; /* its name in the text */
@@ -104,6 +126,7 @@ struct sch_parser {
 	struct sch_scope scope[SCH_LOOPS_MAX];
 	char around[SCH_NAME_MAX + 1]; /* names are looked for in here, and further out: the type of `this` */
 	struct sch_chunk *chunks;
+	struct sch_kept *patterns;
 };
 
 /* Memory until sch_tree_free, zeroed; NULL with rc set. */

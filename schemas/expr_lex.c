@@ -8,7 +8,7 @@
 
 #include "expr_impl.h"
 
-#define CHUNK_BYTES 4096u
+#define CHUNK_BYTES 8000u
 
 struct sch_chunk {
 	struct sch_chunk *next;
@@ -21,41 +21,56 @@ static size_t rounded(size_t bytes)
 	return (bytes + 15) & ~(size_t)15;
 }
 
-void *sch_parser_get(struct sch_parser *p, size_t bytes)
+void *sch_chunk_get(struct sch_chunk **chunks, size_t bytes)
 {
-	struct sch_chunk *c = p->chunks;
+	struct sch_chunk *c = *chunks;
 
 	bytes = rounded(bytes);
 	if (!c || c->size - c->used < bytes) {
-		size_t size = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
+		size_t size = bytes > CHUNK_BYTES / 2 ? bytes + CHUNK_BYTES : CHUNK_BYTES;
 
-		c = calloc(1, sizeof *c + size);
-		if (!c) {
-			if (!p->rc)
-				snprintf(p->err->text, sizeof p->err->text, "out of memory");
-			p->rc = -ENOMEM;
+		c = malloc(sizeof *c + size);
+		if (!c)
 			return NULL;
-		}
-		c->size = size;
-		c->next = p->chunks;
-		p->chunks = c;
+		*c = (struct sch_chunk){ .next = *chunks, .size = size };
+		*chunks = c;
 	}
 	c->used += bytes;
-	return c->at + c->used - bytes;
+	return memset(c->at + c->used - bytes, 0, bytes);
+}
+
+void *sch_parser_get(struct sch_parser *p, size_t bytes)
+{
+	void *at = sch_chunk_get(&p->chunks, bytes);
+
+	if (!at) {
+		if (!p->rc)
+			snprintf(p->err->text, sizeof p->err->text, "out of memory");
+		p->rc = -ENOMEM;
+	}
+	return at;
+}
+
+struct sch_kept *sch_kept_find(struct sch_kept *list, const char *text, uint32_t len)
+{
+	while (list && !(list->len == len && memcmp(list->text, text, len) == 0))
+		list = list->next;
+	return list;
 }
 
 void sch_tree_free(struct sch_tree *t)
 {
 	struct sch_chunk *c = t->memory;
 
+	for (struct sch_kept *k = t->patterns; k; k = k->next)
+		sch_pattern_free(k->pattern);
 	while (c) {
 		struct sch_chunk *next = c->next;
 
 		free(c);
 		c = next;
 	}
-	t->memory = NULL;
-	t->root = NULL;
+	*t = (struct sch_tree){ 0 };
 }
 
 void *sch_parser_fail(struct sch_parser *p, uint32_t at, const char *fmt, ...)
@@ -286,11 +301,21 @@ static int at_end(const struct sch_parser *p, const struct quoted *q, uint32_t i
 	return at(p, i) == q->quote && (!q->triple || (at(p, i + 1) == q->quote && at(p, i + 2) == q->quote));
 }
 
+/* Bytes up to the closing quote, or to the end: no escape becomes longer. */
+static uint32_t quoted_room(const struct sch_parser *p, const struct quoted *q)
+{
+	uint32_t i = q->from;
+
+	while (i < p->len && !at_end(p, q, i))
+		i += p->text[i] == '\\' && !q->raw ? 2 : 1;
+	return i - q->from + 4;
+}
+
 static int quoted_read(struct sch_parser *p, const struct quoted *q)
 {
 	struct sch_token *t = &p->tok;
-	uint32_t i = q->from, room = p->len - i + 4; /* no escape becomes longer */
-	char *out = sch_parser_get(p, room), *o = out;
+	uint32_t i = q->from;
+	char *out = sch_parser_get(p, quoted_room(p, q)), *o = out;
 
 	if (!out)
 		return p->rc;
@@ -311,7 +336,6 @@ static int quoted_read(struct sch_parser *p, const struct quoted *q)
 	t->kind = q->bytes ? SCH_TK_BYTES : SCH_TK_STRING;
 	t->text = out;
 	t->len = (uint32_t)(o - out);
-	p->chunks->used -= rounded(room) - rounded(t->len + 1); /* nothing else was taken meanwhile */
 	return 0;
 }
 
@@ -339,20 +363,23 @@ static int quoted(struct sch_parser *p)
 }
 
 /* --- all -------------------------------------------------------------------------------------------------------------- */
-static void skip(struct sch_parser *p)
+/* Some readers of CEL let a carriage return alone end a comment, and some do not. */
+static int skip(struct sch_parser *p)
 {
 	while (p->pos < p->len) {
 		char c = p->text[p->pos];
 
 		if (c == '/' && at(p, p->pos + 1) == '/') {
-			while (p->pos < p->len && p->text[p->pos] != '\n')
-				p->pos++;
-		} else if (c == ' ' || (c >= '\t' && c <= '\r')) {
+			for (; p->pos < p->len && p->text[p->pos] != '\n'; p->pos++)
+				if (p->text[p->pos] == '\r' && p->pos + 1 < p->len && at(p, p->pos + 1) != '\n')
+					return fail(p, p->pos, "a line ends with a line feed; this is a carriage return alone");
+		} else if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f') {
 			p->pos++;
 		} else {
-			return;
+			return 0;
 		}
 	}
+	return 0;
 }
 
 static int operator(struct sch_parser *p)
@@ -394,8 +421,9 @@ int sch_token_next(struct sch_parser *p)
 
 	if (p->rc)
 		return p->rc;
-	skip(p);
 	memset(t, 0, sizeof *t);
+	if (skip(p))
+		return p->rc;
 	t->at = t->end = p->pos;
 	if (p->pos >= p->len)
 		return 0; /* SCH_TK_END */

@@ -15,8 +15,7 @@ static int is_char(const struct sch_parser *p, char c)
 
 static int token_is(const struct sch_parser *p, const char *word)
 {
-	return !p->rc && p->tok.kind == SCH_TK_NAME && p->tok.end - p->tok.at == strlen(word) &&
-	       memcmp(p->text + p->tok.at, word, p->tok.end - p->tok.at) == 0;
+	return !p->rc && p->tok.kind == SCH_TK_NAME && sch_is_word(word, p->text + p->tok.at, p->tok.end - p->tok.at);
 }
 
 /* What stands at the token, for errors. */
@@ -62,14 +61,9 @@ static const char *const reserved[] = {
 static int is_reserved(const char *name, uint32_t len)
 {
 	for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
-		if (strlen(reserved[i]) == len && memcmp(reserved[i], name, len) == 0)
+		if (sch_is_word(reserved[i], name, len))
 			return 1;
 	return 0;
-}
-
-static int is_word(const char *name, uint32_t len, const char *word)
-{
-	return strlen(word) == len && memcmp(word, name, len) == 0;
 }
 
 /* A bound variable by its name, innermost first; SCH_NONE. */
@@ -84,7 +78,7 @@ static uint32_t scope_find(const struct sch_parser *p, const char *name, uint32_
 static uint32_t var_find(const struct sch_parser *p, const char *name, uint32_t len)
 {
 	for (uint32_t i = 0; i < p->n_vars; i++)
-		if (is_word(name, len, p->vars[i].name))
+		if (sch_is_word(p->vars[i].name, name, len))
 			return i;
 	return SCH_NONE;
 }
@@ -112,7 +106,7 @@ static int enum_find(const struct sch_parser *p, const char *path, uint32_t len,
 			const struct sch_enum_names *e = &p->set->enum_names[*which];
 
 			for (uint32_t i = e->first; i < e->first + e->n; i++)
-				if (is_word(dot + 1, value_len, p->set->names + p->set->value_names[i].name)) {
+				if (sch_is_word(p->set->names + p->set->value_names[i].name, dot + 1, value_len)) {
 					*number = p->set->value_names[i].number;
 					return 1;
 				}
@@ -177,7 +171,7 @@ static struct sch_node *unknown_name(struct sch_parser *p, uint32_t at, const ch
 		const struct sch_message *m = t.kind == SCH_K_MESSAGE ? &p->set->messages[t.index] : NULL;
 
 		for (uint32_t k = 0; m && k < m->n_fields; k++)
-			if (is_word(name, len, p->set->names + p->set->fields[m->first + k].name))
+			if (sch_is_word(p->set->names + p->set->fields[m->first + k].name, name, len))
 				return sch_parser_fail(p, at, "\"%.*s\" is not known; did you mean %s.%.*s?",
 						       (int)(len < 60 ? len : 60), name, p->vars[i].name,
 						       (int)(len < 60 ? len : 60), name);
@@ -375,9 +369,9 @@ static struct sch_node *member(struct sch_parser *p, struct sch_node *a)
 	if (sch_token_next(p))
 		return NULL;
 	for (size_t i = 0; i < sizeof macros / sizeof macros[0]; i++)
-		if (is_word(name, len, macros[i].name))
+		if (sch_is_word(macros[i].name, name, len))
 			return macro(p, macros[i].op, at, a);
-	if (is_word(name, len, "format"))
+	if (sch_is_word("format", name, len))
 		return format_call(p, at, a);
 	if (sch_call_unknown(p, at, name, len))
 		return NULL;
@@ -474,9 +468,9 @@ static struct sch_node *name_expression(struct sch_parser *p)
 	if (is_char(p, '(')) {
 		if (sch_token_next(p))
 			return NULL;
-		if (is_word(name, len, "has"))
+		if (sch_is_word("has", name, len))
 			return has_macro(p, t.at);
-		if (is_word(name, len, "getField"))
+		if (sch_is_word("getField", name, len))
 			return get_field(p, t.at);
 		if (sch_call_unknown(p, t.at, name, len))
 			return NULL;
@@ -778,5 +772,6 @@ int sch_tree_make(struct sch_tree *t, const struct sch_set *set, const struct sc
 		t->root = whole(&p, want);
 	}
 	t->memory = p.chunks;
+	t->patterns = p.patterns;
 	return p.rc;
 }

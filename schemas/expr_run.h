@@ -5,7 +5,6 @@
 #define SCH_EXPR_RUN_H
 
 #include "expr_impl.h"
-#include "pattern.h"
 
 #define SCH_STACK_MAX 128u   /* values */
 #define SCH_WANTS_MAX 256u   /* fields that one expression reads */

@@ -133,6 +133,12 @@ int sch_zone_parse(const char *p, size_t len, int32_t *seconds)
 		return 0;
 	if (len && ((p[0] >= 'A' && p[0] <= 'Z') || (p[0] >= 'a' && p[0] <= 'z')))
 		return -ENOENT;
+	if (len == 5 && p[0] != '+' && p[0] != '-') { /* east, as cel-spec's conformance tests have it */
+		char signed_text[6] = "+";
+
+		memcpy(signed_text + 1, p, 5);
+		return offset_parse(signed_text, signed_text + 6, seconds);
+	}
 	return len == 6 ? offset_parse(p, p + len, seconds) : -EINVAL;
 }
 

@@ -63,7 +63,8 @@ struct sch_node {
 
 struct sch_tree {
 	struct sch_node *root;
-	void *memory; /* the implementer's */
+	struct sch_chunk *memory;  /* of its nodes ... */
+	struct sch_kept *patterns; /* ... and the patterns of its matches(): the implementer's */
 };
 /* Parses and checks. 0, -EINVAL with err filled, -ENOMEM. sch_tree_free in any case. */
 int sch_tree_make(struct sch_tree *t, const struct sch_set *set, const struct sch_expr_var *vars, uint32_t n_vars,

@@ -95,6 +95,9 @@ static const struct expr_case cases[] = {
 	{ NOTHING, "9007199254740993 == 9007199254740992.0", 'F' }, /* 2^53 + 1 is no double */
 	{ NOTHING, "9007199254740993 > 9007199254740992.0", 'T' },
 	{ NOTHING, "9223372036854775807 < 9223372036854775808.0", 'T' },
+	{ NOTHING, "9223372036854775808.0 > 9223372036854775807 && 9223372036854775807 <= 9223372036854775808.0", 'T' },
+	{ NOTHING, "9223372036854775807 >= 9223372036854775808.0 || 9223372036854775808.0 <= 9223372036854775807", 'F' },
+	{ NOTHING, "18446744073709551615u < 18446744073709551616.0 && -9223372036854775808 == -9223372036854775808.0", 'T' },
 	{ NOTHING, "9223372036854775807 == 9223372036854775808.0", 'F' },
 	{ NOTHING, "-9223372036854775808 == -9223372036854775808.0", 'T' },
 	{ NOTHING, "18446744073709551615u < 18446744073709551616.0", 'T' },
@@ -143,6 +146,8 @@ static const struct expr_case cases[] = {
 	{ NOTHING, "b'a' < b'b' && b'\\xff' > b'a' && b'a' <= b'a'", 'T' },
 	{ NOTHING, "'a' == 'A'", 'F' },
 	{ NOTHING, "'abc'.matches('b') && matches('abc', '^a.c$') && !'abc'.matches('^b')", 'T' },
+	{ NOTHING, "'a\\x00b'.matches('^a\\x00b$') && !'a\\x00c'.matches('a\\x00b') && 'a'.matches('^a$')", 'T' },
+	{ NOTHING, "'b'.matches('b') && !'a'.matches('b') && ['b', 'xb'].all(x, x.matches('b'))", 'T' }, /* compiled once */
 	{ NOTHING, "'\xc3\xa9'.matches('^.$') && 'a\\nb'.matches('a\\\\sb')", 'T' },
 	{ NOTHING, "false < true && true >= true && !(true < false)", 'T' },
 	/* conversions */
@@ -225,6 +230,7 @@ static const struct expr_case cases[] = {
 	{ NOTHING, "timestamp('1969-12-31T23:59:59Z').getDayOfWeek() == 3 && "
 		   "timestamp('1969-12-31T23:59:59Z').getSeconds() == 59", 'T' },
 	{ NOTHING, "timestamp('0001-01-01T00:00:00Z').getDayOfWeek() == 1", 'T' }, /* a Monday */
+	{ NOTHING, "timestamp('2009-02-13T23:31:30Z').getHours('02:00') == 1", 'T' }, /* cel-spec's conformance tests have it */
 	{ NOTHING, "duration('10000s').getHours() == 2 && duration('3730s').getMinutes() == 62 "
 		   "&& duration('3730s').getSeconds() == 3730", 'T' },
 	{ NOTHING, "duration('123.321456789s').getMilliseconds() == 321 && duration('-90m').getHours() == -1", 'T' },
@@ -402,6 +408,8 @@ static const struct expr_case cases[] = {
 		   "'a.example'.isHostAndPort(false)", 'T' },
 	{ LISTS, "'%s|%d|%x|%X|%o|%b|%.2f|%%'.format(['a', 5, 255, 255u, 8, 5, 1.0]) == 'a|5|ff|FF|10|101|1.00|%'", 'T' },
 	{ LISTS, "'%s %s %s'.format([this.ri, this.rs, true]) == '[1, 2, 3, -4] [a, bb, ] true'", 'T' },
+	{ NOTHING, "[this.wb, true][1]", 'E' }, /* a list holds no null */
+	{ NOTHING, "true // a comment\r\n && true // and another\r", 'T' },
 	{ LISTS, "'%x %s'.format(['hi', b'x']) == '6869 x' && '%e'.format([1500.0]) == '1.500000e+03'", 'T' },
 };
 

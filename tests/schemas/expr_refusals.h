@@ -269,6 +269,10 @@ static const struct refusal refusals[] = {
 	{ "1 ? true : false", 0, "what stands before ? must be bool, and this is int" },
 	{ "[].all(x, x > 0)", 12, "bool compared with int" },
 	{ "1 < 2 < 3", 6, "bool compared with int" },
+	{ "true // a\r&& false", 9, "a line ends with a line feed; this is a carriage return alone" },
+	{ "true\v", 4, "a byte that is no printable ASCII may stand only in a text or a comment" },
+	{ "this.t.getHours(\"2:000\") == 1", 16, "this is no time zone; write \"UTC\" or an offset: \"+01:00\"" },
+	{ "this.s.matches('a') && this.s.matches('(')", 38, "the pattern is no regular expression of RE2: missing ): (" },
 	{ "\"a\" in [1]", 4, "string can not be in list of int" },
 };
 
