@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
@@ -66,16 +67,24 @@ static void system_failed(struct outcome *out, const char *path, const char *wha
 	failed(out, &e);
 }
 
-/* Writes the file itself where path is a link to it, with the mode that it has. */
-static void file_replace(struct outcome *out, const char *path, const char *text, size_t len)
+/* Writes the file itself where path is a link to it, with the mode and the owner that it has. A new file takes its place, so
+ * that one that may not be written must be asked about. */
+static int file_replace(struct outcome *out, const char *path, const char *text, size_t len)
 {
 	struct stat st;
 	char *real = realpath(path, NULL);
-	int rc = !real || stat(real, &st) != 0 ? -errno : fab_file_write(real, text, len, st.st_mode & 07777, 0);
+	int rc = !real || stat(real, &st) != 0 || access(real, W_OK) != 0 ? -errno : 0;
 
+	if (!rc && !(st.st_mode & 0222))
+		rc = -EACCES; /* root may write it all the same; whoever took the right away meant something */
+	if (!rc)
+		rc = fab_file_write(real, text, len, st.st_mode & 07777, 0);
+	if (!rc && (st.st_uid != geteuid() || st.st_gid != getegid()) && chown(real, st.st_uid, st.st_gid) != 0)
+		rc = -errno;
 	free(real);
 	if (rc)
 		system_failed(out, path, "cannot be written", -rc);
+	return rc;
 }
 
 static void file_lay_out(struct outcome *out, const char *path)
@@ -94,14 +103,13 @@ static void file_lay_out(struct outcome *out, const char *path)
 	if (pol_fmt(&text, &text_len, path, (const char *)bytes, len, pol_fmt_mapping(path), &e) != 0) {
 		failed(out, &e);
 	} else {
-		if (text_len != len || memcmp(text, bytes, len) != 0) {
+		if ((text_len != len || memcmp(text, bytes, len) != 0) &&
+		    (out->o->check || file_replace(out, path, text, text_len) == 0)) {
 			out->n_changed++;
 			if (out->o->common.json)
 				json_array_append_new(out->changed, cli_json_text(path));
 			else
 				puts(path);
-			if (!out->o->check)
-				file_replace(out, path, text, text_len);
 		}
 		free(text);
 	}

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
@@ -341,7 +342,7 @@ static int drafts_make(struct learner *ln, struct draft *at, uint32_t n)
 	return 0;
 }
 
-/* Nothing is written where one of them is there already. */
+/* Nothing is written where one of them is there already, and nothing stays where one cannot be written. */
 static int drafts_write(const struct options *o, const struct draft *at, uint32_t n)
 {
 	struct stat st;
@@ -353,8 +354,11 @@ static int drafts_write(const struct options *o, const struct draft *at, uint32_
 	for (uint32_t i = 0; i < n; i++) {
 		int rc = fab_file_write(at[i].path, at[i].text, at[i].len, 0644, 1);
 
-		if (rc)
-			return cli_policy_fail(&o->common, "%s cannot be written: %s", at[i].path, strerror(-rc));
+		if (!rc)
+			continue;
+		for (uint32_t k = 0; k < i; k++)
+			unlink(at[k].path);
+		return cli_policy_fail(&o->common, "%s cannot be written, and nothing was: %s", at[i].path, strerror(-rc));
 	}
 	return 0;
 }

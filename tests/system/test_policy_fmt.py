@@ -194,14 +194,30 @@ def test_what_is_no_file():
     fmt(status=2)
 
 
+def test_what_may_not_be_written_stays():
+    d = folder(hub=MESSY)
+    was = (d / "hub.yaml").read_bytes()
+    (d / "hub.yaml").chmod(0o440)
+    owner = (1234, 1234) if os.geteuid() == 0 else (os.getuid(), os.getgid())
+    os.chown(d / "hub.yaml", *owner)
+    out, err = fmt(d / "hub.yaml", status=2)
+    expect("cannot be written" in err and "hub.yaml" not in out and (d / "hub.yaml").read_bytes() == was, out, err)
+    (d / "hub.yaml").chmod(0o640)
+    fmt(d / "hub.yaml")
+    s = (d / "hub.yaml").stat()
+    expect((s.st_uid, s.st_gid, s.st_mode & 0o777) == (*owner, 0o640), str(s))
+    expect((d / "hub.yaml").read_text() == NEAT, "it was not laid out")
+
+
 def test_a_folder_that_cannot_be_written():
     if os.geteuid() == 0:
         raise tap.Skipped("root writes everywhere")
     d = folder(hub=MESSY)
+    was = (d / "hub.yaml").read_bytes()
     d.chmod(0o500)
     try:
         _, err = fmt(d / "hub.yaml", status=2)
-        expect("cannot be written" in err and (d / "hub.yaml").read_text() == MESSY, err)
+        expect("cannot be written" in err and (d / "hub.yaml").read_bytes() == was, err)
     finally:
         d.chmod(0o700)
 

@@ -5,8 +5,10 @@ no line of a log can write into. Prints TAP."""
 import json
 import os
 import pathlib
+import resource
 import random
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -201,6 +203,20 @@ def test_nothing_is_replaced():
     before = {p.name: p.read_text() for p in (DIR / "draft").iterdir()}
     _, err = learn(log, status=2)
     expect("is there already" in err and {p.name: p.read_text() for p in (DIR / "draft").iterdir()} == before, err)
+
+
+def test_all_drafts_or_none():
+    log = fresh(*(line(to=f"hub-{i}") for i in range(50)))
+
+    def little_room():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+
+    p = subprocess.run([WEFT, "policy", "learn", log, "-o", DIR / "draft"], capture_output=True, timeout=60, check=False,
+                       preexec_fn=little_room)
+    left = [x.name for x in (DIR / "draft").iterdir()]
+    expect(p.returncode == 2 and b"cannot be written, and nothing was" in p.stderr and not left, str(left), p.stderr.decode())
+    learn(log)
 
 
 def test_subjects_that_the_schemas_lack():
