@@ -61,7 +61,15 @@ int cli_guest_image(struct fab_image *image, const struct fab_config *c, uint32_
 		    size_t cap)
 {
 	const struct fab_unikernel_config *u = &c->u[index];
-	const char *pin = json_string_value(json_object_get(cli_port(stats, u->name), "image"));
+	const json_t *port = cli_port(stats, u->name);
+	const char *pin = json_string_value(json_object_get(port, "image"));
+	image->fd = -1;
+	/* Who is not served has no policy in force, so nothing says what it may run. */
+	if (!port || cli_int(port, "port") != (json_int_t)index + 1) {
+		snprintf(err, cap, "the running weftd does not serve it under port %u, as %s lists it: `weft down`, then `weft up`",
+			 index + 1, c->path);
+		return -EPERM;
+	}
 	int ret = fab_image_load(image, u->image, err, cap);
 	if (ret || !pin || !strcmp(pin, image->digest))
 		return ret;

@@ -80,6 +80,13 @@ static int restart(const struct fab_config *c, const char *name)
 			goto out;
 		}
 	}
+	/* Its end took time: what is in force now says what may run. */
+	json_decref(stats);
+	stats = fab_client_ask(c, "{\"cmd\":\"stats\"}", CLI_ASK_NS, NULL, err, sizeof err);
+	if (!stats) {
+		cli_fail(COMMAND, "%s ended and is not started again: %s", name, err);
+		goto out;
+	}
 	s.accel = fab_accel_choose(c, s.qemu, why, sizeof why);
 	s.tsc_khz = fab_tsc_khz();
 	if (cli_guest_run(&s, &g, stats) < 0)

@@ -330,6 +330,11 @@ def test_pins():
         apply(f)
         out = f.weft("ps")[1]
         expect(f"a runs image sha256:{right[:12]}" in out, "ps says that the pin moved on", out)
+        listed = yaml.read_text()  # another list than weftd's: what is under a's number is not a's policy
+        yaml.write_text(listed.replace("unikernels:\n", "unikernels:\n  - name: c\n"))
+        status, out = f.weft("restart", "a")
+        expect(status == 2 and "does not serve it under port 2" in out and f.pid("a") == pid, "restart from another list", out)
+        yaml.write_text(listed)
         status, out = f.weft("restart", "a")
         expect(status == 0 and f.pid("a") != pid, "restart with the pinned one", out)
 
