@@ -133,4 +133,14 @@ static void road_check(struct fab *f, uint64_t taken, int with_requests)
 	     "refusals and decisions differ");
 }
 
+/* A test's end. */
+static inline int road_unmake(void **state)
+{
+	struct road *r = *state;
+
+	road_check(r->f, ROAD_NOT_DRAINED, 1);
+	road_free(r);
+	return 0;
+}
+
 #endif

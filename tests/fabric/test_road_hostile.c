@@ -20,15 +20,6 @@ static int make(void **state)
 	return 0;
 }
 
-static int unmake(void **state)
-{
-	struct road *r = *state;
-
-	road_check(r->f, ROAD_NOT_DRAINED, 1);
-	road_free(r);
-	return 0;
-}
-
 static uint64_t verdicts(const struct road *r, unsigned who, enum weft_verdict v)
 {
 	return r->f->port_counters[who].verdict[v];
@@ -298,7 +289,7 @@ static void totals_wrap(void **state)
 	assert_int_equal(q->told_total, q->accepted_total);
 }
 
-#define ROAD_TEST(fn) cmocka_unit_test_setup_teardown(fn, make, unmake)
+#define ROAD_TEST(fn) cmocka_unit_test_setup_teardown(fn, make, road_unmake)
 
 int main(void)
 {

@@ -38,15 +38,6 @@ static int make(void **state)
 	return 0;
 }
 
-static int unmake(void **state)
-{
-	struct road *r = *state;
-
-	road_check(r->f, ROAD_NOT_DRAINED, 1);
-	road_free(r);
-	return 0;
-}
-
 /* Other policies come into force. */
 static void use(struct road *r, const char *alice, const char *bob, const char *carol)
 {
@@ -965,7 +956,7 @@ static void every_verdict_was_reached(void **state)
 		assert_true(reached[here[i]]);
 }
 
-#define ROAD_TEST(fn) cmocka_unit_test_setup_teardown(fn, make, unmake)
+#define ROAD_TEST(fn) cmocka_unit_test_setup_teardown(fn, make, road_unmake)
 
 int main(void)
 {

@@ -33,15 +33,6 @@ static int make(void **state)
 	return 0;
 }
 
-static int unmake(void **state)
-{
-	struct road *r = *state;
-
-	road_check(r->f, ROAD_NOT_DRAINED, 1);
-	road_free(r);
-	return 0;
-}
-
 static void swap_to(struct road *r, const char *set_path)
 {
 	road_swap(r, road_epoch_of(road_schemas(set_path), r->epoch->number + 1, policies, NULL));
@@ -645,7 +636,7 @@ static void everyone_on_threads(void **state)
 	free(t);
 }
 
-#define SWAP_TEST(fn) cmocka_unit_test_setup_teardown(fn, make, unmake)
+#define SWAP_TEST(fn) cmocka_unit_test_setup_teardown(fn, make, road_unmake)
 
 int main(void)
 {
@@ -663,7 +654,7 @@ int main(void)
 		SWAP_TEST(merged_decisions_without_room),
 		SWAP_TEST(waiting_messages),
 		SWAP_TEST(a_policy_that_needs_another_pair),
-		cmocka_unit_test_setup_teardown(everyone_on_threads, make_on_clock, unmake),
+		cmocka_unit_test_setup_teardown(everyone_on_threads, make_on_clock, road_unmake),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -305,8 +305,8 @@ static void r_charge(struct r_rule *r, uint32_t bytes)
 		r->used += r->quota_bytes ? bytes : 1;
 }
 
-static struct r_decision r_decide(struct r_file files[R_NODES], int src, int dst, int subject, const struct r_message *m,
-				  const struct r_now *now)
+static inline struct r_decision r_decide(struct r_file files[R_NODES], int src, int dst, int subject,
+					 const struct r_message *m, const struct r_now *now)
 {
 	struct r_decision d = {.answer = R_ALLOW};
 	struct r_rule *rule[2] = {NULL, NULL};

@@ -16,32 +16,7 @@
 #include "tests/policy/pairs_make.h"
 #include "tests/policy/pairs_texts.h"
 
-static struct sch_set *schemas;
 static struct pairs pairs;
-
-static int setup(void **state)
-{
-	(void)state;
-	(void)r_decide; /* the comparison with the reference is test_reference.c's */
-	schemas = texts_schemas();
-	return schemas != NULL ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	sch_set_free(schemas);
-	return 0;
-}
-
-static struct pol_set *compiled(const struct texts_file *files, const char *common)
-{
-	struct pol_err err = {.file = ""};
-	struct pol_set *set = texts_compile(files, common, schemas, &err);
-	if (set == NULL)
-		fail_msg("%s:%u: %s", err.file, err.line, err.text);
-	return set;
-}
 
 static void keep(void *arg, const char *text)
 {
@@ -621,5 +596,5 @@ int main(void)
 	    cmocka_unit_test(test_random_equals),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, schemas_load, schemas_free);
 }

@@ -15,7 +15,6 @@
 #include "tests/allocator.h"
 #include "tests/policy/pairs_texts.h"
 
-static struct sch_set *schemas;
 static struct pol_set *set[2];
 
 static int setup(void **state)
@@ -41,24 +40,22 @@ static int setup(void **state)
 	    {NULL, NULL},
 	};
 	struct pol_err err = {.file = ""};
-	(void)state;
-	schemas = texts_schemas();
+	if (schemas_load(state) != 0)
+		return -1;
 	set[0] = texts_compile(old, NULL, schemas, &err);
 	set[1] = texts_compile(
 	    now, "assert:\n  - never: a reaches c\n  - always: a reaches any\n  - always: any talks to b\n", schemas,
 	    &err);
 	if (set[0] == NULL || set[1] == NULL)
 		fprintf(stderr, "%s:%u: %s\n", err.file, err.line, err.text);
-	return schemas != NULL && set[0] != NULL && set[1] != NULL ? 0 : -1;
+	return set[0] != NULL && set[1] != NULL ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-	(void)state;
 	pol_set_free(set[0]);
 	pol_set_free(set[1]);
-	sch_set_free(schemas);
-	return 0;
+	return schemas_free(state);
 }
 
 static void fail_each(const char *what, int (*step)(void))

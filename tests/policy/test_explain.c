@@ -14,11 +14,11 @@
 #include "policy/policy.h"
 #include "schemas/schema.h"
 #include "tests/policy/pairs_make.h"
+#include "tests/policy/pairs_texts.h"
 
 #define POLICIES 60u
 #define PAIRS_OF_ONE_POLICY 400u
 
-static struct sch_set *schemas;
 static struct pairs pairs;
 
 /* One policy set of them, and what it was made of. */
@@ -33,24 +33,6 @@ struct made {
 struct tally {
 	uint64_t refused, observed, unknown, remedies[POL_REMEDY_COUNT], denials;
 };
-
-static int setup(void **state)
-{
-	struct sch_err err;
-	char text[SCH_ERR_MAX];
-	(void)state;
-	if (sch_set_load(&schemas, BUILD_DIR "/tests/pairs.binpb", &err) == 0)
-		return 0;
-	fprintf(stderr, "%s\n", sch_err_text(&err, "", text, sizeof text));
-	return -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	sch_set_free(schemas);
-	return 0;
-}
 
 static void make(struct made *m)
 {
@@ -198,7 +180,6 @@ static void test_against_the_decision(void **state)
 {
 	struct tally t = {.refused = 0};
 	(void)state;
-	(void)r_decide; /* that the decision is right is test_reference.c's */
 	pairs.random = UINT64_C(1181783497276652981);
 	for (uint32_t k = 0; k < POLICIES; k++) {
 		struct made m;
@@ -237,5 +218,5 @@ int main(void)
 	    cmocka_unit_test(test_names),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, schemas_load, schemas_free);
 }

@@ -11,30 +11,6 @@
 #include "policy/reach.h"
 #include "tests/policy/pairs_texts.h"
 
-static struct sch_set *schemas;
-
-static int setup(void **state)
-{
-	(void)state;
-	schemas = texts_schemas();
-	return schemas != NULL ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	sch_set_free(schemas);
-	return 0;
-}
-
-static struct pol_set *compiled(const struct texts_file *files, const char *common)
-{
-	struct pol_err err = {.file = ""};
-	struct pol_set *set = texts_compile(files, common, schemas, &err);
-	if (set == NULL)
-		fail_msg("%s:%u: %s", err.file, err.line, err.text);
-	return set;
-}
 
 /* The path as text; "" where there is none. */
 static const char *way(const struct pol_set *set, uint16_t from, uint16_t to, struct pol_reach_ask ask)
@@ -452,5 +428,5 @@ int main(void)
 	    cmocka_unit_test(test_assertions_by_pairs),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, schemas_load, schemas_free);
 }

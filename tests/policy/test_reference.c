@@ -13,6 +13,7 @@
 #include "policy/policy.h"
 #include "schemas/schema.h"
 #include "tests/policy/pairs_make.h"
+#include "tests/policy/pairs_texts.h"
 
 #define PAIRS_OF_ONE_POLICY 2000u
 #define START UINT64_C(100000000000)
@@ -33,28 +34,9 @@ struct tally {
 	uint64_t answer[POL_ANSWER_COUNT], observed[POL_ANSWER_COUNT], judged;
 };
 
-static struct sch_set *schemas;
 static struct pairs pairs;
 
-static int setup(void **state)
-{
-	struct sch_err err;
-	char text[SCH_ERR_MAX];
-	(void)state;
-	if (sch_set_load(&schemas, BUILD_DIR "/tests/pairs.binpb", &err) == 0)
-		return 0;
-	fprintf(stderr, "%s\n", sch_err_text(&err, "", text, sizeof text));
-	return -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	sch_set_free(schemas);
-	return 0;
-}
-
-static struct pol_set *compiled(void)
+static struct pol_set *random_set(void)
 {
 	struct pol_unikernel u[R_NODES];
 	struct pol_text texts[R_NODES];
@@ -144,7 +126,7 @@ static void test_against_the_reference(void **state)
 	pairs.random = UINT64_C(88172645463325252) + (seed != NULL ? strtoull(seed, NULL, 10) : 0);
 	for (uint64_t done = 0; done < n; policies++) {
 		p_policy(&pairs);
-		struct pol_set *set = compiled();
+		struct pol_set *set = random_set();
 		struct pol_book *books = calloc(pol_book_count(set) + 1u, sizeof *books);
 		struct r_now now = {START, 20000};
 		assert_non_null(books);
@@ -177,5 +159,5 @@ int main(void)
 	    cmocka_unit_test(test_against_the_reference),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, schemas_load, schemas_free);
 }
