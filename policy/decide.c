@@ -115,6 +115,7 @@ static void books_take(const struct pol_set *set, struct pol_book *books, uint32
 		} else {
 			d->answer = answer;
 			d->rule = l->rule;
+			d->why = NULL; /* it was of what was only observed */
 			return;
 		}
 	}
@@ -285,6 +286,7 @@ static void choose(struct judge *j, struct pol_book *books)
 		}
 		d->answer = POL_TOO_LARGE;
 		d->rule = c->rule;
+		d->why = NULL;
 		/* The smaller limit is the one that is named, the sender's where they are equal. */
 		if (k == 0 && r != NULL && !r->observe && r->max_bytes < c->max_bytes)
 			d->rule = r->rule;

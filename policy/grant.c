@@ -12,6 +12,15 @@ struct pol_expr_key {
 	uint32_t type;
 };
 
+/* In characters, as columns are. */
+static uint32_t characters(const char *text, uint32_t bytes)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < bytes && text[i] != '\0'; i++)
+		n += ((unsigned char)text[i] & 0xc0u) != 0x80u;
+	return n;
+}
+
 /* The program of a rule's where for messages of the type: index + 1. The same text for the same type is compiled once. */
 static int where_compile(struct compiler *c, uint32_t where, uint32_t subject, uint32_t *expr)
 {
@@ -39,7 +48,7 @@ static int where_compile(struct compiler *c, uint32_t where, uint32_t subject, u
 		return pol_err_memory(c->err, compiler_path(c));
 	if (rc < 0)
 		/* The column is right for plain values; in a quoted one the quotes and escapes shift it. */
-		return pol_err_set(c->err, EINVAL, compiler_path(c), w->line, w->column + e.at, "\"where\" on %s: %s",
+		return pol_err_set(c->err, EINVAL, compiler_path(c), w->line, w->column + characters(w->text, e.at), "\"where\" on %s: %s",
 				   c->set->subjects[subject].name, e.text);
 	c->expr_bytes += sch_expr_bytes(exprs[c->set->n_exprs]);
 	keys[c->set->n_exprs] = (struct pol_expr_key){w->text, type};

@@ -70,8 +70,8 @@ static const struct pol_sentence rule_rate[] = {
     {"rule.rate.shared", "It counts all messages under the rule together, whatever their peer and subject."},
     {"rule.rate.both", "Each side's rate holds by itself."},
     {"rule.rate.charge",
-     "A message that is refused, for whatever reason of policy, is charged to no rate and no quota of either "
-     "side."},
+     "A message that rules refuse, by peer, subject, `where`, size, rate or quota, is charged to no rate and no quota of "
+     "either side; one that is refused for its schema, its content or a receiver that is down may be."},
     {"rule.rate.named", "`over_rate` names the rule whose rate is used up, the sender's where both are."},
     {"rule.rate.rounding",
      "It is rounded down to whole nanoseconds between messages, so never more passes than it says."},

@@ -544,6 +544,27 @@ static void test_groups_of_groups(void **state)
 		}
 }
 
+/* The column is that of an editor, which counts characters. */
+static void test_columns_count_characters(void **state)
+{
+	(void)state;
+	static const char meter[] = "unikernel: meter\nsend:\n  - to: hub\n    message: plant.Reading\n"
+				    "    where: '\"\xc3\xa9\xc3\xa9\xe2\x82\xac\" == \"\" || this.none == 1'\n";
+	const struct pol_text texts[3] = {{meter, sizeof meter - 1}, {"unikernel: hub\n", 15}, {"unikernel: valve\n", 17}};
+	struct pol_set *set = NULL;
+	struct pol_err err = {0}, plain = {0};
+	assert_int_equal(plant_compile(&set, plant_unikernel, 3, texts, schemas, 1, &err), -EINVAL);
+	char ascii[sizeof meter];
+	size_t n = 0;
+	for (size_t i = 0; i + 1 < sizeof meter; i++) /* each as one letter */
+		if (((unsigned char)meter[i] & 0xc0u) != 0x80u)
+			ascii[n++] = (unsigned char)meter[i] < 0x80 ? meter[i] : 'e';
+	const struct pol_text again[3] = {{ascii, n}, {"unikernel: hub\n", 15}, {"unikernel: valve\n", 17}};
+	assert_int_equal(plant_compile(&set, plant_unikernel, 3, again, schemas, 1, &plain), -EINVAL);
+	assert_int_equal(err.line, 5);
+	assert_int_equal(err.column, plain.column);
+}
+
 /* So is what is told of an error. */
 static void test_errors_are_cut_between_characters(void **state)
 {
@@ -765,6 +786,7 @@ int main(void)
 	    cmocka_unit_test(test_groups_of_groups),
 	    cmocka_unit_test(test_texts_are_cut_between_characters),
 	    cmocka_unit_test(test_errors_are_cut_between_characters),
+	    cmocka_unit_test(test_columns_count_characters),
 	    cmocka_unit_test(test_many_unikernels_and_rules),
 	    cmocka_unit_test(test_too_many_combinations),
 	    cmocka_unit_test(test_subjects_that_are_missing),

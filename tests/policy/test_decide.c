@@ -468,6 +468,39 @@ static void test_books_that_follow(void **state)
 	}
 }
 
+/* What is told of a refusal is about it, not about what was only observed before. */
+static void test_why_is_of_the_answer(void **state)
+{
+	static const char *const limits[] = {"    max_size: 1B\n", "    rate: 1/h\n", "    quota: 1/d\n"};
+	static const enum pol_answer answers[] = {POL_TOO_LARGE, POL_OVER_RATE, POL_OVER_QUOTA};
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		char hub[256];
+		snprintf(hub, sizeof hub, "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n%s", limits[i]);
+		struct pol_set *set = compiled("unikernel: meter\nsend:\n  - to: hub\n    message: plant.Reading\n    mode: observe\n"
+					       "    where: 1u / this.seq == 1u\n",
+					       hub, "unikernel: valve\n");
+		struct pol_book b[1] = {{0}};
+		const struct pol_when when = {.mono_ns = START};
+		uint8_t none[2 + SCH_PAD] = {0x08, 0x00};
+		for (unsigned k = i > 0; k < 2; k++) {
+			uint32_t len = i == 0 ? 2 : 0;
+			struct pol_decision d = pol_decide(set, b, METER, HUB, weft_subject("plant.Reading"), len, &when);
+			assert_int_equal(d.answer, POL_JUDGE);
+			pol_judge(set, b, METER, HUB, none, len, &when, &d);
+			if (i > 0 && d.answer == POL_ALLOW) {
+				assert_int_equal(d.observed, POL_WHERE_UNMET);
+				assert_string_equal(d.why, "division by zero");
+				k = 0;
+				continue;
+			}
+			assert_int_equal(d.answer, answers[i]);
+			assert_null(d.why);
+		}
+		pol_set_free(set);
+	}
+}
+
 static void test_quotas_and_clocks_that_are_set(void **state)
 {
 	static const struct {
@@ -642,6 +675,7 @@ int main(void)
 	    cmocka_unit_test(test_one_bucket_for_all_of_a_rule),
 	    cmocka_unit_test(test_odd_clocks),
 	    cmocka_unit_test(test_books_that_follow),
+	    cmocka_unit_test(test_why_is_of_the_answer),
 	    cmocka_unit_test(test_quotas_and_clocks_that_are_set),
 	    cmocka_unit_test(test_conditions_share_a_budget),
 	    cmocka_unit_test(test_against_the_model),
