@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "policy/policy.h"
 #include "tests/policy/reference.h"
 
 #define P_WHERES 2048u
@@ -417,6 +418,24 @@ static void p_message(struct pairs *p, int subject, struct r_message *m, uint8_t
 		at = p_varint(p_varint(at, 8 << 3), (uint64_t)(int64_t)m->level);
 	}
 	m->bytes = (uint32_t)(at - out);
+}
+
+/* The texts of a policy set as they are at the moment, for the compiler; valid with p and with out. */
+struct p_source {
+	struct pol_unikernel u[R_NODES];
+	struct pol_text texts[R_NODES];
+};
+static inline struct pol_source p_source(const struct pairs *p, struct p_source *out)
+{
+	for (int i = 0; i < R_NODES; i++) {
+		out->u[i] = (struct pol_unikernel){p_name[i], p_name[i]};
+		out->texts[i] = (struct pol_text){p->text[i], strlen(p->text[i])};
+	}
+	return (struct pol_source){.u = out->u,
+				   .n = R_NODES,
+				   .texts = out->texts,
+				   .common_path = "common.yaml",
+				   .common = {p->common, strlen(p->common)}};
 }
 
 #endif

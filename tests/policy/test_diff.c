@@ -341,16 +341,10 @@ static void test_other_schemas(void **state)
 /* pairs.text and pairs.common as they stand; NULL: they do not fit each other. */
 static struct pol_set *pairs_compile(void)
 {
-	struct pol_unikernel u[R_NODES];
-	struct pol_text texts[R_NODES];
+	struct p_source texts;
+	const struct pol_source source = p_source(&pairs, &texts);
 	struct pol_set *set = NULL;
 	struct pol_err err;
-	for (int i = 0; i < R_NODES; i++) {
-		u[i] = (struct pol_unikernel){p_name[i], p_name[i]};
-		texts[i] = (struct pol_text){pairs.text[i], strlen(pairs.text[i])};
-	}
-	const struct pol_source source = {.u = u, .n = R_NODES, .texts = texts, .common_path = "common.yaml",
-					  .common = {pairs.common, strlen(pairs.common)}};
 	return pol_compile(&set, &source, schemas, 1, NULL, &err) == 0 ? set : NULL;
 }
 

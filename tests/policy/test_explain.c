@@ -23,8 +23,7 @@ static struct pairs pairs;
 
 /* One policy set of them, and what it was made of. */
 struct made {
-	struct pol_unikernel u[R_NODES];
-	struct pol_text texts[R_NODES];
+	struct p_source texts;
 	struct pol_source source;
 	struct pol_set *set;
 	struct pol_book *books;
@@ -38,15 +37,7 @@ static void make(struct made *m)
 {
 	struct pol_err err = {.file = ""};
 	p_policy(&pairs);
-	for (int i = 0; i < R_NODES; i++) {
-		m->u[i] = (struct pol_unikernel){p_name[i], p_name[i]};
-		m->texts[i] = (struct pol_text){pairs.text[i], strlen(pairs.text[i])};
-	}
-	m->source = (struct pol_source){.u = m->u,
-					.n = R_NODES,
-					.texts = m->texts,
-					.common_path = "common.yaml",
-					.common = {pairs.common, strlen(pairs.common)}};
+	m->source = p_source(&pairs, &m->texts);
 	m->set = NULL;
 	if (pol_compile(&m->set, &m->source, schemas, 1, NULL, &err) != 0)
 		fail_msg("%s:%u: %s", err.file, err.line, err.text);

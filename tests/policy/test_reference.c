@@ -38,19 +38,10 @@ static struct pairs pairs;
 
 static struct pol_set *random_set(void)
 {
-	struct pol_unikernel u[R_NODES];
-	struct pol_text texts[R_NODES];
+	struct p_source texts;
+	const struct pol_source source = p_source(&pairs, &texts);
 	struct pol_set *set = NULL;
 	struct pol_err err = {.file = ""};
-	for (int i = 0; i < R_NODES; i++) {
-		u[i] = (struct pol_unikernel){p_name[i], p_name[i]};
-		texts[i] = (struct pol_text){pairs.text[i], strlen(pairs.text[i])};
-	}
-	const struct pol_source source = {.u = u,
-					  .n = R_NODES,
-					  .texts = texts,
-					  .common_path = "common.yaml",
-					  .common = {pairs.common, strlen(pairs.common)}};
 	if (pol_compile(&set, &source, schemas, 1, NULL, &err) != 0) {
 		for (int i = 0; i < R_NODES; i++)
 			if (strcmp(err.file, p_name[i]) == 0)
