@@ -67,7 +67,8 @@ static const char *lacking(const char *name, uint32_t len)
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		if (sch_is_word(texts[i], name, len))
 			return "is not supported; matches(), startsWith(), endsWith() and contains() look at texts";
-	if (sch_is_word("cel", name, len) || sch_is_word("optional", name, len) || sch_is_word("optMap", name, len) || sch_is_word("orValue", name, len))
+	if (sch_is_word("cel", name, len) || sch_is_word("optional", name, len) || sch_is_word("optMap", name, len) ||
+	    sch_is_word("orValue", name, len))
 		return "is not supported; ask has() first";
 	return NULL;
 }

@@ -58,7 +58,6 @@ static int read_bytes(struct sch_run *r, uint32_t len)
 /* Code points: bytes that do not continue one. */
 static int text_size(struct sch_run *r, struct sch_val *a)
 {
-	const uint64_t ones = 0x0101010101010101u;
 	int64_t n = a->len;
 	uint32_t i = 0;
 
@@ -66,7 +65,7 @@ static int text_size(struct sch_run *r, struct sch_val *a)
 		return -1;
 	for (uint64_t v; a->len - i >= sizeof v; i += (uint32_t)sizeof v) {
 		memcpy(&v, a->at + i, sizeof v);
-		n -= __builtin_popcountll(v >> 7 & ~(v >> 6) & ones); /* the upper two bits are 10 */
+		n -= sch_marks(v & ~(v << 1)); /* the upper two bits are 10 */
 	}
 	for (; i < a->len; i++)
 		n -= (a->at[i] & 0xc0) == 0x80;
@@ -444,10 +443,11 @@ static int unique(struct sch_run *r, struct sch_val *a)
 
 	sch_iter_start(r, &it, a);
 	while ((is = sch_iter_next(r, &it, &v)) > 0) { /* ends with the list */
-		uint32_t mark = mark_of(&v);
+		uint32_t mark;
 
-		if ((v.kind == SCH_K_STRING || v.kind == SCH_K_BYTES) && sch_run_touch(r, v.len))
+		if ((v.kind == SCH_K_STRING || v.kind == SCH_K_BYTES) && read_bytes(r, v.len))
 			return -1;
+		mark = mark_of(&v);
 		if (seen[mark / 64] >> (mark % 64) & 1) {
 			sch_iter_start(r, &before, a);
 			for (uint32_t i = 0; i < n; i++) {
@@ -552,8 +552,8 @@ static int put_value(struct sch_run *r, uint32_t *n, const struct sch_val *a)
 	return is < 0 || put(r, n, "]", 1) ? -1 : 0;
 }
 
-/* An integer in another base; negative numbers have a sign. */
-static int put_base(struct sch_run *r, uint32_t *n, const struct sch_val *a, uint32_t base, int upper)
+/* An integer in digits of some bits each; negative numbers have a sign. */
+static int put_base(struct sch_run *r, uint32_t *n, const struct sch_val *a, uint32_t bits, int upper)
 {
 	const char *digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
 	int negative = a->kind == SCH_K_INT && a->i < 0;
@@ -561,9 +561,11 @@ static int put_base(struct sch_run *r, uint32_t *n, const struct sch_val *a, uin
 	char text[66], *o = text + sizeof text;
 
 	do {
-		*--o = digits[v % base];
-		v /= base;
+		*--o = digits[v & ((1u << bits) - 1)];
+		v >>= bits;
 	} while (v);
+	if (sch_run_spend(r, WRITE_STEPS))
+		return -1;
 	if (negative)
 		*--o = '-';
 	return put(r, n, o, (size_t)(text + sizeof text - o));
@@ -574,7 +576,7 @@ static int put_hex(struct sch_run *r, uint32_t *n, const struct sch_val *a, int 
 	const char *digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
 
 	if (a->kind == SCH_K_INT || a->kind == SCH_K_UINT)
-		return put_base(r, n, a, 16, upper);
+		return put_base(r, n, a, 4, upper);
 	if (read_bytes(r, a->len))
 		return -1;
 	for (uint32_t i = 0; i < a->len; i++) {
@@ -606,9 +608,9 @@ static int put_verb(struct sch_run *r, uint32_t *n, const struct sch_val *a, con
 	case 'e':
 		return put_real(r, n, a, v);
 	case 'b':
-		return put_base(r, n, a, 2, 0);
+		return put_base(r, n, a, 1, 0);
 	case 'o':
-		return put_base(r, n, a, 8, 0);
+		return put_base(r, n, a, 3, 0);
 	case 'x':
 	case 'X':
 		return put_hex(r, n, a, v->verb == 'X');

@@ -182,6 +182,11 @@ static inline int sch_run_touch(struct sch_run *r, uint32_t bytes) /* looking at
 {
 	return bytes >= 64 ? sch_run_spend(r, bytes / 64) : 0;
 }
+/* How many of eight bytes have their highest bit. */
+static inline uint32_t sch_marks(uint64_t eight)
+{
+	return (uint32_t)(((eight >> 7 & 0x0101010101010101u) * 0x0101010101010101u) >> 56);
+}
 uint8_t *sch_run_room(struct sch_run *r, uint32_t len); /* of text; NULL with why */
 
 /* --- the wire (expr_wire.c) ----------------------------------------------------------------------------------------------- */

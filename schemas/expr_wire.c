@@ -73,6 +73,12 @@ static const uint8_t *item_next(const uint8_t *p, const uint8_t *end, struct ite
 	}
 }
 
+/* What it costs to have come to the item: a group's end is found by going over all that is in it. */
+static inline uint32_t item_steps(const struct item *it)
+{
+	return it->wire == SCH_W_START ? 1 + it->len / 8 : 1;
+}
+
 /* --- values ----------------------------------------------------------------------------------------------------------- */
 /* Both have seconds in field 1 and nanoseconds in field 2. */
 static int time_value(struct sch_run *r, const uint8_t *at, uint32_t len, int is_time, struct sch_val *out)
@@ -82,7 +88,7 @@ static int time_value(struct sch_run *r, const uint8_t *at, uint32_t len, int is
 	struct item it = { .at = empty };
 
 	while ((p = item_next(p, end, &it))) { /* ends with the content */
-		if (sch_run_spend(r, 1))
+		if (sch_run_spend(r, item_steps(&it)))
 			return -1;
 		if (it.wire != SCH_W_VARINT)
 			continue;
@@ -119,7 +125,7 @@ static int value_make(struct sch_run *r, struct sch_how how, uint64_t bits, cons
 		len = 0;
 		bits = 0;
 		while ((p = item_next(p, end, &it))) { /* ends with the content */
-			if (sch_run_spend(r, 1))
+			if (sch_run_spend(r, item_steps(&it)))
 				return -1;
 			if (it.number != 1 || it.wire != how.box)
 				continue;
@@ -235,7 +241,8 @@ static int level_scan(struct sch_run *r, uint32_t level, const uint8_t *p, uint3
 	while (left && (p = item_next(p, end, &it))) { /* ends with the content */
 		const struct sch_want *w;
 
-		if (++n > r->steps)
+		n += item_steps(&it);
+		if (n > r->steps)
 			return sch_run_spend(r, n);
 		if (!(l->numbers >> (it.number & 63) & 1) || !(w = want_find(e, l, it.number)))
 			continue;
@@ -378,20 +385,21 @@ void sch_iter_start(struct sch_run *r, struct sch_iter *it, const struct sch_val
 /* The next element in packed content; broken content ends there. */
 static int packed_next(struct sch_run *r, struct sch_iter *it, struct sch_val *out)
 {
-	struct item one = { .at = it->packed, .number = it->list->number, .wire = it->list->how.wire };
-	size_t n = one.wire == SCH_W_FIXED64 ? 8 : 4;
+	const struct sch_how how = it->list->how;
+	size_t n = how.wire == SCH_W_FIXED64 ? 8 : 4;
+	uint64_t bits = 0;
 
-	if (one.wire == SCH_W_VARINT) {
-		it->packed = varint(it->packed, it->packed_end, &one.bits);
+	if (how.wire == SCH_W_VARINT) {
+		it->packed = varint(it->packed, it->packed_end, &bits);
 	} else if ((size_t)(it->packed_end - it->packed) >= n) {
-		memcpy(&one.bits, it->packed, n); /* little-endian, as we are */
+		memcpy(&bits, it->packed, n); /* little-endian, as we are */
 		it->packed += n;
 	} else {
 		it->packed = NULL;
 	}
 	if (!it->packed)
 		return 0;
-	return item_value(r, it->list->how, &one, out) ? -1 : 1;
+	return value_make(r, how, bits, empty, 0, out) ? -1 : 1;
 }
 
 /* The field `number` of a map's entry, zero where it has none. */
@@ -401,7 +409,7 @@ static int entry_part(struct sch_run *r, const struct sch_iter *it, uint32_t num
 	struct item one = { .at = empty }, found = { .at = empty };
 
 	while ((p = item_next(p, end, &one))) { /* ends with the content */
-		if (sch_run_spend(r, 1))
+		if (sch_run_spend(r, item_steps(&one)))
 			return -1;
 		if (one.number != number || one.wire != how.wire)
 			continue;
@@ -430,7 +438,7 @@ static int wire_next(struct sch_run *r, struct sch_iter *it, struct sch_val *out
 		it->p = it->p ? item_next(it->p, it->end, &one) : NULL;
 		if (!it->p)
 			return 0;
-		if (sch_run_spend(r, 1))
+		if (sch_run_spend(r, item_steps(&one)))
 			return -1;
 		if (one.number != it->list->number)
 			continue;
@@ -470,11 +478,17 @@ int sch_iter_next(struct sch_run *r, struct sch_iter *it, struct sch_val *out)
 /* Elements of packed content, without looking at each. */
 static uint32_t packed_count(const struct item *one, uint32_t wire)
 {
-	uint32_t n = 0;
+	uint32_t n = 0, i = 0;
 
 	if (wire != SCH_W_VARINT)
 		return one->len / (wire == SCH_W_FIXED64 ? 8 : 4);
-	for (uint32_t i = 0; i < one->len; i++)
+	for (; i + 8 <= one->len; i += 8) {
+		uint64_t eight;
+
+		memcpy(&eight, one->at + i, 8);
+		n += sch_marks(~eight);
+	}
+	for (; i < one->len; i++)
 		n += one->at[i] < 0x80;
 	return n;
 }
@@ -495,7 +509,7 @@ int sch_list_size(struct sch_run *r, const struct sch_val *list, uint32_t *n)
 	of = &r->e->lists[list->list];
 	*n = 0;
 	for (p = list->at, end = p + list->len; (p = item_next(p, end, &one));) { /* ends with the content */
-		if (sch_run_spend(r, 1))
+		if (sch_run_spend(r, item_steps(&one)))
 			return -1;
 		if (one.number != of->number)
 			continue;

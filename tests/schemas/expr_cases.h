@@ -408,6 +408,10 @@ static const struct expr_case cases[] = {
 		   "'a.example'.isHostAndPort(false)", 'T' },
 	{ LISTS, "'%s|%d|%x|%X|%o|%b|%.2f|%%'.format(['a', 5, 255, 255u, 8, 5, 1.0]) == 'a|5|ff|FF|10|101|1.00|%'", 'T' },
 	{ LISTS, "'%s %s %s'.format([this.ri, this.rs, true]) == '[1, 2, 3, -4] [a, bb, ] true'", 'T' },
+	{ NOTHING, "'abcdefg\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80xyz1234567'.size() == 20 && "
+		   "size('\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9') == 5", 'T' },
+	{ NOTHING, "'%b %b %o %o'.format([-9223372036854775807 - 1, 5u, 8, -9]) == '-1' + '0000000000' + '0000000000' + "
+		   "'0000000000' + '0000000000' + '0000000000' + '0000000000' + '000 101 10 -11'", 'T' },
 	{ NOTHING, "[this.wb, true][1]", 'E' }, /* a list holds no null */
 	{ NOTHING, "true // a comment\r\n && true // and another\r", 'T' },
 	{ LISTS, "'%x %s'.format(['hi', b'x']) == '6869 x' && '%e'.format([1500.0]) == '1.500000e+03'", 'T' },

@@ -363,6 +363,17 @@ static void test_bounds_run(void **state)
 	assert_int_equal(answer_of("[1, 2, 3, 4].all(x, timestamp(this.s) == now)", big, n, &out), SCH_EXPR_ERROR);
 	assert_int_equal(answer_of("this.s.startsWith(this.s) && this.s.endsWith(this.s)", big, n, &out), SCH_EXPR_TRUE);
 	assert_in_range(out.steps, 2 * 60000 / 64, 2 * 60000 / 64 + 40);
+	assert_int_equal(answer_of("['a', this.s].unique()", big, n, &out), SCH_EXPR_TRUE);
+	assert_in_range(out.steps, 60000 / 8, 60000 / 8 + 40);
+	/* A group between two elements, 40,000 bytes: its end is looked for twice. */
+	n = 0;
+	memcpy(big, "\xa8\x02\x05\xa3\x06", 5);
+	for (n = 5; n < 40005; n += 2)
+		memcpy(big + n, "\x08\x01", 2);
+	memcpy(big + n, "\xa4\x06\xa8\x02\x06", 5);
+	n += 5;
+	assert_int_equal(answer_of("this.ru.size() == 2", big, n, &out), SCH_EXPR_TRUE);
+	assert_in_range(out.steps, 2 * 40000 / 8, 2 * 40000 / 8 + 40);
 	/* 30,720 fields that nobody asks for. */
 	for (n = 0; n < 61440; n += 2)
 		memcpy(big + n, "\x08\x01", 2);
