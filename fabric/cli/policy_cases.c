@@ -303,13 +303,28 @@ static int names_check(const struct reader *r)
 
 int cli_cases_read(struct cli_cases *cases, const struct cli_policy *p, const char *path, struct pol_err *err)
 {
+	char *text = NULL;
+	size_t len = 0;
+	int rc;
+
+	*cases = (struct cli_cases){ .path = path };
+	rc = pol_text_load(path, &text, &len, err);
+	if (rc == 0)
+		rc = cli_cases_parse(cases, p, path, text, len, err);
+	free(text);
+	return rc;
+}
+
+int cli_cases_parse(struct cli_cases *cases, const struct cli_policy *p, const char *path, const char *text, size_t len,
+		    struct pol_err *err)
+{
 	static const struct pol_key keys[] = { { "cases", POL_KEY_LIST | POL_KEY_REQUIRED } };
 	struct reader r = { cases, p, err };
 	const struct pol_node *found[1];
 	int rc;
 
 	*cases = (struct cli_cases){ .path = path };
-	rc = pol_yaml_load(&cases->yaml, path, err);
+	rc = pol_yaml_parse(&cases->yaml, path, text, len, err);
 	if (rc < 0)
 		return rc;
 	rc = pol_yaml_keys(&cases->yaml, cases->yaml.root, "a file of cases", keys, 1, found, err);

@@ -40,6 +40,9 @@ struct cli_cases {
 /* Reads one file against a loaded folder: its unikernels, subjects and rules must be there. 0; -EINVAL or -ENOMEM with err
  * filled. cli_cases_free in any case. path must outlive it. */
 int cli_cases_read(struct cli_cases *cases, const struct cli_policy *p, const char *path, struct pol_err *err);
+/* The same from a text, which is not kept. */
+int cli_cases_parse(struct cli_cases *cases, const struct cli_policy *p, const char *path, const char *text, size_t len,
+		    struct pol_err *err);
 void cli_cases_free(struct cli_cases *cases);
 
 /* 1: this rule is the one that the case names. */

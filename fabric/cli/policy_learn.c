@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `weft policy learn LOG... -o DIR`: reads decision logs and writes the draft of a policy folder. What the drafts say is decided
- * in policy/learn.h; here are the lines of logs, which anybody may have written, and the files. */
+ * in policy/learn.h, what a log says is read in policy_learn_log.c; here are the files. */
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -13,15 +13,11 @@
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
+#include "fabric/cli/policy_learn_log.h"
 #include "fabric/files.h"
-#include "guest-lib/verdict.h"
 #include "policy/err.h"
 #include "policy/fmt.h"
 #include "policy/learn.h"
-#include "schemas/expr.h"
-
-#define LINE_BYTES_MAX (64u << 10)
-#define COUNT_MAX INT64_C(1000000000000)
 
 struct options {
 	struct cli_policy_options common;
@@ -33,10 +29,8 @@ struct options {
 
 struct learner {
 	const struct options *o;
-	struct pol_learn *l;
 	struct cli_policy schemas;     /* only its schemas; NULL where none were given */
-	uint64_t lines, decisions, skipped, foreign;
-	char skipped_first[PATH_MAX + 160]; /* where, and why */
+	struct cli_learned learned;
 };
 
 static error_t option_parse(int key, char *arg, struct argp_state *state)
@@ -69,162 +63,25 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* --- lines -------------------------------------------------------------------------------------------------------------- */
-
-static void skip(struct learner *ln, const char *path, uint64_t line, const char *why)
-{
-	if (ln->skipped++ == 0)
-		snprintf(ln->skipped_first, sizeof ln->skipped_first, "%s:%" PRIu64 ": %s", path, line, why);
-}
-
-/* Seconds since 1970; -1: it is no time that a decision can have. */
-static int64_t time_of(const char *text)
-{
-	int64_t s;
-	int32_t ns;
-
-	return text && sch_time_parse(text, strlen(text), &s, &ns) == 0 && s >= 0 && s <= POL_LEARN_TIME_MAX ? s : -1;
-}
-
-/* A verdict's number, or -1. */
-static int verdict_find(const char *name)
-{
-	for (uint32_t v = 0; name && v < WEFT_VERDICT_MAX; v++)
-		if (!strcmp(weft_verdict_name(v), name) && strcmp(name, "?"))
-			return (int)v;
-	return -1;
-}
-
-static int lacks_rule(int verdict)
-{
-	return verdict == WEFT_V_SEND_DENIED || verdict == WEFT_V_RECEIVE_DENIED;
-}
-
-/* What the decision means for a draft. */
-static enum pol_learned outcome(int verdict, int observed)
-{
-	if (verdict == WEFT_V_PASSED && observed < 0)
-		return POL_LEARN_PASSED;
-	if (verdict == WEFT_V_PASSED && lacks_rule(observed))
-		return POL_LEARN_OBSERVED;
-	return verdict != WEFT_V_PASSED && lacks_rule(verdict) ? POL_LEARN_DENIED : POL_LEARN_OTHER;
-}
-
-/* Do the schemas have the subject? Yes where there are none to ask. */
-static int subject_known(const struct learner *ln, const char *subject, int is_method)
-{
-	const struct sch_set *set = ln->schemas.schemas;
-
-	if (!set)
-		return 1;
-	return is_method ? sch_method_find(set, subject) >= 0 : sch_type_find(set, subject) >= 0;
-}
-
-/* A line that is a decision about a message. NULL: it was learned from, or is about something else; else why it was not. */
-static const char *decision_learn(struct learner *ln, const json_t *d, int *rc)
-{
-	const char *kind = json_string_value(json_object_get(d, "kind"));
-	json_int_t len = cli_int(d, "len"), count = cli_int(d, "count");
-	const char *observed = json_string_value(json_object_get(d, "observed"));
-	struct pol_seen s = {
-		.from = json_string_value(json_object_get(d, "from")),
-		.to = json_string_value(json_object_get(d, "to")),
-		.subject = json_string_value(json_object_get(d, "subject")),
-		.unix_s = time_of(json_string_value(json_object_get(d, "time"))),
-	};
-	int verdict = verdict_find(json_string_value(json_object_get(d, "verdict"))), would = verdict_find(observed);
-
-	if (verdict < 0 || (observed && would < 0))
-		return "no verdict of this weft";
-	if (!s.from || s.unix_s < 0 || len < 0 || len > UINT32_MAX || count < 1 || count > COUNT_MAX)
-		return "no decision: it lacks from, time, len or count, or they are out of range";
-	s.what = outcome(verdict, would);
-	s.len = (uint32_t)len;
-	s.count = (uint64_t)count;
-	if (kind && !strcmp(kind, "reply")) {
-		ln->foreign++;
-		return NULL;
-	}
-	s.is_method = s.subject && strchr(s.subject, '/') != NULL;
-	if (s.subject && kind && strcmp(kind, s.is_method ? "request" : "oneway") != 0)
-		return "its kind and its subject do not fit";
-	if (s.what == POL_LEARN_OTHER || !strncmp(s.subject ? s.subject : "", "0x", 2))
-		s.subject = NULL; /* not needed; not known by name */
-	if (s.what == POL_LEARN_OTHER)
-		s.to = NULL;
-	if (s.subject && !subject_known(ln, s.subject, s.is_method))
-		return "the schemas do not have its subject";
-	*rc = pol_learn_add(ln->l, &s);
-	if (*rc == -EINVAL) {
-		*rc = 0;
-		return "its names cannot be those of unikernels and subjects";
-	}
-	ln->decisions += *rc == 0;
-	return NULL;
-}
-
-static int line_learn(struct learner *ln, const char *path, uint64_t number, const char *line, size_t len)
-{
-	const char *why = NULL;
-	int rc = 0;
-	json_t *d = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
-
-	if (!json_is_object(d))
-		why = "not a JSON object";
-	else if (json_object_get(d, "event"))
-		ln->foreign++;
-	else
-		why = decision_learn(ln, d, &rc);
-	if (why)
-		skip(ln, path, number, why);
-	json_decref(d);
-	return rc;
-}
-
-/* The next line without its end, cut at LINE_BYTES_MAX: then *cut. 0 at the end of the file. */
-static int line_read(FILE *f, char *line, size_t *len, int *cut)
-{
-	int c, any = 0;
-
-	*len = 0;
-	*cut = 0;
-	while ((c = getc_unlocked(f)) != EOF) { /* ends with the file */
-		any = 1;
-		if (c == '\n')
-			break;
-		if (*len < LINE_BYTES_MAX)
-			line[(*len)++] = (char)c;
-		else
-			*cut = 1;
-	}
-	return any;
-}
+/* --- logs --------------------------------------------------------------------------------------------------------------- */
 
 static int log_learn(struct learner *ln, const char *path, char *line)
 {
-	int is_input = !strcmp(path, "-"), cut, rc = 0;
+	int is_input = !strcmp(path, "-");
 	FILE *f = is_input ? stdin : fopen(path, "re");
 	const char *called = is_input ? "standard input" : path;
-	size_t len;
 
 	if (!f)
 		return cli_policy_fail(&ln->o->common, "%s cannot be read: %s", path, strerror(errno));
-	for (uint64_t number = 1; !rc && line_read(f, line, &len, &cut); number++) {
-		if (!len)
-			continue;
-		ln->lines++;
-		if (cut)
-			skip(ln, called, number, "a line longer than 64 KiB");
-		else
-			rc = line_learn(ln, called, number, line, len);
-	}
+	int rc = cli_learn_log(&ln->learned, f, called, line);
+
 	if (rc == -E2BIG)
 		rc = cli_policy_fail(&ln->o->common, "%s: more than %u unikernels or conversations; learn from less", called,
 				     POL_LEARN_MAX);
+	else if (rc == -EIO)
+		rc = cli_policy_fail(&ln->o->common, "%s cannot be read: %s", called, strerror(errno));
 	else if (rc)
 		rc = cli_policy_fail(&ln->o->common, "out of memory");
-	else if (ferror(f))
-		rc = cli_policy_fail(&ln->o->common, "%s cannot be read: %s", called, strerror(errno));
 	if (!is_input)
 		fclose(f);
 	return rc;
@@ -326,13 +183,13 @@ static int drafts_make(struct learner *ln, struct draft *at, uint32_t n)
 	struct pol_err e = { 0 };
 
 	for (uint32_t i = 0; i < n; i++) {
-		const char *name = i ? pol_learn_name(ln->l, i - 1) : POL_COMMON;
+		const char *name = i ? pol_learn_name(ln->learned.l, i - 1) : POL_COMMON;
 
 		if (!name || asprintf(&at[i].path, "%s/%s.yaml", o->out, name) < 0) {
 			at[i].path = NULL;
 			return cli_policy_fail(&o->common, "out of memory");
 		}
-		int rc = !i ? common_write(o, &at[i]) : pol_learn_draft(ln->l, i - 1, &o->ask, &at[i].text, &at[i].len, &e);
+		int rc = !i ? common_write(o, &at[i]) : pol_learn_draft(ln->learned.l, i - 1, &o->ask, &at[i].text, &at[i].len, &e);
 
 		if (rc)
 			return i ? cli_policy_tell(&o->common, &e) : rc;
@@ -367,53 +224,54 @@ static int tell(const struct learner *ln)
 {
 	const struct options *o = ln->o;
 	uint64_t rules, suggestions;
-	uint32_t n = pol_learn_count(ln->l);
+	uint32_t n = pol_learn_count(ln->learned.l);
 
-	pol_learn_totals(ln->l, &rules, &suggestions);
+	pol_learn_totals(ln->learned.l, &rules, &suggestions);
 	if (o->common.json) {
 		json_t *files = json_array();
 
 		for (uint32_t i = 0; i < n; i++)
-			json_array_append_new(files, json_string(pol_learn_name(ln->l, i)));
+			json_array_append_new(files, json_string(pol_learn_name(ln->learned.l, i)));
 		return cli_json_print(
 			o->common.command,
 			json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "dir", cli_json_text(o->out), "unikernels", files,
-				  "lines", (json_int_t)ln->lines, "decisions", (json_int_t)ln->decisions, "skipped",
-				  (json_int_t)ln->skipped, "rules", (json_int_t)rules, "suggestions", (json_int_t)suggestions,
-				  "skipped_first", ln->skipped ? cli_json_text(ln->skipped_first) : json_null()));
+				  "lines", (json_int_t)ln->learned.lines, "decisions", (json_int_t)ln->learned.decisions, "skipped",
+				  (json_int_t)ln->learned.skipped, "rules", (json_int_t)rules, "suggestions", (json_int_t)suggestions,
+				  "skipped_first", ln->learned.skipped ? cli_json_text(ln->learned.skipped_first) : json_null()));
 	}
 	printf("%s: drafts for %u unikernel%s with %" PRIu64 " rule%s and %" PRIu64 " suggestion%s, ", o->out, n, cli_plural(n),
 	       rules, cli_plural((json_int_t)rules), suggestions, cli_plural((json_int_t)suggestions));
-	printf("from %" PRIu64 " of %" PRIu64 " line%s\n", ln->decisions, ln->lines, cli_plural((json_int_t)ln->lines));
+	printf("from %" PRIu64 " of %" PRIu64 " line%s\n", ln->learned.decisions, ln->learned.lines, cli_plural((json_int_t)ln->learned.lines));
 	if (cli_flush(o->common.command))
 		return CLI_ERROR;
-	if (ln->skipped)
-		fprintf(stderr, "weft policy learn: %" PRIu64 " line%s not understood, first %s\n", ln->skipped,
-			ln->skipped == 1 ? " was" : "s were", ln->skipped_first);
+	if (ln->learned.skipped)
+		fprintf(stderr, "weft policy learn: %" PRIu64 " line%s not understood, first %s\n", ln->learned.skipped,
+			ln->learned.skipped == 1 ? " was" : "s were", ln->learned.skipped_first);
 	return 0;
 }
 
 static int learn(struct learner *ln)
 {
 	const struct options *o = ln->o;
-	char *line = malloc(LINE_BYTES_MAX);
+	char *line = malloc(CLI_LEARN_LINE_MAX);
 	struct draft *drafts = NULL;
 	uint32_t n = 0;
-	int rc = line && !pol_learn_make(&ln->l) ? 0 : cli_policy_fail(&o->common, "out of memory");
+	int rc = line && !pol_learn_make(&ln->learned.l) ? 0 : cli_policy_fail(&o->common, "out of memory");
 
 	if (!rc && o->common.n_schemas)
 		rc = cli_policy_schemas(&ln->schemas, &o->common);
+	ln->learned.schemas = ln->schemas.schemas;
 	for (int i = 0; i < o->n_logs && !rc; i++)
 		rc = log_learn(ln, o->logs[i], line);
-	if (!rc && !pol_learn_count(ln->l)) {
-		rc = cli_policy_fail(&o->common, "no decision to learn from in %" PRIu64 " line%s%s%s", ln->lines,
-				     cli_plural((json_int_t)ln->lines), ln->skipped ? "; the first that was not understood: " : "",
-				     ln->skipped_first);
+	if (!rc && !pol_learn_count(ln->learned.l)) {
+		rc = cli_policy_fail(&o->common, "no decision to learn from in %" PRIu64 " line%s%s%s", ln->learned.lines,
+				     cli_plural((json_int_t)ln->learned.lines), ln->learned.skipped ? "; the first that was not understood: " : "",
+				     ln->learned.skipped_first);
 	}
 	if (!rc && mkdir(o->out, 0755) != 0 && errno != EEXIST)
 		rc = cli_policy_fail(&o->common, "%s cannot be made: %s", o->out, strerror(errno));
 	if (!rc) {
-		n = pol_learn_count(ln->l) + 1;
+		n = pol_learn_count(ln->learned.l) + 1;
 		drafts = calloc(n, sizeof *drafts);
 		rc = drafts ? drafts_make(ln, drafts, n) : cli_policy_fail(&o->common, "out of memory");
 	}
@@ -455,7 +313,7 @@ int cli_policy_learn(int argc, char **argv)
 	struct learner ln = { .o = &o };
 	int status = learn(&ln);
 
-	pol_learn_free(ln.l);
+	pol_learn_free(ln.learned.l);
 	cli_policy_free(&ln.schemas);
 	return status ? CLI_ERROR : CLI_YES;
 }
