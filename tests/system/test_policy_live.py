@@ -7,14 +7,13 @@ import hashlib
 import json
 import pathlib
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
 
 import fabric
 from fabric import Fabric, ITEM, PING, expect, note, policy, wait_for
+from swaps import PAIRS, at_full_speed
 
 COUNT = 120_000
 SWAPS = 10
@@ -84,50 +83,20 @@ def speed_sets(f):
 
 def test_over_and_over_at_full_speed():
     """Streams and askers while policies come and go as fast as they can, broken ones between them."""
-    pairs = {"a": {"send": ["b"]}, "b": {"receive": ["a"]}, "c": {"send": ["d"], "receive": ["d"]},
-             "d": {"send": ["c"], "receive": ["c"]}}
     limits = {"decisions": "1000000/s", "log_file": "1GiB"}
-    with Fabric("policy-speed", pairs, limits) as f:
+    with Fabric("policy-speed", PAIRS, limits) as f:
         sets = speed_sets(f)
         broken = write(f.folder / "broken", **{n: policy(n) for n in "bcd"},
                        a="unikernel: a\nsend:\n" + rule("to", "b", "weft.soak.Itm"))
         out = apply(f, sets[0])
         expect("epoch 2 is in force: policies " in out and "names another folder" in out, "what apply says", out)
-        b = f.soak("b", "--receive", "--count", COUNT, "--idle", 20)
-        both = [f.soak(n, "--receive", "--to", o, "--reply", "--duration", 60, "--allow-gap", "--hold")
-                for n, o in (("c", "d"), ("d", "c"))]
-        a = f.soak("a", "--to", "b", "--count", COUNT, "--hold", "--sizes", 600)
-        for s in [b, a, *both]:
-            s.wait_up()
-        for s in [a, *both]:
-            s.process.send_signal(signal.SIGUSR1)
-        wait_for("messages on their way", lambda: f.port("b").get("messages_delivered", 0) > 1000, 10)
-        swaps, longest = 0, 0
-        while a.process.poll() is None:
-            began = time.monotonic()
-            answer = asked(f, sets[(swaps + 1) % 3])
-            longest = max(longest, time.monotonic() - began)
-            expect(answer.get("ok") and not answer["unchanged"] and answer["epoch"] == 3 + swaps, f"swap {swaps}: {answer}")
-            swaps += 1
-            if swaps % 7 == 0:
-                answer = asked(f, broken)
-                expect(answer.get("refused") and answer["n_errors"] == 1 and answer["errors"][0]["line"] == 4 and
-                       "weft.soak.Item" in answer["errors"][0]["text"], f"the broken folder: {answer}")
-            time.sleep(0.005 if swaps < 200 else 0.1)  # a sanitizer makes everything slow
-        for s in both:
-            s.stop()
-        sa, sb = a.summary(120), b.summary(30)
-        note(f"{swaps} swaps, the longest took {longest * 1000:.1f} ms; {sa['sent']} messages in {sa['seconds']:.1f} s")
-        expect(swaps >= SWAPS, f"only {swaps} swaps while messages passed")
-        expect(sa["status"] == 0 and sa["sent"] == COUNT and not sa["refused"] and not sa["lost"] and sa["downs"] == 0,
-               f"sender: {sa}")
-        expect(sb["status"] == 0 and sb["received"] == COUNT and sb["handshakes"] == 1 and sb["downs"] == 0 and
-               not any(sb[k] for k in ("missing", "doubled", "reordered", "changed")), f"receiver: {sb}")
-        for s in [s.summary(30) for s in both]:
-            # Each may have one request open when it is told to stop.
-            expect(s["replies"] > 100 and s["sent"] - s["replies"] <= 1 and not s["refused"] and not s["timeouts"] and
-                   not any(s[k] for k in ("missing", "doubled", "reordered", "changed", "lost", "downs")), str(s))
-            note(f"{s['replies']} requests answered meanwhile")
+
+        def refused():
+            answer = asked(f, broken)
+            expect(answer.get("refused") and answer["n_errors"] == 1 and answer["errors"][0]["line"] == 4 and
+                   "weft.soak.Item" in answer["errors"][0]["text"], f"the broken folder: {answer}")
+
+        swaps = at_full_speed(f, lambda n: asked(f, sets[(n + 1) % 3]), COUNT, SWAPS, "--sizes", 600, between=refused)
         check_log(f, swaps)
         names = [p.name for p in (f.run / "policies").iterdir()]
         kept = [n for n in names if n.startswith("epoch-")]

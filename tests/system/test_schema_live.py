@@ -13,6 +13,7 @@ import time
 
 import fabric
 from fabric import Fabric, expect, note, wait_for
+from swaps import PAIRS, at_full_speed
 
 COUNT = 200_000
 SWAPS = 20
@@ -70,44 +71,11 @@ def decisions(f):
 
 def test_back_and_forth_at_full_speed():
     """Two streams and two askers, while sets come and go as fast as they can."""
-    pairs = {"a": {"send": ["b"]}, "b": {"receive": ["a"]}, "c": {"send": ["d"], "receive": ["d"]},
-             "d": {"send": ["c"], "receive": ["c"]}}
-    with Fabric("live-speed", pairs) as f:
+    with Fabric("live-speed", PAIRS) as f:
         sets = [compiled(f, "same", SAME), compiled(f, "other", OTHER)]
         out = apply(f, sets[0], "--force")  # the demo's types go
         expect("epoch 2 is in force: schemas " in out and "names another set" in out, "what apply says", out)
-        b = f.soak("b", "--receive", "--count", COUNT, "--idle", 20)
-        both = [f.soak(n, "--receive", "--to", o, "--reply", "--duration", 60, "--allow-gap", "--hold")
-                for n, o in (("c", "d"), ("d", "c"))]
-        a = f.soak("a", "--to", "b", "--count", COUNT, "--hold")
-        for s in [b, a, *both]:
-            s.wait_up()
-        for s in [a, *both]:
-            s.process.send_signal(signal.SIGUSR1)
-        wait_for("messages on their way", lambda: f.port("b").get("messages_delivered", 0) > 1000, 10)
-        swaps, longest = 0, 0
-        while a.process.poll() is None:
-            began = time.monotonic()
-            answer = asked(f, sets[(swaps + 1) % 2])
-            longest = max(longest, time.monotonic() - began)
-            expect(answer.get("ok") and not answer["unchanged"] and answer["epoch"] == 3 + swaps, f"swap {swaps}: {answer}")
-            swaps += 1
-            time.sleep(0.005 if swaps < 200 else 0.1)  # a sanitizer makes everything slow
-        for s in both:
-            s.stop()
-        sa, sb = a.summary(120), b.summary(30)
-        note(f"{swaps} swaps, the longest took {longest * 1000:.1f} ms; {sa['sent']} messages, {sa['bytes'] / 1e6:.0f} MB in "
-             f"{sa['seconds']:.1f} s")
-        expect(swaps >= SWAPS, f"only {swaps} swaps while messages passed")
-        expect(sa["status"] == 0 and sa["sent"] == COUNT and not sa["refused"] and not sa["lost"] and sa["downs"] == 0,
-               f"sender: {sa}")
-        expect(sb["status"] == 0 and sb["received"] == COUNT and sb["handshakes"] == 1 and sb["downs"] == 0 and
-               not any(sb[k] for k in ("missing", "doubled", "reordered", "changed")), f"receiver: {sb}")
-        for s in [s.summary(30) for s in both]:
-            # Each may have one request open when it is told to stop.
-            expect(s["replies"] > 100 and s["sent"] - s["replies"] <= 1 and not s["refused"] and not s["timeouts"] and
-                   not any(s[k] for k in ("missing", "doubled", "reordered", "changed", "lost", "downs")), str(s))
-            note(f"{s['replies']} requests answered meanwhile")
+        swaps = at_full_speed(f, lambda n: asked(f, sets[(n + 1) % 2]), COUNT, SWAPS)
         stats = f.stats()
         expect(stats["policy_epoch"] == 2 + swaps and stats["schema"]["path"] == str(sets[swaps % 2]), str(stats["schema"]))
         found = decisions(f)
