@@ -48,16 +48,16 @@ static int where_compile(struct compiler *c, uint32_t where, uint32_t subject, u
 		return pol_err_memory(c->err, compiler_path(c));
 	if (rc < 0)
 		/* The column is right for plain values; in a quoted one the quotes and escapes shift it. */
-		return pol_err_set(c->err, EINVAL, compiler_path(c), w->line, w->column + characters(w->text, e.at), "\"where\" on %s: %s",
-				   c->set->subjects[subject].name, e.text);
+		return pol_err_set(c->err, EINVAL, compiler_path(c), w->line, w->column + characters(w->text, e.at),
+				   "\"where\" on %s: %s", c->set->subjects[subject].name, e.text);
 	c->expr_bytes += sch_expr_bytes(exprs[c->set->n_exprs]);
 	keys[c->set->n_exprs] = (struct pol_expr_key){w->text, type};
 	if (pol_index_add(&c->expr_index, h, c->set->n_exprs++) < 0)
 		return pol_err_memory(c->err, compiler_path(c));
 	if (c->expr_bytes > POL_WHERE_BYTES_MAX)
 		return pol_err_set(c->err, E2BIG, compiler_path(c), w->line, w->column,
-				   "all \"where\" together, one for each type that they are about, take more than %u MiB; shorten them "
-				   "or name fewer types",
+				   "all \"where\" together, one for each type that they are about, take more than %u MiB; shorten "
+				   "them or name fewer types",
 				   POL_WHERE_BYTES_MAX >> 20);
 	*expr = c->set->n_exprs;
 	return 0;

@@ -477,8 +477,8 @@ static void test_why_is_of_the_answer(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		char hub[256];
 		snprintf(hub, sizeof hub, "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n%s", limits[i]);
-		struct pol_set *set = compiled("unikernel: meter\nsend:\n  - to: hub\n    message: plant.Reading\n    mode: observe\n"
-					       "    where: 1u / this.seq == 1u\n",
+		struct pol_set *set = compiled("unikernel: meter\nsend:\n  - to: hub\n    message: plant.Reading\n"
+					       "    mode: observe\n    where: 1u / this.seq == 1u\n",
 					       hub, "unikernel: valve\n");
 		struct pol_book b[1] = {{0}};
 		const struct pol_when when = {.mono_ns = START};
