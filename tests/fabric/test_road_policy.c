@@ -713,7 +713,6 @@ static void nobody_has_others_cut_off(void **state)
 				      "receive:\n  - from: alice\n    method: road.Valve/Act\n";
 	static const char asks[] = "unikernel: alice\nsend:\n  - to: bob\n    method: road.Valve/Act\n";
 	const char *const limits[] = {"    rate: 4/h\n    burst: 4\n", "    quota: 4/d\n"};
-	const uint16_t verdicts[] = {WEFT_V_OVER_RATE, WEFT_V_OVER_QUOTA};
 	struct road *r = *state;
 	char text[512];
 	uint32_t id;
@@ -724,21 +723,19 @@ static void nobody_has_others_cut_off(void **state)
 		for (unsigned i = 0; i < 4; i++)
 			assert_int_equal(item(r, one, sizeof(one)), WEFT_V_PASSED);
 		for (unsigned i = 0; i < 5; i++)
-			assert_int_equal(sent(r, CAROL, BOB, ITEM, one, sizeof(one)), verdicts[k]);
+			assert_int_equal(sent(r, CAROL, BOB, ITEM, one, sizeof(one)), k ? WEFT_V_OVER_QUOTA : WEFT_V_OVER_RATE);
 		assert_false(state_of(r, CAROL).quarantined);
 	}
 	use(r, floods, bob, strict);
 	for (unsigned i = 0; i < 9; i++)
 		assert_int_equal(sent(r, CAROL, BOB, ITEM, one, sizeof(one)), WEFT_V_PASSED);
-	/* its own rule */
-	assert_int_equal(sent(r, CAROL, BOB, ITEM, one, sizeof(one)), WEFT_V_OVER_RATE);
-	assert_false(state_of(r, CAROL).quarantined);
+	assert_int_equal(sent(r, CAROL, BOB, ITEM, one, sizeof(one)), WEFT_V_OVER_RATE); /* its own rule */
 	road_send(&r->g[CAROL], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, sizeof(one));
 	road_turn(r, 0);
 	assert_true(state_of(r, CAROL).quarantined);
 
-	use(r, asks, answers, silent);
 	for (unsigned renewed = 2; renewed-- > 0;) {
+		use(r, asks, answers, silent);
 		id = ask(r);
 		if (renewed)
 			use(r, asks, answers, silent);
