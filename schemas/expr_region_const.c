@@ -425,7 +425,9 @@ static void put_node(struct reg_of *c, struct out *o, const struct sch_node *n)
 		break;
 	}
 	case SCH_N_BOUND:
-		snprintf(text, sizeof text, "x%u", n->index); /* how many macros out: the same wherever it stands */
+		/* x is the innermost macro's, x1 that of the one around it: the same wherever it stands */
+		snprintf(text, sizeof text, "x%u", n->index);
+		text[n->index ? strlen(text) : 1] = '\0';
 		says(o, text);
 		break;
 	case SCH_N_FIELD:
@@ -477,7 +479,7 @@ static void put_node(struct reg_of *c, struct out *o, const struct sch_node *n)
 	case SCH_N_MAPPED:
 		put_node(c, o, n->child[0]);
 		says(o, macros[n->op - SCH_N_ALL]);
-		put_children(c, o, n, 1, "(", ")");
+		put_children(c, o, n, 1, "(x, ", ")");
 		break;
 	default:
 		put_binary(c, o, n, n->op < sizeof binary / sizeof binary[0] && binary[n->op] ? binary[n->op] : " ? ");

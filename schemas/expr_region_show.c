@@ -27,6 +27,21 @@ static void says(struct out *o, const char *text)
 	put(o, text, strlen(text));
 }
 
+/* "at most 1 byte", "from 0 to 1 bytes". */
+static void put_unit(struct out *o, const char *unit)
+{
+	static const char *const single[] = { " has 1", " least 1", " most 1" };
+	int one = 0;
+
+	for (size_t i = 0; i < sizeof single / sizeof single[0] && o->len <= o->cap; i++) {
+		size_t n = strlen(single[i]);
+
+		one |= o->len >= n && memcmp(o->at + o->len - n, single[i], n) == 0;
+	}
+	says(o, unit);
+	says(o, one ? "" : "s");
+}
+
 /* Terminates; where it did not fit the text ends with "...". */
 static void out_close(struct out *o)
 {
@@ -298,7 +313,7 @@ static void put_part(struct out *o, const struct sch_set *set, const struct reg_
 	case REG_SIZE:
 		says(o, " has ");
 		put_spans(o, set, a, &p->cut.spans);
-		says(o, a->kind == REG_STRING ? " characters" : a->kind == REG_BYTES ? " bytes" : " elements");
+		put_unit(o, a->kind == REG_STRING ? " character" : a->kind == REG_BYTES ? " byte" : " element");
 		break;
 	default: /* REG_FALSE, REG_TRUE, REG_ERROR: what of them */
 		put(o, a->arg.at, a->arg.len);

@@ -198,7 +198,7 @@ static void presence(void **state)
 		{ "has(this.amount)", SOME, "this.amount is not 0", "{\"amount\": 1}" },
 		{ "!has(this.amount) && this.amount > 0", EMPTY, NULL, "" },
 		{ "has(this.note)", SOME, "this.note is not \"\"", "{\"note\": \"a\"}" },
-		{ "has(this.parts)", SOME, "this.parts has at least 1 elements", "{\"parts\": [0]}" },
+		{ "has(this.parts)", SOME, "this.parts has at least 1 element", "{\"parts\": [0]}" },
 		{ "!has(this.parts) && size(this.parts) > 0", EMPTY, NULL, "" },
 		{ "size(this.parts) >= 2 && size(this.parts) < 4", SOME, "this.parts has from 2 to 3 elements",
 		  "{\"parts\": [0, 0]}" },

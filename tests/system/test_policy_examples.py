@@ -108,11 +108,12 @@ def update():
 # --- the tutorial ----------------------------------------------------------------------------------------------------------
 
 def tutorial():
-    """The files of docs/policy.md's tutorial in a folder beside the schemas, as it says."""
-    folder = BUILD / "run" / "tests" / "policy_tutorial"
-    shutil.rmtree(folder, ignore_errors=True)
+    """The files of docs/policy.md's tutorial in a folder beside what was built, as it says."""
+    top = BUILD / "run" / "tests" / "policy_tutorial"
+    folder = top / "pump"
+    shutil.rmtree(top, ignore_errors=True)
     (folder / "policy").mkdir(parents=True)
-    (folder / "schemas").symlink_to(ROOT / "schemas")
+    (top / "build").symlink_to(BUILD)
     text = (ROOT / "docs" / "policy.md").read_text()
     blocks = re.findall(r"```yaml\n# policy/(\S+)\n(.*?)```", text, re.S)
     for name, block in blocks:
