@@ -241,7 +241,8 @@ static int tell(const struct learner *ln)
 	}
 	printf("%s: drafts for %u unikernel%s with %" PRIu64 " rule%s and %" PRIu64 " suggestion%s, ", o->out, n, cli_plural(n),
 	       rules, cli_plural((json_int_t)rules), suggestions, cli_plural((json_int_t)suggestions));
-	printf("from %" PRIu64 " of %" PRIu64 " line%s\n", ln->learned.decisions, ln->learned.lines, cli_plural((json_int_t)ln->learned.lines));
+	printf("from %" PRIu64 " of %" PRIu64 " line%s\n", ln->learned.decisions, ln->learned.lines,
+	       cli_plural((json_int_t)ln->learned.lines));
 	if (cli_flush(o->common.command))
 		return CLI_ERROR;
 	if (ln->learned.skipped)
