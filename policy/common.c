@@ -7,18 +7,7 @@
 #include "file.h"
 #include "language.h"
 
-#define KEYS_MAX 8u
-
 _Static_assert(POL_GROUPS_MAX == POL_YAML_KEYS_MAX, "the reader refuses one group more");
-
-static int take_keys(const struct pol_yaml *y, const struct pol_mapping *m, const struct pol_node *node,
-		     const struct pol_node *found[KEYS_MAX], struct pol_err *err)
-{
-	struct pol_key keys[KEYS_MAX];
-	for (uint32_t i = 0; i < m->n && i < KEYS_MAX; i++)
-		keys[i] = m->keys[i].key;
-	return pol_yaml_keys(y, node, m->name, keys, m->n, found, err);
-}
 
 static int check_groups(const struct pol_yaml *y, const struct pol_node *key, struct pol_err *err)
 {
@@ -45,9 +34,9 @@ static int check_groups(const struct pol_yaml *y, const struct pol_node *key, st
 
 static int check_assertions(const struct pol_yaml *y, const struct pol_node *key, struct pol_err *err)
 {
-	const struct pol_node *found[KEYS_MAX];
+	const struct pol_node *found[POL_MAPPING_KEYS_MAX];
 	for (const struct pol_node *a = key->value->first; a != NULL; a = a->next) {
-		int rc = take_keys(y, &pol_language_assertion, a, found, err);
+		int rc = pol_mapping_keys(&pol_language_assertion, y, a, found, err);
 		if (rc < 0)
 			return rc;
 		if (a->n != 1)
@@ -60,13 +49,13 @@ static int check_assertions(const struct pol_yaml *y, const struct pol_node *key
 int pol_common_parse(struct pol_common *c, const char *path, const struct pol_text *text, struct pol_err *err)
 {
 	const struct pol_mapping *m = &pol_language_common;
-	const struct pol_node *found[KEYS_MAX];
+	const struct pol_node *found[POL_MAPPING_KEYS_MAX];
 	*c = (struct pol_common){0};
 	int rc = text->text != NULL ? pol_yaml_parse(&c->yaml, path, text->text, text->len, err)
 				    : pol_yaml_load(&c->yaml, path, err);
 	if (rc < 0)
 		return rc;
-	rc = take_keys(&c->yaml, m, c->yaml.root, found, err);
+	rc = pol_mapping_keys(m, &c->yaml, c->yaml.root, found, err);
 	for (uint32_t i = 0; i < m->n && rc == 0; i++) {
 		const char *name = m->keys[i].key.name;
 		if (found[i] == NULL || (found[i]->value->kind == POL_NODE_VALUE && found[i]->value->len == 0))

@@ -2,7 +2,6 @@
 /* Reads one policy file. Which keys there are is language.c's; here each has the function that reads its value. */
 #include "file.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,13 +11,11 @@
 #include "language.h"
 #include "units.h"
 
-#define KEYS_MAX 24u
-
 struct reader {
 	struct pol_file *f;
 	struct pol_err *err;
 	/* For the list at hand: which of the found keys a reader reads. */
-	uint8_t found_at[KEYS_MAX];
+	uint8_t found_at[POL_MAPPING_KEYS_MAX];
 };
 
 int pol_name_ok(const char *text, int is_label)
@@ -228,22 +225,11 @@ static const struct {
 	{"name", read_name},	    {"reason", read_reason},
 };
 #define RULE_READERS (sizeof rule_readers / sizeof rule_readers[0])
-_Static_assert(RULE_READERS <= KEYS_MAX, "each has a place in found_at");
+_Static_assert(RULE_READERS <= POL_MAPPING_KEYS_MAX, "each has a place in found_at");
 
 /* --- mappings -------------------------------------------------------------------------------------------------------- */
 
-/* Checks a mapping's keys by the language's table; found[i] belongs to keys[i]. */
-static int take_keys(const struct pol_yaml *y, const struct pol_mapping *m, const struct pol_node *node,
-		     const struct pol_node *found[KEYS_MAX], struct pol_err *err)
-{
-	struct pol_key keys[KEYS_MAX];
-	assert(m->n <= KEYS_MAX);
-	for (uint32_t i = 0; i < m->n; i++)
-		keys[i] = m->keys[i].key;
-	return pol_yaml_keys(y, node, m->name, keys, m->n, found, err);
-}
-
-static const struct pol_node *found_key(const struct pol_mapping *m, const struct pol_node *const found[KEYS_MAX],
+static const struct pol_node *found_key(const struct pol_mapping *m, const struct pol_node *const found[POL_MAPPING_KEYS_MAX],
 					const char *name)
 {
 	for (uint32_t i = 0; i < m->n; i++)
@@ -255,8 +241,8 @@ static const struct pol_node *found_key(const struct pol_mapping *m, const struc
 static int read_rule(const struct reader *r, const struct pol_mapping *m, const struct pol_node *node,
 		     struct pol_file_rule *rule)
 {
-	const struct pol_node *found[KEYS_MAX];
-	int rc = take_keys(&r->f->yaml, m, node, found, r->err);
+	const struct pol_node *found[POL_MAPPING_KEYS_MAX];
+	int rc = pol_mapping_keys(m, &r->f->yaml, node, found, r->err);
 	if (rc < 0)
 		return rc;
 	*rule = (struct pol_file_rule){
@@ -283,7 +269,7 @@ static int read_rule(const struct reader *r, const struct pol_mapping *m, const 
 static void readers_place(struct reader *r, const struct pol_mapping *m)
 {
 	for (size_t k = 0; k < RULE_READERS; k++) {
-		r->found_at[k] = KEYS_MAX;
+		r->found_at[k] = POL_MAPPING_KEYS_MAX;
 		for (uint32_t i = 0; i < m->n; i++)
 			if (strcmp(m->keys[i].key.name, rule_readers[k].key) == 0)
 				r->found_at[k] = (uint8_t)i;
@@ -365,9 +351,9 @@ static int read_image(const struct reader *r, const struct pol_node *key)
 static int read_quarantine(const struct reader *r, const struct pol_node *key)
 {
 	const struct pol_mapping *m = &pol_language_quarantine;
-	const struct pol_node *found[KEYS_MAX];
+	const struct pol_node *found[POL_MAPPING_KEYS_MAX];
 	uint64_t n;
-	int rc = take_keys(&r->f->yaml, m, key->value, found, r->err);
+	int rc = pol_mapping_keys(m, &r->f->yaml, key->value, found, r->err);
 	if (rc < 0)
 		return rc;
 	const struct pol_node *violations = found_key(m, found, "violations"), *within = found_key(m, found, "within");
@@ -379,7 +365,7 @@ static int read_quarantine(const struct reader *r, const struct pol_node *key)
 	return 0;
 }
 
-static int read_self(const struct reader *r, const struct pol_node *const found[KEYS_MAX])
+static int read_self(const struct reader *r, const struct pol_node *const found[POL_MAPPING_KEYS_MAX])
 {
 	const struct pol_mapping *m = &pol_language_policy;
 	const struct pol_node *key;
@@ -441,8 +427,8 @@ int pol_file_parse(struct pol_file *f, const char *path, const struct pol_text *
 	if (rc < 0)
 		return rc;
 	const struct pol_mapping *m = &pol_language_policy;
-	const struct pol_node *found[KEYS_MAX];
-	rc = take_keys(&f->yaml, m, f->yaml.root, found, err);
+	const struct pol_node *found[POL_MAPPING_KEYS_MAX];
+	rc = pol_mapping_keys(m, &f->yaml, f->yaml.root, found, err);
 	if (rc < 0)
 		goto fail;
 	const struct pol_node *name = found_key(m, found, "unikernel")->value;

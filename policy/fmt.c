@@ -2,7 +2,6 @@
 /* Lays out a file: what may be laid out, and that nothing was changed by it. Reading is fmt_tree.c's, writing fmt_emit.c's. */
 #include "fmt.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +9,6 @@
 #include "err.h"
 #include "file.h"
 #include "fmt_tree.h"
-
-#define KEYS_MAX 32u
 
 /* What is inside a mapping without a table: names, and for each a value, or for groups also a list of values. */
 static int check_names(const struct pol_yaml *y, const struct pol_node *map, int lists, struct pol_err *err)
@@ -36,12 +33,8 @@ static int check_names(const struct pol_yaml *y, const struct pol_node *map, int
 /* Are its keys those of the language? Recursion: as deep as the tables, three levels. */
 static int check_map(const struct pol_yaml *y, const struct pol_mapping *m, const struct pol_node *map, struct pol_err *err)
 {
-	struct pol_key keys[KEYS_MAX];
-	const struct pol_node *found[KEYS_MAX];
-	assert(m->n <= KEYS_MAX);
-	for (uint32_t i = 0; i < m->n; i++)
-		keys[i] = m->keys[i].key;
-	int rc = pol_yaml_keys(y, map, m->name, keys, m->n, found, err);
+	const struct pol_node *found[POL_MAPPING_KEYS_MAX];
+	int rc = pol_mapping_keys(m, y, map, found, err);
 	for (uint32_t i = 0; i < m->n && rc == 0; i++) {
 		const struct pol_node *v = found[i] != NULL ? found[i]->value : NULL;
 		if (v == NULL || v->kind == POL_NODE_VALUE)

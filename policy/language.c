@@ -3,6 +3,8 @@
  * values, are language_text.c's. What a text means is file.c's and compile.c's. */
 #include "language.h"
 
+#include <assert.h>
+
 #define ALL(array) array, sizeof(array) / sizeof(array)[0]
 #define NAMES (POL_KEY_VALUE | POL_KEY_LIST | POL_KEY_NAMES)
 
@@ -453,3 +455,13 @@ const struct pol_mapping *const pol_language[] = {
     &pol_language_policy, &pol_language_send, &pol_language_receive, &pol_language_deny, &pol_language_quarantine,
     &pol_language_common, &pol_language_assertion, &pol_language_cases, &pol_language_case, NULL,
 };
+
+int pol_mapping_keys(const struct pol_mapping *m, const struct pol_yaml *y, const struct pol_node *node,
+		     const struct pol_node *found[POL_MAPPING_KEYS_MAX], struct pol_err *err)
+{
+	struct pol_key keys[POL_MAPPING_KEYS_MAX];
+	assert(m->n <= POL_MAPPING_KEYS_MAX);
+	for (uint32_t i = 0; i < m->n; i++)
+		keys[i] = m->keys[i].key;
+	return pol_yaml_keys(y, node, m->name, keys, m->n, found, err);
+}

@@ -46,6 +46,10 @@ extern const struct pol_mapping pol_language_policy, pol_language_send, pol_lang
     pol_language_quarantine, pol_language_common, pol_language_assertion, pol_language_cases, pol_language_case;
 /* All of them, NULL at the end, in the order of the reference. */
 extern const struct pol_mapping *const pol_language[];
+/* Checks a mapping's keys by the table, as pol_yaml_keys does: found[i] belongs to keys[i]. 0 or -EINVAL. */
+#define POL_MAPPING_KEYS_MAX 24u
+int pol_mapping_keys(const struct pol_mapping *m, const struct pol_yaml *y, const struct pol_node *node,
+		     const struct pol_node *found[POL_MAPPING_KEYS_MAX], struct pol_err *err);
 /* Sentences that are about no one key: how rules are chosen, what is told. NULL name ends it. */
 struct pol_chapter {
 	const char *title;
