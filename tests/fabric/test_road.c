@@ -541,7 +541,7 @@ static void every_verdict_was_reached(void **state)
 	/* UNDECIDED is never counted: decide leaves none. GROUP and TOO_LONG need a schema with groups and more than
 	 * 60 KiB of elements: tests/schemas reaches them. UNINSPECTED waits for an inspector that can fail. TIMEOUT
 	 * and SESSION_LOST are guest-lib's own words. FORBIDDEN, WHERE_UNMET, OVER_QUOTA and QUARANTINED need other
-	 * policies: test_road_policy.c. */
+	 * policies: test_road_policy.c and test_road_quarantine.c. */
 	for (unsigned s = 0; s < FAB_STAGE_COUNT; s++)
 		for (unsigned i = 0; i < 20 && fab_stages[s].verdicts[i] != 0; i++) {
 			uint16_t v = fab_stages[s].verdicts[i];
