@@ -68,6 +68,7 @@ struct cli_question {
 /* Parses the arguments, loads the fabric.yaml that is meant, answers. Returns the exit status. */
 int cli_question_run(const struct cli_question *q, int argc, char **argv);
 
+int cli_ends_with(const char *name, const char *end); /* and has more before it */
 /* The bytes of hex digits in pairs, between which blanks may stand, with SCH_PAD zeroes after them; the caller frees. NULL: *bad is
  * the character, from 1, that begins no pair, or 0 for no memory. */
 uint8_t *cli_hex_read(const char *hex, size_t len, size_t *bytes, size_t *bad);

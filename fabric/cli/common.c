@@ -52,6 +52,13 @@ error_t cli_file_parse(int key, char *arg, struct argp_state *state, const char 
 	return 0;
 }
 
+int cli_ends_with(const char *name, const char *end)
+{
+	size_t n = strlen(name), k = strlen(end);
+
+	return n > k && strcmp(name + n - k, end) == 0;
+}
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')

@@ -27,12 +27,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return cli_file_parse(key, arg, state, state->input);
 }
 
-static int has_suffix(const char *name, const char *suffix)
-{
-	size_t n = strlen(name), s = strlen(suffix);
-	return n > s && !strcmp(name + n - s, suffix);
-}
-
 static int in_run_dir(const struct fab_config *c, const char *name, char out[PATH_MAX])
 {
 	int n = snprintf(out, PATH_MAX, "%s/%s", c->run_dir, name);
@@ -48,7 +42,7 @@ static uint32_t end_guests(const struct fab_config *c, uint32_t *ended)
 	DIR *d = opendir(c->run_dir);
 	struct dirent *e;
 	while (fd && d && n < PROCS_MAX && (e = readdir(d)) != NULL) {
-		if (!has_suffix(e->d_name, ".pid") || !strcmp(e->d_name, "weftd.pid") || in_run_dir(c, e->d_name, path) < 0)
+		if (!cli_ends_with(e->d_name, ".pid") || !strcmp(e->d_name, "weftd.pid") || in_run_dir(c, e->d_name, path) < 0)
 			continue;
 		int p = fab_proc_open(path, NULL);
 		if (p >= 0)
@@ -98,7 +92,7 @@ static void sweep(const struct fab_config *c)
 	DIR *d = opendir(c->run_dir);
 	while (d && (e = readdir(d)) != NULL)
 		for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++)
-			if (has_suffix(e->d_name, suffix[i]) && in_run_dir(c, e->d_name, path) == 0)
+			if (cli_ends_with(e->d_name, suffix[i]) && in_run_dir(c, e->d_name, path) == 0)
 				unlink(path);
 	if (d)
 		closedir(d);

@@ -118,9 +118,7 @@ static void file_lay_out(struct outcome *out, const char *path)
 
 static int is_yaml(const struct dirent *d)
 {
-	size_t n = strlen(d->d_name);
-
-	return d->d_name[0] != '.' && n > 5 && strcmp(d->d_name + n - 5, ".yaml") == 0;
+	return d->d_name[0] != '.' && cli_ends_with(d->d_name, ".yaml");
 }
 
 static void folder_lay_out(struct outcome *out, const char *dir)

@@ -153,13 +153,6 @@ static int schemas_bad(const struct loader *l, const char *text)
 	return cli_policy_tell(l->o, &e);
 }
 
-static int is_proto(const char *path)
-{
-	size_t n = strlen(path);
-
-	return n > 6 && strcmp(path + n - 6, ".proto") == 0;
-}
-
 /* Has protoc compile a folder of .proto files, or one of them; the other folders are looked in for what they import. */
 static uint8_t *protos_compile(const struct loader *l, uint32_t at, int is_folder, size_t *len)
 {
@@ -206,7 +199,7 @@ static int part_read(struct loader *l, uint32_t at)
 		snprintf(text, sizeof text, "%s: %s", path, strerror(errno));
 		return schemas_bad(l, text);
 	}
-	if (S_ISDIR(st.st_mode) || is_proto(path)) {
+	if (S_ISDIR(st.st_mode) || cli_ends_with(path, ".proto")) {
 		bytes = protos_compile(l, at, S_ISDIR(st.st_mode), &len);
 		snprintf(why, sizeof why, "its .proto files cannot be compiled; standard error says why");
 	} else {

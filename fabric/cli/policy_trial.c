@@ -294,13 +294,6 @@ static uint8_t *json_read(struct cli_trials *t, const char *type, const char *te
 	return msg;
 }
 
-static int is_json(const char *path)
-{
-	size_t n = strlen(path);
-
-	return n > 5 && strcmp(path + n - 5, ".json") == 0;
-}
-
 static uint8_t *file_read(struct cli_trials *t, const char *type, const char *path, uint32_t *len, char *why, size_t why_cap)
 {
 	uint8_t *bytes = NULL, *msg;
@@ -312,7 +305,7 @@ static uint8_t *file_read(struct cli_trials *t, const char *type, const char *pa
 			 rc == -EFBIG ? "larger than 16 MiB" : rc == -EINVAL ? "not a regular file" : strerror(-rc));
 		return NULL;
 	}
-	if (is_json(path)) {
+	if (cli_ends_with(path, ".json")) {
 		msg = json_read(t, type, (const char *)bytes, n, len, why, why_cap);
 		free(bytes);
 		return msg;

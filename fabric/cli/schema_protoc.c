@@ -62,13 +62,6 @@ static int text_order(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int is_proto(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n > 6 && strcmp(name + n - 6, ".proto") == 0;
-}
-
 /* Reads one folder: its files go to files, its folders to folders. Names are relative to dir. */
 static int folder_read(const char *command, const char *dir, const char *folder, struct texts *files,
 		       struct texts *folders)
@@ -90,7 +83,7 @@ static int folder_read(const char *command, const char *dir, const char *folder,
 			continue;
 		if (S_ISDIR(st.st_mode))
 			rc = text_add(folders, folder, slash, e->d_name);
-		else if (!is_proto(e->d_name))
+		else if (!cli_ends_with(e->d_name, ".proto"))
 			continue;
 		else if (S_ISREG(st.st_mode) && faccessat(dirfd(d), e->d_name, R_OK, AT_EACCESS) != 0)
 			unread = errno;
