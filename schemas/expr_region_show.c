@@ -96,16 +96,11 @@ static const struct sch_field *field_of(const struct sch_set *set, const struct 
 	return &set->fields[a->step[a->n - 1].field];
 }
 
+/* Where JSON is read, "-0" is often an integer, which has no sign. */
 static size_t double_text(double d, char out[48])
 {
-	size_t n = 0;
+	size_t n = d == 0 && signbit(d) ? (size_t)snprintf(out, 48, "-0.0") : sch_double_print(d, out);
 
-	if (isnan(d))
-		n = (size_t)snprintf(out, 48, "NaN");
-	else if (isinf(d))
-		n = (size_t)snprintf(out, 48, d < 0 ? "-Infinity" : "Infinity");
-	else
-		n = sch_double_print(d, out);
 	out[n] = '\0';
 	return n;
 }
