@@ -216,8 +216,11 @@ static int add_node(struct builder *b, const yaml_event_t *e, enum pol_node_kind
 	node->column = mark_column(&e->start_mark);
 	if (kind == POL_NODE_VALUE) {
 		size_t len = e->data.scalar.length;
-		if (e->start_mark.line != e->end_mark.line)
-			return refuse(b, e, lines_text(e->data.scalar.style));
+		yaml_scalar_style_t style = e->data.scalar.style;
+		/* | and > at the very end of a file begin and end on one line. */
+		if (e->start_mark.line != e->end_mark.line || style == YAML_LITERAL_SCALAR_STYLE ||
+		    style == YAML_FOLDED_SCALAR_STYLE)
+			return refuse(b, e, lines_text(style));
 		if (len > POL_YAML_VALUE_MAX)
 			return refuse(b, e, "a value longer than 4096 bytes");
 		if (!value_ok(e->data.scalar.value, len))
