@@ -14,7 +14,7 @@
 const char *diff_term_name(enum diff_term term)
 {
 	static const char *const names[DIFF_TERM_COUNT] = {
-		[DIFF_MODE] = "mode",
+		[DIFF_MODE] = "enforced",
 		[DIFF_MAX] = "max_size",
 		[DIFF_RATE_SEND] = "rate of the sender's rule",
 		[DIFF_RATE_RECEIVE] = "rate of the receiver's rule",
@@ -47,14 +47,14 @@ static void put_bytes(char *out, size_t cap, uint64_t bytes)
 static void put_mode(const struct pol_cell *c, char *out)
 {
 	static const char *const soft[4] = {
-	    "enforced",
-	    "the limits of the sender's rule are only observed",
-	    "the limits of the receiver's rule are only observed",
-	    "the limits of both rules are only observed",
+	    "on both sides",
+	    "on the receiver's side only (the sender's rule is observed)",
+	    "on the sender's side only (the receiver's rule is observed)",
+	    "on neither side (both rules are observed)",
 	};
 
 	snprintf(out, DIFF_TERM_MAX, "%s",
-		 c->dry[0] || c->dry[1] ? "delivered although the rules refuse it, because they are only observed"
+		 c->dry[0] || c->dry[1] ? "not at all: delivered although the rules refuse it, because they are observed"
 					: soft[(c->soft[0] ? 1 : 0) + (c->soft[1] ? 2 : 0)]);
 }
 

@@ -95,7 +95,7 @@ static void test_terms(void **state)
 	TERM("", "    log: true\n", "log now deliveries are recorded, before only refusals are recorded");
 	TERM("    reason: x\n", "    reason: \"y\"\n", "reason of the sender's rule now \"y\", before \"x\"");
 	TERM("", "    mode: observe\n    max_size: 60KiB\n",
-	     "mode now the limits of the sender's rule are only observed, before enforced");
+	     "enforced now on the receiver's side only (the sender's rule is observed), before on both sides");
 #undef TERM
 	check(SEND_PING "    carries: [HTTP, DNS]\n", RECEIVE_PING "    carries: [DNS]\n", SEND_PING "    carries: [http, DNS]\n",
 	      RECEIVE_PING "    carries: [DNS, HTTP]\n",
@@ -134,9 +134,8 @@ static void test_dry_runs(void **state)
 	      SEND_PING "    where: this.amount > 3\n    mode: observe\n", RECEIVE_PING,
 	      "a may now send pairs.Ping to b where this.amount at most 3, but only because of mode: observe "
 	      "(a.yaml:3, b.yaml:3)\n"
-	      "pairs.Ping from a to b where this.amount at least 4: mode now the limits of the sender's rule are only "
-	      "observed, "
-	      "before enforced (a.yaml:3, b.yaml:3; before: a.yaml:3, b.yaml:3)\n");
+	      "pairs.Ping from a to b where this.amount at least 4: enforced now on the receiver's side only (the sender's rule "
+	      "is observed), before on both sides (a.yaml:3, b.yaml:3; before: a.yaml:3, b.yaml:3)\n");
 	check(SEND_PING "deny:\n  - to: b\n    mode: observe\n", RECEIVE_PING, SEND_PING "deny:\n  - to: b\n",
 	      RECEIVE_PING,
 	      "a may no longer send pairs.Ping to b, which it could only because of mode: observe (a.yaml:6, b.yaml:3; "
@@ -427,7 +426,7 @@ static int told_as(const struct pol_change *c)
 		return TOLD;
 	return strcmp(c->what, "max_size") == 0 ? MAX
 	       : strcmp(c->what, "log") == 0	? LOG
-	       : strcmp(c->what, "mode") == 0	? MODE
+	       : strcmp(c->what, "enforced") == 0	? MODE
 						: TOLD;
 }
 
