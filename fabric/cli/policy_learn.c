@@ -236,8 +236,8 @@ static int tell(const struct learner *ln)
 			o->common.command,
 			json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "dir", cli_json_text(o->out), "unikernels", files,
 				  "lines", (json_int_t)ln->learned.lines, "decisions", (json_int_t)ln->learned.decisions, "skipped",
-				  (json_int_t)ln->learned.skipped, "rules", (json_int_t)rules, "suggestions", (json_int_t)suggestions,
-				  "skipped_first", ln->learned.skipped ? cli_json_text(ln->learned.skipped_first) : json_null()));
+				  (json_int_t)ln->learned.skipped, "rules", (json_int_t)rules, "suggestions",
+				  (json_int_t)suggestions, "skipped_first", ln->learned.skipped ? cli_json_text(ln->learned.skipped_first) : json_null()));
 	}
 	printf("%s: drafts for %u unikernel%s with %" PRIu64 " rule%s and %" PRIu64 " suggestion%s, ", o->out, n, cli_plural(n),
 	       rules, cli_plural((json_int_t)rules), suggestions, cli_plural((json_int_t)suggestions));
@@ -266,7 +266,8 @@ static int learn(struct learner *ln)
 		rc = log_learn(ln, o->logs[i], line);
 	if (!rc && !pol_learn_count(ln->learned.l)) {
 		rc = cli_policy_fail(&o->common, "no decision to learn from in %" PRIu64 " line%s%s%s", ln->learned.lines,
-				     cli_plural((json_int_t)ln->learned.lines), ln->learned.skipped ? "; the first that was not understood: " : "",
+				     cli_plural((json_int_t)ln->learned.lines),
+				     ln->learned.skipped ? "; the first that was not understood: " : "",
 				     ln->learned.skipped_first);
 	}
 	if (!rc && mkdir(o->out, 0755) != 0 && errno != EEXIST)
