@@ -16,6 +16,7 @@
 #include "fabric/cli/policy_answer.h"
 #include "fabric/config.h"
 #include "fabric/decision_json.h"
+#include "fabric/log.h"
 #include "guest-lib/verdict.h"
 #include "policy/explain.h"
 
@@ -256,8 +257,9 @@ static void people(const struct answer *a, const struct cli_found *found)
 static json_t *rule_json(const struct answer *a)
 {
 	struct cli_quote q;
+	const json_t *rule = json_object_get(a->d, "rule");
 	if (!a->rule || !a->epoch.p.set)
-		return json_deep_copy(json_object_get(a->d, "rule"));
+		return rule ? json_deep_copy(rule) : json_null();
 	json_t *o = cli_policy_rule_json(a->epoch.p.set, a->rule), *lines = json_array();
 	for (cli_quote_begin(&q, &a->epoch.p, a->rule); cli_quote_next(&q);)
 		json_array_append_new(lines, json_pack("{s:I, s:o}", "line", (json_int_t)q.line, "text",
@@ -304,6 +306,21 @@ static int event(const struct options *o, const struct cli_found *found)
 	return CLI_YES;
 }
 
+/* Anybody may have written the log: what a person gets to see of it leads the terminal nowhere. Two levels are all that is
+ * shown. */
+static void texts_clean(json_t *o, int levels)
+{
+	char text[FAB_LOG_LINE_MAX];
+	const char *key;
+	json_t *v;
+	json_object_foreach(o, key, v) {
+		if (json_is_string(v))
+			json_string_set(v, fab_text_clean(text, sizeof text, json_string_value(v), SIZE_MAX));
+		else if (levels > 1)
+			texts_clean(v, levels - 1);
+	}
+}
+
 static int explain(const struct options *o, const struct fab_config *c)
 {
 	struct cli_found found;
@@ -319,6 +336,8 @@ static int explain(const struct options *o, const struct fab_config *c)
 		json_decref(found.decision);
 		return status;
 	}
+	if (!o->json)
+		texts_clean(found.decision, 2);
 	a.d = found.decision;
 	a.verdict = cli_string(a.d, "verdict", "?");
 	a.observed = json_string_value(json_object_get(a.d, "observed"));

@@ -41,13 +41,15 @@ static void line_look(struct search *s, struct cli_boot *of_file, uint32_t *n_of
 	if (sscanf(line, "{\"id\":%" SCNu64 ",\"boot\":\"%16[0-9a-f]\"", &id, boot) != 2)
 		return;
 	struct cli_boot *b = *n_of_file && !strcmp(of_file[*n_of_file - 1].boot, boot) ? &of_file[*n_of_file - 1] : NULL;
-	if (!b && *n_of_file < CLI_BOOTS_MAX) {
+	if (!b) {
+		/* Where there are too many, the oldest are not told of. */
+		if (*n_of_file == CLI_BOOTS_MAX)
+			memmove(of_file, of_file + 1, --*n_of_file * sizeof *of_file);
 		b = &of_file[(*n_of_file)++];
 		memcpy(b->boot, boot, sizeof boot);
 		b->first = id;
 	}
-	if (b)
-		b->last = id;
+	b->last = id;
 	if (id != s->id || strncmp(boot, s->boot, strlen(s->boot)) != 0)
 		return;
 	json_t *o = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
@@ -96,15 +98,24 @@ int cli_decision_find(const struct fab_config *c, uint64_t id, const char *boot,
 	memset(found, 0, sizeof *found);
 	if (fab_path_log(c, path, sizeof path) < 0)
 		return fab_fail(err, cap, -ENAMETOOLONG, "%s: the path is too long", c->run_dir);
-	int ret = file_look(&s, path);
-	if (ret)
-		return fab_fail(err, cap, ret, "%s: %s", path, strerror(-ret));
-	for (uint32_t k = 1; k <= FAB_LOG_FILES_MAX; k++) {
+	int ret = file_look(&s, path), any = ret == 0;
+	const char *at = path;
+	/* While a log is put aside there is none under its name for a moment. */
+	for (uint32_t k = 1; (!ret || (ret == -ENOENT && k == 1)) && k <= FAB_LOG_FILES_MAX; k++) {
 		snprintf(older, sizeof older, "%s.%u", path, k);
-		if (file_look(&s, older) == -ENOENT)
+		int got = file_look(&s, older);
+		any |= !got;
+		if (got == -ENOENT)
 			break;
+		ret = got;
+		at = got ? older : path;
 	}
-	return 0;
+	if (!ret || (ret == -ENOENT && any))
+		return 0;
+	/* What cannot be read may hold what is asked for, or another of that number. */
+	json_decref(found->decision);
+	found->decision = NULL;
+	return fab_fail(err, cap, ret, "%s: %s", at, strerror(-ret));
 }
 
 /* --- its epoch ---------------------------------------------------------------------------------------------------------- */
