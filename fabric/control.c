@@ -411,6 +411,20 @@ static void job_end(struct fab_control *c)
 		client_go_on(c, asked);
 }
 
+/* Whoever still waits to have a change judged is told that it will not be. */
+static void turns_end(struct fab_control *c)
+{
+	for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *cl = &c->client[i];
+		if (cl->fd < 0 || cl->waits != FOR_TURN)
+			continue;
+		cl->waits = NOT;
+		cl->closing = 1;
+		reply_json(cl, fab_change_failure("weftd is ending"));
+		client_flush(c, i);
+	}
+}
+
 /* --- the thread -------------------------------------------------------------------------------------------------- */
 
 static void drain_counter(int fd)
@@ -461,6 +475,7 @@ static void *control_main(void *arg)
 	}
 	drain(c);
 	job_end(c);
+	turns_end(c);
 	return NULL;
 }
 

@@ -325,7 +325,13 @@ static void others_are_served_meanwhile(void **state)
 	/* and weftd may end meanwhile */
 	connect_and_send(&asker, force_it);
 	json_decref(ask("{\"cmd\":\"ping\"}"));
+	connect_and_send(&also[0], force_it); /* it waits for the first */
+	json_decref(ask("{\"cmd\":\"ping\"}"));
 	finish(&r);
+	o = answer_of(&also[0]);
+	assert_string_equal(json_string_value(json_object_get(o, "error")), "weftd is ending");
+	json_decref(o);
+	fab_client_close(&also[0]);
 	o = answer_of(&asker);
 	assert_non_null(strstr(json_string_value(json_object_get(o, "error")), "weftd is ending"));
 	json_decref(o);
