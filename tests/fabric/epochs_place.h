@@ -4,6 +4,13 @@
 #ifndef TESTS_FABRIC_EPOCHS_PLACE_H
 #define TESTS_FABRIC_EPOCHS_PLACE_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
