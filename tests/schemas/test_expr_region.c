@@ -132,7 +132,7 @@ static void doubles(void **state)
 {
 	static const struct row rows[] = {
 		{ "has(this.price)", SOME, "this.price is not 0", "{\"price\": 1}" },
-		{ "has(this.price) && this.price == 0.0", SOME, "this.price is -0", "{\"price\": -0}" },
+		{ "has(this.price) && this.price == 0.0", SOME, "this.price is -0.0", "{\"price\": -0.0}" },
 		{ "this.price < 5.0", SOME, "this.price below 5", "{\"price\": 0}" },
 		{ "this.price >= 5.0", SOME, "this.price at least 5", "{\"price\": 5}" },
 		{ "!(this.price < 5.0)", SOME, "this.price at least 5 or not a number", "{\"price\": 5}" },
