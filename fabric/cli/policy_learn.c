@@ -237,7 +237,8 @@ static int tell(const struct learner *ln)
 			json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "dir", cli_json_text(o->out), "unikernels", files,
 				  "lines", (json_int_t)ln->learned.lines, "decisions", (json_int_t)ln->learned.decisions, "skipped",
 				  (json_int_t)ln->learned.skipped, "rules", (json_int_t)rules, "suggestions",
-				  (json_int_t)suggestions, "skipped_first", ln->learned.skipped ? cli_json_text(ln->learned.skipped_first) : json_null()));
+				  (json_int_t)suggestions, "skipped_first",
+				  ln->learned.skipped ? cli_json_text(ln->learned.skipped_first) : json_null()));
 	}
 	printf("%s: drafts for %u unikernel%s with %" PRIu64 " rule%s and %" PRIu64 " suggestion%s, ", o->out, n, cli_plural(n),
 	       rules, cli_plural((json_int_t)rules), suggestions, cli_plural((json_int_t)suggestions));
