@@ -49,6 +49,8 @@ static int each_file(struct compiler *c, int (*step)(struct compiler *c))
 		if (c->ask->note == NULL || r == -ENOMEM || c->err == NULL)
 			break;
 		c->ask->note(c->ask->arg, POL_NOTE_ERROR, c->err);
+		if (c->n_granted > POL_GRANTS_MAX) /* a limit that all files share is told once */
+			break;
 	}
 	if (rc < 0 && c->err != NULL)
 		*c->err = first;

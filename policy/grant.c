@@ -93,7 +93,8 @@ static int grant_add(struct compiler *c, const struct pol_digest *d, struct pol_
 	char quoted[POL_QUOTE_MAX];
 	if (++c->n_granted > POL_GRANTS_MAX)
 		return pol_err_set(c->err, E2BIG, path, d->line, 0,
-				   "more than %u combinations of peer and subject in all policies together", POL_GRANTS_MAX);
+				   "more than %u combinations of peer and subject in all policies together; name fewer in one rule",
+				   POL_GRANTS_MAX);
 	if (draft->deny[side].n + draft->allow[side].n >= (int)POL_CANDIDATES_MAX)
 		return pol_err_set(c->err, E2BIG, path, d->line, 0, "%s is the subject of more than %u rules about one peer",
 				   pol_quote(quoted, c->set->subjects[draft->subject].name), POL_CANDIDATES_MAX);
