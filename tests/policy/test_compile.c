@@ -701,7 +701,8 @@ static void test_too_many_combinations(void **state)
 	struct pol_err err;
 	struct pol_set *set = NULL;
 	assert_int_equal(plant_compile(&set, u, N, text, many, 1, &err), -E2BIG);
-	assert_string_equal(err.text, "more than 8388608 combinations of peer and subject in all policies together; name fewer in one rule");
+	assert_string_equal(err.text, "more than 8388608 combinations of peer and subject in all policies together; name fewer in "
+				      "one rule");
 	for (int i = 0; i < N; i++)
 		free((char *)(uintptr_t)text[i].text);
 	sch_set_free(many);
