@@ -265,7 +265,8 @@ static void emit_map(struct emitter *e, const struct fmt_node *map, const struct
 	if (n == 0) {
 		struct line line = {.indent = indent, .dash = dash != 0};
 		put_comments(e, indent, &map->tail, &gap);
-		line.blank = gap == GAP_ONE;
+		/* Read again, the comments of an empty file all stand before it. */
+		line.blank = map->parent == NULL ? e->n > 0 : gap == GAP_ONE;
 		line.text = join(e, &line.len, NULL, "{}", NULL, 0);
 		put(e, line);
 		return;
