@@ -125,10 +125,6 @@ static void put16(uint8_t *p, size_t v)
 	p[1] = (uint8_t)v;
 }
 
-static void name_set(struct dpi_frame *out, const char *name)
-{
-	snprintf(out->name, sizeof(out->name), "%s", name);
-}
 
 static int ipv4_sum_ok(const uint8_t *p, size_t hdr_len)
 {
@@ -160,26 +156,23 @@ static ndpi_protocol packet_ask(struct dpi *d, const struct flow_key *key, size_
 	return p;
 }
 
-static void l4_name(struct dpi *d, uint16_t port, const uint8_t *p, size_t len, uint64_t now_ns, struct dpi_frame *out)
+static void l4_look(struct dpi *d, uint16_t port, const uint8_t *p, size_t len, uint64_t now_ns, struct dpi_frame *out)
 {
 	struct flow_key key = { .src_ip = out->src_ip, .dst_ip = out->dst_ip, .port = port, .l4 = out->l4, .used = 1 };
-	const char *fallback = NULL;
 	size_t hdr_len = 0;
 	int restart = 0;
 
 	if (out->l4 == IP_TCP) {
-		fallback = "TCP";
 		hdr_len = len >= 20 ? (size_t)(p[12] >> 4) * 4 : 0;
 		if (hdr_len < 20 || hdr_len > len) {
-			name_set(out, "broken TCP");
+			out->what = DPI_FRAME_BROKEN_TCP;
 			return;
 		}
 		restart = (p[13] & 0x12) == 0x02; /* SYN without ACK */
 	} else if (out->l4 == IP_UDP) {
-		fallback = "UDP";
 		hdr_len = 8;
 		if (len < 8 || be16(p + 4) < 8 || be16(p + 4) > len) {
-			name_set(out, "broken UDP");
+			out->what = DPI_FRAME_BROKEN_UDP;
 			return;
 		}
 		len = be16(p + 4);
@@ -195,47 +188,43 @@ static void l4_name(struct dpi *d, uint16_t port, const uint8_t *p, size_t len, 
 		put16(d->packet + 20 + 4, len);
 
 	ndpi_protocol found = packet_ask(d, &key, len, restart, now_ns);
-	if (found.master_protocol || found.app_protocol)
-		dpi_name_render(d, found, out->name);
-	else if (fallback)
-		name_set(out, fallback);
-	else
-		snprintf(out->name, sizeof(out->name), "IP protocol %u", out->l4);
+	out->master = found.master_protocol;
+	out->app = found.app_protocol;
+	out->what = found.master_protocol || found.app_protocol ? DPI_FRAME_PROTOCOL : DPI_FRAME_IP;
 }
 
-static void ipv4_name(struct dpi *d, uint16_t port, const uint8_t *p, size_t len, uint64_t now_ns, struct dpi_frame *out)
+static void ipv4_look(struct dpi *d, uint16_t port, const uint8_t *p, size_t len, uint64_t now_ns, struct dpi_frame *out)
 {
 	size_t hdr_len = len >= 20 ? (size_t)(p[0] & 0xf) * 4 : 0;
 
 	if (hdr_len < 20 || p[0] >> 4 != 4 || hdr_len > len || be16(p + 2) < hdr_len || be16(p + 2) > len ||
 	    !ipv4_sum_ok(p, hdr_len)) {
-		name_set(out, "broken IPv4");
+		out->what = DPI_FRAME_BROKEN_IPV4;
 		return;
 	}
 	out->l4 = p[9];
 	out->src_ip = be32(p + 12);
 	out->dst_ip = be32(p + 16);
 	if (be16(p + 6) & 0x3fff) { /* more fragments, or not the first */
-		name_set(out, "IPv4 fragment");
+		out->what = DPI_FRAME_FRAGMENT;
 		return;
 	}
-	l4_name(d, port, p + hdr_len, be16(p + 2) - hdr_len, now_ns, out);
+	l4_look(d, port, p + hdr_len, be16(p + 2) - hdr_len, now_ns, out);
 }
 
-void dpi_frame_name(struct dpi *d, uint16_t port, const uint8_t *frame, size_t len, uint64_t now_ns,
-		    struct dpi_frame *out)
+void dpi_frame_look(struct dpi *d, uint16_t port, const uint8_t *frame, size_t len, uint64_t now_ns, struct dpi_frame *out)
 {
 	size_t at = 12;
 	unsigned type = 0;
 
 	memset(out, 0, sizeof(*out));
 	if (len < 14) {
-		name_set(out, "broken Ethernet");
+		out->what = DPI_FRAME_BROKEN_ETHERNET;
 		return;
 	}
 	for (unsigned tags = 0;; tags++) {
 		if (len - at < 2) {
-			name_set(out, "broken Ethernet");
+			out->what = DPI_FRAME_BROKEN_ETHERNET;
 			return;
 		}
 		type = be16(frame + at);
@@ -243,7 +232,7 @@ void dpi_frame_name(struct dpi *d, uint16_t port, const uint8_t *frame, size_t l
 		if ((type != 0x8100 && type != 0x88a8) || tags == VLAN_TAGS_MAX)
 			break;
 		if (len - at < 2) {
-			name_set(out, "broken Ethernet");
+			out->what = DPI_FRAME_BROKEN_ETHERNET;
 			return;
 		}
 		at += 2;
@@ -252,24 +241,22 @@ void dpi_frame_name(struct dpi *d, uint16_t port, const uint8_t *frame, size_t l
 	size_t rest = len - at;
 	switch (type) {
 	case 0x0800:
-		ipv4_name(d, port, p, rest, now_ns, out);
+		ipv4_look(d, port, p, rest, now_ns, out);
 		break;
 	case 0x0806:
-		name_set(out, "ARP");
+		out->what = DPI_FRAME_ARP;
 		if (rest >= 28 && be32(p) == 0x00010800u && be16(p + 4) == 0x0604) {
 			out->src_ip = be32(p + 14);
 			out->dst_ip = be32(p + 24);
 		}
 		break;
 	case 0x86dd:
-		name_set(out, rest >= 40 && p[0] >> 4 == 6 ? "IPv6" : "broken IPv6");
+		out->what = rest >= 40 && p[0] >> 4 == 6 ? DPI_FRAME_IPV6 : DPI_FRAME_BROKEN_IPV6;
 		if (rest >= 40)
 			out->l4 = p[6];
 		break;
 	default:
-		if (type < 0x0600)
-			name_set(out, "802.3");
-		else
-			snprintf(out->name, sizeof(out->name), "EtherType 0x%04x", type);
+		out->what = type < 0x0600 ? DPI_FRAME_802_3 : DPI_FRAME_ETHERTYPE;
+		out->ethertype = (uint16_t)type;
 	}
 }

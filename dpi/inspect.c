@@ -27,16 +27,6 @@
 #define UDP_LEN 8u
 
 #define RISK(r) (1ull << (unsigned)(r))
-/* Risks that follow from the payload itself. Those that follow from our headers (ports, a single packet) or from what
- * the operator of a network may not like about an honest protocol (old TLS, no SNI, names of hosts) are left out:
- * whether a protocol may be carried at all is the content set's business. See docs/dpi.md. */
-static const uint64_t payload_risks =
-	RISK(NDPI_URL_POSSIBLE_XSS) | RISK(NDPI_URL_POSSIBLE_SQL_INJECTION) | RISK(NDPI_URL_POSSIBLE_RCE_INJECTION) |
-	RISK(NDPI_BINARY_APPLICATION_TRANSFER) | RISK(NDPI_HTTP_SUSPICIOUS_USER_AGENT) |
-	RISK(NDPI_HTTP_SUSPICIOUS_URL) | RISK(NDPI_HTTP_SUSPICIOUS_HEADER) | RISK(NDPI_HTTP_SUSPICIOUS_CONTENT) |
-	RISK(NDPI_MALFORMED_PACKET) | RISK(NDPI_INVALID_CHARACTERS) | RISK(NDPI_POSSIBLE_EXPLOIT) |
-	RISK(NDPI_CLEAR_TEXT_CREDENTIALS) | RISK(NDPI_DNS_SUSPICIOUS_TRAFFIC) | RISK(NDPI_TLS_SUSPICIOUS_EXTENSION) |
-	RISK(NDPI_SUSPICIOUS_ENTROPY);
 
 static void put16(uint8_t *p, unsigned v)
 {
@@ -109,63 +99,7 @@ static int library_fits(struct dpi_err *err)
 	return 0;
 }
 
-static int sets_fill(struct dpi_sets *sets, const char *const *const *names, const uint32_t *n_names,
-		     struct dpi_err *err)
-{
-	for (uint32_t s = 0; s < sets->n; s++) {
-		for (uint32_t i = 0; i < n_names[s]; i++) {
-			const char *name = names[s][i];
-			int id = dpi_name_find(name);
-			if (id > 0) {
-				sets->at[s].allowed[(unsigned)id / 64] |= 1ull << ((unsigned)id % 64);
-				continue;
-			}
-			char near[120];
-			dpi_name_near(name, near, sizeof(near));
-			snprintf(err->text, sizeof(err->text), "nDPI %s knows no protocol \"%.40s\"%s%s", ndpi_revision(),
-				 name, near[0] ? "; did you mean " : "", near);
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-int dpi_sets_make(struct dpi_sets **out, const char *const *const *names, const uint32_t *n_names, uint32_t n_sets,
-		  struct dpi_err *err)
-{
-	struct dpi_sets *s = calloc(1, sizeof(*s) + n_sets * sizeof(s->at[0]));
-	int rc = -ENOMEM;
-
-	*out = NULL;
-	err->text[0] = 0;
-	if (!s) {
-		snprintf(err->text, sizeof(err->text), "no memory for content sets");
-		return rc;
-	}
-	s->n = n_sets;
-	rc = sets_fill(s, names, n_names, err);
-	if (rc)
-		dpi_sets_free(s);
-	else
-		*out = s;
-	return rc;
-}
-
-void dpi_sets_free(struct dpi_sets *s)
-{
-	free(s);
-}
-
-struct dpi_sets *dpi_sets_swap(struct dpi *d, struct dpi_sets *s)
-{
-	struct dpi_sets *before = d->sets;
-
-	d->sets = s;
-	return before;
-}
-
-int dpi_open(struct dpi **out, const char *const *const *names, const uint32_t *n_names, uint32_t n_sets,
-	     struct dpi_err *err)
+int dpi_open(struct dpi **out, struct dpi_err *err)
 {
 	int rc = -ENOMEM;
 
@@ -180,9 +114,6 @@ int dpi_open(struct dpi **out, const char *const *const *names, const uint32_t *
 	d->fresh = calloc(1, sizeof(*d->fresh));
 	d->module = dpi_module_make();
 	if (!d->flow || !d->fresh || !d->module || dpi_flows_make(&d->flows))
-		goto fail;
-	rc = dpi_sets_make(&d->sets, names, n_names, n_sets, err);
-	if (rc)
 		goto fail;
 
 	size_t n;
@@ -208,7 +139,6 @@ void dpi_close(struct dpi *d)
 	dpi_module_free(d->module);
 	free(d->fresh);
 	free(d->flow);
-	dpi_sets_free(d->sets);
 	free(d);
 }
 
@@ -302,34 +232,36 @@ static ndpi_protocol look(struct dpi *d, unsigned l4, unsigned dst_port, size_t 
 	return unknown;
 }
 
-/* Names p in f and says whether the set is without it. */
-static int refuses(struct dpi *d, uint32_t set, ndpi_protocol p, struct dpi_finding *f)
+/* Notes p in f and says whether the set is without it. */
+static int refuses(const struct dpi_set *set, ndpi_protocol p, struct dpi_finding *f)
 {
 	if (!p.master_protocol && !p.app_protocol)
 		return 0;
-	dpi_name_render(d, p, f->name);
-	if (set == DPI_SET_ALL || allowed(&d->sets->at[set], p.master_protocol) ||
-	    allowed(&d->sets->at[set], p.app_protocol))
+	f->master = p.master_protocol;
+	f->app = p.app_protocol;
+	if (allowed(set, p.master_protocol) || allowed(set, p.app_protocol))
 		return 0;
 	f->answer = DPI_FORBIDDEN;
+	f->why = DPI_WHY_PROTOCOL;
 	return 1;
 }
 
-void dpi_inspect(struct dpi *d, uint32_t set, const uint8_t *bytes, size_t len, struct dpi_finding *f)
+static void failed(struct dpi_finding *f, enum dpi_why why)
+{
+	f->answer = DPI_FAILED;
+	f->why = (uint8_t)why;
+}
+
+void dpi_inspect(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len, struct dpi_finding *f)
 {
 	uint64_t risks = 0;
 	unsigned hint_l4 = 0, hint_port = 0, looks = 2;
 
-	f->answer = DPI_FAILED;
-	f->name[0] = 0;
-	if (set >= d->sets->n && set != DPI_SET_ALL)
+	memset(f, 0, sizeof(*f));
+	if (len == 0)
 		return;
 	if (len > DPI_FIELD_MAX) {
-		snprintf(f->name, sizeof(f->name), "longer than %u bytes", (unsigned)DPI_FIELD_MAX);
-		return;
-	}
-	if (len == 0) {
-		f->answer = DPI_CLEAN;
+		failed(f, DPI_WHY_LONG);
 		return;
 	}
 	/* From here on only the private copy is looked at. */
@@ -337,25 +269,27 @@ void dpi_inspect(struct dpi *d, uint32_t set, const uint8_t *bytes, size_t len, 
 	if (dpi_hint(payload, len, &hint_l4, &hint_port))
 		looks = 3;
 	ndpi_protocol opening = { 0, (u_int16_t)dpi_opening(payload, len), NDPI_PROTOCOL_CATEGORY_UNSPECIFIED };
-	if (refuses(d, set, opening, f))
+	if (refuses(set, opening, f))
 		return;
 	for (unsigned i = 0; i < looks; i++) {
 		unsigned l4 = i == 0 ? IP_TCP : i == 1 ? IP_UDP : hint_l4;
 		uint64_t r;
 		int ambiguous = 0;
-		if (refuses(d, set, look(d, l4, i == 2 ? hint_port : DST_PORT, len, &r, &ambiguous), f))
+		if (refuses(set, look(d, l4, i == 2 ? hint_port : DST_PORT, len, &r, &ambiguous), f))
 			return;
 		if (ambiguous) {
-			snprintf(f->name, sizeof(f->name), "ambiguous");
+			failed(f, DPI_WHY_AMBIGUOUS);
 			return;
 		}
 		risks |= r;
 	}
-	risks &= payload_risks;
+	risks &= set->risks;
 	if (risks) {
-		snprintf(f->name, sizeof(f->name), "%s", ndpi_risk2str((ndpi_risk_enum)__builtin_ctzll(risks)));
 		f->answer = DPI_RISK;
-		return;
+		f->why = DPI_WHY_RISK;
+		f->risk = (uint8_t)__builtin_ctzll(risks);
+	} else if (!f->master && !f->app && !(set->plain & 1)) {
+		f->answer = DPI_FORBIDDEN;
+		f->why = DPI_WHY_UNKNOWN;
 	}
-	f->answer = DPI_CLEAN;
 }

@@ -66,11 +66,6 @@ int dpi_name_find(const char *name)
 	return -1;
 }
 
-int dpi_protocol_known(const char *name)
-{
-	return name && dpi_name_find(name) > 0;
-}
-
 /* Edit distance without case, both sides cut at NAME_BYTES. */
 static unsigned distance(const char *a, const char *b)
 {
@@ -97,13 +92,14 @@ static unsigned distance(const char *a, const char *b)
 	return row[lb];
 }
 
-void dpi_name_near(const char *name, char *out, size_t cap)
+void dpi_name_near(const char *name, unsigned means, char *out, size_t cap)
 {
 	unsigned best[3] = { UINT32_MAX, UINT32_MAX, UINT32_MAX };
 	unsigned id_of[3] = { 0, 0, 0 };
 	size_t len = strnlen(name, NAME_BYTES), used = 0;
 	unsigned limit = len < 5 ? 2 : (unsigned)(len / 2);
 
+	(void)means;
 	pthread_once(&table_once, table_fill);
 	for (unsigned id = 1; id < DPI_IDS_MAX; id++) {
 		if (!table[id][0])
@@ -135,14 +131,15 @@ void dpi_name_near(const char *name, char *out, size_t cap)
 	}
 }
 
-void dpi_name_render(struct dpi *d, ndpi_protocol p, char out[DPI_NAME_MAX])
+void dpi_name_render(unsigned master, unsigned app, char *out, size_t cap)
 {
-	char text[2 * NAME_BYTES];
+	pthread_once(&table_once, table_fill);
+	const char *m = master < DPI_IDS_MAX ? table[master] : "", *a = app < DPI_IDS_MAX ? table[app] : "";
 
-	if (p.master_protocol == p.app_protocol)
-		p.master_protocol = NDPI_PROTOCOL_UNKNOWN;
-	ndpi_protocol2name(d->module, p, text, sizeof(text));
-	snprintf(out, DPI_NAME_MAX, "%.*s", (int)DPI_NAME_MAX - 1, text);
+	if (*m && *a && master != app)
+		snprintf(out, cap, "%s.%s", m, a);
+	else
+		snprintf(out, cap, "%s", *m ? m : *a ? a : "?");
 }
 
 const char *dpi_version(void)

@@ -12,31 +12,34 @@
 
 #include "dpi.h"
 
-#define DPI_IDS_MAX 512u                       /* protocol ids, nDPI's own and room for custom ones */
 #define DPI_PACKET_MAX 65535u                  /* nDPI takes the length of an IP packet as 16 bits */
 #define DPI_HEADERS_MAX 40u                    /* IPv4 and TCP, both without options */
-#define DPI_FIELD_MAX (DPI_PACKET_MAX - DPI_HEADERS_MAX) /* bytes of one field that both passes see */
 #define DPI_RETRIES_MAX 4u                     /* passes over one payload: see evidence.h */
 
+_Static_assert(DPI_FIELD_MAX == DPI_PACKET_MAX - DPI_HEADERS_MAX, "both passes see all of a field");
 _Static_assert(NDPI_MAX_SUPPORTED_PROTOCOLS + NDPI_MAX_NUM_CUSTOM_PROTOCOLS <= DPI_IDS_MAX, "ids fit the bit sets");
 
+#define DPI_RISK_BIT(r) (1ull << (unsigned)(r))
+/* Risks that follow from the payload itself. Those that follow from our headers (ports, a single packet) or from what
+ * the operator of a network may not like about an honest protocol (old TLS, no SNI, names of hosts) are left out:
+ * whether a protocol may be carried at all is the content set's business. See docs/dpi.md. */
+#define DPI_RISKS_ATTACKS \
+	(DPI_RISK_BIT(NDPI_URL_POSSIBLE_XSS) | DPI_RISK_BIT(NDPI_URL_POSSIBLE_SQL_INJECTION) | \
+	 DPI_RISK_BIT(NDPI_URL_POSSIBLE_RCE_INJECTION) | DPI_RISK_BIT(NDPI_BINARY_APPLICATION_TRANSFER) | \
+	 DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_USER_AGENT) | DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_URL) | \
+	 DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_HEADER) | DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_CONTENT) | \
+	 DPI_RISK_BIT(NDPI_MALFORMED_PACKET) | DPI_RISK_BIT(NDPI_INVALID_CHARACTERS) | \
+	 DPI_RISK_BIT(NDPI_POSSIBLE_EXPLOIT) | DPI_RISK_BIT(NDPI_CLEAR_TEXT_CREDENTIALS) | \
+	 DPI_RISK_BIT(NDPI_DNS_SUSPICIOUS_TRAFFIC) | DPI_RISK_BIT(NDPI_TLS_SUSPICIOUS_EXTENSION) | \
+	 DPI_RISK_BIT(NDPI_SUSPICIOUS_ENTROPY))
+
 struct dpi_flows; /* frame.c's */
-
-struct dpi_set {
-	uint64_t allowed[DPI_IDS_MAX / 64];
-};
-
-struct dpi_sets {
-	uint32_t n;
-	struct dpi_set at[];
-};
 
 struct dpi {
 	struct ndpi_detection_module_struct *module;
 	struct ndpi_flow_struct *flow;  /* one message's state, remade from `fresh` for every pass */
 	struct ndpi_flow_struct *fresh; /* all zero but for the dissectors that one payload cannot satisfy */
 	struct dpi_flows *flows;        /* frames: bounded state per port */
-	struct dpi_sets *sets;
 	uint8_t packet[DPI_PACKET_MAX + 1]; /* private: headers made here, payload copied behind them */
 };
 
@@ -53,7 +56,7 @@ int dpi_name_find(const char *name);
 struct ndpi_detection_module_struct *dpi_module_make(void);
 void dpi_module_free(struct ndpi_detection_module_struct *m);
 /* Renders master and application protocol as nDPI does: "SSH", "TLS.Google". */
-void dpi_name_render(struct dpi *d, ndpi_protocol p, char out[DPI_NAME_MAX]);
+void dpi_name_render(unsigned master, unsigned app, char *out, size_t cap);
 
 /* frame.c */
 int dpi_flows_make(struct dpi_flows **flows);

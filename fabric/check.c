@@ -18,9 +18,9 @@ int fab_check_carries(const struct pol_set *policy, struct pol_err *err)
 	char near[128];
 	for (uint32_t i = 0; i < pol_carried_count(policy); i++) {
 		const struct pol_carried *c = pol_carried_get(policy, i);
-		if (dpi_protocol_known(c->name))
+		if (dpi_name_means(c->name) & DPI_IS_PROTOCOL)
 			continue;
-		dpi_name_near(c->name, near, sizeof near);
+		dpi_name_near(c->name, DPI_IS_PROTOCOL, near, sizeof near);
 		snprintf(err->file, sizeof err->file, "%s", pol_rule(policy, c->rule)->file);
 		err->line = c->line;
 		err->column = 0;
@@ -30,6 +30,18 @@ int fab_check_carries(const struct pol_set *policy, struct pol_err *err)
 		return -EINVAL;
 	}
 	return 0;
+}
+
+int fab_content_set(struct dpi_set *set, const struct pol_set *policy, uint32_t content, struct dpi_err *err)
+{
+	const char *names[POL_CARRIES_MAX + 1] = {"unknown"};
+	const char *const *listed;
+	struct dpi_profile p = {.allow = names, .n_allow = 1};
+	const struct dpi_profile *both[] = {&p};
+
+	for (uint32_t i = 0, n = pol_content(policy, content, &listed); i < n; i++)
+		names[p.n_allow++] = listed[i];
+	return dpi_set_make(set, both, 1, err);
 }
 
 int fab_check_assertions(const struct pol_set *policy, void (*note)(void *arg, const struct pol_err *e), void *arg,

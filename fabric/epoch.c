@@ -12,22 +12,46 @@
 #include "fail.h"
 #include "policies.h"
 
-int fab_epoch_make(struct fab_epoch **out, struct sch_set *schemas, struct pol_set *policy)
+/* What both sides' rules list becomes the inspector's sets. */
+static int content_make(struct fab_epoch *e, const struct pol_set *policy, char *err, size_t cap)
+{
+	uint32_t n = pol_content_count(policy);
+	struct dpi_err de = {""};
+	struct pol_err pe = {.file = ""};
+	int r = fab_check_carries(policy, &pe);
+
+	if (r != 0)
+		return fab_fail(err, cap, r, "%s:%u: %s", pe.file, pe.line, pe.text);
+	e->content = calloc(n + 1u, sizeof(e->content[0]));
+	if (e->content == NULL)
+		return fab_fail(err, cap, -ENOMEM, "no memory");
+	for (uint32_t i = 0; i < n; i++) {
+		r = fab_content_set(&e->content[i], policy, i, &de);
+		if (r != 0)
+			return fab_fail(err, cap, r, "%s", de.text);
+	}
+	return 0;
+}
+
+int fab_epoch_make(struct fab_epoch **out, struct sch_set *schemas, struct pol_set *policy, char *err, size_t cap)
 {
 	struct fab_epoch *e = calloc(1, sizeof(*e));
+	int r = -ENOMEM;
 
 	*out = NULL;
 	if (e == NULL)
-		return -ENOMEM;
+		return fab_fail(err, cap, r, "no memory");
 	e->number = pol_epoch(policy);
 	e->n_books = pol_book_count(policy);
 	e->books = calloc(e->n_books + 1u, sizeof(e->books[0]));
 	e->trial = calloc(e->n_books + 1u, sizeof(e->trial[0]));
-	if (e->books == NULL || e->trial == NULL) {
-		free(e->books);
-		free(e->trial);
-		free(e);
-		return -ENOMEM;
+	if (e->books == NULL || e->trial == NULL)
+		fab_fail(err, cap, r, "no memory");
+	else
+		r = content_make(e, policy, err, cap);
+	if (r != 0) {
+		fab_epoch_free(e);
+		return r;
 	}
 	e->schemas = schemas;
 	e->policy = policy;
@@ -41,7 +65,7 @@ void fab_epoch_free(struct fab_epoch *e)
 		return;
 	pol_set_free(e->policy);
 	sch_set_free(e->schemas);
-	dpi_sets_free(e->content);
+	free(e->content);
 	free(e->books);
 	free(e->trial);
 	free(e->book_before);
@@ -58,52 +82,6 @@ void fab_digest(char out[FAB_DIGEST_LEN + 1], const uint8_t *bytes, size_t len)
 
 	crypto_generichash(h, sizeof(h), bytes, len, NULL, 0);
 	sodium_bin2hex(out, FAB_DIGEST_LEN + 1, h, FAB_DIGEST_LEN / 2);
-}
-
-static int content_make(struct dpi_sets **sets, const struct pol_set *policy, char *err, size_t cap)
-{
-	uint32_t n = pol_content_count(policy);
-	const char *const **names = calloc(n + 1u, sizeof(names[0]));
-	uint32_t *n_names = calloc(n + 1u, sizeof(n_names[0]));
-	struct dpi_err de = {""};
-	struct pol_err pe = {.file = ""};
-	int r = -ENOMEM;
-
-	if (names == NULL || n_names == NULL) {
-		fab_fail(err, cap, r, "no memory");
-		goto out;
-	}
-	r = fab_check_carries(policy, &pe);
-	if (r != 0) {
-		fab_fail(err, cap, r, "%s:%u: %s", pe.file, pe.line, pe.text);
-		goto out;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		n_names[i] = pol_content(policy, i, &names[i]);
-	r = dpi_sets_make(sets, (const char *const *const *)names, n_names, n, &de);
-	if (r != 0)
-		fab_fail(err, cap, r, "%s", de.text);
-out:
-	free(names);
-	free(n_names);
-	return r;
-}
-
-int fab_epoch_inspector(const struct fab_epoch *e, struct dpi **d, char *err, size_t cap)
-{
-	struct dpi_sets *sets = NULL;
-	struct dpi_err de = {""};
-	int r = content_make(&sets, e->policy, err, cap);
-
-	if (r != 0)
-		return r;
-	r = dpi_open(d, NULL, NULL, 0, &de);
-	if (r != 0)
-		fab_fail(err, cap, r, "%s", de.text);
-	else
-		sets = dpi_sets_swap(*d, sets);
-	dpi_sets_free(sets);
-	return r;
 }
 
 /* --- books that go on ----------------------------------------------------------------------------------------------- */
@@ -222,9 +200,9 @@ out:
 
 int fab_epoch_follow(struct fab_epoch *e, const struct fab_epoch *before, char *err, size_t cap)
 {
-	int r = content_make(&e->content, e->policy, err, cap);
+	int r = books_map(e, before);
 
-	if (r == 0 && (r = books_map(e, before)) != 0)
+	if (r != 0)
 		fab_fail(err, cap, r, "no memory");
 	return r;
 }

@@ -33,7 +33,7 @@ struct fab_epoch {
 	uint32_t *book_before;      /* index + 1 of the book that the same rule has in the epoch before, 0: none; may be NULL */
 	uint32_t n_pair_changes;
 	struct fab_pair_change *pair_change; /* against the epoch before; written as it is offered */
-	struct dpi_sets *content;   /* the worker's: content sets that the inspector does not have; NULL: none */
+	struct dpi_set *content;    /* what opaque fields may carry, by content set of the policy */
 	uint64_t last_decision;     /* the worker's: when it went out of force, the id of the last decision that names it */
 	/* For people, and for judging what may follow; empty where a test made the epoch. */
 	char *path;                 /* the descriptor set's file */
@@ -46,18 +46,15 @@ struct fab_epoch {
 	uint32_t void_rules;        /* places where a policy names what the schemas do not have: they allow nothing */
 };
 
-/* Makes an epoch of a compiled pair, which it takes over on success. 0 or -ENOMEM. */
-int fab_epoch_make(struct fab_epoch **e, struct sch_set *schemas, struct pol_set *policy);
+/* Makes an epoch of a compiled pair, which it takes over on success. 0, or -errno with a text: a content name that nobody
+ * knows, no memory. */
+int fab_epoch_make(struct fab_epoch **e, struct sch_set *schemas, struct pol_set *policy, char *err, size_t cap);
 void fab_epoch_free(struct fab_epoch *e); /* with all that it owns; may be NULL */
 
-/* Readies e to follow `before`: its content sets for the inspector, and which book goes on as which, so that a change hands
- * nothing out anew under rules that stayed: those with the same name in the same file, or where they have none with the same
- * text, limits and `where`. 0, or -errno with a text: a content name that nDPI does not have, no memory. Any thread; before
- * must be kept meanwhile. */
+/* Readies e to follow `before`: which book goes on as which, so that a change hands nothing out anew under rules that stayed:
+ * those with the same name in the same file, or where they have none with the same text, limits and `where`. 0, or -ENOMEM with
+ * a text. Any thread; before must be kept meanwhile. */
 int fab_epoch_follow(struct fab_epoch *e, const struct fab_epoch *before, char *err, size_t cap);
-
-/* Opens an inspector that goes by the epoch's content sets. 0, or -errno with a text. */
-int fab_epoch_inspector(const struct fab_epoch *e, struct dpi **d, char *err, size_t cap);
 
 /* The digest of a descriptor set's bytes, terminated. */
 void fab_digest(char out[FAB_DIGEST_LEN + 1], const uint8_t *bytes, size_t len);

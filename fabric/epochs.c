@@ -88,10 +88,10 @@ static void parts_free(struct parts *p)
 /* Makes the epoch and empties the parts. */
 static int parts_join(struct parts *p, struct fab_epoch **e, char *err, size_t cap)
 {
-	int r = fab_epoch_make(e, p->schemas, p->policy);
+	int r = fab_epoch_make(e, p->schemas, p->policy, err, cap);
 
 	if (r != 0)
-		return fab_fail(err, cap, r, "no memory");
+		return r;
 	(*e)->path = p->read.path;
 	(*e)->fdset = p->read.fdset;
 	(*e)->fdset_len = p->read.fdset_len;

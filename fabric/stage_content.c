@@ -49,11 +49,13 @@ void stage_validate(struct fab *f, struct fab_burst *b)
 static void name_foreign(struct fab *f, struct fab_burst *b, struct fab_msg *m)
 {
 	struct dpi_frame what;
+	char name[DPI_NAME_MAX];
 
 	if (m->data == NULL || m->len == 0)
 		return;
-	dpi_frame_name(f->dpi, m->src, m->data, m->len, b->now_ns, &what);
-	snprintf(m->detail, sizeof(m->detail), "%s", what.name);
+	dpi_frame_look(f->dpi, m->src, m->data, m->len, b->now_ns, &what);
+	dpi_frame_text(&what, name);
+	snprintf(m->detail, sizeof(m->detail), "%s", name);
 	m->l4 = what.l4;
 	m->src_l4 = what.src_l4;
 	m->dst_l4 = what.dst_l4;
@@ -65,49 +67,74 @@ static void name_foreign(struct fab *f, struct fab_burst *b, struct fab_msg *m)
 		m->dst = (uint16_t)to;
 }
 
-/* A field carries what one of the two rules does not list, and one is only observed: it passes if the other lists it, unless
- * nDPI sees a risk in it. */
-static void observe_content(struct fab *f, struct fab_msg *m, const struct sch_span *sp, struct dpi_finding *found)
+static void tell(const struct fab *f, struct fab_msg *m, const struct sch_result *r, const struct dpi_finding *found)
 {
-	struct dpi_finding first = *found;
-	uint32_t hard = m->soft == 3 ? DPI_SET_ALL : pol_content_of_field(f->now->policy, m->hard_content, sp->field);
+	const struct sch_span *sp = &r->span[found->span];
+	char what[DPI_NAME_MAX];
 
-	dpi_inspect(f->dpi, hard, m->data + WEFT_MESSAGE_HDR_LEN + sp->offset, sp->len, found);
-	if (found->answer != DPI_CLEAN || m->observed != 0)
-		return;
-	m->observed = WEFT_V_CONTENT_FORBIDDEN;
-	m->observed_rule = m->soft_rule;
+	dpi_finding_text(found, what);
 	m->offset = sp->offset;
-	snprintf(m->detail, sizeof(m->detail), "%s in %s", first.name, sch_field_name(f->now->schemas, sp->field));
+	snprintf(m->detail, sizeof(m->detail), "%s in %s", what, sch_field_name(f->now->schemas, sp->field));
 }
 
-static void inspect(struct fab *f, struct fab_msg *m, const struct sch_result *r)
+/* A message's opaque fields, each with what the rule lets it carry. Where one of two rules is only observed, what the other
+ * lets through by itself passes, unless nDPI sees a risk in it. */
+static void spans_of(const struct fab *f, const struct fab_msg *m, const struct sch_result *r, struct dpi_message *out)
 {
-	static const uint16_t verdict_of[] = {
+	const struct fab_epoch *e = f->now;
+
+	out->bytes = m->data + WEFT_MESSAGE_HDR_LEN;
+	out->epoch = (uint32_t)e->number;
+	out->src = m->src;
+	out->dst = m->dst;
+	out->n_spans = r->n_spans;
+	for (uint32_t i = 0; i < r->n_spans; i++) {
+		const struct sch_span *sp = &r->span[i];
+
+		out->span[i] = (struct dpi_span){
+			.set = &e->content[pol_content_of_field(e->policy, m->content, sp->field)],
+			.hard = m->soft == 0   ? NULL
+				: m->soft == 3 ? &dpi_set_any
+					       : &e->content[pol_content_of_field(e->policy, m->hard_content, sp->field)],
+			.field = sp->field,
+			.offset = sp->offset,
+			.len = sp->len,
+		};
+	}
+}
+
+static void answer(const struct fab *f, struct fab_msg *m, const struct sch_result *r, const struct dpi_result *said)
+{
+	static const uint16_t verdict_of[DPI_ANSWERS] = {
 		[DPI_FORBIDDEN] = WEFT_V_CONTENT_FORBIDDEN,
 		[DPI_RISK] = WEFT_V_CONTENT_RISK,
 		[DPI_FAILED] = WEFT_V_CONTENT_UNINSPECTED,
 	};
 
+	if (said->found.answer != DPI_CLEAN) {
+		fab_refuse(m, (enum weft_verdict)verdict_of[said->found.answer]);
+		tell(f, m, r, &said->found);
+	} else if (said->observed.answer != DPI_CLEAN && m->observed == 0) {
+		m->observed = WEFT_V_CONTENT_FORBIDDEN;
+		m->observed_rule = m->soft_rule;
+		tell(f, m, r, &said->observed);
+	}
+}
+
+static void inspect(struct fab *f, struct fab_msg *m, const struct sch_result *r)
+{
+	struct dpi_message what;
+	struct dpi_result said;
+
 	if (r->spans_cut) {
 		fab_refuse(m, WEFT_V_CONTENT_LIMIT);
 		return;
 	}
-	for (uint32_t s = 0; s < r->n_spans; s++) {
-		const struct sch_span *sp = &r->span[s];
-		struct dpi_finding found;
-
-		dpi_inspect(f->dpi, pol_content_of_field(f->now->policy, m->content, sp->field),
-			    m->data + WEFT_MESSAGE_HDR_LEN + sp->offset, sp->len, &found);
-		if (found.answer == DPI_FORBIDDEN && m->soft)
-			observe_content(f, m, sp, &found);
-		if (found.answer == DPI_CLEAN)
-			continue;
-		fab_refuse(m, (enum weft_verdict)verdict_of[found.answer]);
-		m->offset = sp->offset;
-		snprintf(m->detail, sizeof(m->detail), "%s in %s", found.name, sch_field_name(f->now->schemas, sp->field));
+	if (r->n_spans == 0)
 		return;
-	}
+	spans_of(f, m, r, &what);
+	dpi_message_inspect(f->dpi, &what, &said);
+	answer(f, m, r, &said);
 }
 
 void stage_inspect(struct fab *f, struct fab_burst *b)

@@ -104,10 +104,6 @@ int fab_epoch_take(struct fab *f, uint64_t now_ns)
 	close_books(f, e->number, now_ns);
 	before->last_decision = f->decision_id;
 	books_go_on(e, before, now_ns);
-	if (e->content != NULL) {
-		before->content = dpi_sets_swap(f->dpi, e->content);
-		e->content = NULL;
-	}
 	f->now = e;
 	fab_pairs_change(f, e);
 	fab_report_event(f, &(struct fab_decision){.policy_epoch = e->number, .event = FAB_EVENT_EPOCH}, now_ns);

@@ -307,9 +307,13 @@ int main(int argc, char **argv)
 		snprintf(err, sizeof(err), "DPDK's environment does not start: %s", rte_strerror(rte_errno));
 		goto out;
 	}
-	r = fab_epoch_inspector(fab_epochs_now(epochs), &dpi, err, sizeof(err));
-	if (r != 0)
+	struct dpi_err de = {""};
+
+	r = dpi_open(&dpi, &de);
+	if (r != 0) {
+		snprintf(err, sizeof(err), "%s", de.text);
 		goto out;
+	}
 	ring = fab_decision_ring_make(DECISION_RING);
 	r = ring == NULL ? -ENOMEM : fab_make(&f, config, fab_epochs_now(epochs), dpi, ring, boot);
 	if (r == 0)

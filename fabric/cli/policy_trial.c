@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "dpi/dpi.h"
+#include "fabric/check.h"
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy_trial.h"
 #include "fabric/files.h"
@@ -96,27 +97,27 @@ static int schema_pass(const struct cli_trials *t, struct cli_trial *m, struct s
 
 static int inspector_open(struct cli_trials *t)
 {
-	const struct pol_set *set = t->p->set;
-	uint32_t n = pol_content_count(set);
-	const char *const **names = calloc(n + 1u, sizeof *names);
-	uint32_t *n_names = calloc(n + 1u, sizeof *n_names);
-	struct dpi_err err = { "out of memory" };
-	int rc = -ENOMEM;
+	struct dpi_err err = { "" };
 
-	if (names && n_names) {
-		for (uint32_t i = 0; i < n; i++)
-			n_names[i] = pol_content(set, i, &names[i]);
-		rc = dpi_open(&t->dpi, (const char *const *const *)names, n_names, n, &err);
-	}
-	free(names);
-	free(n_names);
-	return rc ? cli_fail(t->o->command, "the inspector cannot start: %s", err.text) : 0;
+	return dpi_open(&t->dpi, &err) ? cli_fail(t->o->command, "the inspector cannot start: %s", err.text) : 0;
 }
 
 static void found_tell(struct cli_trial *m, const struct dpi_finding *found, const char *field)
 {
-	snprintf(m->found, sizeof m->found, "%s", found->name);
-	snprintf(m->detail, sizeof m->detail, "%s in %s", found->name, field);
+	char what[DPI_NAME_MAX];
+
+	dpi_finding_text(found, what);
+	snprintf(m->found, sizeof m->found, "%s", what);
+	snprintf(m->detail, sizeof m->detail, "%s in %s", what, field);
+}
+
+static int content_set(const struct cli_trials *t, uint32_t content, uint32_t field, struct dpi_set *set)
+{
+	struct dpi_err err = { "" };
+
+	if (fab_content_set(set, t->p->set, pol_content_of_field(t->p->set, content, field), &err) == 0)
+		return 0;
+	return cli_fail(t->o->command, "%s", err.text);
 }
 
 static int content_pass(struct cli_trials *t, struct cli_trial *m, const struct sch_result *r)
@@ -135,19 +136,20 @@ static int content_pass(struct cli_trials *t, struct cli_trial *m, const struct 
 		const struct sch_span *sp = &r->span[i];
 		const char *field = sch_field_name(t->p->schemas, sp->field);
 		struct dpi_finding found;
+		struct dpi_set set, hard = dpi_set_any;
 
-		dpi_inspect(t->dpi, pol_content_of_field(t->p->set, m->d.terms.content, sp->field), m->msg + sp->offset, sp->len,
-			    &found);
+		if (content_set(t, m->d.terms.content, sp->field, &set) != 0)
+			return CLI_ERROR;
+		dpi_inspect(t->dpi, &set, m->msg + sp->offset, sp->len, &found);
 		if (found.answer == DPI_FORBIDDEN && m->d.terms.soft) {
 			if (!m->observed) {
 				m->observed = WEFT_V_CONTENT_FORBIDDEN;
 				m->rule = m->d.soft_rule;
 				found_tell(m, &found, field);
 			}
-			uint32_t hard = m->d.terms.soft == 3 ? DPI_SET_ALL
-							     : pol_content_of_field(t->p->set, m->d.hard_content, sp->field);
-
-			dpi_inspect(t->dpi, hard, m->msg + sp->offset, sp->len, &found);
+			if (m->d.terms.soft != 3 && content_set(t, m->d.hard_content, sp->field, &hard) != 0)
+				return CLI_ERROR;
+			dpi_inspect(t->dpi, &hard, m->msg + sp->offset, sp->len, &found);
 		}
 		if (found.answer == DPI_CLEAN)
 			continue;

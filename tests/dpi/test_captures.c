@@ -16,6 +16,7 @@
 
 struct tally {
 	struct dpi *d;
+	struct dpi_set set;
 	struct dpi alone; /* its module only */
 	struct ndpi_flow_struct *flow;
 	const char *file;
@@ -66,7 +67,7 @@ static void compare(void *arg, unsigned l4, const uint8_t *payload, size_t len)
 		return;
 	t->payloads++;
 	ndpi_protocol r = alone(t, l4, payload, len);
-	dpi_inspect(t->d, 0, payload, len, &f);
+	dpi_inspect(t->d, &t->set, payload, len, &f);
 	if (!r.master_protocol && !r.app_protocol)
 		return;
 	t->known++;
@@ -90,8 +91,9 @@ static void finds_what_ndpi_finds_alone(void **state)
 {
 	static struct tally t;
 	struct dpi_err err;
-	const char *const *none[1] = { NULL };
-	const uint32_t zero = 0;
+	static const char *const unknown[] = { "unknown" };
+	static const struct dpi_profile profile = { .allow = unknown, .n_allow = 1 };
+	const struct dpi_profile *one[] = { &profile };
 	DIR *dir = opendir(CAPTURES);
 	unsigned files = 0;
 
@@ -100,7 +102,8 @@ static void finds_what_ndpi_finds_alone(void **state)
 		print_message("SKIP: no captures at " CAPTURES "\n");
 		skip();
 	}
-	assert_int_equal(dpi_open(&t.d, none, &zero, 1, &err), 0);
+	assert_int_equal(dpi_set_make(&t.set, one, 1, &err), 0);
+	assert_int_equal(dpi_open(&t.d, &err), 0);
 	t.alone.module = dpi_module_make();
 	assert_non_null(t.alone.module);
 	t.flow = calloc(1, sizeof(*t.flow));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What dpi_frame_name() calls frames that are not fabric records, and that no length in them is believed. */
+/* What dpi_frame_look() calls frames that are not fabric records, and that no length in them is believed. */
 #include "dpi/dpi.h"
 
 #include <setjmp.h>
@@ -20,7 +20,7 @@ static int open_all(void **state)
 	struct dpi_err err;
 
 	(void)state;
-	return dpi_open(&inspector, NULL, NULL, 0, &err);
+	return dpi_open(&inspector, &err);
 }
 
 static int close_all(void **state)
@@ -86,16 +86,22 @@ static size_t frame_make(uint8_t *f, uint8_t l4, uint16_t src_port, uint16_t dst
 	return 14 + 20 + hdr + len;
 }
 
-static struct dpi_frame named(uint16_t port, const uint8_t *frame, size_t len)
+struct named {
+	struct dpi_frame f;
+	char name[DPI_NAME_MAX];
+};
+
+static struct named named(uint16_t port, const uint8_t *frame, size_t len)
 {
-	struct dpi_frame out;
+	struct named out;
 	uint8_t *exact = malloc(len ? len : 1); /* so that a sanitizer sees a byte read past the end */
 
 	assert_non_null(exact);
 	if (len)
 		memcpy(exact, frame, len);
 	memset(&out, 0xa5, sizeof(out));
-	dpi_frame_name(inspector, port, exact, len, now, &out);
+	dpi_frame_look(inspector, port, exact, len, now, &out.f);
+	dpi_frame_text(&out.f, out.name);
 	free(exact);
 	assert_true(out.name[0]);
 	assert_non_null(memchr(out.name, 0, sizeof(out.name)));
@@ -105,15 +111,15 @@ static struct dpi_frame named(uint16_t port, const uint8_t *frame, size_t len)
 static void names_a_bare_syn_by_its_port(void **state)
 {
 	uint8_t f[256];
-	struct dpi_frame n = named(1, f, frame_make(f, 6, 40000, 22, 0x02, NULL, 0));
+	struct named n = named(1, f, frame_make(f, 6, 40000, 22, 0x02, NULL, 0));
 
 	(void)state;
 	assert_string_equal(n.name, "SSH");
-	assert_int_equal(n.l4, 6);
-	assert_int_equal(n.src_l4, 40000);
-	assert_int_equal(n.dst_l4, 22);
-	assert_int_equal(n.src_ip, 0x0a570004);
-	assert_int_equal(n.dst_ip, 0x0a570002);
+	assert_int_equal(n.f.l4, 6);
+	assert_int_equal(n.f.src_l4, 40000);
+	assert_int_equal(n.f.dst_l4, 22);
+	assert_int_equal(n.f.src_ip, 0x0a570004);
+	assert_int_equal(n.f.dst_ip, 0x0a570002);
 	n = named(1, f, frame_make(f, 6, 40001, 80, 0x02, NULL, 0));
 	assert_string_equal(n.name, "HTTP");
 	n = named(1, f, frame_make(f, 6, 40002, 3306, 0x02, NULL, 0));
@@ -130,7 +136,7 @@ static void names_a_flow_by_what_it_says(void **state)
 	static const uint8_t query[] = { 0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, 'd', 'b', 5, 'l', 'o', 'c', 'a', 'l', 0,
 					 0, 1, 0, 1 };
 	uint8_t f[512];
-	struct dpi_frame n;
+	struct named n;
 
 	(void)state;
 	n = named(2, f, frame_make(f, 6, 41000, 2222, 0x02, NULL, 0));
@@ -157,7 +163,7 @@ static void names_a_flow_by_what_it_says(void **state)
 static void names_other_frames(void **state)
 {
 	uint8_t f[256];
-	struct dpi_frame n;
+	struct named n;
 
 	(void)state;
 	memset(f, 0, sizeof(f));
@@ -166,13 +172,13 @@ static void names_other_frames(void **state)
 	put32(f + 38, 0x0a570001);
 	n = named(1, f, 60);
 	assert_string_equal(n.name, "ARP");
-	assert_int_equal(n.src_ip, 0x0a570004);
-	assert_int_equal(n.dst_ip, 0x0a570001);
+	assert_int_equal(n.f.src_ip, 0x0a570004);
+	assert_int_equal(n.f.dst_ip, 0x0a570001);
 	memset(f, 0, sizeof(f));
 	memcpy(f + 12, "\x86\xdd\x60\x00\x00\x00\x00\x08\x3a\xff", 10);
 	n = named(1, f, 70);
 	assert_string_equal(n.name, "IPv6");
-	assert_int_equal(n.l4, 58);
+	assert_int_equal(n.f.l4, 58);
 	memcpy(f + 12, "\x88\xcc", 2);
 	assert_string_equal(named(1, f, 60).name, "EtherType 0x88cc");
 	memcpy(f + 12, "\x00\x26", 2);

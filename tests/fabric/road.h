@@ -152,12 +152,13 @@ static struct fab_epoch *road_epoch_of(struct sch_set *schemas, uint64_t number,
 		texts[i] = (struct pol_text){policies[i], strlen(policies[i])};
 	}
 	struct pol_source source = {.u = u, .n = ROAD_GUESTS, .texts = texts};
+	char err[256];
 	struct pol_ask ask = {.lenient = 1, .note = road_count_missing, .arg = missing};
 
 	if (pol_compile(&policy, &source, schemas, number, &ask, &pe) != 0)
 		road_fatal(pe.text);
-	if (fab_epoch_make(&e, schemas, policy) != 0)
-		road_fatal("no memory");
+	if (fab_epoch_make(&e, schemas, policy, err, sizeof(err)) != 0)
+		road_fatal(err);
 	return e;
 }
 
@@ -178,7 +179,7 @@ static struct road *road_make_with(struct sch_set *schemas)
 	static const char *const policies[] = {road_alice, road_bob, road_carol};
 	struct road *r = calloc(1, sizeof(*r));
 	uint8_t fabric_secret[32], fabric_public[32];
-	char err[256];
+	struct dpi_err err;
 
 	if (r == NULL || sodium_init() < 0 || fab_aead_start() != 0)
 		road_fatal("start");
@@ -193,8 +194,8 @@ static struct road *road_make_with(struct sch_set *schemas)
 	r->epoch = road_epoch_of(schemas, 7, policies, NULL);
 	r->schemas = r->epoch->schemas;
 	r->policy = r->epoch->policy;
-	if (fab_epoch_inspector(r->epoch, &r->dpi, err, sizeof(err)) != 0)
-		road_fatal(err);
+	if (dpi_open(&r->dpi, &err) != 0)
+		road_fatal(err.text);
 	r->ring = fab_decision_ring_make(1024);
 	if (r->ring == NULL || fab_make(&r->f, &r->config, r->epoch, r->dpi, r->ring, 0x1234) != 0)
 		road_fatal("no memory");

@@ -47,7 +47,9 @@ static void start(struct running *r, int works)
 	memset(r, 0, sizeof(*r));
 	r->works = works;
 	assert_int_equal(fab_aead_start(), 0);
-	assert_int_equal(fab_epoch_inspector(fab_epochs_now(epochs), &r->dpi, err, sizeof(err)), 0);
+	struct dpi_err de;
+
+	assert_int_equal(dpi_open(&r->dpi, &de), 0);
 	r->ring = fab_decision_ring_make(64);
 	assert_non_null(r->ring);
 	assert_int_equal(fab_make(&r->f, config, fab_epochs_now(epochs), r->dpi, r->ring, 0x1234), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Fuzzes dpi_frame_name(). The input is a list of frames, each behind two bytes of length (little-endian) and one whose
+/* Fuzzes dpi_frame_look(). The input is a list of frames, each behind two bytes of length (little-endian) and one whose
  * low bits are the port and whose high bits the seconds that pass before it. */
 #include "dpi/dpi.h"
 
@@ -14,9 +14,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct dpi *d;
 	static uint64_t now = 1;
 	struct dpi_frame out;
+	char name[DPI_NAME_MAX];
 	struct dpi_err err;
 
-	if (!d && dpi_open(&d, NULL, NULL, 0, &err))
+	if (!d && dpi_open(&d, &err))
 		abort();
 	while (size >= 3) {
 		size_t len = (size_t)data[0] | (size_t)data[1] << 8;
@@ -31,9 +32,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		memcpy(frame, data, len);
 		memset(&out, 0xa5, sizeof(out));
-		dpi_frame_name(d, port, frame, len, now, &out);
+		dpi_frame_look(d, port, frame, len, now, &out);
 		free(frame);
-		if (!out.name[0] || !memchr(out.name, 0, sizeof(out.name)))
+		dpi_frame_text(&out, name);
+		if (!name[0] || !memchr(name, 0, sizeof(name)))
 			abort();
 		data += len;
 		size -= len;

@@ -852,10 +852,6 @@ static void begin(void)
 	memset(r->epoch->books, 0, r->epoch->n_books * sizeof(r->epoch->books[0]));
 	memset(w->other->books, 0, w->other->n_books * sizeof(w->other->books[0]));
 	memset(w->cut, 0, sizeof(w->cut));
-	if (r->epoch->content != NULL) { /* the other one was in force at the end */
-		w->other->content = dpi_sets_swap(r->dpi, r->epoch->content);
-		r->epoch->content = NULL;
-	}
 	w->last_epoch = r->epoch->number = 7;
 	if (fab_make(&w->f, &r->config, r->epoch, r->dpi, r->ring, 0x1234) != 0)
 		road_fatal("no memory");
