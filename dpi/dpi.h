@@ -127,6 +127,8 @@ struct dpi_span {
 /* One message's opaque fields. */
 struct dpi_message {
 	const uint8_t *bytes;
+	uint64_t subject;  /* these two only tell what it was, where it becomes evidence */
+	uint32_t id;
 	uint32_t epoch;    /* in which `field` has its meaning */
 	uint16_t src, dst; /* the conversation: fields are joined to those of the same number in messages between the same two */
 	uint32_t n_spans;  /* up to DPI_SPANS_MAX */
