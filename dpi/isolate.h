@@ -59,7 +59,8 @@ uint32_t dpi_isolate_lanes(const struct dpi_isolate *iso);
 
 /* --- data path's thread; no lock, no allocation; a system call only where a sleeping worker must be woken ---------------- */
 
-/* How large an item fits into a lane for certain, bytes; compare with DPI_LANE_ITEM_BOUND. */
+/* Items of so many bytes together fit into a lane for certain (see DPI_LANE_ITEM_BOUND), if no more than DPI_LANE_ITEMS of them
+ * have no answer yet. */
 uint32_t dpi_isolate_room(const struct dpi_isolate *iso, uint32_t lane);
 /* Copies what is to be inspected; asserts room. 0: an answer will come, in order. 1: none will: this input has ended
  * DPI_STRIKES workers (DPI_WHY_TWICE). */

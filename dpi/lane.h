@@ -95,7 +95,8 @@ struct dpi_lane {
 /* Two memfds, mapped; in is sealed. 0 or -errno. */
 int dpi_lane_make(struct dpi_lane *l);
 void dpi_lane_free(struct dpi_lane *l);
-/* Bytes of the largest item (DPI_LANE_ITEM_MAX at most) that fits for certain, 0: none. */
+/* Bytes of the longest piece of the ring that is free; 0 too where no item is. Items of so many bytes together fit for certain,
+ * as far as there are numbers for them (DPI_LANE_ITEMS less those that were not taken). */
 uint32_t dpi_lane_room(const struct dpi_lane *l);
 /* Copies what is to be inspected. Asserts that there was room. Not seen by the worker before dpi_lane_flush. */
 void dpi_lane_put_message(struct dpi_lane *l, const struct dpi_message *m);
