@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Inspects the opaque content of messages with nDPI: each field is shown to it as the first payload of a TCP
  * connection and as a UDP datagram, with fresh state both times, between addresses and ports that mean nothing to
- * nDPI. What a name is worth is evidence.c's, frames are frame.c's.
+ * nDPI. What a name is worth is evidence.c's, kinds are kind.c's, frames are frame.c's.
  *
- * One pass: fresh flow -> made-up headers and the payload in a private buffer -> nDPI -> a name or none -> evidence
- * enough? the answer : once more without that protocol, up to four times. Measured on 4,029 payloads of nDPI's own captures: a
- * handshake before the payload, or the other direction, changed not one answer, so neither is played. */
+ * A look: fresh flow -> made-up headers and the payload in a private buffer -> nDPI -> a name or none -> evidence
+ * enough? that is its name : noted as thin, once more without that protocol, up to four times. The first pass is what nDPI alone
+ * says, so whatever it names there is answered for: by a name that the set lists, by `doubtful`, or by a refusal. Measured on
+ * 4,029 payloads of nDPI's own captures: a handshake before the payload, or the other direction, changed not one answer, so
+ * neither is played. */
 #include "ndpi.h"
 
 #include <assert.h>
@@ -80,11 +82,22 @@ static int allowed(const struct dpi_set *s, unsigned id)
 	return id && id < DPI_IDS_MAX && (s->allowed[id / 64] >> (id % 64) & 1);
 }
 
-/* nDPI's own macro for this does not pass the compiler's warnings under sanitizers. */
-static void exclude(struct ndpi_flow_struct *flow, unsigned id)
+static int permitted(const struct dpi_set *s, ndpi_protocol p)
+{
+	return allowed(s, p.master_protocol) || allowed(s, p.app_protocol);
+}
+
+/* nDPI's own macros for these do not pass the compiler's warnings under sanitizers. */
+static void mask_add(NDPI_PROTOCOL_BITMASK *m, unsigned id)
 {
 	assert(id / NDPI_BITS < NDPI_NUM_FDS_BITS);
-	flow->excluded_protocol_bitmask.fds_bits[id / NDPI_BITS] |= (ndpi_ndpi_mask)1 << (id % NDPI_BITS);
+	m->fds_bits[id / NDPI_BITS] |= (ndpi_ndpi_mask)1 << (id % NDPI_BITS);
+}
+
+static void mask_remove(NDPI_PROTOCOL_BITMASK *m, const NDPI_PROTOCOL_BITMASK *those)
+{
+	for (unsigned i = 0; i < NDPI_NUM_FDS_BITS; i++)
+		m->fds_bits[i] &= ~those->fds_bits[i];
 }
 
 static int library_fits(struct dpi_err *err)
@@ -101,8 +114,6 @@ static int library_fits(struct dpi_err *err)
 
 int dpi_open(struct dpi **out, struct dpi_err *err)
 {
-	int rc = -ENOMEM;
-
 	*out = NULL;
 	err->text[0] = 0;
 	if (!library_fits(err))
@@ -111,24 +122,16 @@ int dpi_open(struct dpi **out, struct dpi_err *err)
 	if (!d)
 		goto fail;
 	d->flow = calloc(1, sizeof(*d->flow));
-	d->fresh = calloc(1, sizeof(*d->fresh));
 	d->module = dpi_module_make();
-	if (!d->flow || !d->fresh || !d->module || dpi_flows_make(&d->flows))
+	if (!d->flow || !d->module || dpi_flows_make(&d->flows))
 		goto fail;
-
-	size_t n;
-	const uint16_t *never = dpi_evidence_never(&n);
-	for (size_t i = 0; i < n; i++)
-		exclude(d->fresh, never[i]);
-	/* Addresses and ports are made up, so there is nothing to guess from: saves nDPI two tree walks per pass. */
-	d->fresh->protocol_id_already_guessed = 1;
 	*out = d;
 	return 0;
 fail:
 	if (!err->text[0])
 		snprintf(err->text, sizeof(err->text), "no memory for an nDPI module");
 	dpi_close(d);
-	return rc;
+	return -ENOMEM;
 }
 
 void dpi_close(struct dpi *d)
@@ -137,7 +140,6 @@ void dpi_close(struct dpi *d)
 		return;
 	dpi_flows_free(d->flows);
 	dpi_module_free(d->module);
-	free(d->fresh);
 	free(d->flow);
 	free(d);
 }
@@ -186,6 +188,28 @@ static ndpi_protocol pass(struct dpi *d, const uint8_t *packet, size_t packet_le
 	return p;
 }
 
+/* What the looks at one payload have said so far. */
+struct told {
+	const struct dpi_set *set;
+	ndpi_protocol name;  /* that the set lists, on enough evidence */
+	ndpi_protocol taken; /* that the set lists, on thin evidence: as good where there is no better */
+	ndpi_protocol doubt; /* that the set does not list, on thin evidence, first of its kind */
+	ndpi_protocol other; /* that the set does not list, on enough evidence: the payload is refused */
+	uint64_t risks;
+	int ambiguous;
+};
+
+static int is_name(ndpi_protocol p)
+{
+	return p.master_protocol || p.app_protocol;
+}
+
+static void note(ndpi_protocol *where, ndpi_protocol p)
+{
+	if (!is_name(*where))
+		*where = p;
+}
+
 static int among(const unsigned *ids, unsigned n, unsigned id)
 {
 	for (unsigned i = 0; i < n; i++)
@@ -194,102 +218,146 @@ static int among(const unsigned *ids, unsigned n, unsigned id)
 	return 0;
 }
 
-/* One transport: what nDPI calls the payload, on evidence that is enough. Honest data is never thin evidence of four
- * protocols at once, so what is, *ambiguous, was made to hide the fifth. */
-static ndpi_protocol look(struct dpi *d, unsigned l4, unsigned dst_port, size_t len, uint64_t *risks,
-			  int *ambiguous)
+/* One transport. Dissectors in `without` are not asked; `ruled`, where not NULL, takes those that ruled themselves out. Honest
+ * data is never thin evidence of four protocols at once, so what is, ambiguous, was made to hide the fifth. */
+static void look(struct dpi *d, struct told *t, unsigned l4, unsigned dst_port, size_t len,
+		 const NDPI_PROTOCOL_BITMASK *without, NDPI_PROTOCOL_BITMASK *ruled)
 {
-	static const ndpi_protocol unknown = { 0, 0, NDPI_PROTOCOL_CATEGORY_UNSPECIFIED };
 	const uint8_t *payload = d->packet + DPI_HEADERS_MAX;
-	unsigned thin[DPI_RETRIES_MAX];
+	NDPI_PROTOCOL_BITMASK ours = *without;
+	unsigned thin[DPI_RETRIES_MAX], n;
 	size_t packet_len;
 	const uint8_t *packet = headers_put(d, l4, dst_port, len, &packet_len);
 
-	for (unsigned n = 0; n < DPI_RETRIES_MAX; n++) {
-		memcpy(d->flow, d->fresh, sizeof(*d->flow));
-		for (unsigned i = 0; i < n; i++)
-			exclude(d->flow, thin[i]);
-		ndpi_protocol p = pass(d, packet, packet_len, risks);
-		unsigned id = p.master_protocol ? p.master_protocol : p.app_protocol;
-		if (!id) {
-			*risks = 0; /* whatever it is, it is not what the risk is about */
-			return p;
-		}
-		unsigned named = id;
+	for (n = 0; n < DPI_RETRIES_MAX; n++) {
+		uint64_t risks;
+
+		memset(d->flow, 0, sizeof(*d->flow));
+		/* Addresses and ports are made up, so there is nothing to guess from: saves nDPI two tree walks per pass. */
+		d->flow->protocol_id_already_guessed = 1;
+		d->flow->excluded_protocol_bitmask = ours;
+		ndpi_protocol p = pass(d, packet, packet_len, &risks);
+		unsigned id = p.master_protocol ? p.master_protocol : p.app_protocol, named = id;
+		if (!id)
+			break; /* whatever a risk is about, it is not what this is */
+		int lists = permitted(t->set, p);
 		if (dpi_evidence(&id, l4 == IP_UDP, payload, len) == DPI_EVIDENCE_ENOUGH) {
 			if (id != named) {
 				p.master_protocol = NDPI_PROTOCOL_UNKNOWN;
 				p.app_protocol = (u_int16_t)id;
+				lists = allowed(t->set, id);
 			}
-			return p;
+			note(lists ? &t->name : &t->other, p);
+			t->risks |= risks;
+			break;
 		}
-		*risks = 0;
+		note(lists ? &t->taken : &t->doubt, p);
+		if (lists)
+			t->risks |= risks;
 		if (among(thin, n, named)) /* another dissector's doing: there is no more to ask */
-			return unknown;
+			break;
 		thin[n] = named;
+		mask_add(&ours, named);
 	}
-	*ambiguous = 1;
-	return unknown;
+	t->ambiguous |= n == DPI_RETRIES_MAX;
+	if (ruled) {
+		*ruled = d->flow->excluded_protocol_bitmask;
+		mask_remove(ruled, &ours);
+	}
 }
 
-/* Notes p in f and says whether the set is without it. */
-static int refuses(const struct dpi_set *set, ndpi_protocol p, struct dpi_finding *f)
+/* All looks, until one of them refuses for certain. */
+static void looks(struct dpi *d, struct told *t, size_t len, const struct dpi_ruled *without, struct dpi_ruled *ruled)
 {
-	if (!p.master_protocol && !p.app_protocol)
-		return 0;
+	const uint8_t *payload = d->packet + DPI_HEADERS_MAX;
+	ndpi_protocol opening = { 0, (u_int16_t)dpi_opening(payload, len), NDPI_PROTOCOL_CATEGORY_UNSPECIFIED };
+	unsigned l4, port;
+
+	if (is_name(opening))
+		note(permitted(t->set, opening) ? &t->name : &t->other, opening);
+	if (!is_name(t->other))
+		look(d, t, IP_TCP, DST_PORT, len, &without->tcp, ruled ? &ruled->tcp : NULL);
+	if (!is_name(t->other))
+		look(d, t, IP_UDP, DST_PORT, len, &without->udp, ruled ? &ruled->udp : NULL);
+	if (!is_name(t->other) && dpi_hint(payload, len, &l4, &port))
+		look(d, t, l4, port, len, l4 == IP_TCP ? &without->tcp : &without->udp, NULL);
+}
+
+static void refuse(struct dpi_finding *f, enum dpi_answer answer, enum dpi_why why, ndpi_protocol p)
+{
+	f->answer = (uint8_t)answer;
+	f->why = (uint8_t)why;
 	f->master = p.master_protocol;
 	f->app = p.app_protocol;
-	if (allowed(set, p.master_protocol) || allowed(set, p.app_protocol))
+}
+
+/* What the looks come to, unrecognised content aside. */
+static void conclude(const struct told *t, struct dpi_finding *f)
+{
+	ndpi_protocol p = is_name(t->name) ? t->name : t->taken;
+	uint64_t risks = t->risks & t->set->risks;
+
+	if (is_name(t->other)) {
+		refuse(f, DPI_FORBIDDEN, DPI_WHY_PROTOCOL, t->other);
+	} else if (is_name(t->doubt) && !t->set->doubtful) {
+		refuse(f, DPI_FORBIDDEN, DPI_WHY_DOUBTFUL, t->doubt);
+	} else if (t->ambiguous) {
+		refuse(f, DPI_FAILED, DPI_WHY_AMBIGUOUS, t->doubt);
+	} else if (risks) {
+		refuse(f, DPI_RISK, DPI_WHY_RISK, p);
+		f->risk = (uint8_t)__builtin_ctzll(risks);
+	} else {
+		refuse(f, DPI_CLEAN, DPI_WHY_NOTHING, p);
+	}
+}
+
+/* Copies the payload to where the headers go before it; from there on only the private copy is looked at. 0: there is nothing
+ * to look at, and f says why. */
+static int take(struct dpi *d, const uint8_t *bytes, size_t len, struct dpi_finding *f)
+{
+	memset(f, 0, sizeof(*f));
+	if (len == 0)
 		return 0;
-	f->answer = DPI_FORBIDDEN;
-	f->why = DPI_WHY_PROTOCOL;
+	if (len > DPI_FIELD_MAX) {
+		f->answer = DPI_FAILED;
+		f->why = DPI_WHY_LONG;
+		return 0;
+	}
+	memcpy(d->packet + DPI_HEADERS_MAX, bytes, len);
 	return 1;
 }
 
-static void failed(struct dpi_finding *f, enum dpi_why why)
+static const struct dpi_ruled nothing;
+
+void dpi_inspect_noting(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len, struct dpi_ruled *ruled,
+			struct dpi_finding *f)
 {
-	f->answer = DPI_FAILED;
-	f->why = (uint8_t)why;
+	struct told t = { .set = set };
+
+	if (ruled)
+		*ruled = nothing;
+	if (!take(d, bytes, len, f))
+		return;
+	looks(d, &t, len, &nothing, ruled);
+	conclude(&t, f);
+	if (f->answer == DPI_CLEAN && !f->master && !f->app && !(set->plain & 1)) {
+		f->answer = DPI_FORBIDDEN;
+		f->why = DPI_WHY_UNKNOWN;
+	}
 }
 
 void dpi_inspect(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len, struct dpi_finding *f)
 {
-	uint64_t risks = 0;
-	unsigned hint_l4 = 0, hint_port = 0, looks = 2;
+	dpi_inspect_noting(d, set, bytes, len, NULL, f);
+}
 
-	memset(f, 0, sizeof(*f));
-	if (len == 0)
+void dpi_inspect_joined(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len,
+			const struct dpi_ruled *without, struct dpi_finding *f)
+{
+	struct told t = { .set = set };
+
+	if (!take(d, bytes, len, f))
 		return;
-	if (len > DPI_FIELD_MAX) {
-		failed(f, DPI_WHY_LONG);
-		return;
-	}
-	/* From here on only the private copy is looked at. */
-	const uint8_t *payload = memcpy(d->packet + DPI_HEADERS_MAX, bytes, len);
-	if (dpi_hint(payload, len, &hint_l4, &hint_port))
-		looks = 3;
-	ndpi_protocol opening = { 0, (u_int16_t)dpi_opening(payload, len), NDPI_PROTOCOL_CATEGORY_UNSPECIFIED };
-	if (refuses(set, opening, f))
-		return;
-	for (unsigned i = 0; i < looks; i++) {
-		unsigned l4 = i == 0 ? IP_TCP : i == 1 ? IP_UDP : hint_l4;
-		uint64_t r;
-		int ambiguous = 0;
-		if (refuses(set, look(d, l4, i == 2 ? hint_port : DST_PORT, len, &r, &ambiguous), f))
-			return;
-		if (ambiguous) {
-			failed(f, DPI_WHY_AMBIGUOUS);
-			return;
-		}
-		risks |= r;
-	}
-	risks &= set->risks;
-	if (risks) {
-		f->answer = DPI_RISK;
-		f->why = DPI_WHY_RISK;
-		f->risk = (uint8_t)__builtin_ctzll(risks);
-	} else if (!f->master && !f->app && !(set->plain & 1)) {
-		f->answer = DPI_FORBIDDEN;
-		f->why = DPI_WHY_UNKNOWN;
-	}
+	looks(d, &t, len, without ? without : &nothing, NULL);
+	conclude(&t, f);
 }

@@ -37,8 +37,7 @@ struct dpi_flows; /* frame.c's */
 
 struct dpi {
 	struct ndpi_detection_module_struct *module;
-	struct ndpi_flow_struct *flow;  /* one message's state, remade from `fresh` for every pass */
-	struct ndpi_flow_struct *fresh; /* all zero but for the dissectors that one payload cannot satisfy */
+	struct ndpi_flow_struct *flow;  /* one message's state, remade for every pass */
 	struct dpi_flows *flows;        /* frames: bounded state per port */
 	uint8_t packet[DPI_PACKET_MAX + 1]; /* private: headers made here, payload copied behind them */
 };

@@ -30,6 +30,10 @@ static int profile_add(struct dpi_set *set, const struct dpi_profile *p, struct 
 			set->plain = UINT32_MAX;
 			continue;
 		}
+		if (strcasecmp(name, "doubtful") == 0) {
+			set->doubtful = 1;
+			continue;
+		}
 		if (id > 0) {
 			set->allowed[(unsigned)id / 64] |= 1ull << ((unsigned)id % 64);
 			continue;
@@ -54,6 +58,7 @@ int dpi_set_make(struct dpi_set *set, const struct dpi_profile *const *profiles,
 		for (unsigned k = 0; k < DPI_IDS_MAX / 64; k++)
 			set->allowed[k] &= one.allowed[k];
 		set->plain &= one.plain;
+		set->doubtful &= one.doubtful;
 	}
 	return 0;
 }
