@@ -315,9 +315,23 @@ static int refuse_old_policy(const struct reader *r)
 			   k->value->kind == POL_NODE_VALUE ? pol_quote(quoted, k->value->text) : "");
 }
 
+/* One of two words; *second is whether it is the second, 0 where the key is absent. */
+static int read_choice(const struct reader *r, const struct pol_node *key, const char *name, const char *a, const char *b,
+		       int *second)
+{
+	char right[64];
+	if (key == NULL)
+		return 0;
+	*second = strcmp(key->value->text, b) == 0;
+	if (*second || strcmp(key->value->text, a) == 0)
+		return 0;
+	snprintf(right, sizeof right, "write %s or %s", a, b);
+	return refuse(r, key->value, name, right);
+}
+
 static int read_root(const struct reader *r)
 {
-	enum { FABRIC, SCHEMAS, POLICIES, RUN_DIR, LIMITS, POLL, UNIKERNELS, KEYS };
+	enum { FABRIC, SCHEMAS, POLICIES, RUN_DIR, LIMITS, POLL, INSPECT, INSPECTORS, UNIKERNELS, KEYS };
 	static const struct pol_key keys[KEYS] = {
 	    [FABRIC] = {"fabric", POL_KEY_VALUE | POL_KEY_REQUIRED},
 	    [SCHEMAS] = {"schemas", POL_KEY_VALUE | POL_KEY_REQUIRED},
@@ -325,6 +339,8 @@ static int read_root(const struct reader *r)
 	    [RUN_DIR] = {"run_dir", POL_KEY_VALUE},
 	    [LIMITS] = {"limits", POL_KEY_MAP | POL_KEY_EMPTY},
 	    [POLL] = {"poll", POL_KEY_VALUE},
+	    [INSPECT] = {"inspect", POL_KEY_VALUE},
+	    [INSPECTORS] = {"inspectors", POL_KEY_VALUE},
 	    [UNIKERNELS] = {"unikernels", POL_KEY_LIST | POL_KEY_REQUIRED},
 	};
 	const struct pol_node *found[KEYS];
@@ -354,12 +370,15 @@ static int read_root(const struct reader *r)
 		rc = read_limits(r, found[LIMITS]->value);
 	if (rc < 0)
 		return rc;
-	if (found[POLL] != NULL) {
-		const struct pol_node *v = found[POLL]->value;
-		c->busy = strcmp(v->text, "busy") == 0;
-		if (!c->busy && strcmp(v->text, "sleep") != 0)
-			return refuse(r, v, "poll", "write sleep or busy");
-	}
+	rc = read_choice(r, found[POLL], "poll", "sleep", "busy", &c->busy);
+	if (rc == 0)
+		rc = read_choice(r, found[INSPECT], "inspect", "isolated", "inline", &c->inspect_inline);
+	if (rc == 0)
+		rc = read_count(r, found[INSPECTORS], FAB_INSPECTORS_MAX, &c->inspectors);
+	if (rc == 0 && found[INSPECTORS] != NULL && c->inspect_inline)
+		rc = refuse(r, found[INSPECTORS]->value, "inspectors", "`inspect: inline` has none; leave one of both out");
+	if (rc < 0)
+		return rc;
 	return read_unikernels(r, found[UNIKERNELS]->value);
 }
 
@@ -374,6 +393,8 @@ static int finish(struct fab_config **out, struct reader *r)
 		r->c->decisions_per_s = 1000;
 		r->c->log_file_bytes = 16 * MIB;
 		r->c->log_files = 4;
+		r->c->inspectors = 1;
+		r->c->inspect_inline = 1;
 		rc = read_root(r);
 	}
 	if (rc < 0)

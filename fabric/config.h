@@ -15,6 +15,8 @@
  *     pairs: 1000                    # of unikernels that may talk, each direction one; no default: without it the data path
  *                                    # makes room for what the first policies need, and for as many more
  *   poll: sleep                      # sleep (default) or busy
+ *   inspect: isolated                # content is inspected by processes apart (default); or inline, in weftd, for measuring
+ *   inspectors: 1                    # how many of them, at most 16; each serves a share of the unikernels
  *   unikernels:
  *     - name: meter
  *       image: ../images/meter.elf   # absent: a process endpoint joins by itself
@@ -42,6 +44,7 @@
 #define FAB_LOG_FILE_MAX (1u << 30)
 #define FAB_LOG_FILES_MAX 1000u
 #define FAB_PAIRS_MAX (FAB_UNIKERNELS_MAX * (FAB_UNIKERNELS_MAX - 1u)) /* each with each other, both ways */
+#define FAB_INSPECTORS_MAX 16u
 #define FAB_MEMORY_DEFAULT (16u << 20)
 #define FAB_MEMORY_MIN (2u << 20)
 #define FAB_MEMORY_MAX (UINT64_C(64) << 30)
@@ -70,6 +73,8 @@ struct fab_config {
 	uint32_t log_files;
 	uint32_t pairs_max;          /* directed pairs of unikernels that the data path makes room for; 0: it decides */
 	int busy;                    /* poll: busy */
+	int inspect_inline;          /* inspect: inline */
+	uint32_t inspectors;         /* processes that inspect, where not inline */
 	uint32_t n;
 	struct fab_unikernel_config *u; /* port number is index + 1 */
 };

@@ -23,6 +23,7 @@
 #include "decision.h"
 #include "stats.h"
 
+struct dpi_isolate;
 struct fab;
 struct fab_epochs;
 
@@ -34,6 +35,7 @@ struct fab_control_view {
 	const struct fab_port_counters *ports;   /* n + 1 entries, by port number; 0 is unused */
 	const struct fab_stage_counters *stages; /* FAB_STAGE_COUNT */
 	const struct fab_swap_counters *swaps;   /* or NULL: no data path */
+	const struct dpi_isolate *iso;           /* or NULL: content is inspected inline */
 	struct fab_decision_ring *ring;
 	uint64_t tsc_hz;
 	uint64_t boot;                           /* this weftd's random boot number */

@@ -15,7 +15,7 @@ static size_t blamed_size(const struct fab *f)
 	return (f->n_ports + 1u) * POL_VIOLATIONS_MAX * sizeof(f->blamed_ns[0]);
 }
 
-int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch *epoch, struct dpi *dpi,
+int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch *epoch, struct fab_inspector inspector,
 	     struct fab_decision_ring *ring, uint64_t boot)
 {
 	struct fab *f = calloc(1, sizeof(*f));
@@ -28,7 +28,9 @@ int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch
 	f->now = epoch;
 	atomic_init(&f->offered, NULL);
 	atomic_init(&f->in_force, epoch);
-	f->dpi = dpi;
+	f->dpi = inspector.dpi;
+	f->iso = inspector.iso;
+	f->turn_first = 1;
 	f->ring = ring;
 	f->boot = boot;
 	f->n_ports = config->n;
@@ -59,6 +61,8 @@ int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch
 		}
 	}
 	r = fab_pairs_make(f);
+	if (r == 0)
+		r = fab_parking_make(f);
 out:
 	if (r != 0)
 		fab_free(f);
@@ -72,6 +76,7 @@ void fab_free(struct fab *f)
 	if (f == NULL)
 		return;
 	fab_pairs_free(f);
+	fab_parking_free(f);
 	fab_unmap(f->blamed_ns, blamed_size(f));
 	if (f->port != NULL)
 		sodium_memzero(f->port, (f->n_ports + 1u) * sizeof(f->port[0]));
@@ -123,6 +128,7 @@ void fab_port_pause(struct fab *f, struct fab_port *p)
 void fab_port_forget(struct fab *f, struct fab_port *p, uint64_t now_ns)
 {
 	fab_doom_waiting(f, p, now_ns);
+	fab_parked_forget(f, p);
 	p->notice_n = 0;
 	p->notice_head = 0;
 	p->welcome_waits = 0;
@@ -194,10 +200,12 @@ int fab_tick(struct fab *f, uint64_t now_ns)
 
 uint32_t fab_end(struct fab *f, uint64_t now_ns)
 {
-	uint32_t left = 0;
+	uint32_t left;
 
 	for (uint32_t i = 1; i <= f->n_ports; i++)
 		fab_port_gone(f, &f->port[i], now_ns);
+	fab_parked_serve(f, now_ns);
+	left = f->parked_n;
 	/* With nobody left who could be told, no queue has to wait for room among its sender's notices. */
 	for (uint32_t i = 1; i <= f->n_ports; i++)
 		fab_doomed_tick(f, &f->port[i], now_ns);

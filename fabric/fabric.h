@@ -12,6 +12,7 @@
 #include "config.h"
 #include "decision.h"
 #include "dpi/dpi.h"
+#include "dpi/isolate.h"
 #include "epoch.h"
 #include "guest-lib/session.h"
 #include "guest-lib/verdict.h"
@@ -48,7 +49,8 @@ struct fab_request {
 	uint32_t rule;        /* of the request: the reply is recorded under it */
 	uint32_t reply_type;  /* schema type */
 	uint32_t content;     /* content set */
-	uint8_t answering;    /* a reply is in this burst */
+	uint8_t answering;    /* a reply is in this burst, or parked */
+	uint8_t parked;       /* the request, or the reply that answers it, is being inspected: the slot stays */
 	uint8_t waits;        /* it is still in the pair's queue */
 	uint8_t renewed;      /* it came under another epoch: its reply is held to rules that its answerer did not know */
 	uint8_t ended;        /* its requester was told that it is refused; only while it waits: it will not be delivered */
@@ -122,6 +124,9 @@ struct fab_port {
 	uint8_t rx_dirty, tx_dirty; /* used entries to publish */
 	uint8_t calls_due;         /* published, and the guest is to be notified: 1 rx, 2 tx */
 	uint8_t burst_max;         /* messages in its next burst, 1 to FAB_BURST_MAX */
+	uint32_t parked_n;         /* messages that wait for the inspector (parked.c) */
+	uint32_t spent_n;          /* inspected since burst_max was fitted, */
+	uint64_t spent;            /* and the cycles that it took */
 	uint8_t owes;              /* turns that it sits out: its last burst took as many times FAB_TURN_CYCLES */
 	uint8_t said_dead;         /* FAB_SAID_*: dead rings that were reported */
 	uint32_t rx_bad_chain, rx_bad_address; /* receive chains that were no use, to be reported */
@@ -166,6 +171,7 @@ struct fab_port {
 	uint8_t event_waits;       /* for room in the decision ring */
 	struct fab_decision event;
 	_Atomic int lift;          /* the control thread asks for it */
+	struct fab_scan *scan;     /* scan.c's */
 	_Atomic uint32_t cut_turn; /* odd while the worker writes what follows */
 	uint64_t cut_since_ns, cut_epoch, cut_rule, cut_verdict; /* written and read as counters are */
 };
@@ -188,6 +194,8 @@ struct fab_msg {
 	uint8_t log;               /* delivery is recorded */
 	uint8_t judge;             /* policy hangs on what it says: fab_burst's decision is not final yet */
 	uint8_t soft;              /* as pol_terms has it */
+	uint8_t parked;            /* it waits for the isolated inspector and is none of this burst's any more */
+	uint8_t orphan;            /* its sender's instance went while it was parked: nobody to tell or to blame */
 	uint8_t l4;
 	struct fab_pair *pair;
 	struct fab_request *request; /* the slot that it opened or answers */
@@ -201,12 +209,14 @@ struct fab_msg {
 	uint16_t src_l4, dst_l4;
 	uint32_t offset;
 	uint32_t dst_ip;
+	uint32_t dst_hash;         /* of a foreign frame's destination that has no IPv4 address */
 	char detail[FAB_DETAIL_MAX];
 };
 
 struct fab_burst {
 	struct fab_port *port;     /* all of a burst comes from one port */
 	uint32_t n;
+	uint32_t parked;           /* of which wait for the inspector */
 	uint64_t now_ns;           /* monotonic */
 	struct pol_when when;      /* the same moment, for policy */
 	uint32_t arena_used;
@@ -221,7 +231,13 @@ struct fab {
 	struct fab_epoch *now;     /* in force; changes only between two bursts (swap.c) */
 	_Atomic(struct fab_epoch *) offered;  /* laid down by the control thread for the worker to take; NULL: none */
 	_Atomic(struct fab_epoch *) in_force; /* now, as the control thread sees it */
-	struct dpi *dpi;
+	struct dpi *dpi;           /* `inspect: inline`, */
+	struct dpi_isolate *iso;   /* or isolated: one of them */
+	uint32_t lanes;            /* of iso */
+	struct fab_parking *parking[DPI_LANES_MAX]; /* what waits for each lane */
+	uint32_t parked_n;         /* messages in all of them */
+	uint32_t turn_first;       /* port that comes first in the next turn */
+	uint8_t draining;          /* an epoch waits until nothing is parked: nothing new is taken */
 	uint32_t n_ports;
 	struct fab_port *port;     /* n_ports + 1; 0 unused */
 	uint32_t pairs_max;        /* that there is memory for */
@@ -232,6 +248,7 @@ struct fab {
 	uint32_t pair_mask;        /* hash of (src, dst) */
 	uint32_t *pair_slot;       /* index + 1, 0: empty */
 	uint64_t *blamed_ns;       /* of all ports */
+	struct fab_scan *scans;    /* likewise */
 	_Atomic int lifts;         /* some port's `lift` is set */
 	uint64_t boot;
 	uint64_t decision_id;
@@ -246,10 +263,14 @@ struct fab {
 	uint8_t *frame;            /* WEFT_FRAME_MAX scratch for control records */
 };
 
+/* Who looks at opaque content: an inspector of this thread, or those behind processes. One is NULL. */
+struct fab_inspector {
+	struct dpi *dpi;
+	struct dpi_isolate *iso;
+};
 /* Makes the state for a configuration: all memory of the data path is taken here. epoch is the first to be in force; it,
- * dpi, which goes by the epoch's content sets, and ring are borrowed. Keys are set by the caller in port[i].id. Returns 0
- * or -ENOMEM. */
-int fab_make(struct fab **f, const struct fab_config *config, struct fab_epoch *epoch, struct dpi *dpi,
+ * what the inspector is, and ring are borrowed. Keys are set by the caller in port[i].id. Returns 0 or -ENOMEM. */
+int fab_make(struct fab **f, const struct fab_config *config, struct fab_epoch *epoch, struct fab_inspector inspector,
 	     struct fab_decision_ring *ring, uint64_t boot);
 void fab_free(struct fab *f); /* wipes keys */
 
@@ -263,6 +284,9 @@ void fab_port_gone(struct fab *f, struct fab_port *p, uint64_t now_ns);
 
 /* One turn for a port: a burst from its transmit ring through all stages. Returns how many chains were taken. */
 uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns);
+/* What the isolated inspector has answered goes on: each message gets its verdict, and is delivered where it passes. Returns
+ * how many. */
+uint32_t fab_parked_serve(struct fab *f, uint64_t now_ns);
 /* 1: others come first in this turn, for its last burst took longer than one. Each call is a turn. */
 int fab_port_sits_out(struct fab_port *p);
 /* 1 when fab_port_serve() would take a chain now: there is room for the decision and the notice that it may cause. */

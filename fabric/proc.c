@@ -187,3 +187,20 @@ uint32_t fab_proc_end(const int *pidfds, uint32_t n, uint64_t grace_ns)
 	}
 	return left;
 }
+
+const char *fab_proc_beside(const char *name, char *out)
+{
+	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
+	char *slash;
+
+	out[n > 0 ? n : 0] = '\0';
+	slash = strrchr(out, '/');
+	if (slash == NULL || (size_t)(slash + 1 - out) + strlen(name) >= PATH_MAX) {
+		snprintf(out, PATH_MAX, "%s", name);
+		return out;
+	}
+	strcpy(slash + 1, name);
+	if (access(out, X_OK) != 0)
+		snprintf(out, PATH_MAX, "%s", name);
+	return out;
+}

@@ -9,6 +9,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* A program that was built or installed with this one: its path beside this very program, or just its name, for PATH, where none
+ * is there. Returns out (PATH_MAX). */
+const char *fab_proc_beside(const char *name, char *out);
+
 /* Starts argv[0] (searched in PATH) in a session of its own: stdin from /dev/null, stdout and stderr into out_path (an
  * older one is kept as out_path.1), and under its own number keep_fd (-1: none); no other descriptors. file_bytes_max bounds
  * every file that it writes, 0: no bound. The caller is its parent. Returns 0 with the pid, or -errno with a text in err when it

@@ -47,6 +47,29 @@ void fab_quarantine_why(const struct fab *f, uint16_t src, uint16_t dst, char de
 void fab_quarantine_refuse(const struct fab *f, struct fab_msg *m);
 void fab_event_flush(struct fab *f, struct fab_port *p, uint64_t now_ns); /* its event that waits, if there is room */
 
+/* stages.c: a burst of p's, empty; p may be NULL until it is known. And its last two stages. */
+void fab_burst_begin(struct fab *f, struct fab_burst *b, struct fab_port *p, uint64_t now_ns);
+void fab_burst_end(struct fab *f, struct fab_burst *b);
+/* The isolated inspector spent so many cycles on n messages of p's: how many may come at once follows from that. */
+void fab_port_spent(struct fab_port *p, uint32_t n, uint64_t cycles);
+
+/* stage_content.c: what an inspector says becomes a message's verdict, or a frame's name. */
+void fab_content_answer(const struct fab *f, struct fab_msg *m, const struct sch_span *span, const struct dpi_result *said);
+void fab_frame_answer(const struct fab *f, struct fab_msg *m, const struct dpi_frame *what);
+
+/* parked.c; only where f->iso is there. */
+int fab_parking_make(struct fab *f); /* 0 or -ENOMEM */
+void fab_parking_free(struct fab *f);
+/* How many messages of p's may be parked yet, and of how many bytes all together (DPI_LANE_ITEM_BOUND of each). */
+uint32_t fab_parked_room(const struct fab *f, const struct fab_port *p);
+uint32_t fab_parked_bytes(const struct fab *f, const struct fab_port *p);
+/* m waits for the inspector's answer, or where `what` is NULL, for those before it; asserts room. 0: no inspector will be asked,
+ * for this input has ended too many. */
+int fab_park_message(struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct sch_result *r,
+		     const struct dpi_message *what);
+int fab_park_frame(struct fab *f, struct fab_burst *b, struct fab_msg *m);
+void fab_parked_forget(struct fab *f, const struct fab_port *p); /* the instance at p is gone */
+
 /* pairs.c */
 void *fab_map(size_t size); /* zeroed, taken as it is touched; NULL: no memory */
 void fab_unmap(void *p, size_t size); /* p may be NULL */

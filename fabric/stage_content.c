@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* validate and inspect: the payload against its schema, its opaque fields against the rule's content set, and a name
- * for frames that are no records. */
+ * for frames that are no records. What the isolated inspector is asked goes on in parked.c. */
 #include "stage.h"
 
 #include <stdio.h>
@@ -46,30 +46,39 @@ void stage_validate(struct fab *f, struct fab_burst *b)
 	}
 }
 
-static void name_foreign(struct fab *f, struct fab_burst *b, struct fab_msg *m)
+void fab_frame_answer(const struct fab *f, struct fab_msg *m, const struct dpi_frame *what)
 {
-	struct dpi_frame what;
 	char name[DPI_NAME_MAX];
 
-	if (m->data == NULL || m->len == 0)
-		return;
-	dpi_frame_look(f->dpi, m->src, m->data, m->len, b->now_ns, &what);
-	dpi_frame_text(&what, name);
+	dpi_frame_text(what, name);
 	snprintf(m->detail, sizeof(m->detail), "%s", name);
-	m->l4 = what.l4;
-	m->src_l4 = what.src_l4;
-	m->dst_l4 = what.dst_l4;
-	m->dst_ip = what.dst_ip;
+	m->l4 = what->l4;
+	m->src_l4 = what->src_l4;
+	m->dst_l4 = what->dst_l4;
+	m->dst_ip = what->dst_ip;
 	/* Fixed addresses are consecutive from the fabric's own. */
-	uint32_t to = what.dst_ip - weft_ipv4(WEFT_FABRIC_PORT);
+	uint32_t to = what->dst_ip - weft_ipv4(WEFT_FABRIC_PORT);
 
 	if (to >= 1 && to <= f->n_ports)
 		m->dst = (uint16_t)to;
 }
 
-static void tell(const struct fab *f, struct fab_msg *m, const struct sch_result *r, const struct dpi_finding *found)
+static void name_foreign(struct fab *f, struct fab_burst *b, struct fab_msg *m)
 {
-	const struct sch_span *sp = &r->span[found->span];
+	struct dpi_frame what = {.what = DPI_FRAME_UNSEEN};
+
+	if (m->data == NULL || m->len == 0)
+		return;
+	if (f->iso != NULL && fab_park_frame(f, b, m))
+		return;
+	if (f->dpi != NULL)
+		dpi_frame_look(f->dpi, m->src, m->data, m->len, b->now_ns, &what);
+	fab_frame_answer(f, m, &what);
+}
+
+static void tell(const struct fab *f, struct fab_msg *m, const struct sch_span *span, const struct dpi_finding *found)
+{
+	const struct sch_span *sp = &span[found->span];
 	char what[DPI_NAME_MAX];
 
 	dpi_finding_text(found, what);
@@ -84,6 +93,8 @@ static void spans_of(const struct fab *f, const struct fab_msg *m, const struct 
 	const struct fab_epoch *e = f->now;
 
 	out->bytes = m->data + WEFT_MESSAGE_HDR_LEN;
+	out->subject = m->hdr.subject;
+	out->id = m->hdr.id;
 	out->epoch = (uint32_t)e->number;
 	out->src = m->src;
 	out->dst = m->dst;
@@ -103,7 +114,7 @@ static void spans_of(const struct fab *f, const struct fab_msg *m, const struct 
 	}
 }
 
-static void answer(const struct fab *f, struct fab_msg *m, const struct sch_result *r, const struct dpi_result *said)
+void fab_content_answer(const struct fab *f, struct fab_msg *m, const struct sch_span *span, const struct dpi_result *said)
 {
 	static const uint16_t verdict_of[DPI_ANSWERS] = {
 		[DPI_FORBIDDEN] = WEFT_V_CONTENT_FORBIDDEN,
@@ -113,28 +124,32 @@ static void answer(const struct fab *f, struct fab_msg *m, const struct sch_resu
 
 	if (said->found.answer != DPI_CLEAN) {
 		fab_refuse(m, (enum weft_verdict)verdict_of[said->found.answer]);
-		tell(f, m, r, &said->found);
+		tell(f, m, span, &said->found);
 	} else if (said->observed.answer != DPI_CLEAN && m->observed == 0) {
 		m->observed = WEFT_V_CONTENT_FORBIDDEN;
 		m->observed_rule = m->soft_rule;
-		tell(f, m, r, &said->observed);
+		tell(f, m, span, &said->observed);
 	}
 }
 
-static void inspect(struct fab *f, struct fab_msg *m, const struct sch_result *r)
+static void inspect(struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct sch_result *r)
 {
+	struct dpi_result said = {.found = {.answer = DPI_FAILED, .why = DPI_WHY_TWICE}};
 	struct dpi_message what;
-	struct dpi_result said;
 
 	if (r->spans_cut) {
 		fab_refuse(m, WEFT_V_CONTENT_LIMIT);
 		return;
 	}
-	if (r->n_spans == 0)
+	if (r->n_spans > 0)
+		spans_of(f, m, r, &what);
+	else if (b->port->parked_n == 0) /* else it would overtake them */
 		return;
-	spans_of(f, m, r, &what);
-	dpi_message_inspect(f->dpi, &what, &said);
-	answer(f, m, r, &said);
+	if (f->iso != NULL && fab_park_message(f, b, m, r, r->n_spans > 0 ? &what : NULL))
+		return;
+	if (f->dpi != NULL)
+		dpi_message_inspect(f->dpi, &what, &said);
+	fab_content_answer(f, m, r->span, &said);
 }
 
 void stage_inspect(struct fab *f, struct fab_burst *b)
@@ -145,6 +160,8 @@ void stage_inspect(struct fab *f, struct fab_burst *b)
 		if (m->verdict == WEFT_V_FRAME_FOREIGN)
 			name_foreign(f, b, m);
 		else if (!m->done)
-			inspect(f, m, &b->checked[i]);
+			inspect(f, b, m, &b->checked[i]);
 	}
+	if (f->iso != NULL && b->parked > 0)
+		dpi_isolate_flush(f->iso);
 }

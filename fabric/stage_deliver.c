@@ -83,7 +83,7 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct fab_msg *m = &b->msg[i];
 
-		if (m->control)
+		if (m->control || m->parked)
 			continue;
 		if (!m->done && !p->quarantined)
 			m->verdict = WEFT_V_PASSED;
@@ -99,10 +99,10 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 			continue;
 		}
 		record(f, b, m);
-		if (own_doing(f, p, m))
+		if (!m->orphan && own_doing(f, p, m))
 			fab_blame(f, p, m, b->now_ns);
 		/* Frames that never were records have no sender in guest-lib who could make use of it. */
-		if (m->record_len > 0 && p->live.s.suite != 0)
+		if (m->record_len > 0 && p->live.s.suite != 0 && !m->orphan)
 			tell_sender(p, m);
 		if (m->costed)
 			fab_pair_dispose(f, m->pair, weft_cost(m->len - WEFT_MESSAGE_HDR_LEN));

@@ -149,7 +149,7 @@ static void open_request(const struct fab *f, struct fab_burst *b, struct fab_ms
 {
 	struct fab_request *r = slot_of(m->pair, m->hdr.id);
 
-	if (r->id != 0 && (r->answering || r->ended || r->deadline_ns > b->now_ns)) {
+	if (r->id != 0 && (r->answering || r->ended || r->parked || r->deadline_ns > b->now_ns)) {
 		fab_refuse(m, WEFT_V_REQUEST_LIMIT);
 		return;
 	}

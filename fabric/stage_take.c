@@ -16,10 +16,21 @@ static uint32_t room(const struct fab *f, const struct fab_port *p)
 	uint32_t ring = fab_decision_ring_room(f->ring);
 	uint32_t notices = FAB_NOTICES_MAX - p->notice_n;
 
+	if (f->draining)
+		return 0;
+	/* What is parked will want its decision and its notice too. */
+	ring = ring > f->parked_n ? ring - f->parked_n : 0;
+	notices = notices > p->parked_n ? notices - p->parked_n : 0;
 	if (n > ring)
 		n = ring;
 	if (n > notices)
 		n = notices;
+	if (f->iso != NULL) {
+		uint32_t lane = fab_parked_bytes(f, p) < DPI_LANE_ITEM_MAX ? 0 : fab_parked_room(f, p);
+
+		if (n > lane)
+			n = lane;
+	}
 	return n;
 }
 
@@ -105,11 +116,20 @@ static struct fab_msg *next_msg(struct fab_burst *b)
 	return m;
 }
 
+/* Of a lane's bytes, once an item with so much content has its share. */
+static uint32_t left(uint32_t lane, uint32_t content)
+{
+	uint32_t item = DPI_LANE_ITEM_BOUND(content);
+
+	return lane > item ? lane - item : 0;
+}
+
 void stage_take(struct fab *f, struct fab_burst *b)
 {
 	struct fab_port *p = b->port;
 	uint32_t limit = room(f, p);
 	uint32_t planned = 0; /* arena bytes that the session stage will want for what was taken */
+	uint32_t lane = f->iso != NULL ? fab_parked_bytes(f, p) : UINT32_MAX; /* left for what may have to be parked */
 
 	while (b->n < limit) {
 		struct fab_chain *c = &b->chain[b->n];
@@ -118,6 +138,8 @@ void stage_take(struct fab *f, struct fab_burst *b)
 
 		/* Whatever the next chain holds, its plaintext must fit. */
 		if (FAB_ARENA_BYTES - b->arena_used - planned < WEFT_FRAME_MAX + 64u)
+			break;
+		if (lane < DPI_LANE_ITEM_MAX)
 			break;
 		st = fab_ring_take(&p->tx, 0, c);
 		if (p->tx.broken) {
@@ -140,6 +162,7 @@ void stage_take(struct fab *f, struct fab_burst *b)
 		if (st == FAB_CHAIN_OK) {
 			classify(f, b, m, c);
 			planned += (m->record_len + 63u) & ~63u;
+			lane = left(lane, m->record_len > m->len ? m->record_len : m->len);
 		} else {
 			fab_refuse(m, st == FAB_CHAIN_BAD ? WEFT_V_RING_CHAIN : WEFT_V_RING_ADDRESS);
 		}

@@ -31,7 +31,7 @@ const struct fab_stage fab_stages[FAB_STAGE_COUNT] = {
 			     {WEFT_V_SEND_DENIED, WEFT_V_RECEIVE_DENIED, WEFT_V_FORBIDDEN, WEFT_V_WHERE_UNMET,
 			      WEFT_V_TOO_LARGE, WEFT_V_OVER_RATE, WEFT_V_OVER_QUOTA}},
 	[FAB_STAGE_INSPECT] = {"inspect", stage_inspect,
-			       {WEFT_V_CONTENT_FORBIDDEN, WEFT_V_CONTENT_RISK, WEFT_V_CONTENT_LIMIT,
+			       {WEFT_V_RECEIVER_GONE, WEFT_V_CONTENT_FORBIDDEN, WEFT_V_CONTENT_RISK, WEFT_V_CONTENT_LIMIT,
 				WEFT_V_CONTENT_UNINSPECTED}},
 	[FAB_STAGE_DECIDE] = {"decide", stage_decide, {WEFT_V_PASSED, WEFT_V_QUARANTINED}},
 	[FAB_STAGE_DELIVER] = {"deliver", stage_deliver, {0}},
@@ -81,28 +81,63 @@ int fab_port_sits_out(struct fab_port *p)
 	return 1;
 }
 
+void fab_port_spent(struct fab_port *p, uint32_t n, uint64_t cycles)
+{
+	p->spent += cycles;
+	p->spent_n += n;
+	if (p->spent_n < p->burst_max && p->spent <= FAB_TURN_CYCLES)
+		return;
+	fit_burst(p, p->spent_n, p->spent);
+	p->owes = 0; /* it was another core's time, and the port can have no more than two bursts there */
+	p->spent = 0;
+	p->spent_n = 0;
+}
+
+void fab_burst_begin(struct fab *f, struct fab_burst *b, struct fab_port *p, uint64_t now_ns)
+{
+	b->port = p;
+	b->n = 0;
+	b->parked = 0;
+	b->now_ns = now_ns;
+	b->when = fab_when(f, now_ns);
+	b->arena_used = 0;
+}
+
+/* One stage, which began at t0; returns when it ended. */
+static uint64_t run(struct fab *f, struct fab_burst *b, unsigned stage, uint64_t t0)
+{
+	struct fab_stage_counters *c = &f->stage[stage];
+	uint32_t before = b->parked;
+	uint64_t t1;
+
+	fab_stages[stage].run(f, b);
+	t1 = fab_cycles();
+	if (b->n > 0) {
+		fab_count_add(&c->bursts, 1);
+		fab_count_add(&c->messages, b->n - before);
+		fab_count_add(&c->cycles, t1 - t0);
+	}
+	return t1;
+}
+
 uint32_t fab_port_serve(struct fab *f, struct fab_port *p, uint64_t now_ns)
 {
 	struct fab_burst *b = f->burst;
 	uint64_t t0 = fab_cycles(), start = t0;
 
-	b->port = p;
-	b->n = 0;
-	b->now_ns = now_ns;
-	b->when = fab_when(f, now_ns);
-	b->arena_used = 0;
-	for (unsigned i = 0; i < FAB_STAGE_COUNT; i++) {
-		uint64_t t1;
-
-		fab_stages[i].run(f, b);
-		if (b->n == 0)
-			return 0; /* take found nothing */
-		t1 = fab_cycles();
-		fab_count_add(&f->stage[i].bursts, 1);
-		fab_count_add(&f->stage[i].messages, b->n);
-		fab_count_add(&f->stage[i].cycles, t1 - t0);
-		t0 = t1;
-	}
-	fit_burst(p, b->n, t0 - start);
+	fab_burst_begin(f, b, p, now_ns);
+	t0 = run(f, b, FAB_STAGE_TAKE, t0);
+	if (b->n == 0)
+		return 0;
+	for (unsigned i = FAB_STAGE_TAKE + 1; i < FAB_STAGE_COUNT && b->parked < b->n; i++)
+		t0 = run(f, b, i, t0);
+	/* What is parked has not been paid for yet: fab_port_spent(). */
+	if (b->parked == 0)
+		fit_burst(p, b->n, t0 - start);
 	return b->n;
+}
+
+void fab_burst_end(struct fab *f, struct fab_burst *b)
+{
+	run(f, b, FAB_STAGE_DELIVER, run(f, b, FAB_STAGE_DECIDE, fab_cycles()));
 }

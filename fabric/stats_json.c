@@ -7,6 +7,7 @@
 
 #include <sodium.h>
 
+#include "dpi/isolate.h"
 #include "fabric/decision_json.h"
 #include "fabric/epochs.h"
 #include "fabric/fabric.h"
@@ -124,6 +125,25 @@ static json_t *swaps_json(const struct fab_control_view *view)
 			 count(&c->worst));
 }
 
+static json_t *inspectors_json(const struct fab_control_view *view)
+{
+	json_t *a = json_array();
+	uint32_t n = view->iso ? dpi_isolate_lanes(view->iso) : 0;
+	for (uint32_t i = 0; a && i < n; i++) {
+		struct dpi_isolate_stats s;
+		dpi_isolate_stats_get(view->iso, i, &s);
+		json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "pid", (json_int_t)s.pid, "started",
+				      (json_int_t)s.started, "items", (json_int_t)s.items, "cycles", (json_int_t)s.cycles,
+				      "died", (json_int_t)s.died, "hung", (json_int_t)s.hung, "blamed", (json_int_t)s.blamed,
+				      "refused", (json_int_t)s.refused, "back_ns_max", (json_int_t)s.back_ns_max);
+		if (json_array_append_new(a, o) < 0) {
+			json_decref(a);
+			return NULL;
+		}
+	}
+	return a;
+}
+
 static const char *port_name(const struct fab_control_view *view, uint16_t port)
 {
 	return port >= 1 && port <= view->config->n ? view->config->u[port - 1].name : NULL;
@@ -172,13 +192,14 @@ json_t *fab_stats_json(const struct fab_control_view *view, const struct fab_wri
 	char boot[24];
 	const struct fab_epoch *e = view->epochs ? fab_epochs_now(view->epochs) : NULL;
 	snprintf(boot, sizeof boot, "%016" PRIx64, view->boot);
-	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
+	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
 			 "s:{s:I, s:o, s:o, s:I, s:I, s:I, s:s?}}",
 			 "fabric", view->config->name, "config", view->config->path, "boot", boot,
 			 "pid", (json_int_t)getpid(), "uptime_s", uptime_s,
 			 "settings", view->settings ? view->settings : "", "tsc_hz", (json_int_t)view->tsc_hz,
 			 "policy_epoch", (json_int_t)(e ? e->number : 0), "schema", schema_json(e), "policies", policies_json(e),
 			 "ports", ports_json(view), "stages", stages_json(view), "epochs", swaps_json(view),
+			 "inspectors", inspectors_json(view),
 			 "decisions", "written", (json_int_t)w->written, "by_verdict", verdicts_json(w->tally),
 			 "foreign", foreign_json(view, w), "foreign_other", (json_int_t)w->foreign_other,
 			 "log_bytes", (json_int_t)fab_log_bytes(w->log), "log_errors", (json_int_t)w->log_errors,

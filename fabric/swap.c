@@ -90,8 +90,14 @@ int fab_epoch_take(struct fab *f, uint64_t now_ns)
 {
 	struct fab_epoch *before = f->now, *e;
 
+	f->draining = 0;
 	if (atomic_load_explicit(&f->offered, memory_order_relaxed) == NULL)
 		return 0;
+	/* What is parked was let in under the epoch that it began with. */
+	if (f->parked_n > 0) {
+		f->draining = 1;
+		return 0;
+	}
 	/* What cannot be recorded does not happen. */
 	if (!events_are_out(f, now_ns))
 		return 0;
@@ -158,7 +164,8 @@ static int look(struct fab *f, struct fab_port *p, struct fab_pair *pair, struct
 	struct pol_decision d = {.answer = POL_ALLOW};
 	int cut = cut_off(f, pair);
 
-	if (r->id == 0 || r->ended || (r->epoch == f->now->number && !cut))
+	/* What is parked is settled when it comes out. */
+	if (r->id == 0 || r->ended || r->parked || (r->epoch == f->now->number && !cut))
 		return 1;
 	if (r->deadline_ns <= now_ns) {
 		fab_request_close(pair, r); /* whoever asked has stopped waiting */

@@ -27,6 +27,7 @@
 #include "control.h"
 #include "epochs.h"
 #include "keys.h"
+#include "proc.h"
 #include "quarantine_kept.h"
 #include "rundir.h"
 #include "vhost.h"
@@ -161,19 +162,54 @@ static int load(const char *file, struct fab_config **config, struct fab_epochs 
 	return r;
 }
 
-/* Starts the control thread. A thread inherits where it may run, and this one's core may be the data path's alone: schemas that
- * are compiled there would take it away from the messages. */
+/* Threads and processes inherit where they may run, and this thread's core may be the data path's alone: schemas that are compiled
+ * there, or content that is inspected, would take it away from the messages. Returns whether there is a way back, to own. */
+static int step_aside(const cpu_set_t *others, cpu_set_t *own)
+{
+	return CPU_COUNT(others) > 0 && sched_getaffinity(0, sizeof(*own), own) == 0 &&
+	       sched_setaffinity(0, sizeof(*others), others) == 0;
+}
+
+static void step_back(const cpu_set_t *own)
+{
+	/* It was there a moment ago. */
+	if (sched_setaffinity(0, sizeof(*own), own) != 0)
+		fprintf(stderr, "weftd: the data path's core is lost: %s\n", strerror(errno));
+}
+
 static int start_control(struct fab_control **control, const struct fab_control_view *view, const cpu_set_t *others, char *err,
 			 size_t cap)
 {
 	cpu_set_t own;
-	int moved = CPU_COUNT(others) > 0 && sched_getaffinity(0, sizeof(own), &own) == 0 &&
-		    sched_setaffinity(0, sizeof(*others), others) == 0;
-	int r = fab_control_start(control, view, err, cap);
+	int moved = step_aside(others, &own), r = fab_control_start(control, view, err, cap);
 
-	/* It was there a moment ago. */
-	if (moved && sched_setaffinity(0, sizeof(own), &own) != 0)
-		fprintf(stderr, "weftd: the data path's core is lost: %s\n", strerror(errno));
+	if (moved)
+		step_back(&own);
+	return r;
+}
+
+static int start_inspector(struct fab_inspector *i, const struct fab_config *c, const cpu_set_t *others,
+			   char *err, size_t cap)
+{
+	char program[PATH_MAX];
+	struct dpi_isolate_config config = {
+		.program = fab_proc_beside("weft-dpi", program),
+		.lanes = c->inspectors,
+	};
+	struct dpi_err de = {""};
+	cpu_set_t own;
+	int moved, r;
+
+	if (c->inspect_inline) {
+		r = dpi_open(&i->dpi, &de);
+	} else {
+		moved = step_aside(others, &own);
+		r = dpi_isolate_start(&i->iso, &config, &de);
+		if (moved)
+			step_back(&own);
+	}
+	if (r != 0)
+		snprintf(err, cap, "%s", de.text);
 	return r;
 }
 
@@ -213,20 +249,26 @@ static int run(struct fab *f, struct fab_epochs *epochs, const struct options *o
 	struct fab_worker w;
 	struct fab_control *control = NULL;
 	struct sigaction sa = {.sa_handler = on_signal};
-	char settings[256];
+	char settings[320];
 	int r = fab_worker_make(&w, f, f->config->busy);
 
 	if (r != 0) {
 		snprintf(err, cap, "eventfd or epoll: %s", strerror(-r));
 		return r;
 	}
-	char core[24] = "any core";
+	char core[24] = "any core", inspect[40] = "inline";
 
 	if (o->core >= 0)
 		snprintf(core, sizeof(core), "core %d", o->core);
-	snprintf(settings, sizeof(settings), "%s, nDPI %s, AES-GCM by %s, %s, poll %s, %s", rte_version(), dpi_version(),
-		 fab_aead_backend(), huge ? "hugepages" : "no hugepages", f->config->busy ? "busy" : "sleep", core);
+	if (f->iso != NULL)
+		snprintf(inspect, sizeof(inspect), "isolated by %u process%s", f->lanes, f->lanes == 1 ? "" : "es");
+	snprintf(settings, sizeof(settings), "%s, nDPI %s, content inspected %s, AES-GCM by %s, %s, poll %s, %s", rte_version(),
+		 dpi_version(), inspect, fab_aead_backend(), huge ? "hugepages" : "no hugepages",
+		 f->config->busy ? "busy" : "sleep", core);
 	fprintf(stderr, "weftd: %s: %u ports; %s\n", f->config->name, f->n_ports, settings);
+	if (f->dpi != NULL)
+		fprintf(stderr, "weftd: `inspect: inline`: nDPI parses what guests send in this very process, which holds everyone's "
+				"keys; that is for measuring, never for service\n");
 
 	struct fab_control_view view = {
 		.config = f->config,
@@ -235,6 +277,7 @@ static int run(struct fab *f, struct fab_epochs *epochs, const struct options *o
 		.ports = f->port_counters,
 		.stages = f->stage,
 		.swaps = &f->swap,
+		.iso = f->iso,
 		.ring = f->ring,
 		.tsc_hz = rte_get_tsc_hz(),
 		.boot = f->boot,
@@ -277,7 +320,7 @@ int main(int argc, char **argv)
 	struct options o = {.core = -1};
 	struct fab_config *config = NULL;
 	struct fab_epochs *epochs = NULL;
-	struct dpi *dpi = NULL;
+	struct fab_inspector inspector = {.dpi = NULL};
 	struct fab_decision_ring *ring = NULL;
 	struct fab *f = NULL;
 	char err[1024] = "";
@@ -307,15 +350,11 @@ int main(int argc, char **argv)
 		snprintf(err, sizeof(err), "DPDK's environment does not start: %s", rte_strerror(rte_errno));
 		goto out;
 	}
-	struct dpi_err de = {""};
-
-	r = dpi_open(&dpi, &de);
-	if (r != 0) {
-		snprintf(err, sizeof(err), "%s", de.text);
+	r = start_inspector(&inspector, config, &others, err, sizeof(err));
+	if (r != 0)
 		goto out;
-	}
 	ring = fab_decision_ring_make(DECISION_RING);
-	r = ring == NULL ? -ENOMEM : fab_make(&f, config, fab_epochs_now(epochs), dpi, ring, boot);
+	r = ring == NULL ? -ENOMEM : fab_make(&f, config, fab_epochs_now(epochs), inspector, ring, boot);
 	if (r == 0)
 		r = load_keys(f, err, sizeof(err));
 	if (r == 0)
@@ -329,7 +368,8 @@ out:
 		fprintf(stderr, "weftd: no memory\n");
 	fab_free(f);
 	fab_decision_ring_free(ring);
-	dpi_close(dpi);
+	dpi_isolate_stop(inspector.iso);
+	dpi_close(inspector.dpi);
 	fab_epochs_close(epochs);
 	fab_config_free(config);
 	return r == 0 ? 0 : 2;

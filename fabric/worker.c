@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PARKED_SLEEP_MS 20 /* should a worker die before it could wake us */
+
 static uint64_t now(void)
 {
 	struct timespec t;
@@ -71,9 +73,15 @@ static void call_guest(struct fab_port *p, int fd)
 		atomic_store_explicit(&p->blocked_us, 1, memory_order_relaxed);
 }
 
+static int level(struct fab_worker *w, int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
+}
+
 int fab_worker_make(struct fab_worker *w, struct fab *f, int busy)
 {
-	struct epoll_event ev = {.events = EPOLLIN, .data.fd = -1};
 	int r;
 
 	memset(w, 0, sizeof(*w));
@@ -87,8 +95,8 @@ int fab_worker_make(struct fab_worker *w, struct fab *f, int busy)
 		fab_worker_close(w);
 		return r;
 	}
-	ev.data.fd = w->wake_fd;
-	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->wake_fd, &ev) != 0) {
+	w->answer_fd = f->iso != NULL ? dpi_isolate_fd(f->iso) : -1;
+	if (level(w, w->wake_fd) != 0 || (w->answer_fd >= 0 && level(w, w->answer_fd) != 0)) {
 		r = -errno;
 		fab_worker_close(w);
 		return r;
@@ -190,15 +198,18 @@ static void notify(struct fab_port *p)
 /* One turn over all ports. Returns what was done. */
 static uint32_t turn(struct fab *f, uint64_t now_ns)
 {
-	uint32_t work = 0;
+	uint32_t work = fab_parked_serve(f, now_ns);
 
-	for (uint32_t i = 1; i <= f->n_ports; i++) {
-		struct fab_port *p = &f->port[i];
+	/* Where the isolated inspector has no room for all, each port is first now and then. */
+	for (uint32_t i = 0; i < f->n_ports; i++) {
+		uint32_t at = f->turn_first + i;
+		struct fab_port *p = &f->port[at <= f->n_ports ? at : at - f->n_ports];
 
 		if (!p->running || fab_port_sits_out(p))
 			continue;
 		work += fab_port_serve(f, p, now_ns);
 	}
+	f->turn_first = f->turn_first < f->n_ports ? f->turn_first + 1 : 1;
 	/* A receiver sees its messages before their senders are told that they were delivered: were this process killed
 	 * in between, a message could be lost that its sender counts as delivered. */
 	for (uint32_t i = 1; i <= f->n_ports; i++)
@@ -240,19 +251,26 @@ static int arm(struct fab *f, int want)
 	return came;
 }
 
+static int answers_arm(struct fab *f, int want)
+{
+	return f->parked_n > 0 && f->iso != NULL ? dpi_isolate_arm(f->iso, want) : 0;
+}
+
 static void sleep_until_kicked(struct fab_worker *w, int timeout_ms)
 {
 	struct epoll_event ev[16];
 	uint64_t count;
 
-	if (!arm(w->f, 1) && !atomic_load_explicit(&w->changed, memory_order_acquire)) {
+	if (!arm(w->f, 1) && !answers_arm(w->f, 1) && !atomic_load_explicit(&w->changed, memory_order_acquire)) {
 		int n = epoll_wait(w->epoll_fd, ev, 16, timeout_ms);
 
-		/* Ours is level-triggered and does not block. */
+		/* Ours are level-triggered and do not block. */
 		for (int i = 0; i < n; i++)
-			if (ev[i].data.fd == w->wake_fd && read(w->wake_fd, &count, sizeof(count)) < 0)
+			if ((ev[i].data.fd == w->wake_fd || ev[i].data.fd == w->answer_fd) &&
+			    read(ev[i].data.fd, &count, sizeof(count)) < 0)
 				break;
 	}
+	answers_arm(w->f, 0);
 	arm(w->f, 0);
 }
 
@@ -261,6 +279,8 @@ static int sleep_ms(const struct fab *f, int pending)
 {
 	if (fab_decision_ring_room(f->ring) == 0)
 		return 1;
+	if (f->parked_n > 0)
+		return PARKED_SLEEP_MS;
 	return pending ? (int)(FAB_TICK_NS / 1000000u) : FAB_SLEEP_MAX_MS;
 }
 

@@ -16,6 +16,7 @@ struct fab_worker {
 	struct fab *f;
 	int epoll_fd;
 	int wake_fd;         /* eventfd: anyone may write it to end a sleep */
+	int answer_fd;       /* of the isolated inspector, borrowed; -1: none */
 	int control_fd;      /* eventfd of the control thread, told when decisions are waiting; -1: none */
 	int busy;            /* never sleep */
 	_Atomic int stop;    /* set to 1, then write wake_fd */

@@ -104,6 +104,29 @@ static void stages(const json_t *stats)
 	}
 }
 
+/* Who inspects content in processes apart. */
+static void inspectors(const json_t *stats)
+{
+	const json_t *list = json_object_get(stats, "inspectors");
+	double hz = (double)cli_int(stats, "tsc_hz");
+	if (json_array_size(list) == 0)
+		return;
+	printf("\n%-10s %12s %12s %8s %8s %8s %8s %12s\n", "INSPECTOR", "INSPECTED", "NS EACH", "DIED", "HUNG", "BLAMED",
+	       "UNTRIED", "BACK IN MS");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *s = json_array_get(list, i);
+		double items = (double)cli_int(s, "items"), cycles = (double)cli_int(s, "cycles");
+		json_int_t pid = cli_int(s, "pid");
+		char who[24] = "absent";
+		if (pid)
+			snprintf(who, sizeof who, "pid %" JSON_INTEGER_FORMAT, pid);
+		printf("%-10s %12.0f %12.0f %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT
+		       " %8" JSON_INTEGER_FORMAT " %12.1f\n",
+		       who, items, items > 0 && hz > 0 ? cycles / hz * 1e9 / items : 0, cli_int(s, "died"), cli_int(s, "hung"),
+		       cli_int(s, "blamed"), cli_int(s, "refused"), (double)cli_int(s, "back_ns_max") / 1e6);
+	}
+}
+
 static void people(const json_t *stats)
 {
 	const json_t *d = json_object_get(stats, "decisions");
@@ -126,6 +149,7 @@ static void people(const json_t *stats)
 	verdicts(stats);
 	foreign(d);
 	stages(stats);
+	inspectors(stats);
 	printf("\ndecisions: %" JSON_INTEGER_FORMAT " written, log of %" JSON_INTEGER_FORMAT
 	       " bytes, %" JSON_INTEGER_FORMAT " failed writes\n",
 	       cli_int(d, "written"), cli_int(d, "log_bytes"), cli_int(d, "log_errors"));

@@ -224,22 +224,6 @@ static void stale(const struct fab_config *c, const struct compiled *k, const js
 	stale_policies(c, k->policies, json_object_get(stats, "policies"));
 }
 
-/* weftd beside this very program, else in PATH. */
-static const char *weftd_path(char out[PATH_MAX])
-{
-	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 8);
-	if (n > 0) {
-		out[n] = 0;
-		char *slash = strrchr(out, '/');
-		if (slash) {
-			memcpy(slash + 1, "weftd", 6);
-			if (access(out, X_OK) == 0)
-				return out;
-		}
-	}
-	return "weftd";
-}
-
 /* Starts weftd and waits until it answers. Returns its stats or NULL after saying why. */
 static json_t *weftd_start(const struct fab_config *c)
 {
@@ -250,7 +234,7 @@ static json_t *weftd_start(const struct fab_config *c)
 		cli_fail(COMMAND, "%s: the path is too long", c->run_dir);
 		return NULL;
 	}
-	char *argv[] = { (char *)(uintptr_t)weftd_path(exe), c->path, NULL };
+	char *argv[] = { (char *)(uintptr_t)fab_proc_beside("weftd", exe), c->path, NULL };
 	if (fab_proc_spawn(argv, log, 0, -1, &pid, err, sizeof err) < 0) {
 		cli_fail(COMMAND, "%s", err);
 		return NULL;

@@ -197,7 +197,7 @@ static struct road *road_make_with(struct sch_set *schemas)
 	if (dpi_open(&r->dpi, &err) != 0)
 		road_fatal(err.text);
 	r->ring = fab_decision_ring_make(1024);
-	if (r->ring == NULL || fab_make(&r->f, &r->config, r->epoch, r->dpi, r->ring, 0x1234) != 0)
+	if (r->ring == NULL || fab_make(&r->f, &r->config, r->epoch, (struct fab_inspector){.dpi = r->dpi}, r->ring, 0x1234) != 0)
 		road_fatal("no memory");
 	crypto_box_keypair(fabric_public, fabric_secret);
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
