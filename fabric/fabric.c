@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scan.h"
 #include "stage.h"
 
 static size_t blamed_size(const struct fab *f)
@@ -60,7 +61,9 @@ int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch
 			p->id.port = (uint16_t)i;
 		}
 	}
-	r = fab_pairs_make(f);
+	r = fab_scans_make(f);
+	if (r == 0)
+		r = fab_pairs_make(f);
 	if (r == 0)
 		r = fab_parking_make(f);
 out:
@@ -77,6 +80,7 @@ void fab_free(struct fab *f)
 		return;
 	fab_pairs_free(f);
 	fab_parking_free(f);
+	fab_scans_free(f);
 	fab_unmap(f->blamed_ns, blamed_size(f));
 	if (f->port != NULL)
 		sodium_memzero(f->port, (f->n_ports + 1u) * sizeof(f->port[0]));
@@ -187,12 +191,15 @@ int fab_tick(struct fab *f, uint64_t now_ns)
 		fab_event_flush(f, p, now_ns);
 		if (p->merged_kinds > 0 && now_ns >= p->merge_flush_ns)
 			fab_report_flush(f, p, now_ns);
+		again |= fab_scan_tick(f, p, now_ns);
 		if (p->waiting != NULL)
 			fab_doomed_tick(f, p, now_ns);
 		fab_credit_tick(f, p);
 		if (p->sweep != NULL)
 			fab_sweep_tick(f, p, now_ns);
-		again |= p->merged_kinds > 0 || p->event_waits || p->waiting != NULL || p->sweep != NULL ||
+		if (now_ns >= p->barred_until_ns)
+			p->barred_until_ns = 0;
+		again |= p->merged_kinds > 0 || p->event_waits || p->waiting != NULL || p->sweep != NULL || p->barred_until_ns != 0 ||
 			 (p->credits_due > 0 && p->running);
 	}
 	return again;
@@ -213,7 +220,7 @@ uint32_t fab_end(struct fab *f, uint64_t now_ns)
 		report_rx_ring(f, &f->port[i], now_ns);
 		fab_event_flush(f, &f->port[i], now_ns);
 		fab_report_flush(f, &f->port[i], now_ns);
-		left += f->port[i].merged_kinds + f->port[i].event_waits;
+		left += f->port[i].merged_kinds + f->port[i].event_waits + (uint32_t)fab_scan_end(f, &f->port[i], now_ns);
 	}
 	return left;
 }

@@ -36,6 +36,10 @@
 #define FAB_HANDSHAKES_BURST 10u
 #define FAB_TICK_NS 10000000ull /* timers are looked at this often */
 #define FAB_MERGE_NS 1000000000ull /* merged decisions are written this often */
+/* How long a port waits whose message ended an inspector: the first time, at most, and until that is forgotten. */
+#define FAB_BARRED_FIRST_NS 10000000ull
+#define FAB_BARRED_MAX_NS 2000000000ull
+#define FAB_BARRED_FORGET_NS 60000000000ull
 #define FAB_SWEEP_SLOTS 4096u /* request slots of one port that are looked at in one tick after a change of epoch */
 #define FAB_PAIRS_SPARE 256u  /* pairs beyond twice the first need, where the configuration says nothing */
 #define FAB_MERGE_KINDS (2u * WEFT_VERDICT_MAX) /* by verdict; and, of what passed, by what `mode: observe` kept from it */
@@ -127,6 +131,8 @@ struct fab_port {
 	uint32_t parked_n;         /* messages that wait for the inspector (parked.c) */
 	uint32_t spent_n;          /* inspected since burst_max was fitted, */
 	uint64_t spent;            /* and the cycles that it took */
+	uint64_t barred_until_ns;  /* nothing is taken from it: it has ended an inspector; 0: it is not barred */
+	uint64_t barred_ns, barred_last_ns; /* how long that was the last time, and when that began */
 	uint8_t owes;              /* turns that it sits out: its last burst took as many times FAB_TURN_CYCLES */
 	uint8_t said_dead;         /* FAB_SAID_*: dead rings that were reported */
 	uint32_t rx_bad_chain, rx_bad_address; /* receive chains that were no use, to be reported */

@@ -181,6 +181,22 @@ static void come_back(struct fab *f, struct parked *s)
 	}
 }
 
+/* Others on the lane had to wait for the next worker; whoever could do that at will could do it all the time. So its port waits
+ * too: each time twice as long as the time before, and anew from the beginning when a minute went well. */
+static void bar(struct fab_port *p, const struct dpi_isolate_answer *a, uint64_t now_ns)
+{
+	enum dpi_why why = (enum dpi_why)a->result.found.why;
+
+	if (why != DPI_WHY_DIED && why != DPI_WHY_HUNG && why != DPI_WHY_NONSENSE)
+		return;
+	if (now_ns > p->barred_last_ns + FAB_BARRED_FORGET_NS)
+		p->barred_ns = FAB_BARRED_FIRST_NS;
+	else if (p->barred_ns < FAB_BARRED_MAX_NS)
+		p->barred_ns *= why == DPI_WHY_HUNG ? 8 : 2;
+	p->barred_last_ns = now_ns;
+	p->barred_until_ns = now_ns + p->barred_ns;
+}
+
 /* The oldest messages of a lane that can go on, all of one port, become the burst. */
 static void collect(struct fab *f, uint32_t lane, struct fab_burst *b)
 {
@@ -203,6 +219,7 @@ static void collect(struct fab *f, uint32_t lane, struct fab_burst *b)
 				fab_frame_answer(f, &s->m, &a.frame);
 			else
 				fab_content_answer(f, &s->m, s->span, &a.result);
+			bar(&f->port[s->m.src], &a, b->now_ns);
 		}
 		come_back(f, s);
 		b->port = &f->port[s->m.src];

@@ -16,7 +16,7 @@ static uint32_t room(const struct fab *f, const struct fab_port *p)
 	uint32_t ring = fab_decision_ring_room(f->ring);
 	uint32_t notices = FAB_NOTICES_MAX - p->notice_n;
 
-	if (f->draining)
+	if (f->draining || p->barred_until_ns != 0)
 		return 0;
 	/* What is parked will want its decision and its notice too. */
 	ring = ring > f->parked_n ? ring - f->parked_n : 0;
