@@ -171,8 +171,9 @@ struct dpi_frame {
 	uint16_t master, app;    /* nDPI's protocol ids */
 	uint16_t src_l4, dst_l4; /* L4 ports, 0 if none; host byte order */
 	uint32_t src_ip, dst_ip; /* IPv4, 0 if none; host byte order */
+	uint32_t dst_hash;       /* of an IPv6 destination; 0 if none */
 };
-_Static_assert(sizeof(struct dpi_frame) == 20, "copied between processes as bytes");
+_Static_assert(sizeof(struct dpi_frame) == 24, "copied between processes as bytes");
 
 /* "SSH", "ARP", "EtherType 0x88cc", "broken IPv4" ... never "". Whatever the numbers are. Any thread. */
 void dpi_frame_text(const struct dpi_frame *f, char out[DPI_NAME_MAX]);

@@ -31,15 +31,28 @@
  *  68  2  observed      what the verdict would have been but for `mode: observe`, 0: the same; rule is then the one that would
  *                      have refused, and merged records agree in this too
  *  70  1  event         enum fab_event; 0 with messages
- *  71  1  0
- *  72  8  0
+ *  71  1  scan          frame_foreign: FAB_SCAN_*, bits; 0: this is one frame, or some alike. Else it is about a scan
+ *  72  4  scan_peers    of a scan: different addresses
+ *  76  4  scan_ports    of a scan: different L4 ports, by IP protocol; where scan_peers is 0, different kinds of frames
  *  80 48  detail        text, zero padded: field path, protocol found, risk
  * Of an event, whatever is not named here is 0:
  *  epoch        policy_epoch came into force
  *  quarantined  src is cut off from now on, for the last refusal's verdict, rule and dst; detail: how many within what time.
  *               With observed: it would be, but its file is only observed
- *  lifted       src is not any more */
-enum fab_event { FAB_EVENT_NONE = 0, FAB_EVENT_EPOCH, FAB_EVENT_QUARANTINED, FAB_EVENT_LIFTED };
+ *  lifted       src is not any more
+ *  scan         src began to scan; its frames from now on are counted in the records of that scan. dst, dst_ip, l4, dst_l4 where
+ *               all targets so far agree; scan, scan_peers, scan_ports; detail: names of protocols
+ * Of a record of a scan: count is the frames since the one before, scan_peers and scan_ports are of the scan from its beginning, and
+ *  subject      id of its event
+ *  offset       ms from its beginning to now, or to its end
+ *  dst, dst_ip, l4, dst_l4   0 where targets differ
+ *  detail       names of protocols, those seen most first */
+enum fab_event { FAB_EVENT_NONE = 0, FAB_EVENT_EPOCH, FAB_EVENT_QUARANTINED, FAB_EVENT_LIFTED, FAB_EVENT_SCAN };
+
+#define FAB_SCAN_ON 1u          /* it goes on */
+#define FAB_SCAN_OVER 2u        /* it is over */
+#define FAB_SCAN_PEERS_ABOUT 4u /* scan_peers is an estimate */
+#define FAB_SCAN_PORTS_ABOUT 8u
 
 struct fab_decision {
 	uint64_t id;
@@ -61,8 +74,9 @@ struct fab_decision {
 	uint16_t dst_l4;
 	uint16_t observed;
 	uint8_t event;
-	uint8_t zero0;
-	uint64_t zero1;
+	uint8_t scan;
+	uint32_t scan_peers;
+	uint32_t scan_ports;
 	char detail[FAB_DETAIL_MAX];
 };
 _Static_assert(sizeof(struct fab_decision) == 128, "two cache lines");

@@ -62,6 +62,12 @@ void fab_report_event(struct fab *f, const struct fab_decision *d, uint64_t now_
 	emit(f, d, now_ns);
 }
 
+void fab_report_scan(struct fab *f, const struct fab_decision *d, uint64_t now_ns)
+{
+	assert(d->count > 0 && d->scan != 0);
+	emit(f, d, now_ns);
+}
+
 void fab_report_flush(struct fab *f, struct fab_port *p, uint64_t now_ns)
 {
 	for (uint32_t k = 0; k < FAB_MERGE_KINDS && p->merged_kinds > 0; k++) {

@@ -40,6 +40,7 @@ void fab_policy_terms(struct fab_msg *m, const struct pol_decision *d);
 void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision *d, uint64_t now_ns);
 void fab_report_flush(struct fab *f, struct fab_port *p, uint64_t now_ns); /* merged ones, as far as there is room */
 void fab_report_event(struct fab *f, const struct fab_decision *d, uint64_t now_ns); /* asserts room in the ring */
+void fab_report_scan(struct fab *f, const struct fab_decision *d, uint64_t now_ns); /* likewise; shares no record */
 
 /* quarantine.c: a message of p's was refused, and that is p's own doing. */
 void fab_blame(struct fab *f, struct fab_port *p, const struct fab_msg *m, uint64_t now_ns);

@@ -56,6 +56,7 @@ void fab_frame_answer(const struct fab *f, struct fab_msg *m, const struct dpi_f
 	m->src_l4 = what->src_l4;
 	m->dst_l4 = what->dst_l4;
 	m->dst_ip = what->dst_ip;
+	m->dst_hash = what->dst_hash;
 	/* Fixed addresses are consecutive from the fabric's own. */
 	uint32_t to = what->dst_ip - weft_ipv4(WEFT_FABRIC_PORT);
 

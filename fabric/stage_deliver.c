@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* decide and deliver. decide is the one place that sets PASSED; it counts every message, records what must be
  * recorded and tells the sender of a refusal. deliver seals into the receiver's ring, or queues while that is full. */
+#include "scan.h"
 #include "stage.h"
 
 #include <assert.h>
@@ -43,6 +44,8 @@ static void record(struct fab *f, struct fab_burst *b, const struct fab_msg *m)
 	};
 
 	memcpy(d.detail, m->detail, sizeof(d.detail));
+	if (m->verdict == WEFT_V_FRAME_FOREIGN && fab_scan_take(f, b->port, &d, m->dst_hash, b->now_ns))
+		return;
 	fab_report(f, b->port, &d, b->now_ns);
 }
 

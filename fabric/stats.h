@@ -81,6 +81,7 @@ struct fab_port_counters {
 	uint64_t observed;                  /* messages that only `mode: observe` let pass */
 	uint64_t quarantined;               /* 1: cut off until it is lifted */
 	uint64_t quarantines;               /* times that it was */
+	uint64_t scans;                     /* of other ports or of addresses, that it began */
 };
 
 #endif

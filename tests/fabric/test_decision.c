@@ -28,7 +28,7 @@
 
 static struct fab_decision nth(uint64_t id)
 {
-	struct fab_decision d = { .id = id, .time_ns = id * 3, .subject = ~id, .count = 1, .zero1 = id ^ 0x5555 };
+	struct fab_decision d = { .id = id, .time_ns = id * 3, .subject = ~id, .count = 1, .scan_peers = (uint32_t)id ^ 0x5555 };
 	return d;
 }
 
