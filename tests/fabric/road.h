@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The whole road without DPDK and without processes: a real fabric (stages, policy, schema, nDPI, AEAD) and guests that
  * drive it through real rings in memory, with real sessions. For tests and fuzzers; static functions, each program has
- * its own. Three unikernels: alice may send to bob, bob serves a method, carol may talk to nobody. */
+ * its own. Three unikernels: alice may send to bob, bob serves a method, carol may talk to nobody. Content is inspected inline,
+ * or where ROAD_ISOLATED is defined by processes of that program. */
 #ifndef TESTS_FABRIC_ROAD_H
 #define TESTS_FABRIC_ROAD_H
 
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fabric/fabric.h"
 #include "fabric/stage.h"
@@ -84,7 +86,7 @@ struct road {
 	struct sch_set *schemas; /* the epoch's */
 	struct pol_set *policy;
 	struct fab_epoch *epoch; /* the one in force, freed with the road */
-	struct dpi *dpi;
+	struct fab_inspector inspector;
 	struct fab_decision_ring *ring;
 	struct road_guest g[ROAD_GUESTS + 1];
 	uint64_t now_ns;
@@ -172,6 +174,17 @@ static struct sch_set *road_schemas(const char *set_path)
 	return schemas;
 }
 
+static int road_inspector(struct fab_inspector *i, struct dpi_err *err)
+{
+#ifdef ROAD_ISOLATED
+	const struct dpi_isolate_config config = {.program = ROAD_ISOLATED, .lanes = 2};
+
+	return dpi_isolate_start(&i->iso, &config, err);
+#else
+	return dpi_open(&i->dpi, err);
+#endif
+}
+
 /* With a schema set of the caller's, which goes over; it has package road's messages as far as the caller needs them.
  */
 static struct road *road_make_with(struct sch_set *schemas)
@@ -194,10 +207,10 @@ static struct road *road_make_with(struct sch_set *schemas)
 	r->epoch = road_epoch_of(schemas, 7, policies, NULL);
 	r->schemas = r->epoch->schemas;
 	r->policy = r->epoch->policy;
-	if (dpi_open(&r->dpi, &err) != 0)
+	if (road_inspector(&r->inspector, &err) != 0)
 		road_fatal(err.text);
 	r->ring = fab_decision_ring_make(1024);
-	if (r->ring == NULL || fab_make(&r->f, &r->config, r->epoch, (struct fab_inspector){.dpi = r->dpi}, r->ring, 0x1234) != 0)
+	if (r->ring == NULL || fab_make(&r->f, &r->config, r->epoch, r->inspector, r->ring, 0x1234) != 0)
 		road_fatal("no memory");
 	crypto_box_keypair(fabric_public, fabric_secret);
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
@@ -248,7 +261,8 @@ static void road_free(struct road *r)
 		free(r->g[i].mem);
 	fab_free(r->f);
 	fab_decision_ring_free(r->ring);
-	dpi_close(r->dpi);
+	dpi_isolate_stop(r->inspector.iso);
+	dpi_close(r->inspector.dpi);
 	fab_epoch_free(r->epoch);
 	free(r);
 }
@@ -342,12 +356,27 @@ static void road_receive(struct road_guest *g)
 	virtq_publish(&g->rx);
 }
 
+/* Until the isolated inspector has answered everything. */
+static void road_inspected(struct road *r)
+{
+	struct timespec start, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	while (r->f->parked_n > 0) {
+		fab_parked_serve(r->f, r->now_ns);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec > start.tv_sec + 10)
+			road_fatal("the inspector does not answer");
+	}
+}
+
 /* Serves one port once, without letting time pass or its guest receive. */
 static void road_serve(struct road *r, unsigned who)
 {
 	uint32_t cookie, len;
 
 	fab_port_serve(r->f, &r->f->port[who], r->now_ns);
+	road_inspected(r);
 	fab_port_publish(&r->f->port[who]);
 	while (virtq_get(&r->g[who].tx, &cookie, &len) == 1)
 		continue;
@@ -360,7 +389,7 @@ static void road_work(struct road *r, uint64_t turn_ns)
 
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
 		while (r->f->port[i].running && fab_port_serve(r->f, &r->f->port[i], r->now_ns) > 0)
-			continue;
+			road_inspected(r);
 	r->now_ns += turn_ns;
 	fab_tick(r->f, r->now_ns);
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {

@@ -52,7 +52,7 @@ static struct fab_quarantine after_a_restart(struct place *p, uint16_t port)
 	struct fab *f = NULL;
 	char err[256];
 
-	assert_int_equal(fab_make(&f, &p->r->config, p->r->epoch, (struct fab_inspector){.dpi = p->r->dpi}, p->r->ring, 2), 0);
+	assert_int_equal(fab_make(&f, &p->r->config, p->r->epoch, p->r->inspector, p->r->ring, 2), 0);
 	assert_int_equal(fab_quarantine_recall(f, err, sizeof(err)), 0);
 	fab_quarantine_state(f, port, &q);
 	assert_int_equal(q.quarantined, f->port[port].quarantined);

@@ -107,7 +107,7 @@ static void more_pairs_than_there_is_memory_for(void **state)
 	char err[512];
 
 	r->config.pairs_max = 3; /* two are needed at the start */
-	assert_int_equal(fab_make(&small, &r->config, r->epoch, (struct fab_inspector){.dpi = r->dpi}, r->ring, 1), 0);
+	assert_int_equal(fab_make(&small, &r->config, r->epoch, r->inspector, r->ring, 1), 0);
 	assert_int_equal(small->pairs_max, 3);
 	e = road_epoch_of(road_schemas(SET), 8, more, NULL);
 	assert_int_equal(fab_epoch_follow(e, r->epoch, err, sizeof(err)), 0);
@@ -120,7 +120,7 @@ static void more_pairs_than_there_is_memory_for(void **state)
 	fab_free(small);
 	/* with it, it does; never less than the start needs, never more than there can be */
 	r->config.pairs_max = 5000;
-	assert_int_equal(fab_make(&small, &r->config, r->epoch, (struct fab_inspector){.dpi = r->dpi}, r->ring, 1), 0);
+	assert_int_equal(fab_make(&small, &r->config, r->epoch, r->inspector, r->ring, 1), 0);
 	assert_int_equal(small->pairs_max, 6);
 	assert_int_equal(fab_epoch_offer(small, e, err, sizeof(err)), 0);
 	assert_int_equal(e->n_pair_changes, 5); /* the reply from bob to alice goes */
@@ -128,7 +128,7 @@ static void more_pairs_than_there_is_memory_for(void **state)
 	fab_free(small);
 	fab_epoch_free(e);
 	r->config.pairs_max = 1;
-	assert_int_equal(fab_make(&small, &r->config, r->epoch, (struct fab_inspector){.dpi = r->dpi}, r->ring, 1), 0);
+	assert_int_equal(fab_make(&small, &r->config, r->epoch, r->inspector, r->ring, 1), 0);
 	assert_true(small->pairs_max >= small->n_pairs);
 	fab_free(small);
 }

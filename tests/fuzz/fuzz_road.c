@@ -853,7 +853,7 @@ static void begin(void)
 	memset(w->other->books, 0, w->other->n_books * sizeof(w->other->books[0]));
 	memset(w->cut, 0, sizeof(w->cut));
 	w->last_epoch = r->epoch->number = 7;
-	if (fab_make(&w->f, &r->config, r->epoch, (struct fab_inspector){.dpi = r->dpi}, r->ring, 0x1234) != 0)
+	if (fab_make(&w->f, &r->config, r->epoch, r->inspector, r->ring, 0x1234) != 0)
 		road_fatal("no memory");
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
 		struct guest *me = &w->g[i];
