@@ -70,7 +70,7 @@ extern "C" {
 	X(SCHEMA_RULE, 67, "schema_rule", 1, "a value breaks a rule of its schema (buf.validate)")                     \
 	X(SCHEMA_RULE_ERROR, 68, "schema_rule_error", 1, "a rule of the schema cannot be judged on this value")        \
 	/* inspect: content */                                                                                         \
-	X(CONTENT_FORBIDDEN, 70, "content_forbidden", 1, "an opaque field carries a protocol that the rule does not list") \
+	X(CONTENT_FORBIDDEN, 70, "content_forbidden", 1, "an opaque field carries content that the rule does not list")        \
 	X(CONTENT_RISK, 71, "content_risk", 1, "an opaque field carries content that nDPI calls a risk")               \
 	X(CONTENT_LIMIT, 72, "content_limit", 1, "more opaque fields than the fabric inspects in one message")         \
 	X(CONTENT_UNINSPECTED, 73, "content_uninspected", 0, "the inspector could not answer")                         \
