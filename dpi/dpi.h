@@ -46,12 +46,13 @@ struct dpi_profile {
 /* Compiled: plain data without pointers, valid in every process. */
 struct dpi_set {
 	uint64_t allowed[DPI_IDS_MAX / 64]; /* protocols */
-	uint64_t skip[DPI_IDS_MAX / 64];    /* dissectors that cannot change the answer, and are not run */
+	uint64_t banned[DPI_IDS_MAX / 64];  /* that refuse also where the other half of a name is allowed: "TLS.Google" */
 	uint64_t risks;     /* nDPI's risk bits that refuse */
 	uint32_t plain;     /* bit k: unrecognised content whose kinds are k (bits of enum dpi_kind) passes */
 	uint8_t kinds;      /* that must be found out, bits of enum dpi_kind */
 	uint8_t doubtful;   /* a name on thin evidence counts as none */
-	uint8_t pad[2];
+	uint8_t banned_kinds; /* that refuse content of allowed protocols too; a part of `kinds` */
+	uint8_t pad;
 };
 _Static_assert(sizeof(struct dpi_set) == 144, "copied between processes as bytes");
 

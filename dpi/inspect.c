@@ -77,14 +77,15 @@ void dpi_caches_drop(struct dpi *d)
 	}
 }
 
-static int allowed(const struct dpi_set *s, unsigned id)
+static int has(const uint64_t ids[DPI_IDS_MAX / 64], unsigned id)
 {
-	return id && id < DPI_IDS_MAX && (s->allowed[id / 64] >> (id % 64) & 1);
+	return id && id < DPI_IDS_MAX && (ids[id / 64] >> (id % 64) & 1);
 }
 
 static int permitted(const struct dpi_set *s, ndpi_protocol p)
 {
-	return allowed(s, p.master_protocol) || allowed(s, p.app_protocol);
+	return (has(s->allowed, p.master_protocol) || has(s->allowed, p.app_protocol)) && !has(s->banned, p.master_protocol) &&
+	       !has(s->banned, p.app_protocol);
 }
 
 /* nDPI's own macros for these do not pass the compiler's warnings under sanitizers. */
@@ -245,7 +246,7 @@ static void look(struct dpi *d, struct told *t, unsigned l4, unsigned dst_port, 
 			if (id != named) {
 				p.master_protocol = NDPI_PROTOCOL_UNKNOWN;
 				p.app_protocol = (u_int16_t)id;
-				lists = allowed(t->set, id);
+				lists = permitted(t->set, p);
 			}
 			note(lists ? &t->name : &t->other, p);
 			t->risks |= risks;

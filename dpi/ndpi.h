@@ -70,6 +70,12 @@ struct dpi_windows;
 
 /* names.c: the id of a protocol by name, ignoring case, or -1. */
 int dpi_name_find(const char *name);
+/* Likewise a category's number (also of one that has no protocols), a kind's bit number, a risk's number; or -1. */
+int dpi_name_category(const char *name);
+int dpi_name_kind(const char *name);
+int dpi_name_risk(const char *name);
+/* Adds the protocols of a category to ids; returns how many. */
+uint32_t dpi_category_add(uint64_t ids[DPI_IDS_MAX / 64], unsigned category);
 /* nDPI's set-up is not reentrant: every module is made and ended under one lock. */
 struct ndpi_detection_module_struct *dpi_module_make(void);
 void dpi_module_free(struct ndpi_detection_module_struct *m);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 typedef void capture_fn(void *arg, unsigned l4, const uint8_t *payload, size_t len);
+static unsigned cap_src_port, cap_dst_port; /* of the payload that is being called back with */
 
 static uint32_t cap_u32(const uint8_t *p, int big)
 {
@@ -48,6 +49,8 @@ static void cap_ip(const uint8_t *p, size_t len, capture_fn *fn, void *arg)
 	if (hdr < 20 || need == SIZE_MAX || hdr + need > total)
 		return;
 	size_t at = hdr + (l4 == 6 ? (size_t)(p[hdr + 12] >> 4) * 4 : 8);
+	cap_src_port = cap_be16(p + hdr);
+	cap_dst_port = cap_be16(p + hdr + 2);
 	if (at < total)
 		fn(arg, l4, p + at, total - at);
 }
