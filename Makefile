@@ -32,7 +32,7 @@ NO_SETUP := help clean
 ifneq ($(filter-out $(NO_SETUP),$(MAKECMDGOALS)),)
 include $(BUILD)/config.mk
 endif
-PKGS := libndpi libsodium libprotobuf-c jansson yaml-0.1 cmocka
+PKGS := libndpi libseccomp libsodium libprotobuf-c jansson yaml-0.1 cmocka
 $(BUILD)/config.mk: .ci/packages .ci/setup
 	@mkdir -p $(@D)
 	@.ci/setup
@@ -40,7 +40,7 @@ $(BUILD)/config.mk: .ci/packages .ci/setup
 	@{ echo "DPDK_CFLAGS := $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')"; \
 	   echo "DPDK_LIBS := $$(pkg-config --libs libdpdk)"; \
 	   echo "LIB_CFLAGS := $$(pkg-config --cflags $(PKGS) | sed 's/-I/-isystem /g')"; \
-	   echo "HOST_LIBS := $$(pkg-config --libs libndpi libsodium libprotobuf-c jansson yaml-0.1 re2) -lIPSec_MB -lstdc++ -lm -lpthread"; \
+	   echo "HOST_LIBS := $$(pkg-config --libs libndpi libseccomp libsodium libprotobuf-c jansson yaml-0.1 re2) -lIPSec_MB -lstdc++ -lm -lpthread"; \
 	   echo "CMOCKA_LIBS := $$(pkg-config --libs cmocka)"; } > $@.part
 	@$(put)
 
@@ -134,7 +134,7 @@ GUEST_SRCS := $(wildcard guest-lib/*.c)
 GUEST_CORE_SRCS := $(filter-out %_linux.c,$(GUEST_SRCS))
 SCH_SRCS := $(wildcard schemas/*.c schemas/*.cc)
 POL_SRCS := $(wildcard policy/*.c)
-DPI_SRCS := $(wildcard dpi/*.c)
+DPI_SRCS := $(filter-out dpi/weft_dpi.c,$(wildcard dpi/*.c))
 LIB_SRCS := $(FABRIC_SRCS) $(POL_SRCS) $(DPI_SRCS) $(SCH_SRCS) $(GUEST_SRCS)
 
 $(OBJ)/%.o: %.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
@@ -183,10 +183,15 @@ $(GUEST_LIB): $(call obj,$(GUEST_SRCS))
 
 WEFTD := $(BUILD)/bin/weftd
 WEFT := $(BUILD)/bin/weft
+WEFT_DPI := $(BUILD)/bin/weft-dpi
 $(WEFTD): $(call obj,$(DPDK_SRCS)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(DPDK_LIBS) $(HOST_LIBS) -o $@.part && $(put)
+$(WEFT_DPI): $(call obj,dpi/weft_dpi.c) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)
 $(WEFT): $(call obj,$(CLI_SRCS)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -246,7 +251,7 @@ $(foreach s,$(GUEST_TESTS),$(eval $(call uk_image,$(s),)))
 images: $(IMAGES) ## the unikernel image of each service
 # Guests as tests: scripts that print TAP, and what they need.
 GUEST_SCRIPTS := tests/unikernel/test_guests.py tests/unikernel/test_soak.py
-GUEST_SCRIPTS_NEED := $(IMAGES) $(WEFTD) $(WEFT) $(DEMO_SET)
+GUEST_SCRIPTS_NEED := $(IMAGES) $(WEFTD) $(WEFT_DPI) $(WEFT) $(DEMO_SET)
 .PHONY: images
 # The parts that are pure are unit tested on the host.
 $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unikernel/test_*.c)): \
@@ -274,7 +279,7 @@ endif
 
 # --- demo -------------------------------------------------------------------------------------------------------------
 DEMO_IMAGES := $(foreach s,valve hub meter camera,$(BUILD)/images/$(s).elf)
-DEMO_NEEDS := $(WEFTD) $(WEFT) $(DEMO_SET) $(DEMO_IMAGES)
+DEMO_NEEDS := $(WEFTD) $(WEFT_DPI) $(WEFT) $(DEMO_SET) $(DEMO_IMAGES)
 .PHONY: demo
 demo: $(DEMO_NEEDS) ## four unikernels, one of them taken over: what it tries, and what becomes of it
 	unikernel/demo/demo.py --build $(BUILD)
@@ -305,11 +310,18 @@ $(BUILD)/tests/%: $(OBJ)/tests/%.o $(DEMO_GEN_OBJS) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(CMOCKA_LIBS) $(HOST_LIBS) -o $@.part && $(put)
 # Programs that tests and people run: tests/tools/NAME.c becomes $(BUILD)/tests/NAME.
-TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
+FRAGILE := $(BUILD)/tests/weft-dpi-fragile
+TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/fragile.c,$(wildcard tests/tools/*.c)))
 $(TOOLS): $(BUILD)/tests/%: $(OBJ)/tests/tools/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)
+
+# weft-dpi that does, on a word, what one bug or another would make it do.
+$(FRAGILE): $(OBJ)/tests/tools/fragile.o $(call obj,dpi/weft_dpi.c) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=dpi_lane_serve,--wrap=dpi_message_inspect,--wrap=dpi_frame_look $^ $(HOST_LIBS) -o $@.part && $(put)
 
 # --- fuzzers: clang's libFuzzer with ASan and UBSan; the library is built again with coverage -----------------------------
 FUZZ := $(BUILD)/fuzz
@@ -410,7 +422,7 @@ $(BENCH_ORDER): $(BUILD)/bench/%: $(OBJ)/bench/order/%.o $(call obj,$(SCH_SRCS))
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
 .PHONY: bench
-bench: $(WEFTD) $(WEFT) $(BENCH_SET) $(BENCH_BINS) $(BENCH_ORDER) ## messages per second, ns per stage, peers; build/bench/results.json
+bench: $(WEFTD) $(WEFT_DPI) $(WEFT) $(BENCH_SET) $(BENCH_BINS) $(BENCH_ORDER) ## messages per second, ns per stage, peers; build/bench/results.json
 	bench/run.py --build $(BUILD)
 
 # --- lint -------------------------------------------------------------------------------------------------------------
@@ -427,7 +439,7 @@ LINTS := $(wildcard tests/lint/test_*.py)
 # Scripts that print TAP, one after another: each measures or boots something and wants the machine for itself.
 SYSTEM_TESTS := $(wildcard tests/system/test_*.py tests/unikernel/test_*.py)
 TEST_DATA := $(DEMO_SET) $(ROAD_SETS) $(TEST_WEFT_SET) $(PAIRS_SET)
-SYSTEM_NEEDS := $(WEFTD) $(WEFT) $(TOOLS) $(DIFFERENTIAL) $(IMAGES) $(SERVICE_BINS) $(TEST_DATA)
+SYSTEM_NEEDS := $(WEFTD) $(WEFT_DPI) $(WEFT) $(TOOLS) $(FRAGILE) $(DIFFERENTIAL) $(IMAGES) $(SERVICE_BINS) $(TEST_DATA)
 SMOKE_SECONDS ?= 5
 # Tests find what was built through this, and leave no byte code in the tree.
 export BUILD
@@ -435,11 +447,11 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help all check test system lint tidy format asan ubsan tsan fuzz fuzz-smoke docs install clean
 .SECONDARY:
-all: $(WEFTD) $(WEFT) $(PLUGIN) $(GUEST_LIB) $(DEMO_SET) $(TOOLS) $(IMAGES) $(SERVICE_BINS) ## build everything that runs
+all: $(WEFTD) $(WEFT_DPI) $(WEFT) $(PLUGIN) $(GUEST_LIB) $(DEMO_SET) $(TOOLS) $(FRAGILE) $(IMAGES) $(SERVICE_BINS) ## build everything that runs
 test: $(UNITS) $(SYSTEM_NEEDS) $(LINT_FLAGS) $(FUZZERS) ## everything that a submission must pass
 	@tests/run --timeout 600 $(UNITS) $(LINTS) $(SYSTEM_TESTS) \
 		'tests/fuzz/run --seconds $(SMOKE_SECONDS) $(FUZZERS)'
-check: $(UNITS) $(TOOLS) $(TEST_DATA) ## unit tests, without root, in under a minute
+check: $(UNITS) $(WEFT_DPI) $(TOOLS) $(FRAGILE) $(TEST_DATA) ## unit tests, without root, in under a minute
 	@tests/run $(UNITS)
 system: $(SYSTEM_NEEDS) ## tests of the whole: weftd, guests under QEMU, processes, the command line
 	@tests/run --timeout 600 $(SYSTEM_TESTS)
@@ -463,7 +475,7 @@ $(SANITIZED):
 # Processes that nobody waits for leave their reports here too.
 SAN_REPORTS := $(abspath $(BUILD))/reports
 SAN_SYSTEM := tests/system/test_soak.py tests/system/test_frontend.py tests/system/test_schema_live.py
-sanitized: $(UNITS) $(WEFTD) $(WEFT) $(TOOLS) $(TEST_DATA)
+sanitized: $(UNITS) $(WEFTD) $(WEFT_DPI) $(WEFT) $(TOOLS) $(FRAGILE) $(TEST_DATA)
 	@rm -rf $(SAN_REPORTS) && mkdir -p $(SAN_REPORTS)
 	@ASAN_OPTIONS=log_path=$(SAN_REPORTS)/asan:detect_leaks=1 UBSAN_OPTIONS=log_path=$(SAN_REPORTS)/ubsan:print_stacktrace=1 \
 	TSAN_OPTIONS=log_path=$(SAN_REPORTS)/tsan:suppressions=$(CURDIR)/tests/tsan.supp \
@@ -478,9 +490,9 @@ DESTDIR ?=
 # weft.h and what it needs; method.h for generated code; port_linux.h for process endpoints.
 PUBLIC_HEADERS := $(addprefix guest-lib/,weft.h method.h launch.h session.h noise.h wire.h port.h verdict.h port_linux.h)
 VERSION := 0.1
-install: $(WEFT) $(WEFTD) $(PLUGIN) $(GUEST_LIB) ## weft, weftd, protoc-gen-weft, libweft-guest, its headers, documents; PREFIX, DESTDIR
+install: $(WEFT) $(WEFTD) $(WEFT_DPI) $(PLUGIN) $(GUEST_LIB) ## weft, weftd, weft-dpi, protoc-gen-weft, libweft-guest, its headers, documents; PREFIX, DESTDIR
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include/weft lib/pkgconfig share/doc/weft)
-	install -m 755 $(WEFT) $(WEFTD) $(PLUGIN) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(WEFT) $(WEFTD) $(WEFT_DPI) $(PLUGIN) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/weft
 	install -m 644 $(GUEST_LIB) $(DESTDIR)$(PREFIX)/lib
 	printf '%s\n' 'Name: weft-guest' 'Description: Weft message library for Linux processes' 'Version: $(VERSION)' \
