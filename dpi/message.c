@@ -46,30 +46,3 @@ void dpi_message_inspect(struct dpi *d, const struct dpi_message *m, struct dpi_
 		}
 	}
 }
-
-void dpi_frame_text(const struct dpi_frame *f, char out[DPI_NAME_MAX])
-{
-	static const char *const name[DPI_FRAME_WHATS] = {
-		[DPI_FRAME_ARP] = "ARP",
-		[DPI_FRAME_IPV6] = "IPv6",
-		[DPI_FRAME_FRAGMENT] = "IPv4 fragment",
-		[DPI_FRAME_802_3] = "802.3",
-		[DPI_FRAME_BROKEN_ETHERNET] = "broken Ethernet",
-		[DPI_FRAME_BROKEN_IPV4] = "broken IPv4",
-		[DPI_FRAME_BROKEN_IPV6] = "broken IPv6",
-		[DPI_FRAME_BROKEN_TCP] = "broken TCP",
-		[DPI_FRAME_BROKEN_UDP] = "broken UDP",
-		[DPI_FRAME_UNSEEN] = "not looked at",
-	};
-
-	if (f->what == DPI_FRAME_PROTOCOL)
-		dpi_name_render(f->master, f->app, out, DPI_NAME_MAX);
-	else if (f->what == DPI_FRAME_ETHERTYPE)
-		snprintf(out, DPI_NAME_MAX, "EtherType 0x%04x", f->ethertype);
-	else if (f->what == DPI_FRAME_IP && (f->l4 == 6 || f->l4 == 17))
-		snprintf(out, DPI_NAME_MAX, "%s", f->l4 == 6 ? "TCP" : "UDP");
-	else if (f->what < DPI_FRAME_WHATS && name[f->what])
-		snprintf(out, DPI_NAME_MAX, "%s", name[f->what]);
-	else
-		snprintf(out, DPI_NAME_MAX, "IP protocol %u", f->l4);
-}

@@ -175,10 +175,6 @@ static void names_other_frames(void **state)
 	assert_int_equal(n.f.src_ip, 0x0a570004);
 	assert_int_equal(n.f.dst_ip, 0x0a570001);
 	memset(f, 0, sizeof(f));
-	memcpy(f + 12, "\x86\xdd\x60\x00\x00\x00\x00\x08\x3a\xff", 10);
-	n = named(1, f, 70);
-	assert_string_equal(n.name, "IPv6");
-	assert_int_equal(n.f.l4, 58);
 	memcpy(f + 12, "\x88\xcc", 2);
 	assert_string_equal(named(1, f, 60).name, "EtherType 0x88cc");
 	memcpy(f + 12, "\x00\x26", 2);
@@ -201,6 +197,170 @@ static void names_other_frames(void **state)
 	memmove(f + 16, f + 12, len - 12 + 8);
 	memcpy(f + 12, "\x88\xa8\x00\x07", 4);
 	assert_string_equal(named(1, f, len + 12).name, "EtherType 0x8100");
+}
+
+/* Ethernet and IPv6 around what `next` is; returns the length. */
+static size_t frame6_make(uint8_t *f, uint8_t next, const void *payload, size_t len)
+{
+	memset(f, 0, 14 + 40);
+	memcpy(f, "\x02\x57\x45\x46\x00\x01\x02\x57\x45\x46\x00\x04\x86\xdd\x60", 15);
+	put16(f + 18, len);
+	f[20] = next;
+	f[21] = 64;
+	memcpy(f + 22, "\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04", 16);
+	memcpy(f + 38, "\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02", 16);
+	if (len)
+		memcpy(f + 54, payload, len);
+	return 54 + len;
+}
+
+/* A TCP or UDP header and payload, without what is around it. */
+static size_t l4_make(uint8_t *out, uint8_t l4, uint16_t src_port, uint16_t dst_port, uint8_t flags, const void *payload,
+		      size_t len)
+{
+	uint8_t f[512];
+	size_t n = frame_make(f, l4, src_port, dst_port, flags, payload, len);
+
+	memcpy(out, f + 34, n - 34);
+	return n - 34;
+}
+
+static void names_what_ipv6_carries(void **state)
+{
+	static const char banner[] = "SSH-2.0-OpenSSH_9.2\r\n";
+	static const uint8_t query[] = { 0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, 'd', 'b', 5, 'l', 'o', 'c', 'a', 'l', 0,
+					 0, 1, 0, 1 };
+	uint8_t f[512], p[512];
+	struct named n;
+
+	(void)state;
+	n = named(8, f, frame6_make(f, 6, p, l4_make(p, 6, 40000, 22, 0x02, NULL, 0)));
+	assert_string_equal(n.name, "SSH");
+	assert_int_equal(n.f.l4, 6);
+	assert_int_equal(n.f.src_l4, 40000);
+	assert_int_equal(n.f.dst_l4, 22);
+	assert_int_equal(n.f.dst_ip, 0);
+	assert_int_not_equal(n.f.dst_hash, 0);
+	uint32_t to = n.f.dst_hash;
+	size_t len = frame6_make(f, 6, p, l4_make(p, 6, 40000, 22, 0x02, NULL, 0));
+	f[53] = 3;
+	assert_int_not_equal(named(8, f, len).f.dst_hash, to);
+	n = named(8, f, frame6_make(f, 6, p, l4_make(p, 6, 40000, 2222, 0x18, banner, sizeof(banner) - 1)));
+	assert_string_equal(n.name, "SSH");
+	assert_int_equal(n.f.dst_hash, to);
+	/* The same ports and addresses over IPv4 are another flow. */
+	n = named(8, f, frame_make(f, 6, 40000, 2222, 0x10, NULL, 0));
+	assert_string_equal(n.name, "TCP");
+	n = named(8, f, frame6_make(f, 17, p, l4_make(p, 17, 40000, 53, 0, query, sizeof(query))));
+	assert_memory_equal(n.name, "DNS", 3);
+	n = named(8, f, frame6_make(f, 17, p, l4_make(p, 17, 40000, 49999, 0, "x", 1)));
+	assert_string_equal(n.name, "UDP");
+	n = named(8, f, frame6_make(f, 58, "\x85\x00\x00\x00\x00\x00\x00\x00", 8));
+	assert_string_equal(n.name, "ICMPV6");
+	n = named(8, f, frame6_make(f, 253, "abcdefgh", 8));
+	assert_string_equal(n.name, "IP protocol 253");
+	n = named(8, f, frame6_make(f, 135, "\x3b\x00\x00\x00\x00\x00\x00\x00", 8));
+	assert_string_equal(n.name, "IP protocol 135");
+	assert_string_equal(named(8, f, frame6_make(f, 59, NULL, 0)).name, "IPv6");
+	assert_string_equal(named(8, f, frame6_make(f, 59, "abc", 3)).name, "IPv6");
+}
+
+static void looks_behind_extension_headers(void **state)
+{
+	uint8_t f[1024], p[512], l4[64];
+	size_t len, n;
+
+	(void)state;
+	n = l4_make(l4, 6, 40000, 22, 0x02, NULL, 0);
+	/* Eight of them are looked behind, not nine. */
+	for (unsigned k = 1; k <= 9; k++) {
+		memset(p, 0, sizeof(p));
+		for (unsigned i = 0; i < k; i++)
+			p[i * 8] = i + 1 == k ? 6 : 60;
+		memcpy(p + k * 8, l4, n);
+		len = frame6_make(f, 0, p, k * 8 + n);
+		struct named got = named(9, f, len);
+		assert_string_equal(got.name, k <= 7 ? "SSH" : "IPv6");
+		assert_int_equal(got.f.dst_l4, k <= 7 ? 22 : 0);
+	}
+	/* An authentication header counts its length otherwise. */
+	memset(p, 0, sizeof(p));
+	p[0] = 6;
+	p[1] = 4;
+	memcpy(p + 24, l4, n);
+	assert_string_equal(named(9, f, frame6_make(f, 51, p, 24 + n)).name, "SSH");
+	/* One that is longer than the packet; a packet that ends within one. */
+	memset(p, 0, sizeof(p));
+	p[1] = 255;
+	assert_string_equal(named(9, f, frame6_make(f, 0, p, 64)).name, "broken IPv6");
+	assert_string_equal(named(9, f, frame6_make(f, 60, p, 7)).name, "broken IPv6");
+	assert_string_equal(named(9, f, frame6_make(f, 60, p, 0)).name, "broken IPv6");
+	/* Fragments: the first has the ports, a later one has not, and one that is all of it is none. */
+	memset(p, 0, sizeof(p));
+	p[0] = 6;
+	memcpy(p + 8, l4, n);
+	assert_string_equal(named(9, f, frame6_make(f, 44, p, 8 + n)).name, "SSH");
+	p[3] = 1;
+	struct named got = named(9, f, frame6_make(f, 44, p, 8 + 8));
+	assert_string_equal(got.name, "IPv6 fragment");
+	assert_int_equal(got.f.dst_l4, 22);
+	put16(p + 2, 8 | 1);
+	got = named(9, f, frame6_make(f, 44, p, 8 + 8));
+	assert_string_equal(got.name, "IPv6 fragment");
+	assert_int_equal(got.f.l4, 6);
+	assert_int_equal(got.f.dst_l4, 0);
+	/* Lengths. */
+	len = frame6_make(f, 6, l4, n);
+	for (size_t cut = 0; cut < len; cut++)
+		assert_string_not_equal(named(9, f, cut).name, "SSH");
+	put16(f + 18, n + 1);
+	assert_string_equal(named(9, f, len).name, "broken IPv6");
+	for (unsigned i = 12; i < 54 + 20; i++) {
+		for (unsigned v = 0; v < 256; v++) {
+			len = frame6_make(f, 0, p, 8 + n);
+			f[i] = (uint8_t)v;
+			named(9, f, len);
+		}
+	}
+}
+
+static void a_port_is_no_name_for_what_says_otherwise(void **state)
+{
+	uint8_t f[512];
+	char text[64];
+	struct named n;
+
+	(void)state;
+	n = named(10, f, frame_make(f, 6, 40000, 22, 0x02, NULL, 0));
+	assert_string_equal(n.name, "SSH");
+	for (unsigned i = 0; i < 8; i++) {
+		memset(text, 'k', sizeof(text));
+		n = named(10, f, frame_make(f, 6, 40000, 22, 0x18, text, sizeof(text)));
+	}
+	assert_string_equal(n.name, "TCP");
+	n = named(10, f, frame_make(f, 6, 40000, 22, 0x10, NULL, 0));
+	assert_string_equal(n.name, "TCP");
+	n = named(10, f, frame_make(f, 6, 40001, 22, 0x18, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27));
+	assert_string_equal(n.name, "HTTP");
+}
+
+static void a_long_flow_keeps_its_name(void **state)
+{
+	static const char banner[] = "SSH-2.0-OpenSSH_9.2\r\n";
+	uint8_t f[512], noise[64];
+
+	(void)state;
+	memset(noise, 0xa7, sizeof(noise));
+	named(11, f, frame_make(f, 6, 40000, 2222, 0x18, banner, sizeof(banner) - 1));
+	for (unsigned i = 0; i < 100000; i++)
+		assert_string_equal(named(11, f, frame_make(f, 6, 40000, 2222, 0x18, noise, sizeof(noise))).name, "SSH");
+	/* One that nobody knows stays so, however long it is and whatever it says then. */
+	for (unsigned i = 0; i < 1000; i++)
+		assert_string_equal(named(11, f, frame_make(f, 6, 40001, 49999, 0x18, noise, sizeof(noise))).name, "TCP");
+	assert_string_equal(named(11, f, frame_make(f, 6, 40001, 49999, 0x18, banner, sizeof(banner) - 1)).name, "TCP");
+	/* Until it begins anew. */
+	named(11, f, frame_make(f, 6, 40001, 49999, 0x02, NULL, 0));
+	assert_string_equal(named(11, f, frame_make(f, 6, 40001, 49999, 0x18, banner, sizeof(banner) - 1)).name, "SSH");
 }
 
 static void believes_no_length(void **state)
@@ -235,7 +395,14 @@ static void believes_no_length(void **state)
 	memcpy(f, good, len);
 	put16(f + 20, 0x2000);
 	sum_put(f + 14);
-	assert_string_equal(named(4, f, len).name, "IPv4 fragment");
+	struct named first = named(4, f, len);
+	assert_string_equal(first.name, "IPv4 fragment");
+	assert_int_equal(first.f.dst_l4, 22); /* it is the first one, and its ports are in it */
+	put16(f + 20, 0x2001);
+	sum_put(f + 14);
+	first = named(4, f, len);
+	assert_string_equal(first.name, "IPv4 fragment");
+	assert_int_equal(first.f.dst_l4, 0);
 	memcpy(f, good, len);
 	f[14 + 20 + 12] = 0x40;
 	assert_string_equal(named(4, f, len).name, "broken TCP");
@@ -263,6 +430,53 @@ static void one_port_cannot_push_out_another(void **state)
 	assert_string_not_equal(named(5, f, frame_make(f, 6, 42000, 2222, 0x10, NULL, 0)).name, "SSH");
 }
 
+/* Ports 12 and 28 have one group of 64 flows together. */
+static void who_shares_a_group_has_half_of_it(void **state)
+{
+	static const char banner[] = "SSH-2.0-OpenSSH_9.2\r\n";
+	uint8_t f[256];
+
+	(void)state;
+	for (unsigned i = 0; i < 32; i++)
+		named(12, f, frame_make(f, 6, (uint16_t)(42000 + i), 2222, 0x18, banner, sizeof(banner) - 1));
+	now += SECOND;
+	for (unsigned i = 0; i < 5000; i++)
+		named(28, f, frame_make(f, 6, (uint16_t)(1024 + i), 2222, 0x10, NULL, 0));
+	for (unsigned i = 0; i < 32; i++)
+		assert_string_equal(named(12, f, frame_make(f, 6, (uint16_t)(42000 + i), 2222, 0x10, NULL, 0)).name, "SSH");
+	/* Who has all of it gives up what another one needs. */
+	for (unsigned i = 0; i < 5000; i++)
+		named(13, f, frame_make(f, 6, (uint16_t)(1024 + i), 2222, 0x10, NULL, 0));
+	for (unsigned i = 0; i < 32; i++)
+		named(29, f, frame_make(f, 6, (uint16_t)(42000 + i), 2222, 0x18, banner, sizeof(banner) - 1));
+	for (unsigned i = 0; i < 5000; i++)
+		named(13, f, frame_make(f, 6, (uint16_t)(1024 + i), 2222, 0x10, NULL, 0));
+	for (unsigned i = 0; i < 32; i++)
+		assert_string_equal(named(29, f, frame_make(f, 6, (uint16_t)(42000 + i), 2222, 0x10, NULL, 0)).name, "SSH");
+}
+
+static void every_answer_has_a_text(void **state)
+{
+	struct dpi_frame f;
+	char out[DPI_NAME_MAX];
+
+	(void)state;
+	for (unsigned what = 0; what < 256; what++) {
+		for (unsigned seed = 0; seed < 256; seed++) {
+			memset(&f, (int)seed, sizeof(f));
+			f.what = (uint8_t)what;
+			memset(out, 0xa5, sizeof(out));
+			dpi_frame_text(&f, out);
+			assert_true(out[0]);
+			assert_non_null(memchr(out, 0, sizeof(out)));
+		}
+	}
+	memset(&f, 0, sizeof(f));
+	f.what = DPI_FRAME_UNSEEN;
+	dpi_frame_text(&f, out);
+	assert_string_equal(out, "not looked at");
+}
+
 static void takes_the_largest_frame(void **state)
 {
 	static uint8_t f[14 + 65535 + 16], payload[65535];
@@ -280,8 +494,14 @@ int main(void)
 		cmocka_unit_test(names_a_bare_syn_by_its_port),
 		cmocka_unit_test(names_a_flow_by_what_it_says),
 		cmocka_unit_test(names_other_frames),
+		cmocka_unit_test(names_what_ipv6_carries),
+		cmocka_unit_test(looks_behind_extension_headers),
+		cmocka_unit_test(a_port_is_no_name_for_what_says_otherwise),
+		cmocka_unit_test(a_long_flow_keeps_its_name),
 		cmocka_unit_test(believes_no_length),
 		cmocka_unit_test(one_port_cannot_push_out_another),
+		cmocka_unit_test(who_shares_a_group_has_half_of_it),
+		cmocka_unit_test(every_answer_has_a_text),
 		cmocka_unit_test(takes_the_largest_frame),
 	};
 
