@@ -32,7 +32,7 @@ NO_SETUP := help clean
 ifneq ($(filter-out $(NO_SETUP),$(MAKECMDGOALS)),)
 include $(BUILD)/config.mk
 endif
-PKGS := libndpi libseccomp libsodium libprotobuf-c jansson yaml-0.1 cmocka
+PKGS := libndpi libmagic libseccomp libsodium libprotobuf-c jansson yaml-0.1 cmocka
 $(BUILD)/config.mk: .ci/packages .ci/setup
 	@mkdir -p $(@D)
 	@.ci/setup
@@ -40,7 +40,7 @@ $(BUILD)/config.mk: .ci/packages .ci/setup
 	@{ echo "DPDK_CFLAGS := $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')"; \
 	   echo "DPDK_LIBS := $$(pkg-config --libs libdpdk)"; \
 	   echo "LIB_CFLAGS := $$(pkg-config --cflags $(PKGS) | sed 's/-I/-isystem /g')"; \
-	   echo "HOST_LIBS := $$(pkg-config --libs libndpi libseccomp libsodium libprotobuf-c jansson yaml-0.1 re2) -lIPSec_MB -lstdc++ -lm -lpthread"; \
+	   echo "HOST_LIBS := $$(pkg-config --libs libndpi libmagic libseccomp libsodium libprotobuf-c jansson yaml-0.1 re2) -lIPSec_MB -lstdc++ -lm -lpthread"; \
 	   echo "CMOCKA_LIBS := $$(pkg-config --libs cmocka)"; } > $@.part
 	@$(put)
 

@@ -39,21 +39,23 @@ static uint32_t le32(const uint8_t *p)
 	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
-/* Well-formed UTF-8 (RFC 3629 section 4) without control characters. */
-static int is_text(const uint8_t *p, size_t len)
+int dpi_is_text(const uint8_t *p, size_t len, int line_ends)
 {
 	size_t i = 0;
 
 	while (i < len) {
 		unsigned c = p[i++], more;
-		if (c < 0x20 || c == 0x7f)
+		if (c < 0x20 || c == 0x7f) {
+			if (line_ends && (c == '\t' || c == '\n' || c == '\f' || c == '\r'))
+				continue;
 			return 0;
+		}
 		if (c < 0x80)
 			continue;
 		if (c < 0xc2 || c > 0xf4)
 			return 0;
 		more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-		if (len - i < more || (c == 0xe0 && p[i] < 0xa0) || (c == 0xed && p[i] > 0x9f) ||
+		if (len - i < more || (c == 0xc2 && p[i] < 0xa0) || (c == 0xe0 && p[i] < 0xa0) || (c == 0xed && p[i] > 0x9f) ||
 		    (c == 0xf0 && p[i] < 0x90) || (c == 0xf4 && p[i] > 0x8f))
 			return 0;
 		for (; more; more--, i++)
@@ -117,7 +119,7 @@ static int mqtt_topics(const uint8_t *p, size_t len, size_t extra)
 		if (len < 2)
 			return 0;
 		size_t topic = be16(p);
-		if (topic == 0 || len - 2 < topic || len - 2 - topic < extra || !is_text(p + 2, topic))
+		if (topic == 0 || len - 2 < topic || len - 2 - topic < extra || !dpi_is_text(p + 2, topic, 0))
 			return 0;
 		if (extra && p[2 + topic] > 2)
 			return 0;
@@ -148,7 +150,7 @@ static int mqtt(const uint8_t *p, size_t len)
 		return n == 2 && body[0] <= 1 && body[1] <= 5;
 	case 3: { /* PUBLISH */
 		size_t topic = n >= 2 ? be16(body) : 0;
-		return topic && topic <= n - 2 && is_text(body + 2, topic) && !memchr(body + 2, '#', topic) &&
+		return topic && topic <= n - 2 && dpi_is_text(body + 2, topic, 0) && !memchr(body + 2, '#', topic) &&
 		       !memchr(body + 2, '+', topic);
 	}
 	case 8: /* SUBSCRIBE */
@@ -237,7 +239,7 @@ static int websocket(const uint8_t *p, size_t len)
 	if (len < 4)
 		return 0;
 	if ((p[0] & 0x7f) == 1) /* masked text looks like anything */
-		return !(p[1] & 0x80) && len >= 2 + 16 && is_text(p + 2, len - 2);
+		return !(p[1] & 0x80) && len >= 2 + 16 && dpi_is_text(p + 2, len - 2, 0);
 	return p[0] == 0x88 && be16(p + 2) >= 1000 && be16(p + 2) <= 1015;
 }
 

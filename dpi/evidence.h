@@ -34,4 +34,7 @@ unsigned dpi_opening(const uint8_t *p, size_t len);
 /* One S7comm message in TPKT (RFC 1006) and COTP, whole. */
 int dpi_is_s7comm(const uint8_t *p, size_t len);
 
+/* Well-formed UTF-8 (RFC 3629 section 4) without control characters, old or new; tab, LF, FF and CR where line_ends. */
+int dpi_is_text(const uint8_t *p, size_t len, int line_ends);
+
 #endif

@@ -115,6 +115,8 @@ static int library_fits(struct dpi_err *err)
 
 int dpi_open(struct dpi **out, struct dpi_err *err)
 {
+	int rc = -ENOMEM;
+
 	*out = NULL;
 	err->text[0] = 0;
 	if (!library_fits(err))
@@ -126,19 +128,23 @@ int dpi_open(struct dpi **out, struct dpi_err *err)
 	d->module = dpi_module_make();
 	if (!d->flow || !d->module || dpi_flows_make(&d->flows))
 		goto fail;
+	rc = dpi_kinds_open(&d->magic, err);
+	if (rc)
+		goto fail;
 	*out = d;
 	return 0;
 fail:
 	if (!err->text[0])
 		snprintf(err->text, sizeof(err->text), "no memory for an nDPI module");
 	dpi_close(d);
-	return -ENOMEM;
+	return rc;
 }
 
 void dpi_close(struct dpi *d)
 {
 	if (!d)
 		return;
+	dpi_kinds_close(d->magic);
 	dpi_flows_free(d->flows);
 	dpi_module_free(d->module);
 	free(d->flow);
@@ -328,6 +334,24 @@ static int take(struct dpi *d, const uint8_t *bytes, size_t len, struct dpi_find
 	return 1;
 }
 
+/* What kinds the content is of, where that matters: the unrecognised passes or not, and what is banned never does. */
+static void kinds_look(struct dpi *d, const struct dpi_set *set, size_t len, struct dpi_finding *f)
+{
+	int known = f->master || f->app;
+	unsigned asked = known ? set->banned_kinds : set->kinds;
+
+	if (asked)
+		f->kinds = (uint8_t)dpi_kinds_of(d->magic, asked, d->packet + DPI_HEADERS_MAX, len);
+	if (known ? !(f->kinds & set->banned_kinds) : set->plain >> f->kinds & 1)
+		return;
+	f->answer = DPI_FORBIDDEN;
+	f->why = DPI_WHY_UNKNOWN;
+	if (f->kinds & set->banned_kinds) {
+		f->why = DPI_WHY_KIND;
+		f->kinds &= set->banned_kinds;
+	}
+}
+
 static const struct dpi_ruled nothing;
 
 void dpi_inspect_noting(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len, struct dpi_ruled *ruled,
@@ -341,10 +365,8 @@ void dpi_inspect_noting(struct dpi *d, const struct dpi_set *set, const uint8_t 
 		return;
 	looks(d, &t, len, &nothing, ruled);
 	conclude(&t, f);
-	if (f->answer == DPI_CLEAN && !f->master && !f->app && !(set->plain & 1)) {
-		f->answer = DPI_FORBIDDEN;
-		f->why = DPI_WHY_UNKNOWN;
-	}
+	if (f->answer == DPI_CLEAN)
+		kinds_look(d, set, len, f);
 }
 
 void dpi_inspect(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len, struct dpi_finding *f)

@@ -39,6 +39,7 @@ struct dpi {
 	struct ndpi_detection_module_struct *module;
 	struct ndpi_flow_struct *flow;  /* one message's state, remade for every pass */
 	struct dpi_flows *flows;        /* frames: bounded state per port */
+	struct magic_set *magic;        /* libmagic's, for kinds */
 	uint8_t packet[DPI_PACKET_MAX + 1]; /* private: headers made here, payload copied behind them */
 };
 
@@ -81,6 +82,12 @@ struct ndpi_detection_module_struct *dpi_module_make(void);
 void dpi_module_free(struct ndpi_detection_module_struct *m);
 /* Renders master and application protocol as nDPI does: "SSH", "TLS.Google". */
 void dpi_name_render(unsigned master, unsigned app, char *out, size_t cap);
+
+/* kind.c: what is kept for looking at kinds; all files that this needs are read here. 0, or -errno with a text. */
+int dpi_kinds_open(struct magic_set **magic, struct dpi_err *err);
+void dpi_kinds_close(struct magic_set *magic); /* may be NULL */
+/* Which of the kinds `asked` (bits of enum dpi_kind) some bytes are. len is not 0. */
+unsigned dpi_kinds_of(struct magic_set *magic, unsigned asked, const uint8_t *p, size_t len);
 
 /* frame.c */
 int dpi_flows_make(struct dpi_flows **flows);
