@@ -171,6 +171,14 @@ static uint16_t receiver(const struct fab_decision *d, const struct fab_config *
 	return 0;
 }
 
+/* What a scan's records and its event have in common. */
+static json_t *scan_object(const struct fab_decision *d)
+{
+	return json_pack("{s:I, s:b, s:I, s:b, s:b}", "peers", (json_int_t)d->scan_peers, "peers_about",
+			 (d->scan & FAB_SCAN_PEERS_ABOUT) != 0, "ports", (json_int_t)d->scan_ports, "ports_about",
+			 (d->scan & FAB_SCAN_PORTS_ABOUT) != 0, "over", (d->scan & FAB_SCAN_OVER) != 0);
+}
+
 /* Renders the object, which it takes, as one line. */
 static size_t line_take(char line[FAB_LOG_LINE_MAX], json_t *o)
 {
@@ -186,14 +194,15 @@ size_t fab_decision_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision 
 			 const struct pol_set *policy, uint64_t boot)
 {
 	char boot_hex[24];
+	int scan = d->scan != 0; /* then subject and offset are something else */
 	snprintf(boot_hex, sizeof boot_hex, "%016" PRIx64, boot);
 	json_t *o = json_pack("{s:I, s:s, s:o, s:s, s:b, s:o, s:o, s:o, s:s?, s:I, s:o, s:I, s:I, s:I, s:o, s:I}",
 			      "id", (json_int_t)d->id, "boot", boot_hex, "time", fab_time_json(d->time_ns),
 			      "verdict", weft_verdict_name(d->verdict), "passed", d->verdict == WEFT_V_PASSED,
 			      "from", port_name(c, d->src), "to", port_name(c, receiver(d, c)),
-			      "subject", subject_name(policy, d->subject), "kind", kind_name(d->kind),
+			      "subject", subject_name(policy, scan ? 0 : d->subject), "kind", kind_name(d->kind),
 			      "message_id", (json_int_t)d->message_id, "rule", fab_rule_json(policy, d->rule),
-			      "len", (json_int_t)d->len, "offset", (json_int_t)d->offset, "count", (json_int_t)d->count,
+			      "len", (json_int_t)d->len, "offset", (json_int_t)(scan ? 0 : d->offset), "count", (json_int_t)d->count,
 			      "detail", clean_string(d->detail, sizeof d->detail),
 			      "policy_epoch", (json_int_t)d->policy_epoch);
 	if (o && d->observed &&
@@ -204,6 +213,16 @@ size_t fab_decision_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision 
 	if (o && d->verdict == WEFT_V_FRAME_FOREIGN && json_object_set_new(o, "frame", frame_object(d)) < 0) {
 		json_decref(o);
 		return 0;
+	}
+	if (o && scan) {
+		json_t *s = scan_object(d);
+		if (!s || json_object_set_new(s, "event", json_integer((json_int_t)d->subject)) < 0 ||
+		    json_object_set_new(s, "ms", json_integer((json_int_t)d->offset)) < 0 ||
+		    json_object_set(o, "scan", s) < 0) {
+			json_decref(o);
+			o = NULL;
+		}
+		json_decref(s);
 	}
 	return line_take(line, o);
 }
@@ -236,6 +255,19 @@ static size_t quarantine_line(char line[FAB_LOG_LINE_MAX], const struct fab_deci
 	return line_take(line, o);
 }
 
+static size_t scan_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d, const struct fab_config *c, uint64_t boot)
+{
+	json_t *o = event_object(d, boot, "scan");
+	json_t *more = json_pack("{s:o, s:o, s:o, s:o}", "unikernel", port_name(c, d->src), "to", port_name(c, receiver(d, c)),
+				 "scan", scan_object(d), "frame", frame_object(d));
+	if (o && (!more || json_object_update(o, more) < 0)) {
+		json_decref(o);
+		o = NULL;
+	}
+	json_decref(more);
+	return line_take(line, o);
+}
+
 /* The folder that an epoch's policies came from, and the digest of all texts in it; null where a test made the epoch. */
 static json_t *policies_object(const struct fab_epoch *e)
 {
@@ -251,6 +283,8 @@ size_t fab_event_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision *d,
 {
 	if (d->event == FAB_EVENT_QUARANTINED || d->event == FAB_EVENT_LIFTED)
 		return quarantine_line(line, d, c, e, boot);
+	if (d->event == FAB_EVENT_SCAN)
+		return scan_line(line, d, c, boot);
 	json_t *o = event_object(d, boot, "epoch");
 	if (o && e) {
 		json_t *more = json_pack("{s:{s:o, s:s, s:I, s:I}, s:o, s:b, s:I, s:I}", "schema", "path",
@@ -310,12 +344,65 @@ static char *quarantine_text(const json_t *o, char *out, size_t cap)
 	return fab_text_clean(out, cap, raw, n < 0 ? 0 : (size_t)n < sizeof raw ? (size_t)n : sizeof raw - 1);
 }
 
+/* "17 ports of hub", "about 3000 ports of 20 peers", "port 22 of 200 peers", "12 peers" ... */
+static const char *scanned_put(const json_t *o, char *out, size_t cap)
+{
+	const json_t *scan = json_object_get(o, "scan"), *frame = json_object_get(o, "frame");
+	json_int_t peers = json_integer_value(json_object_get(scan, "peers"));
+	json_int_t ports = json_integer_value(json_object_get(scan, "ports"));
+	json_int_t port = json_integer_value(json_object_get(frame, "dst_port"));
+	const char *to = text_of(o, "to", text_of(frame, "dst_ip", "1 peer"));
+	const char *peers_about = json_is_true(json_object_get(scan, "peers_about")) ? "about " : "";
+	const char *ports_about = json_is_true(json_object_get(scan, "ports_about")) ? "about " : "";
+	char whom[300], what[64] = "";
+	if (peers == 1)
+		snprintf(whom, sizeof whom, "%.256s", to);
+	else
+		snprintf(whom, sizeof whom, "%s%lld peers", peers_about, (long long)peers);
+	if (ports > 1)
+		snprintf(what, sizeof what, "%s%lld ports of ", ports_about, (long long)ports);
+	else if (ports == 1 && port)
+		snprintf(what, sizeof what, "port %lld of ", (long long)port);
+	if (peers == 0)
+		snprintf(out, cap, "%s%lld kinds of frames that are not IP", ports_about, (long long)ports);
+	else
+		snprintf(out, cap, "%s%s", what, whom);
+	return out;
+}
+
+static char *scan_text(const json_t *o, char *out, size_t cap)
+{
+	char raw[1024], scanned[400];
+	const char *found = text_of(json_object_get(o, "frame"), "protocol", "");
+	int n = snprintf(raw, sizeof raw, "weftd: %.256s scans %s%s%.256s", text_of(o, "unikernel", "?"),
+			 scanned_put(o, scanned, sizeof scanned), found[0] ? ": " : "", found);
+	return fab_text_clean(out, cap, raw, n < 0 ? 0 : (size_t)n < sizeof raw ? (size_t)n : sizeof raw - 1);
+}
+
+/* The frames of one, a part of them or the last. */
+static char *scan_total_text(const json_t *o, char *out, size_t cap)
+{
+	const json_t *scan = json_object_get(o, "scan");
+	char raw[1024], scanned[400];
+	const char *found = text_of(json_object_get(o, "frame"), "protocol", "");
+	int over = json_is_true(json_object_get(scan, "over"));
+	int n = snprintf(raw, sizeof raw, "%.256s %s %s, %s %.1f s: refused (%.64s)%s%.256s x%lld", text_of(o, "from", "?"),
+			 over ? "scanned" : "is scanning", scanned_put(o, scanned, sizeof scanned), over ? "in" : "for",
+			 (double)json_integer_value(json_object_get(scan, "ms")) / 1000, text_of(o, "verdict", "?"),
+			 found[0] ? ": " : "", found, (long long)json_integer_value(json_object_get(o, "count")));
+	return fab_text_clean(out, cap, raw, n < 0 ? 0 : (size_t)n < sizeof raw ? (size_t)n : sizeof raw - 1);
+}
+
 char *fab_decision_text(const json_t *o, char *out, size_t cap)
 {
 	if (!strcmp(text_of(o, "event", ""), "epoch"))
 		return epoch_text(o, out, cap);
 	if (!strcmp(text_of(o, "event", ""), "quarantine"))
 		return quarantine_text(o, out, cap);
+	if (!strcmp(text_of(o, "event", ""), "scan"))
+		return scan_text(o, out, cap);
+	if (json_is_object(json_object_get(o, "scan")))
+		return scan_total_text(o, out, cap);
 	const char *from = text_of(o, "from", "?"), *to = text_of(o, "to", NULL);
 	const char *observed = text_of(o, "observed", NULL);
 	const char *verdict = text_of(o, "verdict", "?"), *detail = text_of(o, "detail", "");

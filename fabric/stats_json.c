@@ -73,7 +73,7 @@ static json_t *port_json(const struct fab_control_view *view, uint32_t port)
 {
 	const char *name = view->config->u[port - 1].name;
 	const struct fab_port_counters *c = &view->ports[port];
-	return json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
 			 "name", name, "port", (json_int_t)port,
 			 "state", state_name(__atomic_load_n(&c->state, __ATOMIC_RELAXED)),
 			 "frames_taken", count(&c->frames_taken), "bytes_taken", count(&c->bytes_taken),
@@ -82,6 +82,7 @@ static json_t *port_json(const struct fab_control_view *view, uint32_t port)
 			 "control_delivered", count(&c->control_delivered), "handshakes", count(&c->handshakes),
 			 "attaches", count(&c->attaches), "queued_bytes", count(&c->queued_bytes),
 			 "decisions_merged", count(&c->decisions_merged), "observed", count(&c->observed),
+			 "scans", count(&c->scans),
 			 "quarantines", count(&c->quarantines), "quarantine", fab_quarantine_json(view, (uint16_t)port),
 			 "image", image_json(view, (uint16_t)port), "verdicts", verdicts_json(c->verdict));
 }

@@ -68,12 +68,16 @@ static int render(struct fab_writer *w)
 	return 0;
 }
 
-/* "web tried SSH to db", how often. A guest chooses what it sends, so the table is bounded. */
+/* "web tried SSH to db", how often. A guest chooses what it sends, so the table is bounded; a scan is one kind, whatever
+ * it looked for. */
 static void count_foreign(struct fab_writer *w, const struct fab_decision *d)
 {
+	static const char scan[FAB_DETAIL_MAX] = "a scan";
+	const char *name = d->scan ? scan : d->detail;
+
 	for (uint32_t i = 0; i < w->n_foreign; i++) {
 		struct fab_foreign *f = &w->foreign[i];
-		if (f->src == d->src && f->dst == d->dst && !memcmp(f->name, d->detail, sizeof f->name)) {
+		if (f->src == d->src && f->dst == d->dst && !memcmp(f->name, name, sizeof f->name)) {
 			f->count += d->count;
 			return;
 		}
@@ -86,7 +90,7 @@ static void count_foreign(struct fab_writer *w, const struct fab_decision *d)
 	f->src = d->src;
 	f->dst = d->dst;
 	f->count = d->count;
-	memcpy(f->name, d->detail, sizeof f->name);
+	memcpy(f->name, name, sizeof f->name);
 }
 
 /* Writes what is rendered and counts what was written. */

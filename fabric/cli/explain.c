@@ -137,6 +137,15 @@ static void what_print(const struct answer *a)
 	const json_t *d = a->d, *frame = json_object_get(d, "frame");
 	const char *subject = json_string_value(json_object_get(d, "subject")), *kind = cli_string(d, "kind", "");
 	json_int_t len = cli_int(d, "len"), count = cli_int(d, "count"), message = cli_int(d, "message_id");
+	const json_t *scan = json_object_get(d, "scan");
+	if (json_is_object(scan)) {
+		char text[1024];
+		printf("what      %s\n", fab_decision_text(d, text, sizeof text));
+		printf("          %" JSON_INTEGER_FORMAT " frame%s of the scan that decision %" JSON_INTEGER_FORMAT
+		       " told of; each was dropped\n",
+		       count, cli_plural(count), cli_int(scan, "event"));
+		return;
+	}
 	if (frame)
 		printf("what      a frame that is no message: %s%s%s", cli_string(frame, "protocol", "?"),
 		       json_is_string(json_object_get(frame, "dst_ip")) ? " to " : "", cli_string(frame, "dst_ip", ""));

@@ -55,6 +55,18 @@ static void quarantines(const json_t *stats)
 	}
 }
 
+static void scans(const json_t *stats)
+{
+	const json_t *list = json_object_get(stats, "ports");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *p = json_array_get(list, i);
+		json_int_t n = cli_int(p, "scans");
+		if (n)
+			printf("%s has scanned %" JSON_INTEGER_FORMAT " time%s; the decision log says whom and for what\n",
+			       cli_string(p, "name", "?"), n, cli_plural(n));
+	}
+}
+
 /* All ports together, in the order of the one list. */
 static void verdicts(const json_t *stats)
 {
@@ -146,6 +158,7 @@ static void people(const json_t *stats)
 	       cli_int(policies, "rules"));
 	ports(stats);
 	quarantines(stats);
+	scans(stats);
 	verdicts(stats);
 	foreign(d);
 	stages(stats);
