@@ -216,6 +216,7 @@ int dpi_sandbox_file(int fd, struct dpi_err *err)
 		{ SCMP_SYS(lseek), 1, { INT_ARG(0, fd) } },
 		{ SCMP_SYS(fstat), 1, { INT_ARG(0, fd) } },
 		{ SCMP_SYS(close), 1, { INT_ARG(0, fd) } },
+		{ SCMP_SYS(fcntl), 2, { INT_ARG(0, fd), INT_ARG(1, F_GETFL) } }, /* fdopen */
 	};
 	/* stdio asks what it prints to, by a call that takes names too. It does without an answer. */
 	static const struct rule refused[] = { { .call = SCMP_SYS(newfstatat) }, { .call = SCMP_SYS(ioctl) } };
