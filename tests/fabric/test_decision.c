@@ -353,6 +353,63 @@ static json_t *event(const struct fab_decision *d, const struct fab_epoch *e)
 	return o;
 }
 
+static void a_scan(void **state)
+{
+	(void)state;
+	struct fab_decision d = { .id = 9, .src = 3, .dst_ip = weft_ipv4(2), .l4 = 6, .verdict = WEFT_V_FRAME_FOREIGN,
+				  .event = FAB_EVENT_SCAN, .scan = FAB_SCAN_ON, .scan_peers = 1, .scan_ports = 17,
+				  .detail = "TCP, SSH, HTTP" };
+	json_t *o = event(&d, NULL), *s = json_object_get(o, "scan");
+	assert_string_equal(sentence, "weftd: camera scans 17 ports of hub: TCP, SSH, HTTP");
+	assert_string_equal(str(o, "event"), "scan");
+	assert_string_equal(str(o, "unikernel"), "camera");
+	assert_string_equal(str(o, "to"), "hub");
+	assert_int_equal(json_integer_value(json_object_get(s, "ports")), 17);
+	assert_true(json_is_false(json_object_get(s, "over")));
+	json_decref(o);
+	d.event = FAB_EVENT_NONE;
+	d.count = 984;
+	d.id = 10;
+	d.subject = 9;
+	d.offset = 3210;
+	d.scan = FAB_SCAN_OVER | FAB_SCAN_PORTS_ABOUT;
+	d.scan_ports = 1003;
+	o = rendered(&d, NULL);
+	s = json_object_get(o, "scan");
+	assert_string_equal(sentence,
+			    "camera scanned about 1003 ports of hub, in 3.2 s: refused (frame_foreign): TCP, SSH, HTTP x984");
+	assert_true(json_is_null(json_object_get(o, "subject")));
+	assert_int_equal(json_integer_value(json_object_get(o, "offset")), 0);
+	assert_int_equal(json_integer_value(json_object_get(o, "count")), 984);
+	assert_int_equal(json_integer_value(json_object_get(s, "event")), 9);
+	assert_int_equal(json_integer_value(json_object_get(s, "ms")), 3210);
+	assert_true(json_is_true(json_object_get(s, "over")));
+	assert_true(json_is_true(json_object_get(s, "ports_about")));
+	assert_true(json_is_false(json_object_get(s, "peers_about")));
+	json_decref(o);
+	d.scan = FAB_SCAN_ON;
+	d.dst_ip = 0;
+	d.scan_peers = 200;
+	d.scan_ports = 1;
+	d.dst_l4 = 22;
+	strcpy(d.detail, "SSH");
+	json_decref(rendered(&d, NULL));
+	assert_string_equal(sentence, "camera is scanning port 22 of 200 peers, for 3.2 s: refused (frame_foreign): SSH x984");
+	d.scan_ports = 0;
+	strcpy(d.detail, "ARP");
+	json_decref(rendered(&d, NULL));
+	assert_string_equal(sentence, "camera is scanning 200 peers, for 3.2 s: refused (frame_foreign): ARP x984");
+	d.scan_ports = 40;
+	d.scan_peers = 0;
+	json_decref(rendered(&d, NULL));
+	assert_non_null(strstr(sentence, "camera is scanning 40 kinds of frames that are not IP, for 3.2 s"));
+	/* Whoever it was is nobody's name: the address is told. */
+	d.scan_peers = 1;
+	d.dst_ip = 0x08080808;
+	json_decref(rendered(&d, NULL));
+	assert_non_null(strstr(sentence, "camera is scanning 40 ports of 8.8.8.8, for"));
+}
+
 static void quarantines(void **state)
 {
 	(void)state;
@@ -493,7 +550,7 @@ int main(void)
 		cmocka_unit_test(a_foreign_frame),	     cmocka_unit_test(any_bytes),
 		cmocka_unit_test(clean_text),		     cmocka_unit_test(a_sentence_from_anything),
 		cmocka_unit_test(a_dry_run),		     cmocka_unit_test(quarantines),
-		cmocka_unit_test(names_from_the_policy),
+		cmocka_unit_test(a_scan),		     cmocka_unit_test(names_from_the_policy),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, load, unload);
