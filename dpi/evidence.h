@@ -23,10 +23,11 @@ enum dpi_evidence dpi_evidence(unsigned *id, int udp, const uint8_t *p, size_t l
 /* Protocols that one payload can never prove: their ids, *n of them. Static memory. */
 const uint16_t *dpi_evidence_never(size_t *n);
 
-/* hint.c: some of nDPI's dissectors look at nothing unless a port is theirs. When a payload has the form of one of
- * those protocols beyond chance, 1 and the transport (6 TCP, 17 UDP) and port under which to ask nDPI once more; the
- * answer is nDPI's. Pure. */
-int dpi_hint(const uint8_t *p, size_t len, unsigned *l4, unsigned *port);
+/* hint.c: some of nDPI's dissectors look at nothing unless a port is theirs. While a payload has the form of one of
+ * those protocols beyond chance, 1 and the transport (6 TCP, 17 UDP) and ports under which to ask nDPI once more; the
+ * answer is nDPI's. *at is 0 before the first call, and goes on from one to the next. Pure. len is not 0. */
+struct dpi_hint { unsigned l4, src, dst; };
+int dpi_hint(const uint8_t *p, size_t len, unsigned *at, struct dpi_hint *hint);
 
 /* hint.c: the opening of a dialogue that nDPI needs more than one payload for: its protocol id, or 0. Pure. */
 unsigned dpi_opening(const uint8_t *p, size_t len);

@@ -145,33 +145,40 @@ static void names_openings(void **state)
 		assert_int_equal(dpi_opening((const uint8_t *)cases[i].text, strlen(cases[i].text)), cases[i].id);
 }
 
+static int hint(const uint8_t *p, size_t len, struct dpi_hint *found)
+{
+	unsigned at = 0;
+
+	return dpi_hint(p, len, &at, found);
+}
+
 static void hints_at_ports(void **state)
 {
 	static const uint8_t dns[] = { 1, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 2, 'd', 'e', 0, 0, 1, 0, 1 };
 	uint8_t bad[sizeof(dns)];
-	unsigned l4 = 0, port = 0;
+	struct dpi_hint at = { 0, 0, 0 };
 
 	(void)state;
-	assert_true(dpi_hint(dns, sizeof(dns), &l4, &port));
-	assert_int_equal(l4, 17);
-	assert_int_equal(port, 53);
+	assert_true(hint(dns, sizeof(dns), &at));
+	assert_int_equal(at.l4, 17);
+	assert_int_equal(at.dst, 53);
 	for (size_t i = 0; i < sizeof(dns); i++) /* cut anywhere: no query */
-		assert_false(dpi_hint(dns, i, &l4, &port));
+		assert_false(hint(dns, i, &at));
 	memcpy(bad, dns, sizeof(dns));
 	bad[12] = 0xc0;
-	assert_false(dpi_hint(bad, sizeof(bad), &l4, &port));
+	assert_false(hint(bad, sizeof(bad), &at));
 	memcpy(bad, dns, sizeof(dns));
 	bad[5] = 2;
-	assert_false(dpi_hint(bad, sizeof(bad), &l4, &port));
-	assert_true(dpi_hint(B(0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 10), &l4, &port));
-	assert_int_equal(port, 502);
-	assert_false(dpi_hint(B(0, 1, 0, 0, 0, 7, 1, 3, 0, 0, 0, 10), &l4, &port));
-	assert_true(dpi_hint(B(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-			       0, 19, 4), &l4, &port));
-	assert_int_equal(port, 179);
-	assert_true(dpi_hint(T("\x30\x26\x02\x01\x01\x04\x06public\xa0\x19\x02\x01\x00\x02\x01\x00\x02\x01\x00\x30\x0e\x30\x0c"
-			       "\x06\x08\x2b\x06\x01\x02\x01\x01\x01\x00\x05\x00"), &l4, &port));
-	assert_int_equal(port, 161);
+	assert_false(hint(bad, sizeof(bad), &at));
+	assert_true(hint(B(0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 10), &at));
+	assert_int_equal(at.dst, 502);
+	assert_false(hint(B(0, 1, 0, 0, 0, 7, 1, 3, 0, 0, 0, 10), &at));
+	assert_true(hint(B(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			       0, 19, 4), &at));
+	assert_int_equal(at.dst, 179);
+	assert_true(hint(T("\x30\x26\x02\x01\x01\x04\x06public\xa0\x19\x02\x01\x00\x02\x01\x00\x02\x01\x00\x30\x0e\x30\x0c"
+			       "\x06\x08\x2b\x06\x01\x02\x01\x01\x01\x00\x05\x00"), &at));
+	assert_int_equal(at.dst, 161);
 }
 
 int main(void)
