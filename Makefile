@@ -50,8 +50,9 @@ WARN := -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow -Wstrict-p
 OPT ?= -O2 -g
 SAN ?=
 # ThreadSanitizer does not see fences; here they order a word that a guest shares, never data between our threads.
-# Warnings that follow values through a function are for the build without them.
-SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer \
+# Warnings that follow values through a function are for the build without them. SANITIZED: so is the sandbox, in which nobody
+# could report anything.
+SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -DSANITIZED \
 	-Wno-format-truncation -Wno-maybe-uninitialized) \
 	$(if $(filter thread,$(SAN)),-Wno-tsan)
 FORTIFY := $(if $(SAN),,-D_FORTIFY_SOURCE=2)
@@ -195,7 +196,7 @@ $(WEFT_DPI): $(call obj,dpi/weft_dpi.c) $(LIB)
 $(WEFT): $(call obj,$(CLI_SRCS)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
+	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -lpcap -o $@.part && $(put)
 
 # --- unikernel: images of the services ---------------------------------------------------------------------------------
 # A service NAME is unikernel/demo/NAME.c or tests/unikernel/service_NAME.c, with what lies in a folder NAME beside it. A

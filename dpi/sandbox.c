@@ -27,6 +27,14 @@
 
 #define KEEP_MAX 4u
 
+/* A sanitizer takes memory and makes system calls of its own, and writes its report at the end: its builds, which are for tests
+ * alone, have no limits and no list. */
+#ifdef SANITIZED
+static const int limited = 0;
+#else
+static const int limited = 1;
+#endif
+
 static int fail(struct dpi_err *err, const char *what, int e)
 {
 	snprintf(err->text, sizeof(err->text), "the sandbox cannot be made: %s: %s", what, strerror(e));
@@ -72,6 +80,8 @@ static int limit(int which, rlim_t value)
 {
 	struct rlimit r = { value, value };
 
+	if (!limited)
+		return 0;
 	return setrlimit((__rlimit_resource_t)which, &r) < 0 ? -errno : 0;
 }
 
@@ -96,9 +106,8 @@ static int give_up(uint64_t more_memory, int keep[KEEP_MAX], unsigned n_keep, st
 	if (setenv("TZ", "UTC0", 1) < 0)
 		return fail(err, "TZ", errno);
 	tzset();
-	/* A second arena would ask for the number of processors, which is in a file. */
-	if (!mallopt(M_ARENA_MAX, 1))
-		return fail(err, "mallopt", EINVAL);
+	/* A second arena would ask for the number of processors, which is in a file. (A malloc that is not glibc's says no.) */
+	mallopt(M_ARENA_MAX, 1);
 	if ((r = close_others(keep, n_keep)) != 0)
 		return fail(err, "close_range", -r);
 	if ((r = limit(RLIMIT_CORE, 0)) || (r = limit(RLIMIT_NOFILE, 0)) || (r = limit(RLIMIT_NPROC, 0)) ||
@@ -163,7 +172,7 @@ static int confine(const struct rule *rules, size_t n, const struct rule *refuse
 	    (r = add(ctx, SCMP_ACT_ALLOW, rules, n)) == 0 &&
 	    (r = add(ctx, SCMP_ACT_ALLOW, compute, sizeof(compute) / sizeof(compute[0]))) == 0 &&
 	    (r = add(ctx, SCMP_ACT_ERRNO(EPERM), refused, n_refused)) == 0)
-		r = seccomp_load(ctx);
+		r = limited ? seccomp_load(ctx) : 0;
 	seccomp_release(ctx);
 	return r ? fail(err, "seccomp", -r) : 0;
 }
