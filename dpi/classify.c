@@ -98,16 +98,10 @@ static struct ndpi_detection_module_struct *module_make(void)
 
 /* --- opening ------------------------------------------------------------------------------------------------------------ */
 
-int dpi_capture_open(struct dpi_capture **out, int link, struct dpi_err *err)
+int dpi_capture_open(struct dpi_capture **out, struct dpi_err *err)
 {
 	*out = NULL;
 	err->text[0] = 0;
-	if (!dpi_link_known(link)) {
-		snprintf(err->text, sizeof err->text,
-			 "nDPI's reader knows no captures of link type %d: only Ethernet, raw IP, null/loopback, PPP, Cisco HDLC, "
-			 "Linux cooked (v1) and 802.11 with radiotap", link);
-		return -ENOTSUP;
-	}
 	if (ndpi_get_api_version() != NDPI_API_VERSION ||
 	    ndpi_detection_get_sizeof_ndpi_flow_struct() != sizeof(struct ndpi_flow_struct)) {
 		snprintf(err->text, sizeof err->text,
@@ -127,10 +121,22 @@ int dpi_capture_open(struct dpi_capture **out, int link, struct dpi_err *err)
 		return -ENOMEM;
 	}
 	memset(c->bucket, 0xff, BUCKETS_MIN * sizeof *c->bucket);
-	c->link = link;
 	struct mallinfo2 m = mallinfo2();
 	c->memory_before = m.uordblks + m.hblkhd;
 	*out = c;
+	return 0;
+}
+
+int dpi_capture_link(struct dpi_capture *c, int link, struct dpi_err *err)
+{
+	err->text[0] = 0;
+	if (!dpi_link_known(link)) {
+		snprintf(err->text, sizeof err->text,
+			 "nDPI's reader knows no captures of link type %d, only Ethernet, raw IP, null/loopback, PPP, Cisco HDLC, "
+			 "Linux cooked (version 1) and 802.11 with radiotap", link);
+		return -ENOTSUP;
+	}
+	c->link = link;
 	return 0;
 }
 

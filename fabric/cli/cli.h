@@ -29,6 +29,7 @@ int cli_schema(int argc, char **argv);
 int cli_policy(int argc, char **argv);
 int cli_quarantine(int argc, char **argv);
 int cli_explain(int argc, char **argv);
+int cli_dpi(int argc, char **argv);
 
 /* --- commands that have commands of their own (command.c) ------------------------------------------------------ */
 

@@ -21,6 +21,7 @@ static const struct cli_command commands[] = {
 	{ "explain", cli_explain, "a decision that was made, by its number" },
 	{ "quarantine", cli_quarantine, "who is cut off; lift NAME" },
 	{ "policy", cli_policy, "policies: check, test, explain, and more" },
+	{ "dpi", cli_dpi, "content: classify a capture, inspect a payload, names" },
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
