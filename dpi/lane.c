@@ -124,8 +124,7 @@ uint32_t dpi_lane_room(const struct dpi_lane *l)
 	if (l->written - l->retired >= DPI_LANE_ITEMS)
 		return 0;
 	room_of(l, &at_head, &at_start);
-	uint32_t most = at_head > at_start ? at_head : at_start;
-	return most < DPI_LANE_ITEM_MAX ? most : DPI_LANE_ITEM_MAX;
+	return at_head > at_start ? at_head : at_start;
 }
 
 /* The place of the next item, which is size bytes. */

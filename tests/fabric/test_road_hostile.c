@@ -249,7 +249,8 @@ static void dear_messages_come_in_small_bursts(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, msg, n);
 	road_serve(r, ALICE);
-	if (r->f->stage[FAB_STAGE_INSPECT].cycles > FAB_TURN_CYCLES) {
+	/* Behind an inspector apart, it is not this thread's time (parked.c). */
+	if (r->f->iso == NULL && r->f->stage[FAB_STAGE_INSPECT].cycles > FAB_TURN_CYCLES) {
 		uint64_t turns = r->f->stage[FAB_STAGE_INSPECT].cycles / FAB_TURN_CYCLES;
 
 		assert_true(p->burst_max <= 2);

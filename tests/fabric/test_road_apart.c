@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* All that test_road.c tries, with content inspected by processes apart: nothing may come out otherwise. */
+#define ROAD_ISOLATED BUILD_DIR "/bin/weft-dpi"
+#include "test_road.c"
