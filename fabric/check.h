@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What `weft up` and weftd both check before anything starts, and what no one folder can check alone: policies' content
- * names against nDPI's, their assertions, and whether a file can be a unikernel's image. */
+/* What `weft up` and weftd both check before anything starts, and what no one folder can check alone: policies' names
+ * of content against nDPI's, their assertions, and whether a file can be a unikernel's image. */
 #ifndef FAB_CHECK_H
 #define FAB_CHECK_H
 
@@ -9,12 +9,17 @@
 #include "dpi/dpi.h"
 #include "policy/policy.h"
 
-/* Every name that a rule's `carries` lists must be one of nDPI's. Returns 0, or -EINVAL and err names file and line of the
- * first that is not, and names like it. Takes some milliseconds: nDPI tells its names only once it is loaded. */
+/* Every name of content and of risks that rules and profiles list must mean something, and no profile may be called as content is.
+ * Returns 0, or -EINVAL and err names file and line of the first that is wrong, and names like it. Takes some milliseconds:
+ * nDPI tells its names only once it is loaded. */
 int fab_check_carries(const struct pol_set *policy, struct pol_err *err);
 
 /* Content set `content` of a policy as the inspector goes by it. 0, or -EINVAL with a text; never after fab_check_carries. */
 int fab_content_set(struct dpi_set *set, const struct pol_set *policy, uint32_t content, struct dpi_err *err);
+/* The same of one list or two. */
+int fab_lists_set(struct dpi_set *set, const struct pol_content_list *const *lists, uint32_t n, struct dpi_err *err);
+/* Does the set let anything pass but empty fields? For pol_lint. */
+int fab_content_passes(const struct pol_set *policy, uint32_t content);
 
 /* Every assertion of the policies' shared file must hold. Returns 0; -EINVAL: each that does not is told to note (may be NULL),
  * err is the first; or -ENOMEM. */

@@ -309,7 +309,7 @@ static int judge_policies(struct parts *p, const struct fab_epoch *before, struc
 		r = fab_check_assertions(p->policy, tell_policy_error, t, &pe);
 	if (r != 0)
 		return policy_fail(&pe, r, err, cap);
-	if (w->finding != NULL && pol_lint(p->policy, tell_finding, t) != 0)
+	if (w->finding != NULL && pol_lint(p->policy, fab_content_passes, tell_finding, t) != 0)
 		return fab_fail(err, cap, -ENOMEM, "no memory");
 	return 0;
 }

@@ -62,6 +62,8 @@ int pol_common_parse(struct pol_common *c, const char *path, const struct pol_te
 			continue;
 		if (strcmp(name, "schemas") == 0)
 			c->schemas = found[i]->value;
+		else if (strcmp(name, "profiles") == 0 && (rc = pol_profiles_check(&c->yaml, found[i]->value, err)) == 0)
+			c->profiles = found[i]->value;
 		else if (strcmp(name, "groups") == 0 && (rc = check_groups(&c->yaml, found[i], err)) == 0)
 			c->groups = found[i]->value;
 		else if (strcmp(name, "assert") == 0 && (rc = check_assertions(&c->yaml, found[i], err)) == 0)

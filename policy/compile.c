@@ -17,7 +17,7 @@ static int room_make(struct compiler *c)
 	c->port_stamp = calloc(n, sizeof *c->port_stamp);
 	c->subject_stamp = calloc((size_t)set->n_subjects + 1, sizeof *c->subject_stamp);
 	if (set->selves == NULL || c->of_file == NULL || c->ports == NULL || c->port_stamp == NULL ||
-	    c->subject_stamp == NULL || pol_contents_start(&c->contents) < 0)
+	    c->subject_stamp == NULL || pol_contents_start(&c->contents, set) < 0)
 		return pol_err_memory(c->err, "");
 	return 0;
 }
@@ -31,7 +31,9 @@ static int common_read(struct compiler *c)
 	if (c->set->common_file == NULL)
 		return pol_err_memory(c->err, s->common_path);
 	int rc = pol_common_parse(&c->common, c->set->common_file, &s->common, c->err);
-	return rc == 0 ? pol_groups_read(c) : rc;
+	if (rc == 0)
+		rc = pol_groups_read(c);
+	return rc == 0 ? pol_profiles_read(c, c->common.profiles, c->set->common_file, 0) : rc;
 }
 
 /* Runs step for each file. With someone to tell, each file's first error is told and the next file is looked at. */
@@ -94,9 +96,10 @@ static int compile(struct compiler *c)
 	if (rc < 0)
 		return rc;
 	rc = pol_drafts_join(c);
-	if (rc == 0 && (pol_contents_build(&c->contents, c->set) < 0 || observing_list(c->set) < 0))
-		rc = pol_err_memory(c->err, "");
-	return rc;
+	if (rc < 0)
+		return rc;
+	pol_contents_build(&c->contents, c->set);
+	return observing_list(c->set) < 0 ? pol_err_memory(c->err, "") : 0;
 }
 
 int pol_compile(struct pol_set **out, const struct pol_source *source, const struct sch_set *schemas, uint64_t epoch,
@@ -158,10 +161,12 @@ void pol_set_free(struct pol_set *set)
 	free(set->rules);
 	free(set->terms);
 	free(set->lists);
+	free(set->wordings);
 	free(set->contents);
 	free(set->by_field);
 	free(set->written_by_field);
-	free(set->carried);
+	free(set->named);
+	free(set->profiles);
 	free(set->usable);
 	free(set->pairs);
 	free(set->observing);

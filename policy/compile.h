@@ -131,6 +131,9 @@ void pol_ports_expand(struct compiler *c, const struct pol_term *terms, uint32_t
 int pol_assertions_read(struct compiler *c);
 int pol_assertions_settle(struct compiler *c);
 
+/* profiles.c: the profiles of the shared file (owner 0), or of the unikernel with this port, into the set. 0 or -errno. */
+int pol_profiles_read(struct compiler *c, const struct pol_node *profiles, const char *path, uint16_t owner);
+
 /* digest.c */
 int pol_file_digest(struct compiler *c);
 int pol_subject_resolve(struct compiler *c, const char *path, const struct pol_node *p, int is_method, uint32_t *subject);

@@ -261,7 +261,10 @@ static void chosen_terms(const struct judge *j, struct pol_decision *d)
 	};
 	d->soft_rule = t->soft & 1u ? send_rule : t->soft & 2u ? receive_rule : 0;
 	d->hard_content = t->soft == 1u ? r->content : t->soft == 2u ? s->content : 0;
-	if (s != NULL && r != NULL && choice->content != UINT32_MAX)
+	/* A side without a rule, which only a file that observes has, says nothing of content: the other's list stands. */
+	if (s == NULL || r == NULL)
+		t->content = d->hard_content;
+	else if (choice->content != UINT32_MAX)
 		t->content = j->set->choice_content[choice->content + j->index[0] * choice->n_allow[1] + j->index[1]];
 }
 
@@ -351,7 +354,8 @@ void pol_decide_into(struct pol_decision *d, const struct pol_set *set, struct p
 		}
 	} else if (set->choices[e->choice].asks) {
 		d->answer = POL_JUDGE;
-		d->terms = (struct pol_terms){.max_bytes = POL_PAYLOAD_MAX, .max_by = d->rule};
+		d->terms = (struct pol_terms){
+		    .max_bytes = POL_PAYLOAD_MAX, .max_by = d->rule, .content = set->choices[e->choice].sure};
 	} else {
 		choose_now(set, books, src, dst, payload_bytes, when, d);
 	}

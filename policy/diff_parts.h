@@ -50,7 +50,7 @@ enum diff_term {
 	DIFF_MODE, DIFF_MAX, DIFF_RATE_SEND, DIFF_RATE_RECEIVE, DIFF_QUOTA_SEND, DIFF_QUOTA_RECEIVE, DIFF_CARRIES, DIFF_LOG,
 	DIFF_REASON_SEND, DIFF_REASON_RECEIVE, DIFF_TERM_COUNT
 };
-#define DIFF_TERM_MAX 1600u /* bytes: two lists of POL_CARRIES_MAX names */
+#define DIFF_TERM_MAX 2048u /* bytes; more is cut, with a sum of the whole at its end */
 const char *diff_term_name(enum diff_term term);
 void diff_term_text(const struct pol_set *set, const struct pol_cell *cell, enum diff_term term, char out[DIFF_TERM_MAX]);
 /* Do the two rules have the same limits, and words? */

@@ -7,6 +7,7 @@
 
 #include "schemas/schema.h"
 
+#include "content.h"
 #include "diff_parts.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -109,90 +110,122 @@ static void put_quota(const struct pol_limit *l, char *out)
 	}
 }
 
-static int name_order(const void *a, const void *b)
+/* A text that may not fit: then its end is a sum of the whole, so that what differs never looks alike. */
+struct longish {
+	char *out;
+	size_t len;
+	uint32_t sum;
+};
+
+static void say(struct longish *t, const char *text)
 {
-	return strcasecmp(*(const char *const *)a, *(const char *const *)b);
+	size_t n = strlen(text), room = DIFF_TERM_MAX - 1 - t->len;
+
+	for (size_t i = 0; i < n; i++) {
+		uint8_t c = (uint8_t)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]); /* case apart */
+
+		t->sum = (t->sum ^ c) * 0x01000193u; /* FNV-1a */
+	}
+	n = n < room ? n : room;
+	memcpy(t->out + t->len, text, n);
+	t->len += n;
+	t->out[t->len] = '\0';
+}
+
+/* More was said than fits, or just as much. */
+static void said(struct longish *t)
+{
+	char sum[32];
+
+	if (t->len < DIFF_TERM_MAX - 1)
+		return;
+	int n = snprintf(sum, sizeof sum, " ... (sum %08x)", t->sum);
+
+	memcpy(t->out + t->len - (size_t)n, sum, (size_t)n);
+}
+
+static void say_names(struct longish *t, const char *lead, const char *const *names, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		say(t, i ? ", " : lead);
+		say(t, names[i]);
+	}
+}
+
+/* "HTTP, json but not archive (risks: none)" */
+static void say_list(struct longish *t, const struct pol_content_list *l)
+{
+	static const char *const attacks[] = { "attacks" };
+	const struct pol_content_list usual = { .risks = attacks, .n_risks = 1, .risks_given = 1 }, here = {
+		.risks = l->risks, .n_risks = l->n_risks, .risks_given = l->risks_given };
+
+	if (l->n_allow)
+		say_names(t, "", l->allow, l->n_allow);
+	else
+		say(t, "nothing");
+	say_names(t, " but not ", l->forbid, l->n_forbid);
+	if (pol_list_within(&usual, &here) && pol_list_within(&here, &usual))
+		return;
+	say(t, " (risks: ");
+	say_names(t, "", l->risks, l->n_risks);
+	say(t, l->n_risks ? ")" : "none)");
 }
 
 #define OTHERS UINT32_MAX /* the fields that no rule names */
 
-/* What the rule lists for a field. Returns how many. */
-static uint32_t listed(const struct pol_limits *l, uint32_t field, const char *const **names)
+/* What the rules of some sides let a field carry: of two lists one, where it surely is the narrower. */
+struct narrowed {
+	const struct pol_content_list *by[2]; /* the sender's and the receiver's; [1] NULL: [0] says it alone; both NULL: nobody does */
+};
+
+static struct narrowed narrow(const struct pol_set *set, const struct pol_cell *c, unsigned mask, uint32_t field)
 {
-	for (uint32_t i = 0; i < l->n_fields; i++)
-		if (l->fields[i].field == field) {
-			*names = l->fields[i].names;
-			return l->fields[i].n;
-		}
-	*names = l->carries;
-	return l->n_carries;
+	struct narrowed w = { .by = { mask & 1u ? pol_rule_content(set, c->rule[0], field) : NULL,
+				      mask & 2u ? pol_rule_content(set, c->rule[1], field) : NULL } };
+
+	if (!w.by[0] || (w.by[1] && pol_list_within(w.by[1], w.by[0])))
+		return (struct narrowed){ .by = { w.by[1] } };
+	if (w.by[1] && pol_list_within(w.by[0], w.by[1]))
+		w.by[1] = NULL;
+	return w;
 }
 
-/* What the rules of the sides in `mask` all let the field carry, sorted. Returns how many. */
-static uint32_t carried(const struct pol_set *set, const struct pol_cell *c, unsigned mask, uint32_t field,
-			const char *names[POL_CARRIES_MAX])
+static void say_narrowed(struct longish *t, const struct narrowed *w)
 {
-	uint32_t n = 0, lists = 0;
-
-	for (int side = 0; side < 2; side++) {
-		if (!(mask & 1u << side))
-			continue;
-		struct pol_limits l;
-		const char *const *list;
-		uint32_t kept = 0, len;
-
-		pol_rule_limits(set, c->rule[side], &l);
-		len = listed(&l, field, &list);
-		if (lists++ == 0) {
-			for (; n < len && n < POL_CARRIES_MAX; n++)
-				names[n] = list[n];
-			continue;
-		}
-		for (uint32_t i = 0; i < n; i++)
-			for (uint32_t k = 0; k < len; k++)
-				if (strcasecmp(names[i], list[k]) == 0) {
-					names[kept++] = names[i];
-					break;
-				}
-		n = kept;
+	if (!w->by[1]) {
+		say_list(t, w->by[0]);
+		return;
 	}
-	qsort(names, n, sizeof *names, name_order);
-	return n;
+	say(t, "[");
+	say_list(t, w->by[0]);
+	say(t, "] by the sender and [");
+	say_list(t, w->by[1]);
+	say(t, "] by the receiver");
 }
 
-static size_t put_names(char *out, size_t len, const char *const *names, uint32_t n)
+static void say_field_carries(const struct pol_set *set, const struct pol_cell *c, uint32_t field, struct longish *t)
 {
-	for (uint32_t i = 0; i < n && len < DIFF_TERM_MAX; i++)
-		len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "%s%s", i ? ", " : "", names[i]);
-	return len;
-}
-
-static size_t put_field_carries(const struct pol_set *set, const struct pol_cell *c, uint32_t field, char *out, size_t len)
-{
-	const char *hard[POL_CARRIES_MAX], *all[POL_CARRIES_MAX];
 	unsigned sides = (c->rule[0] ? 1u : 0) | (c->rule[1] ? 2u : 0), soft = (c->soft[0] ? 1u : 0) | (c->soft[1] ? 2u : 0);
-	uint32_t n_hard = carried(set, c, sides & ~soft, field, hard), n_all = sides == 3 ? carried(set, c, sides, field, all) : 0;
+	unsigned hard = sides & ~soft;
+	struct narrowed all = narrow(set, c, sides, field), kept = narrow(set, c, hard, field);
 
-	if (!(sides & ~soft))
-		len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "anything");
+	if (hard)
+		say_narrowed(t, &kept);
 	else
-		len = n_hard ? put_names(out, len, hard, n_hard)
-			     : len + (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "nothing");
+		say(t, "anything");
 	/* a rule that is only observed takes nothing away from what the other one carries */
-	if (!soft || n_all == n_hard || len >= DIFF_TERM_MAX)
-		return len;
-	len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, " (observed: ");
-	if (len >= DIFF_TERM_MAX)
-		return len;
-	len = n_all ? put_names(out, len, all, n_all) : len + (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "nothing");
-	return len < DIFF_TERM_MAX ? len + (size_t)snprintf(out + len, DIFF_TERM_MAX - len, ")") : len;
+	if (sides != 3 || !soft || (hard && !all.by[1] && pol_list_within(kept.by[0], all.by[0])))
+		return;
+	say(t, " (observed: ");
+	say_narrowed(t, &all);
+	say(t, ")");
 }
 
 /* "HTTP", or where a rule tells fields apart "request: HTTP; thumbnail: nothing; others: nothing". Fields in their order. */
 static void put_carries(const struct pol_set *set, const struct pol_cell *c, char *out)
 {
 	uint32_t fields[2 * POL_CARRIES_FIELDS_MAX], n = 0;
-	size_t len = 0;
+	struct longish t = { .out = out, .sum = 0x811c9dc5u };
 
 	for (int side = 0; side < 2; side++) {
 		struct pol_limits l = {.n_fields = 0};
@@ -213,17 +246,16 @@ static void put_carries(const struct pol_set *set, const struct pol_cell *c, cha
 			}
 		}
 	}
-	for (uint32_t i = 0; i < n && len < DIFF_TERM_MAX; i++) {
-		len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "%s: ", sch_field_name(set->schemas, fields[i]));
-		if (len < DIFF_TERM_MAX)
-			len = put_field_carries(set, c, fields[i], out, len);
-		if (len < DIFF_TERM_MAX)
-			len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "; ");
+	for (uint32_t i = 0; i < n; i++) {
+		say(&t, sch_field_name(set->schemas, fields[i]));
+		say(&t, ": ");
+		say_field_carries(set, c, fields[i], &t);
+		say(&t, "; ");
 	}
-	if (n && len < DIFF_TERM_MAX)
-		len += (size_t)snprintf(out + len, DIFF_TERM_MAX - len, "others: ");
-	if (len < DIFF_TERM_MAX)
-		put_field_carries(set, c, OTHERS, out, len);
+	if (n)
+		say(&t, "others: ");
+	say_field_carries(set, c, OTHERS, &t);
+	said(&t);
 }
 
 static const struct pol_limit *limit_of(const struct pol_set *set, uint32_t rule)
@@ -282,13 +314,12 @@ static int texts_equal(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-static int names_equal(const char *const *a, uint32_t n, const char *const *b, uint32_t m)
+static int lists_equal(const struct pol_set *old, uint32_t a, uint32_t field_a, const struct pol_set *now, uint32_t b,
+		       uint32_t field_b)
 {
-	int equal = n == m;
+	const struct pol_content_list *x = pol_rule_content(old, a, field_a), *y = pol_rule_content(now, b, field_b);
 
-	for (uint32_t i = 0; i < n && equal; i++)
-		equal = strcasecmp(a[i], b[i]) == 0;
-	return equal;
+	return pol_list_within(x, y) && pol_list_within(y, x);
 }
 
 int diff_rules_equal(const struct pol_set *old, uint32_t a, const struct pol_set *now, uint32_t b)
@@ -305,11 +336,11 @@ int diff_rules_equal(const struct pol_set *old, uint32_t a, const struct pol_set
 		return 0;
 	pol_rule_limits(old, a, &l);
 	pol_rule_limits(now, b, &m);
-	if (l.n_fields != m.n_fields || !names_equal(l.carries, l.n_carries, m.carries, m.n_carries))
+	if (l.n_fields != m.n_fields || !lists_equal(old, a, OTHERS, now, b, OTHERS))
 		return 0;
 	for (uint32_t i = 0; i < l.n_fields; i++)
 		if (strcmp(sch_field_name(old->schemas, l.fields[i].field), sch_field_name(now->schemas, m.fields[i].field)) ||
-		    !names_equal(l.fields[i].names, l.fields[i].n, m.fields[i].names, m.fields[i].n))
+		    !lists_equal(old, a, l.fields[i].field, now, b, m.fields[i].field))
 			return 0;
 	return 1;
 }

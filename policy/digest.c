@@ -237,9 +237,21 @@ static int field_resolve(struct compiler *c, const struct pol_node *key, const s
 			   near.n > 0 ? pol_near_or_known(&near, hint) : "; none has a string or bytes");
 }
 
-static int digest_profile(struct compiler *c, const struct pol_file_rule *r, const struct pol_digest *d, int64_t *number)
+/* The number of one list; negative, with err filled. */
+static int64_t list_resolve(struct compiler *c, const struct pol_node *list)
 {
-	struct pol_profile p = {.n = 0};
+	const struct pol_naming of = {.path = c->set->selves[c->owner + 1].file, .owner = (uint16_t)(c->owner + 1)};
+	int64_t number = pol_carries_resolve(&c->contents, c->set, list, &of);
+	if (number == -E2BIG)
+		return pol_err_set(c->err, E2BIG, compiler_path(c), list->line, list->column,
+				   "all different \"carries\" together, with their profiles, list more than %u names; list fewer",
+				   POL_CONTENT_NAMES_MAX);
+	return number < 0 ? pol_err_memory(c->err, compiler_path(c)) : number;
+}
+
+static int digest_by_field(struct compiler *c, const struct pol_file_rule *r, const struct pol_digest *d, int64_t *number)
+{
+	struct pol_by_field p = {.n = 0};
 	for (const struct pol_node *k = r->carries->first; k != NULL; k = k->next) {
 		const struct pol_node *v = k->value;
 		uint32_t field = 0, at = p.n;
@@ -251,10 +263,9 @@ static int digest_profile(struct compiler *c, const struct pol_file_rule *r, con
 		}
 		if (rc < 0)
 			return rc;
-		int is_empty = v->kind == POL_NODE_VALUE && v->len == 0;
-		int64_t list = pol_carries_resolve(&c->contents, c->set, is_empty ? NULL : v, d->rule);
+		int64_t list = list_resolve(c, v);
 		if (list < 0)
-			return pol_err_memory(c->err, compiler_path(c));
+			return (int)list;
 		for (uint32_t i = 0; i < p.n; i++)
 			if (p.of[i].field == field)
 				return pol_err_set(c->err, EEXIST, compiler_path(c), k->line, k->column,
@@ -267,21 +278,17 @@ static int digest_profile(struct compiler *c, const struct pol_file_rule *r, con
 		p.n++;
 	}
 	*number = pol_carries_by_field(&c->contents, &p);
-	return 0;
+	return *number < 0 ? pol_err_memory(c->err, compiler_path(c)) : 0;
 }
 
 static int digest_carries(struct compiler *c, const struct pol_file_rule *r, const struct pol_digest *d)
 {
-	int64_t number = 0;
+	int64_t number = POL_CONTENT_UNKNOWN;
 	int rc = 0;
-	if (r->carries == NULL)
-		return 0;
-	if (r->carries->kind == POL_NODE_MAP)
-		rc = digest_profile(c, r, d, &number);
-	else
-		number = pol_carries_resolve(&c->contents, c->set, r->carries, d->rule);
-	if (rc == 0 && number < 0)
-		rc = pol_err_memory(c->err, compiler_path(c));
+	if (r->carries != NULL && r->carries->kind == POL_NODE_MAP)
+		rc = digest_by_field(c, r, d, &number);
+	else if (r->carries != NULL && (number = list_resolve(c, r->carries)) < 0)
+		rc = (int)number;
 	if (rc == 0)
 		c->set->terms[d->rule - 1].carries = (uint32_t)number;
 	return rc;
@@ -405,6 +412,8 @@ int pol_file_digest(struct compiler *c)
 		return rc;
 	c->file = &f;
 	rc = digest_self(c, &reason);
+	if (rc == 0)
+		rc = pol_profiles_read(c, f.profiles, c->set->selves[c->owner + 1].file, (uint16_t)(c->owner + 1));
 	of->first = c->n_digests;
 	for (enum pol_side side = POL_SEND; side <= POL_RECEIVE && rc == 0; side++) {
 		const struct pol_file_list *l = &f.list[side == POL_SEND ? POL_LIST_SEND : POL_LIST_RECEIVE];

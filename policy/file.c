@@ -118,43 +118,17 @@ static int read_quota(const struct reader *r, struct pol_file_rule *rule, const 
 	return 0;
 }
 
-/* A protocol, or a list of them. */
-static int check_protocols(const struct reader *r, const struct pol_node *v)
-{
-	if (v->kind == POL_NODE_LIST && v->n > POL_CARRIES_MAX)
-		return pol_err_set(r->err, EINVAL, r->f->yaml.file, v->line, v->column,
-				   "\"carries\" lists more than %u protocols", POL_CARRIES_MAX);
-	for (const struct pol_node *p = pol_node_each(v); p != NULL; p = p->next) {
-		char quoted[POL_QUOTE_MAX];
-		if (p->kind != POL_NODE_VALUE || (p->len == 0 && v->kind == POL_NODE_LIST))
-			return pol_err_set(r->err, EINVAL, r->f->yaml.file, p->line, p->column,
-					   "\"carries\" lists something that is not a name");
-		int plain = p->len <= POL_CONTENT_NAME_MAX;
-		for (uint32_t i = 0; i < p->len; i++)
-			plain &= (unsigned char)p->text[i] < 0x80;
-		if (!plain)
-			return pol_err_set(r->err, EINVAL, r->f->yaml.file, p->line, p->column,
-					   "%s cannot be a protocol's name: those are ASCII, at most %u bytes",
-					   pol_quote(quoted, p->text), POL_CONTENT_NAME_MAX);
-		for (const struct pol_node *q = pol_node_each(v); q != p; q = q->next)
-			if (strcasecmp(p->text, q->text) == 0)
-				return pol_err_set(r->err, EINVAL, r->f->yaml.file, p->line, p->column,
-						   "%s is in the list twice", pol_quote(quoted, p->text));
-	}
-	return 0;
-}
-
 static int read_carries(const struct reader *r, struct pol_file_rule *rule, const struct pol_node *key)
 {
 	const struct pol_node *v = key->value;
 	rule->carries = v;
 	if (v->kind != POL_NODE_MAP)
-		return check_protocols(r, v);
+		return pol_content_names_check(&r->f->yaml, key->text, v, POL_CARRIES_MAX, r->err);
 	if (v->n > POL_CARRIES_FIELDS_MAX)
 		return pol_err_set(r->err, EINVAL, r->f->yaml.file, v->line, v->column,
 				   "\"carries\" names more than %u fields", POL_CARRIES_FIELDS_MAX);
 	for (const struct pol_node *k = v->first; k != NULL; k = k->next) {
-		int rc = check_protocols(r, k->value);
+		int rc = pol_content_names_check(&r->f->yaml, key->text, k->value, POL_CARRIES_MAX, r->err);
 		if (rc < 0)
 			return rc;
 	}
@@ -250,8 +224,7 @@ static int read_rule(const struct reader *r, const struct pol_mapping *m, const 
 	/* In the order of rule_readers: burst goes by rate. */
 	for (size_t k = 0; k < RULE_READERS; k++) {
 		const struct pol_node *key = r->found_at[k] < m->n ? found[r->found_at[k]] : NULL;
-		/* `carries:` with nothing behind it is an empty list. */
-		if (key == NULL || (key->value->kind == POL_NODE_VALUE && key->value->len == 0))
+		if (key == NULL)
 			continue;
 		rc = rule_readers[k].read(r, rule, key);
 		if (rc < 0)
@@ -380,6 +353,10 @@ static int read_self(const struct reader *r, const struct pol_node *const found[
 		rc = read_quarantine(r, key);
 	if (rc == 0 && (key = found_key(m, found, "reason")) != NULL)
 		rc = take_reason(r, key, &r->f->reason);
+	if (rc == 0 && (key = found_key(m, found, "profiles")) != NULL && key->value->kind == POL_NODE_MAP) {
+		r->f->profiles = key->value;
+		rc = pol_profiles_check(&r->f->yaml, key->value, r->err);
+	}
 	return rc;
 }
 

@@ -20,7 +20,7 @@ struct pol_file_rule {
 	uint8_t quota_bytes;		 /* the quota is in bytes, else in messages */
 	const struct pol_node *peers;	 /* a value or a list: see pol_node_each */
 	const struct pol_node *subjects; /* likewise; NULL: all, of a deny rule */
-	const struct pol_node *carries;	 /* likewise, or a mapping of fields to such; NULL: nothing */
+	const struct pol_node *carries;	 /* likewise, perhaps empty, or a mapping of fields to such; NULL: the key is absent */
 	const struct pol_node *where;	 /* a value, or NULL */
 	const struct pol_node *name;	 /* likewise */
 	const struct pol_node *reason;	 /* likewise */
@@ -48,6 +48,7 @@ struct pol_file {
 	uint64_t within_ns;
 	const struct pol_node *reason; /* or NULL */
 	const struct pol_node *labels; /* a mapping of values, or NULL */
+	const struct pol_node *profiles; /* a mapping of names to mappings, or NULL */
 };
 
 /* Reads the file at path for the unikernel `owner`; text NULL: from disk. Returns 0, or -errno with err filled and
@@ -61,10 +62,18 @@ struct pol_common {
 	struct pol_yaml yaml;
 	const struct pol_node *schemas;	   /* a value or a list, or NULL */
 	const struct pol_node *groups;	   /* a mapping of names to a value or a list of them, or NULL */
+	const struct pol_node *profiles;   /* as in a unikernel's file */
 	const struct pol_node *assertions; /* a list of mappings with one key, never or always, and a value; or NULL */
 };
 int pol_common_parse(struct pol_common *c, const char *path, const struct pol_text *text, struct pol_err *err);
 void pol_common_free(struct pol_common *c);
+
+/* profiles.c: are these names, one or a list, such as content may be called? They may be empty; `max` of them at the most, each once.
+ * key: "carries", "allow", "forbid" or "risks". 0 or -EINVAL. */
+int pol_content_names_check(const struct pol_yaml *y, const char *key, const struct pol_node *v, uint32_t max,
+			    struct pol_err *err);
+/* The same for `profiles`: their names, their keys and what each lists. */
+int pol_profiles_check(const struct pol_yaml *y, const struct pol_node *profiles, struct pol_err *err);
 
 /* Is it a name of the kind that rules and groups have, [a-z][a-z0-9-]* of at most POL_NAME_MAX bytes? Labels may have `_`, too. */
 int pol_name_ok(const char *text, int is_label);

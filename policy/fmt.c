@@ -44,8 +44,9 @@ static int check_map(const struct pol_yaml *y, const struct pol_mapping *m, cons
 				rc = check_names(y, v, m->keys[i].value != POL_VALUE_LABELS, err);
 			continue;
 		}
-		for (const struct pol_node *p = pol_node_each(v); p != NULL && rc == 0; p = p->next)
-			rc = check_map(y, m->keys[i].inside, p, err);
+		int by_name = m->keys[i].value == POL_VALUE_PROFILES;
+		for (const struct pol_node *p = by_name ? v->first : pol_node_each(v); p != NULL && rc == 0; p = p->next)
+			rc = check_map(y, m->keys[i].inside, by_name ? p->value : p, err);
 	}
 	return rc;
 }

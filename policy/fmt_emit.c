@@ -167,7 +167,13 @@ static char *on_one_line(struct emitter *e, const struct fmt_node *n, size_t roo
 
 /* --- nodes ---------------------------------------------------------------------------------------------------------------- */
 
-static void emit_map(struct emitter *e, const struct fmt_node *map, const struct pol_mapping *m, uint32_t indent, int dash,
+/* What is inside a key's value: a mapping or a list of mappings, by this table; or, by_name, a mapping of names to such. */
+struct inside {
+	const struct pol_mapping *m; /* NULL: nothing that has an order */
+	int by_name;
+};
+
+static void emit_map(struct emitter *e, const struct fmt_node *map, const struct inside *of, uint32_t indent, int dash,
 		     enum gap gap);
 
 static uint32_t rank(const struct pol_mapping *m, const struct fmt_node *key)
@@ -184,7 +190,7 @@ static uint32_t rank(const struct pol_mapping *m, const struct fmt_node *key)
 }
 
 /* What is below a key: items or members, each on lines of their own. */
-static void emit_below(struct emitter *e, const struct fmt_node *v, const struct pol_mapping *inside, uint32_t indent)
+static void emit_below(struct emitter *e, const struct fmt_node *v, const struct inside *inside, uint32_t indent)
 {
 	enum gap gap = GAP_NONE;
 	if (v->kind == POL_NODE_MAP) {
@@ -209,7 +215,7 @@ static void emit_below(struct emitter *e, const struct fmt_node *v, const struct
 }
 
 /* One key with its value. dash: it is the first of an item. */
-static void emit_member(struct emitter *e, const struct fmt_node *key, const struct pol_mapping *inside, uint32_t indent,
+static void emit_member(struct emitter *e, const struct fmt_node *key, const struct inside *inside, uint32_t indent,
 			int dash, int is_root, enum gap gap)
 {
 	const struct fmt_node *v = key->value;
@@ -250,10 +256,10 @@ static void emit_member(struct emitter *e, const struct fmt_node *key, const str
 		put_comments(e, indent + INDENT, &v->tail, &gap);
 }
 
-/* m: NULL for keys that have no order of their own. */
-static void emit_map(struct emitter *e, const struct fmt_node *map, const struct pol_mapping *m, uint32_t indent, int dash,
+static void emit_map(struct emitter *e, const struct fmt_node *map, const struct inside *of, uint32_t indent, int dash,
 		     enum gap gap)
 {
+	const struct pol_mapping *m = of->by_name ? NULL : of->m; /* NULL: keys that have no order of their own */
 	const struct fmt_node *keys[POL_YAML_KEYS_MAX];
 	uint32_t inner = dash ? indent + INDENT : indent, n = 0;
 	for (const struct fmt_node *k = map->first; k != NULL && n < POL_YAML_KEYS_MAX; k = k->next) {
@@ -273,10 +279,12 @@ static void emit_map(struct emitter *e, const struct fmt_node *map, const struct
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t r = m != NULL ? rank(m, keys[i]) : 0;
-		const struct pol_mapping *inside = m != NULL && r < m->n ? m->keys[r].inside : NULL;
+		struct inside inside = {.m = of->by_name ? of->m : NULL};
 		enum gap g = i > 0 ? GAP_AS_IS : gap;
 		int is_root = map->parent == NULL;
-		emit_member(e, keys[i], inside, inner, dash && i == 0, is_root, g);
+		if (m != NULL && r < m->n)
+			inside = (struct inside){m->keys[r].inside, m->keys[r].value == POL_VALUE_PROFILES};
+		emit_member(e, keys[i], &inside, inner, dash && i == 0, is_root, g);
 	}
 	gap = GAP_AS_IS;
 	put_comments(e, inner, &map->tail, &gap);
@@ -332,7 +340,7 @@ int fmt_emit(char **out, size_t *out_len, struct fmt_tree *t, const struct pol_m
 	put_comments(&e, 0, &t->head, &gap);
 	put_comments(&e, 0, &t->root->lead, &gap);
 	put_hoisted(&e, 0, t->root->eol, &gap);
-	emit_map(&e, t->root, m, 0, 0, e.n > 0 ? GAP_ONE : GAP_NONE);
+	emit_map(&e, t->root, &(struct inside){.m = m}, 0, 0, e.n > 0 ? GAP_ONE : GAP_NONE);
 	FILE *f = e.nomem ? NULL : open_memstream(out, out_len);
 	int rc = f == NULL ? -ENOMEM : write_lines(&e, f);
 	/* Where memory ends in fclose() itself, it says nothing and leaves no buffer. */

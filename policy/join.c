@@ -39,7 +39,7 @@ static int join_plain(struct joiner *j, const struct pol_draft *d, struct pol_en
 	e->receive_rule = c->grants[d->allow[POL_RECEIVE].head - 1].rule;
 	const struct pol_rule_terms *s = terms(c, e->send_rule), *r = terms(c, e->receive_rule);
 	int receiver = r->max_bytes < s->max_bytes;
-	int64_t content = pol_carries_join(&c->contents, s->carries, r->carries, e->send_rule);
+	int64_t content = pol_carries_join(&c->contents, c->set, s->carries, r->carries);
 	if (content < 0)
 		return -ENOMEM;
 	e->terms = (struct pol_terms){
@@ -76,7 +76,14 @@ static int covers_add(struct joiner *j, const struct pol_chain *chain, struct po
 	return 0;
 }
 
-/* The content set of each pair of allow rules, where some rule carries anything. */
+/* Where it hangs on a message that is not at hand, only what all of them let pass is safe; what different ones have in common is
+ * not worked out. */
+static void sure_narrow(struct pol_choice *choice, uint32_t content, int first)
+{
+	choice->sure = first || choice->sure == content ? content : POL_CONTENT_NONE;
+}
+
+/* The content set of each pair of allow rules, where some rule says what it carries. */
 static int content_join(struct joiner *j, struct pol_choice *choice)
 {
 	struct compiler *c = j->c;
@@ -86,26 +93,29 @@ static int content_join(struct joiner *j, struct pol_choice *choice)
 	int any = 0;
 	choice->content = UINT32_MAX;
 	for (uint32_t i = 0; i < choice->n_allow[0]; i++)
-		any |= terms(c, s[i].rule)->carries != 0;
+		any |= terms(c, s[i].rule)->carries != POL_CONTENT_UNKNOWN;
+	for (uint32_t k = 0; k < choice->n_allow[1]; k++)
+		any |= terms(c, r[k].rule)->carries != POL_CONTENT_UNKNOWN;
 	if (!any)
 		return 0;
 	choice->content = j->n_content;
 	for (uint32_t i = 0; i < choice->n_allow[0]; i++)
 		for (uint32_t k = 0; k < choice->n_allow[1]; k++) {
-			int64_t content = pol_carries_join(&c->contents, terms(c, s[i].rule)->carries,
-							   terms(c, r[k].rule)->carries, s[i].rule);
+			int64_t content =
+			    pol_carries_join(&c->contents, set, terms(c, s[i].rule)->carries, terms(c, r[k].rule)->carries);
 			uint32_t *v = pol_array_room(set->choice_content, j->n_content, &j->cap_content, sizeof *v);
 			if (v != NULL)
 				set->choice_content = v;
 			if (content < 0 || v == NULL)
 				return -ENOMEM;
+			sure_narrow(choice, (uint32_t)content, j->n_content == choice->content);
 			v[j->n_content++] = (uint32_t)content;
 		}
 	return 0;
 }
 
 /* Where one side is only observed, the other's own list still holds. */
-static int content_alone(struct joiner *j, const struct pol_choice *choice, const struct pol_entry *e)
+static int content_alone(struct joiner *j, struct pol_choice *choice, const struct pol_entry *e)
 {
 	struct compiler *c = j->c;
 	struct pol_set *set = c->set;
@@ -117,10 +127,12 @@ static int content_alone(struct joiner *j, const struct pol_choice *choice, cons
 		for (uint32_t i = 0; i < choice->n_allow[side]; i++) {
 			struct pol_cover *v = &set->covers[choice->first[side] + choice->n_deny[side] + i];
 			uint32_t carries = terms(c, v->rule)->carries;
-			int64_t content = pol_carries_join(&c->contents, carries, carries, v->rule);
+			int64_t content = pol_carries_join(&c->contents, set, carries, carries);
 			if (content < 0)
 				return -ENOMEM;
 			v->content = (uint32_t)content;
+			if (choice->n_allow[!side] == 0)
+				sure_narrow(choice, v->content, i == 0);
 		}
 	return 0;
 }

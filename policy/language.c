@@ -96,20 +96,34 @@ static const struct pol_sentence rule_quota[] = {
 };
 static const struct pol_sentence rule_carries[] = {
     {"rule.carries.what",
-     "Protocols that opaque content (`bytes`, and strings that nothing constrains) may be, by nDPI's names; at "
-     "most 16."},
-    {"rule.carries.default",
-     "Without it, or empty, content that nDPI recognises is refused, and content that it does not passes."},
+     "What opaque content (`bytes`, and strings that nothing constrains) may be: nDPI's protocols and categories by their names, "
+     "kinds, `unknown`, `doubtful`, profiles (see *A profile*), or `none` alone; at most 16."},
+    {"rule.carries.recognised",
+     "What nDPI recognises is refused unless its protocol, the one that it is spoken in, or its category is listed "
+     "(`content_forbidden`)."},
+    {"rule.carries.kinds",
+     "The kinds are of what nDPI does not recognise: `text` is UTF-8 without control characters, `json` one JSON text, "
+     "`executable`, `archive` and `script` are what libmagic takes for that."},
+    {"rule.carries.unrecognised", "What nDPI does not recognise passes where `unknown` is listed, or a kind that it is."},
+    {"rule.carries.doubtful",
+     "`doubtful`: what nDPI names on evidence too thin to be believed counts as not recognised; without it, it is refused as "
+     "what nDPI names. Who carries random-looking bytes lists `[unknown, doubtful]`."},
+    {"rule.carries.none", "`none`, or an empty list: the field is empty, or the message is refused."},
+    {"rule.carries.default", "Without it, `unknown`."},
+    {"rule.carries.profiles",
+     "Several names and profiles allow what any of them allows; what one of the profiles forbids stays forbidden."},
     {"rule.carries.field",
      "It may tell fields apart, `{request: [HTTP], picture: []}`: each field that it names has its own list, and the others "
-     "carry nothing; at most 16 fields."},
+     "are as without `carries`; at most 16 fields."},
     {"rule.carries.path",
      "A field is named by its path from the message, `item.data`, or from a method's reply; it is a string or bytes, and is "
      "meant wherever a message of its type stands."},
-    {"rule.carries.both", "What passes is what the send and the receive rule both list."},
+    {"rule.carries.both", "What passes is what the send and the receive rule both let pass."},
     {"rule.carries.case", "Upper and lower case are the same, and no name is listed twice."},
-    {"rule.carries.unknown", "A name that nDPI does not know is an error."},
-    {"rule.carries.risk", "Content that nDPI calls an attack is refused whatever is listed (`content_risk`)."},
+    {"rule.carries.unknown", "A name that means nothing is an error."},
+    {"rule.carries.risk",
+     "Content that nDPI calls an attack is refused whatever is listed (`content_risk`), unless a profile's `risks` says "
+     "otherwise on both sides."},
 };
 static const struct pol_sentence rule_log[] = {
     {"rule.log.what", "`true`: deliveries under the rule are recorded too. Refusals always are."},
@@ -138,7 +152,7 @@ static const struct pol_sentence rule_reason[] = {
 	{{"rate", POL_KEY_VALUE}, POL_VALUE_RATE, "100/s", ALL(rule_rate), NULL},                               \
 	{{"burst", POL_KEY_VALUE}, POL_VALUE_COUNT, "20", ALL(rule_burst), NULL},                               \
 	{{"quota", POL_KEY_VALUE}, POL_VALUE_QUOTA, "5000/d", ALL(rule_quota), NULL},                           \
-	{{"carries", NAMES | POL_KEY_MAP | POL_KEY_EMPTY}, POL_VALUE_PROTOCOLS, "[HTTP]", ALL(rule_carries), NULL},           \
+	{{"carries", NAMES | POL_KEY_MAP | POL_KEY_EMPTY}, POL_VALUE_CARRIES, "[HTTP, json]", ALL(rule_carries), NULL},           \
 	{{"log", POL_KEY_VALUE}, POL_VALUE_BOOL, "true", ALL(rule_log), NULL},                                  \
 	{{"mode", POL_KEY_VALUE}, POL_VALUE_MODE, "observe", ALL(rule_mode), NULL},                             \
 	{{"reason", POL_KEY_VALUE}, POL_VALUE_TEXT, "\"SEC-114: orders only\"", ALL(rule_reason), NULL}
@@ -247,6 +261,43 @@ static const struct pol_sentence quarantine_sentences[] = {
 const struct pol_mapping pol_language_quarantine = {
     "\"quarantine\"", "Quarantine", ALL(quarantine_keys), ALL(quarantine_sentences), NULL};
 
+static const struct pol_sentence profile_allow[] = {
+    {"profile.allow.what",
+     "What may pass: protocols, categories, kinds, `unknown` and `doubtful` as in `carries`, or `none` alone; at most 64. A "
+     "profile lists no other profile."},
+    {"profile.allow.default", "Without it, nothing: such a profile only takes away from what is listed beside it."},
+};
+static const struct pol_sentence profile_forbid[] = {
+    {"profile.forbid.what",
+     "Protocols, categories and kinds that are refused although something allows them; at most 64."},
+    {"profile.forbid.wins", "It wins over everything that the same `carries` lists, by itself or by other profiles."},
+};
+static const struct pol_sentence profile_risks[] = {
+    {"profile.risks.what",
+     "nDPI's risks that refuse what has them (`content_risk`), by nDPI's names, at most 64; `attacks` are those that follow from "
+     "the content itself ([which](dpi.md#risks)); `none` alone, none."},
+    {"profile.risks.default",
+     "Of several profiles those count that any of them lists; where none of them says anything, `attacks`."},
+    {"profile.risks.both", "A risk that either side's rule refuses is refused."},
+};
+static const struct pol_language_key profile_keys[] = {
+    {{"allow", NAMES | POL_KEY_EMPTY}, POL_VALUE_CONTENT, "[HTTP, json]", ALL(profile_allow), NULL},
+    {{"forbid", NAMES | POL_KEY_EMPTY}, POL_VALUE_CONTENT, "[executable, archive, script]", ALL(profile_forbid), NULL},
+    {{"risks", NAMES | POL_KEY_EMPTY}, POL_VALUE_RISKS, "[attacks, \"TLS Cert Expired\"]", ALL(profile_risks), NULL},
+};
+static const struct pol_sentence profile_sentences[] = {
+    {"profile.what", "Content by a name of the team's own, for `carries`."},
+    {"profile.name",
+     "A profile's name is as a rule's: a letter of `a-z`, then `a-z`, `0-9`, `-`; at most 40 bytes; no name that means content "
+     "already, such as nDPI's category `web`."},
+    {"profile.scope",
+     "Those of a unikernel's file are for its rules, those of `common.yaml` for all; the same name in both is an error."},
+    {"profile.empty", "One without any key is an error."},
+    {"profile.unused", "`weft policy check` tells of one in a unikernel's file that no rule lists."},
+};
+const struct pol_mapping pol_language_profile = {
+    "a profile", "A profile", ALL(profile_keys), ALL(profile_sentences), "\"minProperties\": 1"};
+
 static const struct pol_sentence policy_unikernel[] = {
     {"policy.unikernel.what",
      "Whose policy this is; the file is called `NAME.yaml`, and another name here is an error."},
@@ -278,6 +329,9 @@ static const struct pol_sentence policy_quarantine[] = {
 static const struct pol_sentence policy_reason[] = {
     {"policy.reason.what", "The team's own words, of at most 200 bytes; said where a default of this file refuses."},
 };
+static const struct pol_sentence policy_profiles[] = {
+    {"policy.profiles.what", "Profiles of content for this file's rules, at most 64: names, and what each means (see *A profile*)."},
+};
 static const struct pol_sentence policy_send[] = {
     {"policy.send.what", "What the unikernel may send: a list of send rules."},
     {"policy.send.default", "Without it, or empty, it may send nothing but replies."},
@@ -298,6 +352,8 @@ static const struct pol_language_key policy_keys[] = {
     {{"quarantine", POL_KEY_MAP}, POL_VALUE_MAP, "{violations: 20, within: 1m}", ALL(policy_quarantine),
      &pol_language_quarantine},
     {{"reason", POL_KEY_VALUE}, POL_VALUE_TEXT, "\"ask #plant-security\"", ALL(policy_reason), NULL},
+    {{"profiles", POL_KEY_MAP | POL_KEY_EMPTY}, POL_VALUE_PROFILES,
+     "{browsing: {allow: [HTTP, TLS], forbid: [executable]}}", ALL(policy_profiles), &pol_language_profile},
     {{"send", POL_KEY_LIST | POL_KEY_EMPTY}, POL_VALUE_RULES, "[{to: valve, method: demo.Valve/Act}]", ALL(policy_send),
      &pol_language_send},
     {{"receive", POL_KEY_LIST | POL_KEY_EMPTY}, POL_VALUE_RULES, "[{from: meter, message: demo.Reading}]",
@@ -364,12 +420,17 @@ static const struct pol_sentence common_groups[] = {
     {"common.groups.cycle", "A group that is a member of itself, directly or through others, is an error."},
     {"common.groups.unknown", "A member that does not exist is an error."},
 };
+static const struct pol_sentence common_profiles[] = {
+    {"common.profiles.what", "Profiles of content for the rules of all files, at most 64 (see *A profile*)."},
+};
 static const struct pol_sentence common_assert[] = {
     {"common.assert.what", "What must hold for all files together: a list of assertions."},
 };
 static const struct pol_language_key common_keys[] = {
     {{"schemas", NAMES}, POL_VALUE_PATHS, "../schemas/home.binpb", ALL(common_schemas), NULL},
     {{"groups", POL_KEY_MAP | POL_KEY_EMPTY}, POL_VALUE_GROUPS, "{sensors: [meter, spare-meter]}", ALL(common_groups), NULL},
+    {{"profiles", POL_KEY_MAP | POL_KEY_EMPTY}, POL_VALUE_PROFILES,
+     "{browsing: {allow: [HTTP, TLS], forbid: [executable]}}", ALL(common_profiles), &pol_language_profile},
     {{"assert", POL_KEY_LIST | POL_KEY_EMPTY}, POL_VALUE_ASSERTIONS, "[{never: camera reaches valve}]", ALL(common_assert),
      &pol_language_assertion},
 };
@@ -453,7 +514,7 @@ const struct pol_mapping pol_language_cases = {
 
 const struct pol_mapping *const pol_language[] = {
     &pol_language_policy, &pol_language_send, &pol_language_receive, &pol_language_deny, &pol_language_quarantine,
-    &pol_language_common, &pol_language_assertion, &pol_language_cases, &pol_language_case, NULL,
+    &pol_language_profile, &pol_language_common, &pol_language_assertion, &pol_language_cases, &pol_language_case, NULL,
 };
 
 int pol_mapping_keys(const struct pol_mapping *m, const struct pol_yaml *y, const struct pol_node *node,

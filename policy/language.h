@@ -10,9 +10,9 @@
 /* What a key's value is, for the JSON Schema and the reference. */
 enum pol_value {
 	POL_VALUE_TEXT, POL_VALUE_UNIKERNEL, POL_VALUE_PEERS, POL_VALUE_TYPES, POL_VALUE_METHODS, POL_VALUE_SIZE, POL_VALUE_RATE,
-	POL_VALUE_COUNT, POL_VALUE_QUOTA, POL_VALUE_PROTOCOLS, POL_VALUE_BOOL, POL_VALUE_MODE, POL_VALUE_EXPRESSION,
+	POL_VALUE_COUNT, POL_VALUE_QUOTA, POL_VALUE_CARRIES, POL_VALUE_BOOL, POL_VALUE_MODE, POL_VALUE_EXPRESSION,
 	POL_VALUE_NAME, POL_VALUE_LABELS, POL_VALUE_DIGEST, POL_VALUE_DURATION, POL_VALUE_MAP, POL_VALUE_RULES,
-	POL_VALUE_GROUPS, POL_VALUE_PATHS, POL_VALUE_ASSERTIONS,
+	POL_VALUE_GROUPS, POL_VALUE_PATHS, POL_VALUE_ASSERTIONS, POL_VALUE_PROFILES, POL_VALUE_CONTENT, POL_VALUE_RISKS,
 	/* of *.test.yaml, and one assertion */
 	POL_VALUE_CASES, POL_VALUE_TYPE, POL_VALUE_METHOD, POL_VALUE_JSON, POL_VALUE_HEX, POL_VALUE_PATH, POL_VALUE_VERDICT,
 	POL_VALUE_RULE, POL_VALUE_TIME, POL_VALUE_ASSERTION, POL_VALUE_KIND_COUNT
@@ -29,7 +29,7 @@ struct pol_language_key {
 	const char *example;     /* of the value, as it stands in a file */
 	const struct pol_sentence *sentences;
 	uint32_t n_sentences;
-	const struct pol_mapping *inside; /* of maps and lists of maps */
+	const struct pol_mapping *inside; /* of maps, lists of maps, and maps of names to maps (POL_VALUE_PROFILES) */
 };
 
 struct pol_mapping {
@@ -43,7 +43,7 @@ struct pol_mapping {
 };
 
 extern const struct pol_mapping pol_language_policy, pol_language_send, pol_language_receive, pol_language_deny,
-    pol_language_quarantine, pol_language_common, pol_language_assertion, pol_language_cases, pol_language_case;
+    pol_language_quarantine, pol_language_profile, pol_language_common, pol_language_assertion, pol_language_cases, pol_language_case;
 /* All of them, NULL at the end, in the order of the reference. */
 extern const struct pol_mapping *const pol_language[];
 /* Checks a mapping's keys by the table, as pol_yaml_keys does: found[i] belongs to keys[i]. 0 or -EINVAL. */

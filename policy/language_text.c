@@ -132,10 +132,12 @@ const struct pol_chapter pol_chapters[] = {
 /* One, or a list of at least one. */
 #define SOME(item) "{\"anyOf\": [" item ", {\"type\": \"array\", \"minItems\": 1, \"items\": " item "}]}"
 #define COUNT_UNIT "(0|[1-9][0-9]*)"
-#define PROTOCOL "{\"type\": \"string\", \"minLength\": 1, \"maxLength\": 39}"
-#define PROTOCOLS \
-	"{\"type\": \"null\"}, " PROTOCOL ", " \
-	"{\"type\": \"array\", \"maxItems\": 16, \"uniqueItems\": true, \"items\": " PROTOCOL "}"
+#define CONTENT "{\"type\": \"string\", \"minLength\": 1, \"maxLength\": 40}"
+#define RISK "{\"type\": \"string\", \"minLength\": 1, \"maxLength\": 63}"
+/* One, or a list, or none. */
+#define UP_TO(most, item) \
+	"{\"type\": \"null\"}, " item ", " \
+	"{\"type\": \"array\", \"maxItems\": " most ", \"uniqueItems\": true, \"items\": " item "}"
 #define SIZE       COUNT_UNIT "(B|KiB|MiB|GiB)"
 
 static const struct {
@@ -150,10 +152,16 @@ static const struct {
 	[POL_VALUE_RATE] = {PATTERN("[1-9][0-9]*/[smh]"), "a rate such as `100/s`, `100/m` or `100/h`"},
 	[POL_VALUE_COUNT] = {"{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000000}", "a number from 1"},
 	[POL_VALUE_QUOTA] = {PATTERN("[1-9][0-9]*(|B|KiB|MiB|GiB)/d"), "messages or bytes a day, `5000/d` or `64MiB/d`"},
-	[POL_VALUE_PROTOCOLS] = {"{\"anyOf\": [" PROTOCOLS ", {\"type\": \"object\", \"maxProperties\": 16, "
-				 "\"propertyNames\": {\"pattern\": \"^[A-Za-z_][A-Za-z0-9_.]*$\"}, "
-				 "\"additionalProperties\": {\"anyOf\": [" PROTOCOLS "]}}]}",
-				 "a protocol's name, or a list, which may be empty; or a mapping of fields to such"},
+	[POL_VALUE_CARRIES] = {"{\"anyOf\": [" UP_TO("16", CONTENT) ", {\"type\": \"object\", \"maxProperties\": 16, "
+			       "\"propertyNames\": {\"pattern\": \"^[A-Za-z_][A-Za-z0-9_.]*$\"}, "
+			       "\"additionalProperties\": {\"anyOf\": [" UP_TO("16", CONTENT) "]}}]}",
+			       "a name of content or of a profile, or a list, which may be empty; or a mapping of fields to such"},
+	[POL_VALUE_CONTENT] = {"{\"anyOf\": [" UP_TO("64", CONTENT) "]}", "a name of content, or a list"},
+	[POL_VALUE_RISKS] = {"{\"anyOf\": [" UP_TO("64", RISK) "]}", "a risk's name, or a list"},
+	/* What is behind each name, the mapping says. */
+	[POL_VALUE_PROFILES] = {"{\"type\": [\"object\", \"null\"], \"maxProperties\": 64, "
+				"\"propertyNames\": {\"pattern\": \"^" WORD "$\"}}",
+				"a mapping of names to profiles"},
 	[POL_VALUE_BOOL] = {"{\"type\": \"boolean\"}", "`true` or `false`"},
 	[POL_VALUE_MODE] = {"{\"enum\": [\"enforce\", \"observe\"]}", "`enforce` or `observe`"},
 	[POL_VALUE_EXPRESSION] = {"{\"type\": [\"string\", \"boolean\"], \"minLength\": 1, \"maxLength\": 4096}",

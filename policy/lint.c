@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "schemas/schema.h"
+
+#include "content.h"
 #include "lint.h"
 
 #define TEXT_MAX 1024u
@@ -47,6 +49,7 @@ struct linter {
 	struct tally *tally; /* by rule id */
 	struct lint_wheres wheres;
 	struct side side[2];
+	int (*passes)(const struct pol_set *set, uint32_t content); /* or NULL */
 	void (*fn)(void *arg, const struct pol_finding *f);
 	void *arg;
 };
@@ -132,24 +135,37 @@ static int side_judge(struct linter *l, const struct side *s, const struct pol_e
 	return 0;
 }
 
-/* Do the lists of two rules, which both have one, have no name in common? */
-static int carries_clash(const struct pol_set *set, uint32_t a, uint32_t b)
+/* The content set of the i-th allow rule of the sender's side and the k-th of the receiver's. */
+static uint32_t content_of(const struct pol_set *set, const struct pol_entry *e, uint32_t i, uint32_t k)
 {
-	uint32_t list_a = set->terms[a - 1].carries, list_b = set->terms[b - 1].carries;
-	if ((list_a | list_b) & POL_CONTENT_BY_FIELD)
-		return 0; /* of one field or another */
-	const struct pol_content_set *x = &set->lists[list_a], *y = &set->lists[list_b];
-	if (x->n == 0 || y->n == 0)
+	if (e->choice == 0)
+		return e->terms.content;
+	const struct pol_choice *choice = &set->choices[e->choice];
+	return choice->content == UINT32_MAX ? POL_CONTENT_UNKNOWN : set->choice_content[choice->content + i * choice->n_allow[1] + k];
+}
+
+/* Do two rules each let a field carry something, which the other never lets it? What names have in common whoever knows content
+ * says. One field is enough: to what shall it be set? Rules that mean to let nothing pass say `none`. */
+static int carries_clash(const struct linter *l, uint32_t a, uint32_t b, uint32_t content)
+{
+	const struct pol_set *set = l->set;
+	struct pol_limits limits[2];
+	pol_rule_limits(set, a, &limits[0]);
+	pol_rule_limits(set, b, &limits[1]);
+	if (l->passes == NULL || (set->terms[a - 1].carries | set->terms[b - 1].carries) == POL_CONTENT_UNKNOWN)
 		return 0;
-	for (uint32_t i = 0; i < x->n; i++)
-		for (uint32_t k = 0; k < y->n; k++)
-			if (strcasecmp(x->names[i], y->names[k]) == 0)
-				return 0;
-	return 1;
+	for (uint32_t i = 0; i <= limits[0].n_fields + limits[1].n_fields; i++) {
+		uint32_t field = i < limits[0].n_fields ? limits[0].fields[i].field : i < limits[0].n_fields + limits[1].n_fields
+				 ? limits[1].fields[i - limits[0].n_fields].field : UINT32_MAX;
+		if (pol_rule_content(set, a, field)->n_allow > 0 && pol_rule_content(set, b, field)->n_allow > 0 &&
+		    !l->passes(set, pol_content_of_field(set, content, field)))
+			return 1;
+	}
+	return 0;
 }
 
 /* What the other side has for each allow rule of this one. */
-static int sides_meet(struct linter *l, enum pol_side which)
+static int sides_meet(struct linter *l, const struct pol_entry *e, enum pol_side which, int opaque)
 {
 	const struct side *s = &l->side[which], *o = &l->side[!which];
 	int lenient = l->set->selves[o->owner].observe;
@@ -170,7 +186,9 @@ static int sides_meet(struct linter *l, enum pol_side which)
 				apart = lint_where_apart(&l->wheres, s->where[i], o->where[k]);
 			if (apart < 0)
 				return -ENOMEM;
-			int clash = !apart && !soft && carries_clash(l->set, c->rule, d->rule);
+			uint32_t own = i - s->n_deny, other = k - o->n_deny;
+			uint32_t content = content_of(l->set, e, which == POL_SEND ? own : other, which == POL_SEND ? other : own);
+			int clash = !apart && !soft && opaque && carries_clash(l, c->rule, d->rule, content);
 			if (!apart && !clash)
 				t->seen |= SEEN_FITS;
 			if (clash)
@@ -178,6 +196,20 @@ static int sides_meet(struct linter *l, enum pol_side which)
 			if (t->clash_with == 0 || d->rule < t->clash_with)
 				t->clash_with = d->rule;
 		}
+	}
+	return 0;
+}
+
+/* Is there a field for content in the message itself, or in the reply? Those of messages inside are not looked for: a message
+ * without them may be what is meant. */
+static int has_content(const struct pol_set *set, const struct pol_entry *e)
+{
+	const uint32_t types[2] = {e->type, e->reply_type};
+	for (uint32_t k = 0; k < (e->is_method ? 2u : 1u); k++) {
+		int32_t at;
+		for (uint32_t n = 0; (at = sch_field_nth(set->schemas, types[k], n)) >= 0; n++)
+			if (sch_field_is_opaque(set->schemas, (uint32_t)at))
+				return 1;
 	}
 	return 0;
 }
@@ -191,8 +223,8 @@ static int entry_look(struct linter *l, const struct pol_entry *e)
 		if (rc != 0)
 			return rc;
 	}
-	int rc = sides_meet(l, POL_SEND);
-	return rc != 0 ? rc : sides_meet(l, POL_RECEIVE);
+	int opaque = has_content(l->set, e), rc = sides_meet(l, e, POL_SEND, opaque);
+	return rc != 0 ? rc : sides_meet(l, e, POL_RECEIVE, opaque);
 }
 
 /* --- what is said ----------------------------------------------------------------------------------------------------
@@ -207,6 +239,7 @@ const char *pol_finding_name(enum pol_finding_kind kind)
 	    [POL_FINDING_ONE_SIDED] = "one_sided",
 	    [POL_FINDING_CONTRADICTION] = "contradiction",
 	    [POL_FINDING_UNUSED_GROUP] = "unused_group",
+	    [POL_FINDING_UNUSED_PROFILE] = "unused_profile",
 	};
 	return (unsigned)kind < POL_FINDING_COUNT ? names[kind] : "?";
 }
@@ -294,7 +327,7 @@ static void rule_tell(struct linter *l, uint32_t rule)
 		     "the rule%s and %s leave nothing in common for %s with %s: %s; make them agree", name,
 		     place_text(l->set, t->clash_with, r->file, by, sizeof by), subject,
 		     l->set->selves[peer].party->name,
-		     t->seen & SEEN_CARRIES ? "their carries name no protocol that both allow"
+		     t->seen & SEEN_CARRIES ? "their carries let no content pass that both allow"
 					    : "no message meets the where of both");
 	}
 }
@@ -313,12 +346,27 @@ static void groups_tell(struct linter *l)
 	}
 }
 
-int pol_lint(const struct pol_set *set, void (*fn)(void *arg, const struct pol_finding *f), void *arg)
+/* Those of the shared file are for files that may be written yet. */
+static void profiles_tell(struct linter *l)
+{
+	for (uint32_t i = 0; i < l->set->n_profiles; i++) {
+		const struct pol_profile *p = &l->set->profiles[i];
+		char text[TEXT_MAX];
+		if (p->used || p->owner == 0)
+			continue;
+		snprintf(text, sizeof text, "no rule carries the profile \"%s\"; list it under \"carries\", or leave it out",
+			 p->name);
+		l->fn(l->arg, &(struct pol_finding){POL_FINDING_UNUSED_PROFILE, 0, 0, p->file, p->line, text});
+	}
+}
+
+int pol_lint(const struct pol_set *set, int (*passes)(const struct pol_set *set, uint32_t content),
+	     void (*fn)(void *arg, const struct pol_finding *f), void *arg)
 {
 	struct linter *l = calloc(1, sizeof *l);
 	int rc = l != NULL ? 0 : -ENOMEM;
 	if (rc == 0) {
-		*l = (struct linter){.set = set, .fn = fn, .arg = arg};
+		*l = (struct linter){.set = set, .passes = passes, .fn = fn, .arg = arg};
 		l->tally = calloc((size_t)set->n_rules + 1, sizeof *l->tally);
 		rc = l->tally != NULL ? 0 : -ENOMEM;
 	}
@@ -327,8 +375,10 @@ int pol_lint(const struct pol_set *set, void (*fn)(void *arg, const struct pol_f
 			rc = entry_look(l, &set->slots[i]);
 	for (uint32_t rule = 1; rc == 0 && rule <= set->n_rules; rule++)
 		rule_tell(l, rule);
-	if (rc == 0)
+	if (rc == 0) {
 		groups_tell(l);
+		profiles_tell(l);
+	}
 	if (l != NULL) {
 		lint_wheres_free(&l->wheres);
 		free(l->tally);

@@ -25,9 +25,13 @@ struct sch_set;
 #define POL_FILE_BYTES_MAX (1u << 20)
 #define POL_GRANTS_MAX (1u << 23)    /* (peer, subject) combinations of all rules together */
 #define POL_UNIKERNELS_MAX 65535u    /* port numbers are 16 bits */
-#define POL_CARRIES_MAX 16u          /* content protocols per rule */
+#define POL_CARRIES_MAX 16u          /* names that one rule's `carries` lists */
 #define POL_CARRIES_FIELDS_MAX 16u   /* fields for which one rule lists them */
-#define POL_CONTENT_NAME_MAX 39u     /* bytes of one protocol's name */
+#define POL_CONTENT_NAME_MAX 40u     /* bytes of one such name */
+#define POL_RISK_NAME_MAX 63u        /* bytes of a risk's name */
+#define POL_PROFILES_MAX 64u         /* in one file: what the reader takes in one mapping */
+#define POL_PROFILE_NAMES_MAX 64u    /* in each of a profile's lists */
+#define POL_CONTENT_NAMES_MAX (1u << 22) /* in all different `carries` together, with their profiles' */
 #define POL_PAYLOAD_MAX 61440u       /* bytes; a rule without max_size allows this */
 #define POL_RATE_MAX 10000000u       /* messages per second under one rule */
 #define POL_BURST_MAX 1000000u       /* messages */
@@ -111,7 +115,7 @@ struct pol_terms {
 	uint32_t max_bytes;   /* payload, the smaller of both */
 	uint32_t max_by;      /* the rule that set it */
 	uint32_t book[2];     /* index + 1 of a book of the send and the receive rule, 0: no limit */
-	uint32_t content;     /* for pol_content_of_field; 0: nothing recognised may pass in any field */
+	uint32_t content;     /* for pol_content_of_field; 0: what is not recognised, in any field, as without `carries` */
 	uint8_t log;          /* deliveries are recorded too */
 	uint8_t soft;         /* bit 0, 1: the send, the receive rule is only observed */
 };
@@ -160,7 +164,8 @@ struct pol_decision {
 	enum pol_answer observed; /* POL_ALLOW, or what the answer would have been but for `mode: observe` */
 	uint32_t observed_rule;   /* by which rule */
 	const char *why;     /* POL_WHERE_UNMET, POL_FORBIDDEN: the error that stands for "does not hold"; static text or NULL */
-	struct pol_terms terms; /* with POL_ALLOW; with POL_JUDGE they bind nothing yet, and let no content through */
+	struct pol_terms terms; /* with POL_ALLOW; with POL_JUDGE they bind nothing yet, but their content is what passes
+				 * whichever rules will be chosen */
 	uint32_t soft_rule;     /* where terms.soft is not 0: the rule that is only observed, the sender's if both are */
 	uint32_t hard_content;  /* where one of its bits is set: what the other rule lets through by itself, a content set */
 	uint32_t type, reply_type;
@@ -246,8 +251,8 @@ struct pol_limits {
 	uint64_t quota;
 	uint8_t quota_bytes; /* in bytes, else messages */
 	uint8_t log;
-	uint32_t n_carries;
-	const char *const *carries; /* in all fields, or in those that `fields` does not name */
+	uint32_t n_carries;         /* 0: `none`; a rule without `carries` has "unknown" */
+	const char *const *carries; /* in all fields, or in those that `fields` does not name; profiles by their names */
 	uint32_t n_fields;
 	struct pol_field_carries {
 		uint32_t field;     /* the schema set's table index */
@@ -261,26 +266,51 @@ void pol_rule_limits(const struct pol_set *set, uint32_t rule, struct pol_limits
 const char *pol_subject_name(const struct pol_set *set, uint64_t subject);
 int pol_subject_find(const struct pol_set *set, const char *name, uint64_t *subject, uint32_t *type, int *is_method);
 
-/* Content set `content` of terms: names of nDPI protocols that opaque fields may carry. Returns how many. */
-uint32_t pol_content(const struct pol_set *set, uint32_t content, const char *const **names);
+/* What a rule or a profile lists, each part sorted, without regard to case, and each name once; a rule's profiles are written
+ * out. What the names mean the caller knows, who hands them to the inspector (dpi.h, struct dpi_profile, has the same parts). */
+struct pol_content_list {
+	const char *const *allow, *const *forbid, *const *risks; /* allow: empty for `none`; it may have "unknown", "doubtful" */
+	uint32_t n_allow, n_forbid, n_risks;
+	uint8_t risks_given; /* 0: it says nothing of risks; 1 and n_risks 0: `risks: none` */
+};
+/* Content set `content` of terms: the one list, or the sender's and the receiver's, both of which must let a field's bytes
+ * pass. Returns how many; 0: there is no such set. */
+uint32_t pol_content(const struct pol_set *set, uint32_t content, const struct pol_content_list *lists[2]);
 uint32_t pol_content_count(const struct pol_set *set);
+/* What a rule by itself lets a field carry (the schema set's table index; UINT32_MAX: one that it does not name). Of a rule that
+ * is none: as without `carries`. */
+const struct pol_content_list *pol_rule_content(const struct pol_set *set, uint32_t rule, uint32_t field);
 /* Terms may tell fields apart: the content set for an opaque field, by the schema set's table index. One branch where they do
  * not, else linear in the fields that the two rules name. */
 #define POL_CONTENT_BY_FIELD 0x80000000u
 uint32_t pol_content_of_field(const struct pol_set *set, uint32_t content, uint32_t field);
-/* A rule whose traffic has content set `content`, for messages; 0 for set 0 and where there is no such set. */
-uint32_t pol_content_rule(const struct pol_set *set, uint32_t content);
 
-/* Every protocol name that some rule's `carries` lists, once each (case is ignored), with where it stands first. The
- * compiler does not know which names nDPI has: the caller checks them all, so that a misspelt name is an error and not
- * an empty permission. */
-struct pol_carried {
+/* Every name that rules and profiles list, profiles' own and the language's words (unknown, doubtful, none, attacks) aside, once
+ * for each use (case is ignored), with where it stands first. The compiler does not know which names nDPI has: the caller
+ * checks them all, so that a misspelt name is an error and not an empty permission. */
+enum pol_named_use { POL_NAMED_CARRIED, POL_NAMED_ALLOWED, POL_NAMED_FORBIDDEN, POL_NAMED_RISK, POL_NAMED_USES };
+struct pol_named {
 	const char *name;
-	uint32_t rule; /* rule id; pol_rule() gives the file */
-	uint32_t line; /* of the name itself */
+	const char *file;
+	const char *profile; /* in which it stands; NULL: in a rule */
+	uint32_t line, column;
+	uint16_t owner;      /* port of the unikernel whose file it is, 0: the shared file's */
+	uint8_t use;         /* enum pol_named_use */
 };
-uint32_t pol_carried_count(const struct pol_set *set);
-const struct pol_carried *pol_carried_get(const struct pol_set *set, uint32_t i); /* NULL past the end */
+uint32_t pol_named_count(const struct pol_set *set);
+const struct pol_named *pol_named_get(const struct pol_set *set, uint32_t i); /* NULL past the end */
+
+/* The profiles, the shared file's first. In a file one name means one profile, its own or the shared file's. */
+struct pol_profile {
+	const char *name;
+	const char *file;
+	uint32_t line;
+	uint16_t owner; /* port of the unikernel whose file it is in, 0: the shared file's */
+	uint8_t used;   /* by some rule */
+	struct pol_content_list list;
+};
+uint32_t pol_profile_count(const struct pol_set *set);
+const struct pol_profile *pol_profile_get(const struct pol_set *set, uint32_t i); /* NULL past the end */
 
 /* Enumerates the (src, dst) pairs that can ever carry a message or a reply, `mode: observe` included: calls fn for each,
  * once, in ascending order. */
@@ -299,6 +329,7 @@ enum pol_finding_kind {
 	POL_FINDING_ONE_SIDED, /* the peer's file has nothing for it */
 	POL_FINDING_CONTRADICTION, /* the limits of both sides leave nothing: no common max_size, carries ... */
 	POL_FINDING_UNUSED_GROUP,
+	POL_FINDING_UNUSED_PROFILE, /* of a unikernel's own file */
 	POL_FINDING_COUNT
 };
 struct pol_finding {
@@ -310,8 +341,10 @@ struct pol_finding {
 	const char *text; /* a sentence that names what, where and what would be right; valid during the call */
 };
 const char *pol_finding_name(enum pol_finding_kind kind); /* "shadowed" */
-/* Calls fn for each, in the order of the rules. 0 or -ENOMEM. */
-int pol_lint(const struct pol_set *set, void (*fn)(void *arg, const struct pol_finding *f), void *arg);
+/* Calls fn for each, in the order of the rules. passes: does content set `content` let anything pass but empty fields? NULL: nobody
+ * knows, and nothing is said of two rules' `carries`. 0 or -ENOMEM. */
+int pol_lint(const struct pol_set *set, int (*passes)(const struct pol_set *set, uint32_t content),
+	     void (*fn)(void *arg, const struct pol_finding *f), void *arg);
 
 /* The groups of the shared file, for tools. */
 struct pol_group {

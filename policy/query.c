@@ -49,16 +49,16 @@ static void carries_tell(const struct pol_set *set, uint32_t carries, struct pol
 {
 	uint32_t any = carries;
 	if (carries & POL_CONTENT_BY_FIELD) {
-		const struct pol_profile *p = &set->written_by_field[carries & ~POL_CONTENT_BY_FIELD];
+		const struct pol_by_field *p = &set->written_by_field[carries & ~POL_CONTENT_BY_FIELD];
 		any = p->any;
 		for (; out->n_fields < p->n && out->n_fields < POL_CARRIES_FIELDS_MAX; out->n_fields++) {
-			const struct pol_content_set *l = &set->lists[p->of[out->n_fields].list];
+			const struct pol_wording *w = &set->wordings[p->of[out->n_fields].list];
 			out->fields[out->n_fields] =
-			    (struct pol_field_carries){.field = p->of[out->n_fields].field, .n = l->n, .names = l->names};
+			    (struct pol_field_carries){.field = p->of[out->n_fields].field, .n = w->n, .names = w->names};
 		}
 	}
-	out->n_carries = set->lists[any].n;
-	out->carries = set->lists[any].names;
+	out->n_carries = set->wordings[any].n;
+	out->carries = set->wordings[any].names;
 }
 
 void pol_rule_limits(const struct pol_set *set, uint32_t rule, struct pol_limits *out)
@@ -199,21 +199,35 @@ const struct pol_entry *pol_entry_get(const struct pol_set *set, uint32_t i)
 
 /* --- content --------------------------------------------------------------------------------------------------------- */
 
-uint32_t pol_content(const struct pol_set *set, uint32_t content, const char *const **names)
+uint32_t pol_content(const struct pol_set *set, uint32_t content, const struct pol_content_list *lists[2])
 {
-	if (content >= set->n_contents) {
-		*names = NULL;
+	lists[0] = lists[1] = NULL;
+	if (content >= set->n_contents)
 		return 0;
+	const struct pol_content_set *s = &set->contents[content];
+	for (uint32_t i = 0; i < s->n; i++)
+		lists[i] = &set->lists[s->list[i]];
+	return s->n;
+}
+
+const struct pol_content_list *pol_rule_content(const struct pol_set *set, uint32_t rule, uint32_t field)
+{
+	uint32_t carries = rule >= 1 && rule <= set->n_rules ? set->terms[rule - 1].carries : 0;
+	if (carries & POL_CONTENT_BY_FIELD) {
+		const struct pol_by_field *p = &set->written_by_field[carries & ~POL_CONTENT_BY_FIELD];
+		carries = p->any;
+		for (uint32_t i = 0; i < p->n; i++)
+			if (p->of[i].field == field)
+				carries = p->of[i].list;
 	}
-	*names = set->contents[content].names;
-	return set->contents[content].n;
+	return &set->lists[set->wordings[carries].list];
 }
 
 uint32_t pol_content_of_field(const struct pol_set *set, uint32_t content, uint32_t field)
 {
 	if (!(content & POL_CONTENT_BY_FIELD))
 		return content;
-	const struct pol_profile *p = &set->by_field[content & ~POL_CONTENT_BY_FIELD];
+	const struct pol_by_field *p = &set->by_field[content & ~POL_CONTENT_BY_FIELD];
 	for (uint32_t i = 0; i < p->n; i++)
 		if (p->of[i].field == field)
 			return p->of[i].list;
@@ -225,19 +239,24 @@ uint32_t pol_content_count(const struct pol_set *set)
 	return set->n_contents;
 }
 
-uint32_t pol_content_rule(const struct pol_set *set, uint32_t content)
+uint32_t pol_named_count(const struct pol_set *set)
 {
-	return content < set->n_contents ? set->contents[content].rule : 0;
+	return set->n_named;
 }
 
-uint32_t pol_carried_count(const struct pol_set *set)
+const struct pol_named *pol_named_get(const struct pol_set *set, uint32_t i)
 {
-	return set->n_carried;
+	return i < set->n_named ? &set->named[i] : NULL;
 }
 
-const struct pol_carried *pol_carried_get(const struct pol_set *set, uint32_t i)
+uint32_t pol_profile_count(const struct pol_set *set)
 {
-	return i < set->n_carried ? &set->carried[i] : NULL;
+	return set->n_profiles;
+}
+
+const struct pol_profile *pol_profile_get(const struct pol_set *set, uint32_t i)
+{
+	return i < set->n_profiles ? &set->profiles[i] : NULL;
 }
 
 /* --- the shared file ------------------------------------------------------------------------------------------------- */

@@ -35,7 +35,7 @@ struct pol_limit {
 struct pol_rule_terms {
 	uint32_t max_bytes;
 	uint32_t book;	  /* index + 1, 0: none */
-	uint32_t carries; /* number of its list, or POL_CONTENT_BY_FIELD and that of its profile */
+	uint32_t carries; /* number of its list as written, or POL_CONTENT_BY_FIELD and that of its lists by field */
 	uint8_t log;
 };
 
@@ -56,10 +56,11 @@ struct pol_choice {
 	uint8_t n_allow[2];
 	uint8_t asks;	     /* some `where` has to be judged */
 	uint32_t content;    /* n_allow[0] * n_allow[1], each as in pol_terms; UINT32_MAX: all are 0 */
+	uint32_t sure;       /* what passes whichever of them are chosen, as in pol_terms */
 };
 
 /* Lists for some fields, sorted by field; the others have `any`. */
-struct pol_profile {
+struct pol_by_field {
 	uint32_t any, n;
 	struct {
 		uint32_t field; /* the schema set's table index */
@@ -67,10 +68,17 @@ struct pol_profile {
 	} of[2 * POL_CARRIES_FIELDS_MAX]; /* as many as one rule names, or two */
 };
 
-struct pol_content_set {
+/* What a rule lists, as it is written. */
+struct pol_wording {
 	const char *const *names;
 	uint32_t n;
-	uint32_t rule; /* one that leads to it */
+	uint32_t list; /* what it comes to */
+};
+
+/* One list, or two that must both let something pass. */
+struct pol_content_set {
+	uint32_t n;
+	uint32_t list[2];
 };
 
 struct pol_set {
@@ -96,15 +104,18 @@ struct pol_set {
 	uint32_t n_rules;
 	struct sch_expr **exprs; /* owned */
 	uint32_t n_exprs;
-	struct pol_content_set *lists; /* what rules' `carries` list, by number; [0] is empty */
+	/* Of these three, [0] is that of a rule without `carries`, [1] that of `carries: none`. */
+	struct pol_content_list *lists;
+	struct pol_wording *wordings;
+	struct pol_content_set *contents;
+	uint32_t n_lists, n_wordings, n_contents;
 	/* What rules' `carries` say of single fields, by number without POL_CONTENT_BY_FIELD. */
-	struct pol_profile *written_by_field;
-	struct pol_profile *by_field;	      /* the same of terms: their lists are content sets */
-	uint32_t n_lists;
-	struct pol_content_set *contents; /* [0] is empty */
-	uint32_t n_contents;
-	struct pol_carried *carried;
-	uint32_t n_carried;
+	struct pol_by_field *written_by_field;
+	struct pol_by_field *by_field; /* the same of terms: their lists are content sets */
+	struct pol_named *named;
+	uint32_t n_named;
+	struct pol_profile *profiles;
+	uint32_t n_profiles;
 	uint32_t *usable; /* slots of which something may pass, in the order in which the files mention them */
 	uint32_t n_usable;
 	uint32_t *pairs; /* src << 16 | dst, ascending: those of entries */

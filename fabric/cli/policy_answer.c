@@ -153,39 +153,67 @@ void cli_answer_free(struct cli_answer *a)
 
 /* --- changes ------------------------------------------------------------------------------------------------------ */
 
-/* Does the rule list this protocol, "TLS" or the "Google" of "TLS.Google"? */
-static int carries(const struct pol_limits *l, const char *found)
+static int lists_name(const struct pol_content_list *l, const char *name)
 {
-	const char *dot = strchr(found, '.');
-	size_t n = dot ? (size_t)(dot - found) : strlen(found);
-
-	if (l->n_fields)
-		return 0; /* it may for one field and not for another */
-	for (uint32_t i = 0; i < l->n_carries; i++)
-		if ((strlen(l->carries[i]) == n && strncasecmp(l->carries[i], found, n) == 0) ||
-		    (dot && strcasecmp(l->carries[i], dot + 1) == 0))
+	for (uint32_t i = 0; i < l->n_allow; i++)
+		if (strcasecmp(l->allow[i], name) == 0)
 			return 1;
 	return 0;
 }
 
+/* What a rule would have to list for the content that was found. */
+static void wanted(const struct dpi_finding *found, const struct pol_content_list *list, char *out, size_t cap)
+{
+	struct dpi_finding plain = *found;
+	char name[DPI_NAME_MAX];
+
+	plain.why = DPI_WHY_PROTOCOL;
+	plain.pieces = 0;
+	dpi_finding_text(&plain, name);
+	name[strcspn(name, ".")] = '\0'; /* of "TLS.Google" the one that it is spoken in */
+	if (found->why == DPI_WHY_PROTOCOL)
+		snprintf(out, cap, "list %s", name);
+	else if (found->why == DPI_WHY_DOUBTFUL && lists_name(list, "unknown"))
+		snprintf(out, cap, "list doubtful, as for bytes that look random, or %s", name);
+	else if (found->why == DPI_WHY_DOUBTFUL)
+		snprintf(out, cap, "list unknown and doubtful, as for bytes that look random, or %s", name);
+	else
+		snprintf(out, cap, "list unknown, or the kind that it is (text, json ...),");
+}
+
+/* One rule that refuses the content by itself: what it lacks, or whatever forbids it there. */
+static void content_change(const struct cli_answer *a, uint32_t rule, void (*fn)(void *arg, const struct pol_remedy *c), void *arg)
+{
+	const struct cli_trial *t = a->trial;
+	const struct pol_rule_info *r = pol_rule(a->p->set, rule);
+	const struct pol_content_list *list = pol_rule_content(a->p->set, rule, t->field);
+	struct pol_content_list without = *list;
+	struct pol_limits limits;
+	char text[512], what[128], field[160] = "";
+
+	pol_rule_limits(a->p->set, rule, &limits);
+	if (limits.n_fields)
+		snprintf(field, sizeof field, " for the field %.120s", sch_field_name(a->p->schemas, t->field));
+	without.n_forbid = 0;
+	if (list->n_forbid && !cli_trial_list_refuses(a->trials, t, &without)) {
+		snprintf(text, sizeof text, "carry%s another profile in the rule on line %u of %s: one of its profiles forbids this",
+			 field, r->line, r->file);
+	} else {
+		wanted(&t->finding, list, what, sizeof what);
+		snprintf(text, sizeof text, "%s under \"carries\"%s of the rule on line %u of %s", what, field, r->line, r->file);
+	}
+	fn(arg, &(struct pol_remedy){ .kind = POL_REMEDY_LOOSEN, .file = r->file, .line = r->line, .rule = rule, .text = text });
+}
+
 static void content_changes(const struct cli_answer *a, void (*fn)(void *arg, const struct pol_remedy *c), void *arg)
 {
-	const char *found = a->trial->found;
-	char text[512];
-
 	for (unsigned side = 0; side < 2; side++)
 		for (uint32_t i = 0; i < a->account[side].n; i++) {
 			const struct pol_told *told = &a->account[side].told[i];
-			const struct pol_rule_info *r = pol_rule(a->p->set, told->rule);
-			struct pol_limits limits;
 
-			pol_rule_limits(a->p->set, told->rule, &limits);
-			if (!told->applied || told->deny || carries(&limits, found))
-				continue;
-			snprintf(text, sizeof text, "list %.*s under \"carries\" of the rule on line %u of %s",
-				 (int)strcspn(found, "."), found, r->line, r->file);
-			fn(arg, &(struct pol_remedy){ .kind = POL_REMEDY_LOOSEN, .file = r->file, .line = r->line,
-						      .rule = told->rule, .text = text });
+			if (told->applied && !told->deny &&
+			    cli_trial_list_refuses(a->trials, a->trial, pol_rule_content(a->p->set, told->rule, a->trial->field)))
+				content_change(a, told->rule, fn, arg);
 		}
 }
 
@@ -215,7 +243,7 @@ int cli_answer_remedies(const struct cli_answer *a, void (*fn)(void *arg, const 
 		content_changes(a, fn, arg);
 		return 0;
 	case WEFT_V_CONTENT_RISK:
-		message_change("no rule lets a risk pass; send other content", fn, arg);
+		message_change("send other content; such a risk passes only where the \"risks\" of profiles on both sides leave it out", fn, arg);
 		return 0;
 	case WEFT_V_CONTENT_LIMIT:
 		snprintf(text, sizeof text, "send at most %u fields of opaque content in one message", SCH_SPANS_MAX);

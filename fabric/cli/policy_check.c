@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fabric/check.h"
 #include "fabric/cli/cli.h"
 #include "fabric/cli/policy.h"
 #include "policy/reach.h"
@@ -135,7 +136,7 @@ static int check(const struct options *o, const struct cli_policy *p, json_t *an
 	struct report r = { .p = p, .findings = json_object_get(answer, "findings") };
 	uint32_t violated = 0, n = pol_unikernel_count(p->set), rules = rules_written(p->set), talks = pol_entry_count(p->set);
 
-	if (pol_lint(p->set, finding_tell, &r) != 0)
+	if (pol_lint(p->set, fab_content_passes, finding_tell, &r) != 0)
 		return cli_fail(COMMAND, "out of memory");
 	if (cli_policy_assertions(p, &o->all, json_object_get(answer, "assertions"), &violated) != 0)
 		return CLI_ERROR;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The road of one message: pol_decide, sch_validate, pol_judge, dpi_inspect, as stage_route.c, stage_content.c and
+/* The road of one message: pol_decide, sch_validate, pol_judge, dpi_message_inspect, as stage_route.c, stage_content.c and
  * stage_judge.c call them. Sessions, credit and peers that are down belong to a running fabric and are not here. */
 #include <errno.h>
 #include <stdio.h>
@@ -102,13 +102,23 @@ static int inspector_open(struct cli_trials *t)
 	return dpi_open(&t->dpi, &err) ? cli_fail(t->o->command, "the inspector cannot start: %s", err.text) : 0;
 }
 
-static void found_tell(struct cli_trial *m, const struct dpi_finding *found, const char *field)
+static void found_tell(const struct cli_trials *t, struct cli_trial *m, const struct sch_result *r, const struct dpi_finding *found)
 {
 	char what[DPI_NAME_MAX];
 
+	m->finding = *found;
+	m->field = r->span[found->span].field;
 	dpi_finding_text(found, what);
-	snprintf(m->found, sizeof m->found, "%s", what);
-	snprintf(m->detail, sizeof m->detail, "%s in %s", what, field);
+	snprintf(m->detail, sizeof m->detail, "%s in %s", what, sch_field_name(t->p->schemas, m->field));
+}
+
+/* The opaque fields of a message in a conversation of its own: no message of another trial was before it. */
+static void spans_of(struct cli_trials *t, const struct cli_trial *m, const struct sch_result *r, struct dpi_message *out)
+{
+	*out = (struct dpi_message){ .bytes = m->msg, .epoch = ++t->conversations, .src = m->src, .dst = m->dst,
+				     .n_spans = r->n_spans };
+	for (uint32_t i = 0; i < r->n_spans; i++)
+		out->span[i] = (struct dpi_span){ .field = r->span[i].field, .offset = r->span[i].offset, .len = r->span[i].len };
 }
 
 static int content_set(const struct cli_trials *t, uint32_t content, uint32_t field, struct dpi_set *set)
@@ -120,43 +130,68 @@ static int content_set(const struct cli_trials *t, uint32_t content, uint32_t fi
 	return cli_fail(t->o->command, "%s", err.text);
 }
 
+_Static_assert(SCH_SPANS_MAX == DPI_SPANS_MAX, "all opaque fields of a message that passed the schema are inspected");
+
+/* As stage_content.c does it. */
 static int content_pass(struct cli_trials *t, struct cli_trial *m, const struct sch_result *r)
 {
-	static const uint16_t verdict_of[] = {
+	static const uint16_t verdict_of[DPI_ANSWERS] = {
 		[DPI_FORBIDDEN] = WEFT_V_CONTENT_FORBIDDEN,
 		[DPI_RISK] = WEFT_V_CONTENT_RISK,
 		[DPI_FAILED] = WEFT_V_CONTENT_UNINSPECTED,
 	};
+	struct dpi_set set[DPI_SPANS_MAX], hard[DPI_SPANS_MAX];
+	struct dpi_message what;
+	struct dpi_result said;
 
 	if (r->spans_cut)
 		return refused(m, WEFT_V_CONTENT_LIMIT, m->d.rule);
-	if (r->n_spans && !t->dpi && inspector_open(t) != 0)
+	if (r->n_spans == 0)
+		return 0;
+	if (!t->dpi && inspector_open(t) != 0)
 		return CLI_ERROR;
+	spans_of(t, m, r, &what);
 	for (uint32_t i = 0; i < r->n_spans; i++) {
-		const struct sch_span *sp = &r->span[i];
-		const char *field = sch_field_name(t->p->schemas, sp->field);
-		struct dpi_finding found;
-		struct dpi_set set, hard = dpi_set_any;
+		uint32_t field = r->span[i].field;
 
-		if (content_set(t, m->d.terms.content, sp->field, &set) != 0)
+		hard[i] = dpi_set_any;
+		if (content_set(t, m->d.terms.content, field, &set[i]) != 0)
 			return CLI_ERROR;
-		dpi_inspect(t->dpi, &set, m->msg + sp->offset, sp->len, &found);
-		if (found.answer == DPI_FORBIDDEN && m->d.terms.soft) {
-			if (!m->observed) {
-				m->observed = WEFT_V_CONTENT_FORBIDDEN;
-				m->rule = m->d.soft_rule;
-				found_tell(m, &found, field);
-			}
-			if (m->d.terms.soft != 3 && content_set(t, m->d.hard_content, sp->field, &hard) != 0)
-				return CLI_ERROR;
-			dpi_inspect(t->dpi, &hard, m->msg + sp->offset, sp->len, &found);
-		}
-		if (found.answer == DPI_CLEAN)
-			continue;
-		found_tell(m, &found, field);
-		return refused(m, verdict_of[found.answer], m->d.rule);
+		if (m->d.terms.soft != 0 && m->d.terms.soft != 3 && content_set(t, m->d.hard_content, field, &hard[i]) != 0)
+			return CLI_ERROR;
+		what.span[i].set = &set[i];
+		what.span[i].hard = m->d.terms.soft != 0 ? &hard[i] : NULL;
+	}
+	dpi_message_inspect(t->dpi, &what, &said);
+	if (said.found.answer != DPI_CLEAN) {
+		found_tell(t, m, r, &said.found);
+		return refused(m, verdict_of[said.found.answer], m->d.rule);
+	}
+	if (said.observed.answer != DPI_CLEAN && m->observed == 0) {
+		m->observed = WEFT_V_CONTENT_FORBIDDEN;
+		m->rule = m->d.soft_rule;
+		found_tell(t, m, r, &said.observed);
 	}
 	return 0;
+}
+
+int cli_trial_list_refuses(struct cli_trials *t, const struct cli_trial *m, const struct pol_content_list *list)
+{
+	const struct sch_ask ask = { .has_now = 1, .now_s = m->when.unix_s, .now_ns = m->when.unix_ns };
+	struct dpi_err err = { "" };
+	struct dpi_message what;
+	struct dpi_result said;
+	struct sch_result r;
+	struct dpi_set set;
+
+	if (!t->dpi || sch_validate_ask(t->p->schemas, m->type, m->msg, m->len, &ask, &r) != SCH_OK ||
+	    fab_lists_set(&set, &list, 1, &err) != 0)
+		return 0;
+	spans_of(t, m, &r, &what);
+	for (uint32_t i = 0; i < r.n_spans; i++)
+		what.span[i].set = r.span[i].field == m->field ? &set : &dpi_set_any;
+	dpi_message_inspect(t->dpi, &what, &said);
+	return said.found.answer == DPI_FORBIDDEN;
 }
 
 int cli_trial_run(struct cli_trials *t, struct cli_trial *m)
@@ -167,7 +202,9 @@ int cli_trial_run(struct cli_trials *t, struct cli_trial *m)
 	m->verdict = WEFT_V_UNDECIDED;
 	m->observed = 0;
 	m->rule = 0;
-	m->found[0] = m->detail[0] = '\0';
+	m->finding = (struct dpi_finding){ .answer = DPI_CLEAN };
+	m->field = UINT32_MAX;
+	m->detail[0] = '\0';
 	if (m->len > POL_PAYLOAD_MAX) {
 		/* No record carries it: the fabric refuses it before it asks anybody's policy, observed or not. */
 		m->first = m->d = (struct pol_decision){ .answer = POL_TOO_LARGE, .reply_type = UINT32_MAX };

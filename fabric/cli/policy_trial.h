@@ -7,10 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dpi/dpi.h"
 #include "fabric/cli/policy.h"
 #include "policy/explain.h"
 
-struct dpi;
 struct fab_json;
 
 /* What trials need, for one loaded folder. What costs time is opened when it is first needed. */
@@ -20,6 +20,7 @@ struct cli_trials {
 	struct dpi *dpi;        /* NULL: not yet */
 	struct fab_json *json;  /* likewise */
 	struct pol_book *books;
+	uint32_t conversations; /* so many messages were inspected */
 };
 /* 0, or CLI_ERROR after telling why. */
 int cli_trials_make(struct cli_trials *t, const struct cli_policy *p, const struct cli_policy_options *o);
@@ -40,11 +41,15 @@ struct cli_trial {
 	uint16_t verdict;          /* enum weft_verdict; UNDECIDED: it hangs on what it says, and that is not known */
 	uint16_t observed;         /* passed: what it would have been but for `mode: observe`; 0: the same */
 	uint32_t rule;             /* that decided; with observed, that would have refused */
-	char found[48];            /* content_...: the protocol or risk, as nDPI calls it; "" */
+	struct dpi_finding finding; /* content_...: what was found */
+	uint32_t field;             /* content_...: in which field, the schema set's table index */
 	char detail[320];          /* where in the message, what was found, which error; "" */
 };
 /* Sends it. 0; CLI_ERROR after telling why it could not be tried. */
 int cli_trial_run(struct cli_trials *t, struct cli_trial *trial);
+
+/* Of a message whose content was refused: would this list by itself refuse the field in question? 0 where that cannot be told. */
+int cli_trial_list_refuses(struct cli_trials *t, const struct cli_trial *trial, const struct pol_content_list *list);
 
 /* The same message as a question to policy/explain.h, which looks into it only where its schema takes it. */
 void cli_trial_question(const struct cli_trials *t, const struct cli_trial *trial, struct pol_question *q);

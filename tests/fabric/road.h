@@ -42,7 +42,7 @@ static const char road_alice[] = "unikernel: alice\n"
 				 "    burst: 2\n"
 				 "  - to: bob\n"
 				 "    method: road.Valve/Act\n"
-				 "    carries: [HTTP]\n"
+				 "    carries: [HTTP, unknown]\n"
 				 "  - to: carol\n"
 				 "    message: road.Item\n";
 static const char road_bob[] = "unikernel: bob\n"
@@ -51,7 +51,7 @@ static const char road_bob[] = "unikernel: bob\n"
 			       "    message: [road.Item, road.Other]\n"
 			       "  - from: alice\n"
 			       "    method: road.Valve/Act\n"
-			       "    carries: [HTTP]\n"
+			       "    carries: [HTTP, unknown]\n"
 			       "    log: true\n";
 static const char road_carol[] = "unikernel: carol\n";
 

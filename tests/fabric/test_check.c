@@ -73,7 +73,7 @@ static void unknown_names_are_told_with_their_line(void **state)
 	assert_int_equal(err.line, 5);
 	assert_non_null(strstr(err.text, "\"HTTPP\"; did you mean HTTP"));
 	assert_int_equal(carries("carries: [zzzzzzzz-nothing-like-it]", &err), -22);
-	assert_non_null(strstr(err.text, "it knows HTTP"));
+	assert_non_null(strstr(err.text, "it takes protocols (HTTP, TLS"));
 }
 
 static void images(void **state)

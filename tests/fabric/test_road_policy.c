@@ -180,7 +180,7 @@ static void content_in_a_dry_run(void **state)
 	static const char soft[] = "unikernel: alice\nsend:\n  - to: bob\n    message: road.Item\n    mode: observe\n";
 	static const char plain[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n";
 	static const char lists[] =
-	    "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    carries: [HTTP]\n";
+	    "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    carries: [HTTP, unknown]\n";
 	static const char soft_too[] =
 	    "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    mode: observe\n";
 	struct road *r = *state;
@@ -200,7 +200,7 @@ static void content_in_a_dry_run(void **state)
 	assert_int_equal(item(r, msg, len), WEFT_V_PASSED);
 	assert_int_equal(r->last.observed, WEFT_V_CONTENT_FORBIDDEN);
 	/* the other way round the receiver's rule is named */
-	use(r, "unikernel: alice\nsend:\n  - to: bob\n    message: road.Item\n    carries: [HTTP]\n", soft_too, silent);
+	use(r, "unikernel: alice\nsend:\n  - to: bob\n    message: road.Item\n    carries: [HTTP, unknown]\n", soft_too, silent);
 	assert_int_equal(item(r, msg, len), WEFT_V_PASSED);
 	assert_int_equal(rule_of(r)->owner, BOB);
 }
@@ -209,8 +209,8 @@ static void content_in_a_dry_run(void **state)
 static void content_by_field(void **state)
 {
 	static const char data_only[] = "unikernel: alice\nsend:\n  - to: bob\n    message: road.Item\n"
-					"    carries: {data: [HTTP], code: []}\n";
-	static const char all[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    carries: [HTTP]\n";
+					"    carries: {data: [HTTP], code: unknown}\n";
+	static const char all[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    carries: [HTTP, unknown]\n";
 	static const char soft_text[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n"
 					"    carries: {text: [HTTP]}\n    mode: observe\n";
 	struct road *r = *state;

@@ -38,6 +38,31 @@ static void check_refusal(int rc, const struct pol_err *err, const struct pol_te
 	CHECK(err->line <= most);
 }
 
+static void check_words(const char *const *names, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		CHECK(names[i][0] != '\0' && strlen(names[i]) <= POL_RISK_NAME_MAX);
+		CHECK(i == 0 || strcasecmp(names[i - 1], names[i]) < 0);
+	}
+}
+
+static void check_list(const struct pol_content_list *l)
+{
+	check_words(l->allow, l->n_allow);
+	check_words(l->forbid, l->n_forbid);
+	check_words(l->risks, l->n_risks);
+	CHECK(l->risks_given || l->n_risks == 0);
+}
+
+static void check_content(const struct pol_set *set, uint32_t content)
+{
+	const struct pol_content_list *lists[2];
+	uint32_t n = pol_content(set, content, lists);
+	CHECK(content < pol_content_count(set) && n >= 1 && n <= 2);
+	for (uint32_t i = 0; i < n; i++)
+		check_list(lists[i]);
+}
+
 static void check_rule_of(const struct pol_set *set, const struct pol_decision *d, uint32_t rule, enum pol_answer answer,
 			  uint16_t src, uint16_t dst)
 {
@@ -71,12 +96,16 @@ static void check_decision(const struct pol_set *set, struct pol_book *books, ui
 	check_rule_of(set, &d, d.rule, d.answer, src, dst);
 	if (d.answer != POL_ALLOW)
 		return;
-	const char *const *names;
+	const struct pol_content_list *lists[2];
 	CHECK(src != dst && dst >= 1 && dst <= 3 && pol_subject_name(set, subject) != NULL);
 	CHECK(d.terms.max_bytes <= POL_PAYLOAD_MAX && d.terms.book[0] <= pol_book_count(set) &&
 	      d.terms.book[1] <= pol_book_count(set));
-	CHECK(d.terms.content < pol_content_count(set) && d.hard_content < pol_content_count(set));
-	CHECK((pol_content(set, d.terms.content, &names) == 0) == (d.terms.content == 0));
+	for (uint32_t i = 0; i < sch_type_count(pol_schemas(set)); i++) {
+		uint32_t field = (uint32_t)sch_field_at(pol_schemas(set), i, "data");
+		check_content(set, pol_content_of_field(set, d.terms.content, field));
+		check_content(set, pol_content_of_field(set, d.hard_content, field));
+	}
+	CHECK(pol_content(set, POL_CONTENT_BY_FIELD - 1, lists) == 0);
 	CHECK((d.terms.soft != 0) == (d.soft_rule != 0));
 	if (d.observed != POL_ALLOW) {
 		CHECK(pol_rule(set, d.observed_rule)->observe);
@@ -137,10 +166,13 @@ static void check_set(const struct pol_set *set, const struct sch_set *schemas)
 			}
 	for (uint32_t i = 1; i <= pol_rule_count(set); i++)
 		CHECK(pol_rule(set, i)->line >= 1 && pol_rule(set, i)->text[0] != '\0');
-	for (uint32_t i = 0; i < pol_carried_count(set); i++) {
-		const struct pol_carried *c = pol_carried_get(set, i);
-		CHECK(c->name[0] != '\0' && strlen(c->name) <= POL_CONTENT_NAME_MAX && pol_rule(set, c->rule) != NULL);
+	for (uint32_t i = 0; i < pol_named_count(set); i++) {
+		const struct pol_named *c = pol_named_get(set, i);
+		CHECK(c->name[0] != '\0' && c->owner <= 3 && c->line >= 1 && c->use < POL_NAMED_USES);
+		CHECK((c->profile == NULL) == (c->use == POL_NAMED_CARRIED));
 	}
+	for (uint32_t i = 0; i < pol_profile_count(set); i++)
+		check_list(&pol_profile_get(set, i)->list);
 	for (uint32_t i = 0; i < pol_entry_count(set); i++)
 		check_candidates(set, pol_entry_get(set, i));
 	pol_pairs(set, check_pair, &last);

@@ -184,7 +184,7 @@ static void test_entries(void **state)
 	assert_int_equal(e->reply_type, UINT32_MAX);
 	assert_int_equal(e->is_method, 0);
 	assert_int_equal(e->terms.log, 0);
-	assert_int_equal(e->terms.content, 0);
+	assert_int_equal(e->terms.content, 2);
 	e = entry(set, HUB, VALVE, "plant.Valve/Act");
 	assert_ptr_equal(e, pol_entry_get(set, 1));
 	assert_int_equal(e->is_method, 1);
@@ -247,39 +247,103 @@ static void test_log_joins(void **state)
 		}
 }
 
+/* "HTTP, TLS", with what is forbidden behind "!" and risks behind "?"; of two lists with "&" between. */
+static const char *content_text(const struct pol_set *set, uint32_t content)
+{
+	static char text[512];
+	const struct pol_content_list *lists[2];
+	size_t n = 0;
+	uint32_t count = pol_content(set, content, lists);
+	text[0] = '\0';
+	for (uint32_t k = 0; k < count; k++) {
+		const struct pol_content_list *l = lists[k];
+		n += (size_t)snprintf(text + n, sizeof text - n, "%s", k > 0 ? "&" : "");
+		for (uint32_t i = 0; i < l->n_allow; i++)
+			n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i > 0 ? "," : "", l->allow[i]);
+		for (uint32_t i = 0; i < l->n_forbid; i++)
+			n += (size_t)snprintf(text + n, sizeof text - n, "!%s", l->forbid[i]);
+		n += (size_t)snprintf(text + n, sizeof text - n, "%s", l->risks_given ? "?" : "");
+		for (uint32_t i = 0; i < l->n_risks; i++)
+			n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i > 0 ? "," : "", l->risks[i]);
+	}
+	assert_true(n < sizeof text);
+	return text;
+}
+
+static void content_is(const char *before, const char *send, const char *receive, uint32_t field, const char *want)
+{
+	char meter[512], hub[512];
+	snprintf(meter, sizeof meter, "unikernel: meter\n%ssend:\n" READING "%s%s\n", before, *send ? "    carries: " : "", send);
+	snprintf(hub, sizeof hub, "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n%s%s\n",
+		 *receive ? "    carries: " : "", receive);
+	struct pol_set *set = compiled(meter, hub, plant_valve);
+	uint32_t content = entry(set, METER, HUB, "plant.Reading")->terms.content;
+	assert_string_equal(content_text(set, pol_content_of_field(set, content, field)), want);
+	const struct pol_content_list *lists[2];
+	assert_int_equal(pol_content(set, pol_content_count(set), lists), 0);
+	assert_null(lists[0]);
+	pol_set_free(set);
+}
+
 static void test_content_joins(void **state)
 {
 	(void)state;
 	static const struct {
-		const char *send;
-		uint32_t n;
-		const char *names[2];
+		const char *send, *receive, *want;
 	} cases[] = {
-	    {"", 0, {NULL}},
-	    {"    carries:\n", 0, {NULL}},
-	    {"    carries: []\n", 0, {NULL}},
-	    {"    carries: SSH\n", 0, {NULL}},
-	    {"    carries: [SSH, DNS]\n", 0, {NULL}},
-	    {"    carries: http\n", 1, {"http"}},
-	    {"    carries: [TLS, SSH]\n", 1, {"TLS"}},
-	    {"    carries: [Tls, SSH, HTTP]\n", 2, {"Tls", "HTTP"}},
+	    {"", "", "unknown"},
+	    {"unknown", "", "unknown"},
+	    {"Unknown", "[UNKNOWN]", "unknown"},
+	    {" ", "", ""},  /* nothing behind the colon is an empty list */
+	    {"[]", "", ""},
+	    {"none", "None", ""},
+	    {"\"\"", "HTTP", ""},
+	    {"HTTP", "", "HTTP&unknown"}, /* both stand: what they have in common only nDPI knows */
+	    {"[HTTP, unknown]", "", "unknown"},
+	    {"[HTTP, unknown]", "[unknown, http]", "HTTP,unknown"},
+	    {"SSH", "[HTTP, TLS]", "SSH&HTTP,TLS"},
+	    {"[TLS, SSH, TLS.Google]", "[HTTP, tls]", "SSH,TLS,TLS.Google&HTTP,TLS"},
+	    {"[tls]", "[HTTP, TLS]", "tls"},
+	    {"[doubtful, unknown]", "[unknown]", "unknown"},
+	    {"[text]", "[unknown]", "text&unknown"},
 	};
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		char meter[256];
-		const char *const *names;
-		snprintf(meter, sizeof meter, METER_FILE(READING) "%s", cases[i].send);
-		struct pol_set *set = compiled(meter, plant_hub, plant_valve);
-		const struct pol_entry *e = entry(set, METER, HUB, "plant.Reading");
-		assert_int_equal(pol_content(set, e->terms.content, &names), cases[i].n);
-		assert_int_equal(e->terms.content == 0, cases[i].n == 0);
-		for (uint32_t k = 0; k < cases[i].n; k++)
-			assert_string_equal(names[k], cases[i].names[k]);
-		assert_int_equal(pol_content_rule(set, e->terms.content), cases[i].n == 0 ? 0 : 1);
-		assert_int_equal(pol_content(set, 0, &names), 0);
-		assert_int_equal(pol_content(set, pol_content_count(set), &names), 0);
-		assert_int_equal(pol_content_rule(set, pol_content_count(set)), 0);
-		pol_set_free(set);
-	}
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		content_is("", cases[i].send, cases[i].receive, UINT32_MAX, cases[i].want);
+}
+
+static void test_set_0_is_that_of_rules_that_say_nothing(void **state)
+{
+	(void)state;
+	struct pol_set *set = compiled(METER_FILE(READING), "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n"
+				       "    carries: unknown\n", plant_valve);
+	assert_int_equal(entry(set, METER, HUB, "plant.Reading")->terms.content, 0);
+	assert_string_equal(content_text(set, 0), "unknown");
+	assert_string_equal(content_text(set, 1), "");
+	assert_int_equal(pol_content_count(set), 2);
+	pol_set_free(set);
+}
+
+/* What a rule lists with its profiles: all that they allow, all that one of them forbids, the risks that some of them name. */
+static void test_profiles(void **state)
+{
+	(void)state;
+	static const char profiles[] = "profiles:\n"
+				       "  web-like: {allow: [TLS, HTTP], forbid: executable}\n"
+				       "  docs: {allow: [text, json], risks: [attacks, \"TLS Cert Expired\"]}\n"
+				       "  no-tools: {forbid: [script, EXECUTABLE]}\n"
+				       "  calm: {allow: none, risks: none}\n";
+	static const struct {
+		const char *send, *receive, *want;
+	} cases[] = {
+	    {"web-like", "[HTTP, TLS]", "HTTP,TLS!executable"}, /* surely the narrower */
+	    {"[web-like, docs]", "web", "HTTP,json,text,TLS!executable?attacks,TLS Cert Expired&web"},
+	    {"[SSH, no-tools, web-like]", "SSH", "HTTP,SSH,TLS!executable!script&SSH"},
+	    {"[calm, SSH]", "SSH", "SSH"}, /* the other side still refuses attacks */
+	    {"calm", "SSH", "?&SSH"},
+	    {"[calm, docs]", "[json, text, unknown]", "json,text?attacks,TLS Cert Expired"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		content_is(profiles, cases[i].send, cases[i].receive, UINT32_MAX, cases[i].want);
 }
 
 /* Lists for single fields join field by field; what both sides say of all fields alike is one set again. */
@@ -288,79 +352,166 @@ static void test_content_joins_by_field(void **state)
 	(void)state;
 	static const struct {
 		const char *send, *receive;
-		const char *data, *others; /* what they come to: "" nothing */
+		const char *data, *others; /* what they come to */
 	} cases[] = {
-	    {"{data: [HTTP, TLS]}", "[TLS, SSH]", "TLS", ""},
-	    {"[HTTP, TLS]", "{data: http}", "HTTP", ""},
-	    {"{data: [HTTP]}", "{data: [HTTP]}", "HTTP", ""},
-	    {"{data: [HTTP]}", "{data: []}", "", ""},
+	    {"{data: [HTTP, TLS]}", "[TLS, unknown]", "HTTP,TLS&TLS,unknown", "unknown"},
+	    {"[HTTP, TLS]", "{data: http}", "HTTP", "HTTP,TLS&unknown"},
+	    {"{data: [HTTP]}", "{data: [HTTP]}", "HTTP", "unknown"},
+	    {"{data: [HTTP]}", "{data: []}", "", "unknown"},
 	    {"{data: [HTTP]}", "[]", "", ""},
-	    {"{data: []}", "[HTTP]", "", ""},
-	    {"{}", "[HTTP]", "", ""},
+	    {"{data: none}", "[HTTP]", "", "unknown&HTTP"},
+	    {"{data: }", "[HTTP]", "", "unknown&HTTP"},
+	    {"{}", "[HTTP]", "unknown&HTTP", "unknown&HTTP"},
 	    {"[HTTP]", "[HTTP]", "HTTP", "HTTP"},
+	    {"{data: [p, SSH]}", "", "SSH,text!script&unknown", "unknown"},
 	};
 	uint32_t data = (uint32_t)sch_field_at(schemas, (uint32_t)sch_type_find(schemas, "plant.Reading"), "data"),
 		 seq = (uint32_t)sch_field_at(schemas, (uint32_t)sch_type_find(schemas, "plant.Reading"), "seq");
 	assert_true(sch_field_is_opaque(schemas, data) && !sch_field_is_opaque(schemas, seq));
 	assert_int_equal(sch_field_at(schemas, (uint32_t)sch_type_find(schemas, "plant.Reading"), "data.x"), -1);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		char meter[256], hub[256];
-		const char *const *names;
-		snprintf(meter, sizeof meter, METER_FILE(READING) "    carries: %s\n", cases[i].send);
-		snprintf(hub, sizeof hub,
-			 "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n    carries: %s\n",
-			 cases[i].receive);
-		struct pol_set *set = compiled(meter, hub, plant_valve);
-		uint32_t content = entry(set, METER, HUB, "plant.Reading")->terms.content;
-		uint32_t n = pol_content(set, pol_content_of_field(set, content, data), &names);
-		assert_int_equal(n, cases[i].data[0] != '\0');
-		if (n > 0)
-			assert_int_equal(strcasecmp(names[0], cases[i].data), 0);
-		assert_int_equal(pol_content(set, pol_content_of_field(set, content, data + 1000), &names),
-				 cases[i].others[0] != '\0');
-		assert_int_equal(content & POL_CONTENT_BY_FIELD, n > 0 && cases[i].others[0] == '\0' ? POL_CONTENT_BY_FIELD : 0);
-		pol_set_free(set);
+		static const char profile[] = "profiles: {p: {allow: text, forbid: script}}\n";
+		content_is(profile, cases[i].send, cases[i].receive, data, cases[i].data);
+		content_is(profile, cases[i].send, cases[i].receive, data + 1000, cases[i].others);
 	}
-	struct pol_set *set = compiled(METER_FILE(READING "    carries: {data: [HTTP, TLS]}\n"), plant_hub, plant_valve);
+	struct pol_set *set =
+	    compiled("unikernel: meter\nprofiles: {p: {allow: text}}\nsend:\n" READING "    carries: {data: [p, TLS, HTTP]}\n"
+		     "  - to: hub\n    message: plant.Alarm\n    carries: none\n", plant_hub, plant_valve);
 	struct pol_limits l;
 	pol_rule_limits(set, 1, &l);
-	assert_int_equal(l.n_carries, 0);
+	assert_int_equal(l.n_carries, 1);
+	assert_string_equal(l.carries[0], "unknown");
 	assert_int_equal(l.n_fields, 1);
 	assert_int_equal(l.fields[0].field, data);
-	assert_int_equal(l.fields[0].n, 2);
+	assert_int_equal(l.fields[0].n, 3);
+	assert_string_equal(l.fields[0].names[1], "p"); /* as it is written */
+	const struct pol_content_list *list = pol_rule_content(set, 1, data);
+	assert_int_equal(list->n_allow, 3);
+	assert_string_equal(list->allow[1], "text"); /* and what it comes to */
+	assert_string_equal(pol_rule_content(set, 1, data + 1000)->allow[0], "unknown");
+	assert_string_equal(pol_rule_content(set, 0, data)->allow[0], "unknown");
+	assert_int_equal(pol_rule_content(set, 2, data)->n_allow, 0);
+	pol_rule_limits(set, 2, &l);
+	assert_int_equal(l.n_carries, 0);
 	pol_set_free(set);
 }
 
-/* A name that only one side lists is still reported, or a slip of the pen would go unseen. */
-static void test_carried_names(void **state)
+/* A name that only one side lists is still reported, or a slip of the pen would go unseen; so is what a profile lists. */
+static void test_named(void **state)
 {
 	(void)state;
-	struct pol_set *set =
-	    compiled(METER_FILE(READING "    carries:\n      - HTPT\n      - tls\n"), plant_hub, plant_valve);
-	assert_int_equal(pol_carried_count(set), 3);
-	const struct pol_carried *c = pol_carried_get(set, 0);
-	assert_string_equal(c->name, "HTPT");
-	assert_int_equal(c->line, 6);
-	assert_int_equal(c->rule, 1);
-	assert_string_equal(pol_carried_get(set, 1)->name, "tls");
-	c = pol_carried_get(set, 2);
-	assert_string_equal(c->name, "HTTP");
-	assert_int_equal(c->line, 8);
-	assert_string_equal(pol_rule(set, c->rule)->file, "hub.yaml");
-	assert_null(pol_carried_get(set, 3));
+	static const struct {
+		const char *name, *file, *profile;
+		uint32_t line;
+		enum pol_named_use use;
+	} want[] = {
+	    {"jsn", "meter.yaml", "p", 3, POL_NAMED_ALLOWED},
+	    {"htpt", "meter.yaml", "p", 4, POL_NAMED_FORBIDDEN},
+	    {"Rsk", "meter.yaml", "p", 5, POL_NAMED_RISK},
+	    {"htpt", "meter.yaml", NULL, 10, POL_NAMED_CARRIED},
+	    {"tls", "meter.yaml", NULL, 11, POL_NAMED_CARRIED},
+	    {"HTTP", "hub.yaml", NULL, 8, POL_NAMED_CARRIED},
+	};
+	struct pol_set *set = compiled("unikernel: meter\nprofiles:\n  p: {allow: [jsn, unknown, doubtful],\n      forbid: htpt,\n"
+				       "      risks: [attacks, Rsk]}\nsend:\n" READING "    carries:\n"
+				       "      - HTPT\n      - tls\n      - p\n      - unknown\n", plant_hub, plant_valve);
+	assert_int_equal(pol_named_count(set), sizeof want / sizeof want[0]);
+	for (uint32_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+		const struct pol_named *n = pol_named_get(set, i);
+		assert_string_equal(n->name, want[i].name);
+		assert_string_equal(n->file, want[i].file);
+		assert_int_equal(n->line, want[i].line);
+		assert_int_equal(n->use, want[i].use);
+		assert_int_equal(n->owner, strcmp(n->file, "hub.yaml") == 0 ? HUB : METER);
+		assert_int_equal(n->profile != NULL, want[i].profile != NULL);
+	}
+	assert_null(pol_named_get(set, (uint32_t)(sizeof want / sizeof want[0])));
 	pol_set_free(set);
+}
+
+/* The shared file's profiles are for all, a file's own for its rules; both together are one namespace. */
+static void test_profiles_are_whose(void **state)
+{
+	(void)state;
+	static const char common[] = "profiles:\n  docs: {allow: [text]}\n  spare: {forbid: script}\n";
+	static const char meter[] = "unikernel: meter\nprofiles: {own: {allow: json}}\nsend:\n" READING "    carries: [docs, own]\n";
+	static const char hub[] = "unikernel: hub\nprofiles:\n  own: {allow: [json, text, unknown]}\nreceive:\n"
+				  "  - from: meter\n    message: plant.Reading\n    carries: own\n";
+	struct pol_text texts[3] = {
+	    {meter, sizeof meter - 1}, {hub, sizeof hub - 1}, {plant_valve, sizeof plant_valve - 1}};
+	const struct pol_source source = {
+	    .u = plant_unikernel, .n = 3, .texts = texts, .common_path = "common.yaml", .common = {common, sizeof common - 1}};
+	struct pol_set *set = NULL;
+	struct pol_err err = {0};
+	if (pol_compile(&set, &source, schemas, 7, NULL, &err) < 0)
+		fail_msg("%s:%u: %s", err.file, err.line, err.text);
+	assert_string_equal(content_text(set, entry(set, METER, HUB, "plant.Reading")->terms.content), "json,text");
+	static const struct {
+		const char *name, *file;
+		uint32_t line;
+		uint16_t owner;
+		uint8_t used;
+	} want[] = {{"docs", "common.yaml", 2, 0, 1}, {"spare", "common.yaml", 3, 0, 0}, {"own", "meter.yaml", 2, METER, 1},
+		    {"own", "hub.yaml", 3, HUB, 1}};
+	assert_int_equal(pol_profile_count(set), 4);
+	for (uint32_t i = 0; i < 4; i++) {
+		const struct pol_profile *p = pol_profile_get(set, i);
+		assert_string_equal(p->name, want[i].name);
+		assert_string_equal(p->file, want[i].file);
+		assert_int_equal(p->line, want[i].line);
+		assert_int_equal(p->owner, want[i].owner);
+		assert_int_equal(p->used, want[i].used);
+	}
+	assert_null(pol_profile_get(set, 4));
+	pol_set_free(set);
+
+	static const char twice[] = "unikernel: hub\nprofiles:\n  docs: {allow: json}\n";
+	texts[1] = (struct pol_text){twice, sizeof twice - 1};
+	assert_int_equal(pol_compile(&set, &source, schemas, 7, NULL, &err), -EEXIST);
+	assert_string_equal(err.file, "hub.yaml");
+	assert_int_equal(err.line, 3);
+	assert_string_equal(err.text, "the profile \"docs\" is in common.yaml on line 2 already; choose another name");
 }
 
 static void test_equal_contents_share_a_set(void **state)
 {
 	(void)state;
 	struct pol_set *set =
-	    compiled(METER_FILE(READING "    carries: [TLS, HTTP]\n"
-					"  - to: hub\n    message: plant.Alarm\n    carries: [HTTP, TLS]\n"),
-		     plant_hub, plant_valve);
-	assert_int_equal(pol_content_count(set), 2);
-	assert_int_equal(entry(set, METER, HUB, "plant.Reading")->terms.content, 1);
-	assert_int_equal(entry(set, METER, HUB, "plant.Alarm")->terms.content, 1);
+	    compiled("unikernel: meter\nprofiles: {p: {allow: [HTTP, TLS]}}\nsend:\n" READING "    carries: [TLS, HTTP]\n"
+		     "  - to: hub\n    message: plant.Alarm\n    carries: p\n", plant_hub, plant_valve);
+	assert_int_equal(pol_content_count(set), 3);
+	assert_int_equal(entry(set, METER, HUB, "plant.Reading")->terms.content, 2);
+	assert_int_equal(entry(set, METER, HUB, "plant.Alarm")->terms.content, 2);
+	pol_set_free(set);
+}
+
+/* All profiles of a file in one list, of the largest size: they are united without loss. */
+static void test_large_profiles(void **state)
+{
+	(void)state;
+	static char text[1 << 18];
+	size_t n = (size_t)snprintf(text, sizeof text, "unikernel: meter\nprofiles:\n");
+	for (unsigned p = 0; p < POL_CARRIES_MAX; p++) {
+		n += (size_t)snprintf(text + n, sizeof text - n, "  p%u:\n", p);
+		for (unsigned part = 0; part < 3; part++) {
+			n += (size_t)snprintf(text + n, sizeof text - n, "    %s: [x%u", part == 0 ? "allow" : part == 1 ? "forbid" : "risks",
+					      p * 64);
+			for (unsigned i = 1; i < POL_PROFILE_NAMES_MAX; i++)
+				n += (size_t)snprintf(text + n, sizeof text - n, ", x%u", p * 64 + i);
+			n += (size_t)snprintf(text + n, sizeof text - n, "]\n");
+		}
+	}
+	n += (size_t)snprintf(text + n, sizeof text - n, "send:\n" READING "    carries: [p0");
+	for (unsigned p = 1; p < POL_CARRIES_MAX; p++)
+		n += (size_t)snprintf(text + n, sizeof text - n, ", p%u", p);
+	snprintf(text + n, sizeof text - n, "]\n");
+	struct pol_set *set = compiled(text, plant_hub, plant_valve);
+	const struct pol_content_list *l = pol_rule_content(set, 1, UINT32_MAX);
+	assert_int_equal(l->n_allow, POL_CARRIES_MAX * POL_PROFILE_NAMES_MAX);
+	assert_int_equal(l->n_forbid, POL_CARRIES_MAX * POL_PROFILE_NAMES_MAX);
+	assert_int_equal(l->n_risks, POL_CARRIES_MAX * POL_PROFILE_NAMES_MAX);
+	for (uint32_t i = 1; i < l->n_allow; i++)
+		assert_true(strcasecmp(l->allow[i - 1], l->allow[i]) < 0);
 	pol_set_free(set);
 }
 
@@ -403,8 +554,9 @@ static void test_nothing_is_allowed_by_empty_files(void **state)
 		assert_int_equal(pol_entry_count(set), 0);
 		assert_int_equal(pol_rule_count(set), 6);
 		assert_int_equal(pol_book_count(set), 0);
-		assert_int_equal(pol_content_count(set), 1);
-		assert_int_equal(pol_carried_count(set), 0);
+		assert_int_equal(pol_content_count(set), 2);
+		assert_int_equal(pol_named_count(set), 0);
+		assert_int_equal(pol_profile_count(set), 0);
 		pol_pairs(set, pair, &p);
 		assert_int_equal(p.n, 0);
 		pol_set_free(set);
@@ -775,7 +927,11 @@ int main(void)
 	    cmocka_unit_test(test_log_joins),
 	    cmocka_unit_test(test_content_joins),
 	    cmocka_unit_test(test_content_joins_by_field),
-	    cmocka_unit_test(test_carried_names),
+	    cmocka_unit_test(test_named),
+	    cmocka_unit_test(test_set_0_is_that_of_rules_that_say_nothing),
+	    cmocka_unit_test(test_profiles),
+	    cmocka_unit_test(test_profiles_are_whose),
+	    cmocka_unit_test(test_large_profiles),
 	    cmocka_unit_test(test_equal_contents_share_a_set),
 	    cmocka_unit_test(test_pairs),
 	    cmocka_unit_test(test_nothing_is_allowed_by_empty_files),

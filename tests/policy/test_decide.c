@@ -211,13 +211,14 @@ static void test_odd_clocks(void **state)
  * --------------------------------------------------------- */
 
 enum { NODES = 9, SUBJECTS = 14, MODEL_RULES = 6 };
+#define MODEL_UNKNOWN 32u /* beside the bits of protocols */
 
 struct model_rule {
 	uint32_t peers, subjects; /* bit sets */
 	int methods;
 	uint32_t max_bytes;    /* 0: not said */
 	uint32_t per_s, burst; /* 0: not said */
-	uint32_t carries;      /* bit set of protocols */
+	uint32_t carries;      /* bit set of protocols; 0: not said */
 	int log;
 	uint32_t id;
 	uint64_t room_ns; /* what the bucket holds now, as time */
@@ -368,20 +369,28 @@ static enum pol_answer model_decide(struct model *m, int src, int dst, int subje
 		return POL_OVER_RATE;
 	model_take(s);
 	model_take(r);
-	*carries = s->carries & r->carries;
+	*carries = (s->carries != 0 ? s->carries : MODEL_UNKNOWN) & (r->carries != 0 ? r->carries : MODEL_UNKNOWN);
 	*log = s->log || r->log;
 	return POL_ALLOW;
 }
 
+/* Here names have nothing to do with each other: what all lists have. */
 static uint32_t content_bits(const struct pol_set *set, uint32_t content)
 {
-	const char *const *names;
-	uint32_t n = pol_content(set, content, &names), bits = 0;
-	for (uint32_t i = 0; i < n; i++)
-		for (uint32_t k = 0; k < 5; k++)
-			if (strcasecmp(names[i], protocol_name[k]) == 0)
-				bits |= 1u << k;
-	return bits;
+	const struct pol_content_list *lists[2];
+	uint32_t n = pol_content(set, content, lists), all = MODEL_UNKNOWN << 1;
+	assert_true(n >= 1);
+	for (all--; n > 0; n--) {
+		uint32_t bits = 0;
+		for (uint32_t i = 0; i < lists[n - 1]->n_allow; i++) {
+			const char *name = lists[n - 1]->allow[i];
+			bits |= strcmp(name, "unknown") == 0 ? MODEL_UNKNOWN : 0;
+			for (uint32_t k = 0; k < 5; k++)
+				bits |= strcasecmp(name, protocol_name[k]) == 0 ? 1u << k : 0;
+		}
+		all &= bits;
+	}
+	return all;
 }
 
 static void compare(struct model *m, const struct pol_set *set, uint64_t *decisions, uint64_t by_answer[POL_ANSWER_COUNT])

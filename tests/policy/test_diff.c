@@ -100,6 +100,19 @@ static void test_terms(void **state)
 	check(SEND_PING "    carries: [HTTP, DNS]\n", RECEIVE_PING "    carries: [DNS]\n", SEND_PING "    carries: [http, DNS]\n",
 	      RECEIVE_PING "    carries: [DNS, HTTP]\n",
 	      "pairs.Ping from a to b: carries now DNS, http, before DNS (a.yaml:3, b.yaml:3; before: a.yaml:3, b.yaml:3)\n");
+#define PLACES " (a.yaml:3, b.yaml:3; before: a.yaml:3, b.yaml:3)\n"
+	/* without `carries` it is what is not recognised; of what two lists have in common only the certain is said */
+	check(SEND_PING, RECEIVE_PING, SEND_PING "    carries: unknown\n", RECEIVE_PING "    carries: [HTTP, Unknown]\n", "");
+	check(SEND_PING, RECEIVE_PING, SEND_PING "    carries: none\n", RECEIVE_PING,
+	      "pairs.Ping from a to b: carries now nothing, before unknown" PLACES);
+	check(SEND_PING, RECEIVE_PING, SEND_PING "    carries: [json, text]\n", RECEIVE_PING,
+	      "pairs.Ping from a to b: carries now [json, text] by the sender and [unknown] by the receiver, before unknown" PLACES);
+	check(SEND_PING "    carries: HTTP\n", RECEIVE_PING "    carries: HTTP\n",
+	      SEND_PING "    carries: HTTP\n    mode: observe\n", RECEIVE_PING "    carries: {note: [HTTP, TLS]}\n",
+	      "pairs.Ping from a to b: enforced now on the receiver's side only (the sender's rule is observed), before on both sides; "
+	      "carries now note: HTTP, TLS (observed: HTTP); others: unknown (observed: [HTTP] by the sender and [unknown] by the "
+	      "receiver), before HTTP" PLACES);
+#undef PLACES
 	/* only for some of the messages */
 	check(SEND_PING, RECEIVE_PING,
 	      SEND_PING "    max_size: 1KiB\n    where: this.amount > 0\n  - to: b\n    message: pairs.Ping\n",

@@ -82,6 +82,13 @@ static void limits_are_those_of_the_headers(void **state)
 		{ "rule.rate.what", "at most `", POL_RATE_MAX, "/s`" },
 		{ "rule.burst.what", "1 to ", POL_BURST_MAX, "," },
 		{ "rule.carries.what", "at most ", POL_CARRIES_MAX, "." },
+		{ "rule.carries.field", "at most ", POL_CARRIES_FIELDS_MAX, " fields." },
+		{ "profile.allow.what", "at most ", POL_PROFILE_NAMES_MAX, "." },
+		{ "profile.forbid.what", "at most ", POL_PROFILE_NAMES_MAX, "." },
+		{ "profile.risks.what", "at most ", POL_PROFILE_NAMES_MAX, ";" },
+		{ "profile.name", "at most ", POL_NAME_MAX, " bytes" },
+		{ "policy.profiles.what", "at most ", POL_PROFILES_MAX, ":" },
+		{ "common.profiles.what", "at most ", POL_PROFILES_MAX, " " },
 		{ "rule.reason.what", "at most ", POL_REASON_MAX, " bytes" },
 		{ "policy.reason.what", "at most ", POL_REASON_MAX, " bytes" },
 		{ "policy.labels.what", "at most ", POL_LABELS_MAX, "." },
@@ -129,8 +136,10 @@ static void check(const struct pol_yaml *y, const struct pol_mapping *m, const s
 	for (uint32_t i = 0; i < m->n; i++) {
 		if (!found[i] || !m->keys[i].inside)
 			continue;
-		for (const struct pol_node *p = pol_node_each(found[i]->value); p; p = p->next)
-			check(y, m->keys[i].inside, p, 1);
+		int by_name = m->keys[i].value == POL_VALUE_PROFILES;
+
+		for (const struct pol_node *p = by_name ? found[i]->value->first : pol_node_each(found[i]->value); p; p = p->next)
+			check(y, m->keys[i].inside, by_name ? p->value : p, 1);
 	}
 }
 

@@ -48,16 +48,17 @@ static int compile_once(struct pol_err *err)
 	static const char meter[] = "unikernel: meter\nlabels: {zone: plant}\nreason: \"ask us\"\n"
 				    "image: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
 				    "quarantine: {violations: 5, within: 1m}\n"
+				    "profiles: {docs: {allow: [text, json], forbid: script}, own: {risks: [attacks, x]}}\n"
 				    "send:\n  - to: [hub, valve]\n    message: plant.Reading\n"
-				    "    rate: 5/s\n    quota: 100/d\n    carries: {data: [HTTP, \"SSH\"]}\n    log: true\n"
+				    "    rate: 5/s\n    quota: 100/d\n    carries: {data: [HTTP, docs, \"SSH\"]}\n    log: true\n"
 				    "  - name: hot\n    to: group:all\n    message: plant.Alarm\n"
 				    "    where: this.seq > 7u && peer.name != 'valve'\n"
-				    "  - to: label:zone=plant\n    message: plant.Alarm\n    mode: observe\n"
+				    "  - to: label:zone=plant\n    message: plant.Alarm\n    mode: observe\n    carries: [shared, own]\n"
 				    "deny:\n  - to: any\n    where: size(this.data) > 9 || self.labels.zone == 'x'\n"
 				    "    name: none\n";
 	static const char hub[] = "unikernel: hub\nmode: observe\nlabels: {zone: plant, tier: edge}\n"
 				  "receive:\n  - from: meter\n    message: plant.Alarm\n    where: this.seq < 5u\n";
-	static const char common[] = "groups:\n  all: [meter, group:two]\n  two: [hub, label:tier=edge]\n"
+	static const char common[] = "profiles: {shared: {allow: [Web, unknown]}}\ngroups:\n  all: [meter, group:two]\n  two: [hub, label:tier=edge]\n"
 				     "assert:\n  - never: valve reaches meter\n"
 				     "  - always: group:all talks to any with plant.Alarm\n";
 	const struct pol_text texts[3] = {
