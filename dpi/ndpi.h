@@ -34,11 +34,13 @@ _Static_assert(NDPI_MAX_SUPPORTED_PROTOCOLS + NDPI_MAX_NUM_CUSTOM_PROTOCOLS <= D
 	 DPI_RISK_BIT(NDPI_SUSPICIOUS_ENTROPY))
 
 struct dpi_flows; /* frame.c's */
+struct dpi_windows; /* window.c's: window.h */
 
 struct dpi {
 	struct ndpi_detection_module_struct *module;
 	struct ndpi_flow_struct *flow;  /* one message's state, remade for every pass */
 	struct dpi_flows *flows;        /* frames: bounded state per port */
+	struct dpi_windows *windows;    /* messages in a row: bounded state per conversation and field */
 	struct magic_set *magic;        /* libmagic's, for kinds */
 	uint8_t packet[DPI_PACKET_MAX + 1]; /* private: headers made here, payload copied behind them */
 };
@@ -65,10 +67,6 @@ void dpi_inspect_noting(struct dpi *d, const struct dpi_set *set, const uint8_t 
 void dpi_inspect_joined(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len,
 			const struct dpi_ruled *without, struct dpi_finding *f);
 
-/* --- window.c, for message.c: what passed unrecognised, by conversation and field ---
- * struct dpi_windows is all memory of it, taken in dpi_open. */
-struct dpi_windows;
-
 /* names.c: the id of a protocol by name, ignoring case, or -1. */
 int dpi_name_find(const char *name);
 /* Likewise a category's number (also of one that has no protocols), a kind's bit number, a risk's number; or -1. */
@@ -82,6 +80,9 @@ struct ndpi_detection_module_struct *dpi_module_make(void);
 void dpi_module_free(struct ndpi_detection_module_struct *m);
 /* Renders master and application protocol as nDPI does: "SSH", "TLS.Google". */
 void dpi_name_render(unsigned master, unsigned app, char *out, size_t cap);
+
+/* skip.c: dissectors that a set can do without, as long as what it allows is found and nothing else. 1, or 0: it may need any. */
+int dpi_skip(const struct dpi_set *set, NDPI_PROTOCOL_BITMASK *without);
 
 /* kind.c: what is kept for looking at kinds; all files that this needs are read here. 0, or -errno with a text. */
 int dpi_kinds_open(struct magic_set **magic, struct dpi_err *err);

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Content that is cut to pieces and sent in consecutive messages. Each piece that passes is kept in its conversation's
+ * window, and is then a beginning: when the next ones come, they are shown to nDPI together with it, from its first byte on.
+ * How a protocol begins is begin.c's, looks are inspect.c's.
+ *
+ * A look costs as much as the piece's own, so one is taken only where it may come to something:
+ *   open    the bytes so far may be the beginning of something that nDPI names (begin.c). Looked at when it is of 2 to 16
+ *           pieces, then of 20, 24, 32, 40, 48 and 64
+ *   fits    a length among its first bytes says that it is whole now, however many pieces it is of. Kept as a filter: bit
+ *           t mod 64 for each length t
+ *   named   nDPI recognised it and it was allowed (an HTTP request): a risk may show only with what follows. As if open, where
+ *           what follows is not recognised by itself
+ * Ordinary traffic is none of these, and costs the copy into the window.
+ *
+ * Memory: DPI_WINDOWS windows, found by a hash of their conversation. When all are in use, the sender with the most gives
+ * up its oldest, so whoever opens many pushes out his own as soon as he has more than others; with k senders at work each
+ * keeps at least DPI_WINDOWS / k. */
+#include "window.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "begin.h"
+#include "ndpi.h"
+
+#define NONE UINT16_MAX
+#define BUCKETS 4096u  /* a power of two */
+#define FITS_MAX 8191u /* longer ones are not waited for: two letters are a number beyond it */
+
+_Static_assert(DPI_WINDOW_PIECES <= 63, "pieces are bits of 64, and a shift by one more must be defined");
+_Static_assert(DPI_WINDOWS < NONE && DPI_WINDOW_BYTES <= UINT16_MAX, "indexes and offsets have 16 bits");
+
+struct window {
+	struct dpi_window_at at;
+	uint16_t next;          /* of the same bucket */
+	uint16_t newer, older;  /* of the same sender */
+	uint16_t used;          /* bytes */
+	uint32_t n;             /* pieces, the oldest first */
+	uint64_t open, named;   /* of pieces as beginnings: bit i for piece i */
+	uint16_t start[DPI_WINDOW_PIECES];
+	uint64_t fits[DPI_WINDOW_PIECES];
+	uint8_t bytes[DPI_WINDOW_BYTES];
+};
+
+struct sender { uint16_t count, newest, oldest; };
+
+struct saved {
+	uint16_t index;
+	struct window was;
+};
+
+struct dpi_windows {
+	uint16_t free;          /* linked by next */
+	uint16_t bucket[BUCKETS];
+	struct sender sender[DPI_WINDOW_SENDERS];
+	struct window window[DPI_WINDOWS];
+	uint32_t saving, n_saved;
+	struct saved saved[DPI_SPANS_MAX];
+	uint8_t joined[DPI_WINDOW_BYTES + DPI_FIELD_MAX];
+};
+
+int dpi_windows_make(struct dpi_windows **out)
+{
+	struct dpi_windows *w = calloc(1, sizeof(*w));
+
+	*out = w;
+	if (!w)
+		return -ENOMEM;
+	memset(w->bucket, 0xff, sizeof(w->bucket));
+	memset(w->sender, 0xff, sizeof(w->sender));
+	for (uint32_t i = 0; i < DPI_WINDOW_SENDERS; i++)
+		w->sender[i].count = 0;
+	for (uint32_t i = 0; i < DPI_WINDOWS; i++)
+		w->window[i].next = (uint16_t)(i + 1 < DPI_WINDOWS ? i + 1 : NONE);
+	return 0;
+}
+
+void dpi_windows_free(struct dpi_windows *w)
+{
+	free(w);
+}
+
+/* --- which window ------------------------------------------------------------------------------------------------------- */
+
+static uint16_t *bucket_of(struct dpi_windows *w, const struct dpi_window_at *at)
+{
+	uint64_t h = ((uint64_t)at->epoch << 32 | at->field) * 0x9e3779b97f4a7c15ull;
+
+	h = (h ^ h >> 29 ^ ((uint64_t)at->src << 16 | at->dst)) * 0xbf58476d1ce4e5b9ull;
+	return &w->bucket[h >> 52 & (BUCKETS - 1)];
+}
+
+static struct sender *sender_of(struct dpi_windows *w, const struct dpi_window_at *at)
+{
+	return &w->sender[at->src % DPI_WINDOW_SENDERS];
+}
+
+static int same(const struct dpi_window_at *a, const struct dpi_window_at *b)
+{
+	return a->epoch == b->epoch && a->field == b->field && a->src == b->src && a->dst == b->dst;
+}
+
+static void unlink_age(struct dpi_windows *w, struct sender *s, uint16_t i)
+{
+	struct window *x = &w->window[i];
+
+	*(x->newer == NONE ? &s->newest : &w->window[x->newer].older) = x->older;
+	*(x->older == NONE ? &s->oldest : &w->window[x->older].newer) = x->newer;
+}
+
+static void link_newest(struct dpi_windows *w, struct sender *s, uint16_t i)
+{
+	struct window *x = &w->window[i];
+
+	x->newer = NONE;
+	x->older = s->newest;
+	*(s->newest == NONE ? &s->oldest : &w->window[s->newest].newer) = i;
+	s->newest = i;
+}
+
+static uint16_t find(struct dpi_windows *w, const struct dpi_window_at *at)
+{
+	uint16_t i = *bucket_of(w, at);
+
+	while (i != NONE && !same(&w->window[i].at, at)) /* at most all windows */
+		i = w->window[i].next;
+	return i;
+}
+
+/* The oldest of whoever has most, free for another. */
+static uint16_t evict(struct dpi_windows *w)
+{
+	struct sender *most = &w->sender[0];
+
+	for (uint32_t i = 1; i < DPI_WINDOW_SENDERS; i++)
+		if (w->sender[i].count > most->count)
+			most = &w->sender[i];
+	uint16_t i = most->oldest, *link = bucket_of(w, &w->window[i].at);
+
+	while (*link != i) /* it is there */
+		link = &w->window[*link].next;
+	*link = w->window[i].next;
+	unlink_age(w, most, i);
+	most->count--;
+	return i;
+}
+
+static uint16_t find_or_make(struct dpi_windows *w, const struct dpi_window_at *at)
+{
+	uint16_t i = find(w, at), *bucket = bucket_of(w, at);
+	struct sender *s = sender_of(w, at);
+
+	if (i != NONE) {
+		if (s->newest != i) {
+			unlink_age(w, s, i);
+			link_newest(w, s, i);
+		}
+		return i;
+	}
+	if (w->free != NONE) {
+		i = w->free;
+		w->free = w->window[i].next;
+	} else {
+		i = evict(w);
+	}
+	struct window *x = &w->window[i];
+
+	x->at = *at;
+	x->used = 0;
+	x->n = 0;
+	x->open = x->named = 0;
+	x->next = *bucket;
+	*bucket = i;
+	s->count++;
+	link_newest(w, s, i);
+	return i;
+}
+
+/* --- looks -------------------------------------------------------------------------------------------------------------- */
+
+/* The first bytes of what begins at piece i, the new one included: in the window itself where there are enough. */
+static const uint8_t *head_of(const struct window *x, uint32_t i, const struct dpi_piece *piece, uint8_t room[DPI_BEGIN_BYTES],
+			      size_t *n)
+{
+	size_t kept = (size_t)x->used - x->start[i], more;
+
+	*n = kept;
+	if (kept >= DPI_BEGIN_BYTES)
+		return x->bytes + x->start[i];
+	more = DPI_BEGIN_BYTES - kept < piece->len ? DPI_BEGIN_BYTES - kept : piece->len;
+	memcpy(room, x->bytes + x->start[i], kept);
+	memcpy(room + kept, piece->bytes, more);
+	*n = kept + more;
+	return room;
+}
+
+static int is_due(uint32_t pieces)
+{
+	return pieces <= 16 || pieces == 20 || pieces == 24 || pieces == 32 || pieces == 40 || pieces == 48 || pieces == 64;
+}
+
+/* The filter of lengths. What is told by deeper bytes passes it. */
+static uint64_t filter_of(const uint8_t *head, size_t n)
+{
+	uint32_t total[DPI_BEGIN_LENGTHS], c = dpi_begin_lengths(head, n, total);
+	uint64_t bits = 0;
+
+	if (n < 4 || head[0] == 0x47) /* too few to tell, or told otherwise */
+		return UINT64_MAX;
+	for (uint32_t i = 0; i < c; i++)
+		if (total[i] <= FITS_MAX)
+			bits |= 1ull << (total[i] & 63);
+	return bits;
+}
+
+static int is_settled(const struct window *x, uint32_t i)
+{
+	return (size_t)x->used - x->start[i] >= DPI_BEGIN_BYTES;
+}
+
+enum worth { NOTHING = 0, DUE, FITS };
+
+static enum worth worth_of(const struct window *x, uint32_t i, const struct dpi_set *set, const struct dpi_piece *piece)
+{
+	size_t whole = (size_t)x->used - x->start[i] + piece->len, n;
+	uint8_t room[DPI_BEGIN_BYTES];
+	const uint8_t *head;
+
+	if (x->named >> i & 1)
+		return !piece->recognised && is_due(x->n - i + 1) ? DUE : NOTHING;
+	if (!(x->open >> i & 1) && is_settled(x, i) && !(x->fits[i] >> (whole & 63) & 1))
+		return NOTHING;
+	head = head_of(x, i, piece, room, &n);
+	if (x->open >> i & 1 && is_due(x->n - i + 1) && dpi_begin_may(head, n, !set->doubtful))
+		return DUE;
+	return dpi_begin_fits(head, n, whole) ? FITS : NOTHING;
+}
+
+/* What begins at piece i, and the new one. Returns how many bytes that is. */
+static size_t join(struct dpi_windows *w, const struct window *x, uint32_t i, const struct dpi_piece *piece)
+{
+	size_t kept = (size_t)x->used - x->start[i], len = piece->len;
+
+	if (x->n - i > DPI_WINDOW_WHOLE && kept + len > DPI_WINDOW_REST)
+		len = DPI_WINDOW_REST - kept;
+	if (kept + len > DPI_FIELD_MAX)
+		len = DPI_FIELD_MAX - kept;
+	memcpy(w->joined, x->bytes + x->start[i], kept);
+	memcpy(w->joined + kept, piece->bytes, len);
+	return kept + len;
+}
+
+/* The set may be another rule's than the one under which a recognised beginning passed: then it says nothing of the two. */
+static int is_news(struct dpi *d, struct dpi_windows *w, const struct window *x, uint32_t i, const struct dpi_set *set)
+{
+	size_t end = i + 1 < x->n ? x->start[i + 1] : x->used;
+	struct dpi_finding before;
+
+	if (!(x->named >> i & 1))
+		return 1;
+	dpi_inspect_joined(d, set, w->joined, end - x->start[i], NULL, &before);
+	return before.answer == DPI_CLEAN;
+}
+
+void dpi_windows_look(struct dpi *d, struct dpi_windows *w, const struct dpi_window_at *at, const struct dpi_set *set,
+		      const struct dpi_piece *piece, struct dpi_finding *f)
+{
+	uint16_t index = find(w, at);
+	uint32_t fits = 0;
+
+	memset(f, 0, sizeof(*f));
+	if (index == NONE)
+		return;
+	const struct window *x = &w->window[index];
+
+	for (uint32_t i = x->n; i-- > 0;) { /* nearest first */
+		enum worth worth = worth_of(x, i, set, piece);
+
+		if (worth == NOTHING)
+			continue;
+		fits += worth == FITS;
+		if (fits > DPI_WINDOW_FITS) {
+			f->answer = DPI_FAILED;
+			f->why = DPI_WHY_AMBIGUOUS;
+			f->pieces = (uint8_t)(x->n - i);
+			return;
+		}
+		size_t len = join(w, x, i, piece);
+		dpi_inspect_joined(d, set, w->joined, len, NULL, f);
+		if (f->answer != DPI_CLEAN && is_news(d, w, x, i, set)) {
+			f->pieces = (uint8_t)(x->n - i);
+			return;
+		}
+	}
+	memset(f, 0, sizeof(*f));
+}
+
+/* --- what is kept --------------------------------------------------------------------------------------------------------- */
+
+/* The oldest pieces go, until there is room for so many bytes and one piece more. */
+static void make_room(struct window *x, size_t len)
+{
+	uint32_t gone = 0;
+
+	while (gone < x->n && (x->n - gone >= DPI_WINDOW_PIECES || (size_t)x->used - x->start[gone] + len > DPI_WINDOW_BYTES))
+		gone++;
+	if (gone == 0)
+		return;
+	uint16_t cut = gone < x->n ? x->start[gone] : x->used;
+
+	memmove(x->bytes, x->bytes + cut, (size_t)x->used - cut);
+	for (uint32_t i = gone; i < x->n; i++)
+		x->start[i - gone] = (uint16_t)(x->start[i] - cut);
+	memmove(x->fits, x->fits + gone, (x->n - gone) * sizeof(x->fits[0]));
+	x->used = (uint16_t)(x->used - cut);
+	x->n -= gone;
+	x->open = gone > 63 ? 0 : x->open >> gone;
+	x->named = gone > 63 ? 0 : x->named >> gone;
+}
+
+/* A whole JSON text: what follows is another one. */
+static int is_closed_json(const struct dpi_piece *piece)
+{
+	size_t n = piece->len;
+
+	while (n > 1 && (piece->bytes[n - 1] == '\n' || piece->bytes[n - 1] == '\r' || piece->bytes[n - 1] == ' '))
+		n--;
+	return piece->bytes[0] == '{' && piece->bytes[n - 1] == '}';
+}
+
+static void save(struct dpi_windows *w, uint16_t index)
+{
+	const struct window *x = &w->window[index];
+
+	for (uint32_t i = 0; i < w->n_saved; i++)
+		if (w->saved[i].index == index && same(&w->saved[i].was.at, &x->at))
+			return;
+	assert(w->n_saved < DPI_SPANS_MAX);
+	struct saved *s = &w->saved[w->n_saved++];
+
+	s->index = index;
+	memcpy(&s->was, x, offsetof(struct window, bytes));
+	memcpy(s->was.bytes, x->bytes, x->used);
+}
+
+/* What began with few bytes is told apart by those that came. */
+static void settle(struct window *x, const struct dpi_piece *piece)
+{
+	for (uint32_t i = x->n; i-- > 0 && !is_settled(x, i);) {
+		uint8_t room[DPI_BEGIN_BYTES];
+		size_t n;
+		const uint8_t *head = head_of(x, i, piece, room, &n);
+
+		if (!dpi_begin_may(head, n, 1))
+			x->open &= ~(1ull << i);
+		x->fits[i] = filter_of(head, n);
+	}
+}
+
+void dpi_windows_add(struct dpi_windows *w, const struct dpi_window_at *at, const struct dpi_piece *piece)
+{
+	uint16_t index = find_or_make(w, at);
+	struct window *x = &w->window[index];
+
+	if (w->saving)
+		save(w, index);
+	settle(x, piece);
+	make_room(x, piece->len);
+	if (piece->len > DPI_WINDOW_BYTES)
+		return;
+	uint32_t i = x->n++;
+
+	x->start[i] = x->used;
+	memcpy(x->bytes + x->used, piece->bytes, piece->len);
+	x->used = (uint16_t)(x->used + piece->len);
+	if (piece->recognised)
+		x->named |= 1ull << i;
+	else if (dpi_begin_may(piece->bytes, piece->len, 1) && !is_closed_json(piece))
+		x->open |= 1ull << i;
+	x->fits[i] = filter_of(piece->bytes, piece->len);
+}
+
+void dpi_windows_begin(struct dpi_windows *w)
+{
+	w->saving = 1;
+	w->n_saved = 0;
+}
+
+void dpi_windows_keep(struct dpi_windows *w)
+{
+	w->saving = 0;
+}
+
+/* A window that has been given to another conversation meanwhile stays that one's. */
+void dpi_windows_undo(struct dpi_windows *w)
+{
+	w->saving = 0;
+	for (uint32_t i = w->n_saved; i-- > 0;) {
+		const struct saved *s = &w->saved[i];
+		struct window *x = &w->window[s->index];
+
+		if (!same(&x->at, &s->was.at))
+			continue;
+		x->used = s->was.used;
+		x->n = s->was.n;
+		x->open = s->was.open;
+		x->named = s->was.named;
+		memcpy(x->start, s->was.start, sizeof(x->start));
+		memcpy(x->fits, s->was.fits, sizeof(x->fits));
+		memcpy(x->bytes, s->was.bytes, s->was.used);
+	}
+}
