@@ -29,9 +29,9 @@ enum dpi_answer_kind { DPI_ANSWER_MESSAGE = 1, DPI_ANSWER_FRAME = 2 };
 
 /* An input that ended a worker. Borrowed during the call. */
 struct dpi_evidence_item {
-	enum dpi_why why;      /* DPI_WHY_DIED or DPI_WHY_HUNG */
+	enum dpi_why why;      /* DPI_WHY_DIED, DPI_WHY_HUNG, or DPI_WHY_NONSENSE: what was answered to it is none */
 	enum dpi_answer_kind kind;
-	int signal;            /* that ended the worker, 0: it exited by itself; of one that hung, SIGKILL is ours */
+	int signal;            /* that ended the worker, 0: it exited by itself; of one that was ended, SIGKILL is ours */
 	uint32_t lane;
 	uint32_t strikes;      /* so often has this input done it by now */
 	uint32_t epoch, id;    /* as in dpi_message */
@@ -47,6 +47,7 @@ struct dpi_isolate_config {
 	const char *program;   /* path of weft-dpi */
 	uint32_t lanes;        /* workers, 1 to DPI_LANES_MAX */
 	void (*evidence)(void *arg, const struct dpi_evidence_item *e); /* keeper's thread; may be NULL */
+	void (*say)(void *arg, const char *text); /* likewise: that inspectors cannot be started, and that they are back */
 	void *arg;
 };
 
