@@ -99,7 +99,7 @@ static uint64_t target_key(const struct fab_decision *d, uint32_t dst_hash)
 }
 
 /* A name that is not there takes the place of the rarest and its count, so what is frequent stays (Metwally et al., "Efficient
- * computation of frequent and top-k elements in data streams", 2005). */
+ * computation of frequent and top-k elements in data streams", 2005). Of the rarest the last goes. */
 static void name_add(struct fab_scan *s, const char *name)
 {
 	uint32_t rarest = 0;
@@ -109,7 +109,7 @@ static void name_add(struct fab_scan *s, const char *name)
 			s->name[i].count += s->name[i].count < UINT32_MAX;
 			return;
 		}
-		if (s->name[i].count < s->name[rarest].count)
+		if (s->name[i].count <= s->name[rarest].count)
 			rarest = i;
 	}
 	if (s->n_names < FAB_SCAN_NAMES) {
@@ -118,9 +118,16 @@ static void name_add(struct fab_scan *s, const char *name)
 	} else {
 		s->names_cut = 1;
 	}
+	s->name[rarest].error = s->name[rarest].count;
 	s->name[rarest].count += s->name[rarest].count < UINT32_MAX;
 	memset(s->name[rarest].text, 0, sizeof(s->name[rarest].text));
 	memcpy(s->name[rarest].text, name, strnlen(name, FAB_SCAN_NAME_MAX - 1u));
+}
+
+/* So often at least. */
+static uint32_t seen(const struct fab_scan *s, uint32_t i)
+{
+	return s->name[i].count - s->name[i].error;
 }
 
 /* The names that fit, most frequent first; "..." where there were others. */
@@ -128,12 +135,14 @@ static void names_put(const struct fab_scan *s, char detail[FAB_DETAIL_MAX])
 {
 	uint32_t done = 0, n = 0; /* a bit for each name; bytes */
 
+	_Static_assert(FAB_SCAN_NAMES <= 32, "a bit for each");
+
 	memset(detail, 0, FAB_DETAIL_MAX);
 	for (uint32_t k = 0; k < s->n_names; k++) {
 		uint32_t best = FAB_SCAN_NAMES;
 
 		for (uint32_t i = 0; i < s->n_names; i++)
-			if (!(done & 1u << i) && (best == FAB_SCAN_NAMES || s->name[i].count > s->name[best].count))
+			if (!(done & 1u << i) && (best == FAB_SCAN_NAMES || seen(s, i) > seen(s, best)))
 				best = i;
 		done |= 1u << best;
 		const char *text = s->name[best].text[0] != 0 ? s->name[best].text : "not looked at";

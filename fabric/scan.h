@@ -22,7 +22,7 @@
 #define FAB_SCAN_QUIET_NS 10000000000ull
 #define FAB_SCAN_PART_NS 60000000000ull
 #define FAB_SCAN_EXACT 1024u
-#define FAB_SCAN_NAMES 8u
+#define FAB_SCAN_NAMES 32u
 #define FAB_SCAN_NAME_MAX 24u /* bytes of a protocol's name, with its NUL; longer ones are cut */
 
 /* How many different ones there were of something: the FAB_SCAN_EXACT smallest hashes. That many and no more are counted
@@ -42,7 +42,7 @@ struct fab_scan_target {
 	char name[FAB_SCAN_NAME_MAX];
 };
 
-/* One port's. The worker's own; 9 KiB, of which a port that never scans touches the first. */
+/* One port's. The worker's own; 10 KiB, of which a port that never scans touches the first. */
 struct fab_scan {
 	uint32_t n_targets;
 	uint32_t salt;
@@ -58,7 +58,7 @@ struct fab_scan {
 	uint64_t opened_ns, part_ns, new_ns; /* begun, told of last, last target that was not among those before */
 	uint64_t event_id;
 	uint32_t n_names;
-	struct { uint32_t count; char text[FAB_SCAN_NAME_MAX]; } name[FAB_SCAN_NAMES];
+	struct { uint32_t count, error; char text[FAB_SCAN_NAME_MAX]; } name[FAB_SCAN_NAMES]; /* seen count - error to count times */
 	struct fab_distinct peers, ports;
 };
 
