@@ -525,8 +525,9 @@ static int is_redis(const uint8_t *p, size_t len)
 
 unsigned dpi_opening(const uint8_t *p, size_t len)
 {
+	if (len < 6 || !memchr("HhEe*2+", p[0], 7)) /* most content is done with here */
+		return 0;
 	size_t line = first_line(p, len);
-
 	if (line >= 12 && begins(p, line, "HTTP/1.") && (p[7] == '0' || p[7] == '1') && p[8] == ' ' && digits(p + 9, 3) &&
 	    (line == 12 || p[12] == ' '))
 		return NDPI_PROTOCOL_HTTP;

@@ -361,12 +361,20 @@ void dpi_inspect_noting(struct dpi *d, const struct dpi_set *set, const uint8_t 
 			struct dpi_finding *f)
 {
 	struct told t = { .set = set };
+	struct dpi_ruled few;
 
 	if (ruled)
 		*ruled = nothing;
 	if (!take(d, bytes, len, f))
 		return;
-	looks(d, &t, len, &nothing, ruled);
+	if (dpi_skip(set, &few.tcp)) {
+		few.udp = few.tcp;
+		looks(d, &t, len, &few, NULL);
+	}
+	if (!is_name(t.name) || is_name(t.other) || is_name(t.taken) || is_name(t.doubt) || t.ambiguous) {
+		t = (struct told){ .set = set };
+		looks(d, &t, len, &nothing, ruled);
+	}
 	conclude(&t, f);
 	if (f->answer == DPI_CLEAN)
 		kinds_look(d, set, len, f);
