@@ -102,11 +102,10 @@ static int end(uint32_t k, pid_t pid)
 	return m.status;
 }
 
-static int set_up(void **state)
+static int set_up_with(const char *program)
 {
 	int pair[2];
 
-	(void)state;
 	event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	assert_true(event >= 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
@@ -115,11 +114,23 @@ static int set_up(void **state)
 		assert_int_equal(dpi_lane_make(&lane[i]), 0);
 	nursery = fork();
 	if (nursery == 0)
-		become(PROGRAM, pair[1]);
+		become(program, pair[1]);
 	assert_true(nursery > 0);
 	close(pair[1]);
 	assert_int_equal(hear().say, DPI_SAY_READY);
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return set_up_with(PROGRAM);
+}
+
+static int set_up_fragile(void **state)
+{
+	(void)state;
+	return set_up_with(BUILD_DIR "/tests/weft-dpi-fragile");
 }
 
 static int tear_down(void **state)
@@ -367,6 +378,62 @@ static void holds_nothing_and_is_confined(void **state)
 		assert_int_equal(readlink(path, line, sizeof(line)), -1);
 }
 
+/* Every way to end that there is: the nursery lives on and says how it was, the item is to blame, and the next worker goes on. */
+static void ends_of_all_kinds(void **state)
+{
+	static const struct { const char *word; int signal, code; } ways[] = {
+		{ "CRASH!", SIGSEGV, 0 }, { "EXIT!!", 0, 3 }, { "MEMORY", SIGSEGV, 0 },
+#ifndef SANITIZED
+		{ "KILL!!", SIGSYS, 0 },
+#endif
+		{ "HANG!!", SIGKILL, 0 }, { "SLEEP!", SIGKILL, 0 }, { "SCRIBBLE", 0, 0 },
+	};
+	uint32_t len;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		pid_t pid = start(0);
+		put(0, SSH);
+		flush(0);
+		assert_int_equal(take(0).result.found.answer, DPI_FORBIDDEN);
+		uint64_t item = lane[0].written;
+		put(0, ways[i].word);
+		put(0, SSH);
+		flush(0);
+		if (ways[i].signal == SIGKILL) {
+			moment();
+			assert_non_null(dpi_lane_blamed(&lane[0], &len));
+			say(DPI_SAY_KILL, 0);
+		}
+		int status = end(0, pid), by = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+#ifdef SANITIZED
+		if (ways[i].signal == SIGSEGV) /* its own way to end */
+			by = SIGSEGV;
+#endif
+		if (by != ways[i].signal || (by == 0 && WEXITSTATUS(status) != ways[i].code))
+			fail_msg("%s: status 0x%x", ways[i].word, (unsigned)status);
+		if (strcmp(ways[i].word, "SCRIBBLE") == 0)
+			assert_null(dpi_lane_blamed(&lane[0], &len));
+		else
+			assert_int_equal(dpi_lane_blamed(&lane[0], &len)->bytes, strlen(ways[i].word));
+		dpi_lane_mend(&lane[0], item, DPI_WHY_DIED);
+		assert_int_equal(take(0).result.found.why, DPI_WHY_DIED);
+		pid = start(0);
+		assert_int_equal(take(0).result.found.answer, DPI_FORBIDDEN);
+		say(DPI_SAY_KILL, 0);
+		end(0, pid);
+	}
+	/* One that does not end, but lies. */
+	struct dpi_lane_answer a;
+	int r;
+	start(0);
+	put(0, "LIES!!");
+	flush(0);
+	while ((r = dpi_lane_take(&lane[0], &a)) == 0)
+		moment();
+	assert_int_equal(r, -1);
+}
+
 static void by_hand(void **state)
 {
 	int status;
@@ -398,6 +465,7 @@ int main(void)
 		LIVE(workers_go_with_the_nursery),
 		LIVE(workers_go_with_weftd),
 		LIVE(holds_nothing_and_is_confined),
+		cmocka_unit_test_setup_teardown(ends_of_all_kinds, set_up_fragile, tear_down),
 		cmocka_unit_test(by_hand),
 	};
 
