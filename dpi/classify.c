@@ -398,10 +398,9 @@ int dpi_capture_packet(struct dpi_capture *c, const struct dpi_captured *p)
 /* --- the end ------------------------------------------------------------------------------------------------------------- */
 
 /* ndpiReader's order in a tree. */
-static int tree_compare(const void *pa, const void *pb, void *arg)
+static int tree_compare(const struct dpi_capture *c, uint32_t ia, uint32_t ib)
 {
-	uint32_t ia = *(const uint32_t *)pa, ib = *(const uint32_t *)pb;
-	const struct flow *a = flow_at(arg, ia), *b = flow_at(arg, ib);
+	const struct flow *a = flow_at(c, ia), *b = flow_at(c, ib);
 	uint32_t ra = a->sum % ROOTS, rb = b->sum % ROOTS;
 
 #define BY(x, y) if ((x) != (y)) return (x) < (y) ? -1 : 1
@@ -415,6 +414,22 @@ static int tree_compare(const void *pa, const void *pb, void *arg)
 	BY(a->dst_port, b->dst_port);
 #undef BY
 	return 0;
+}
+
+/* Merges of runs that double in length; room is as long as list. libc's qsort asks the kernel how much memory there is, which a
+ * sandbox forbids. */
+static void tree_sort(const struct dpi_capture *c, uint32_t *list, uint32_t *room, size_t n)
+{
+	for (size_t run = 1; run < n; run *= 2) {
+		for (size_t from = 0; from < n; from += 2 * run) {
+			size_t middle = from + run < n ? from + run : n, end = from + 2 * run < n ? from + 2 * run : n;
+			size_t a = from, b = middle;
+
+			for (size_t i = from; i < end; i++)
+				room[i] = b == end || (a < middle && tree_compare(c, list[a], list[b]) <= 0) ? list[a++] : list[b++];
+		}
+		memcpy(list, room, n * sizeof *list);
+	}
 }
 
 static void decide(struct dpi_capture *c, uint32_t i)
@@ -467,7 +482,7 @@ static int in_order(struct dpi_capture *c, volatile uint64_t *progress)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++)
 		sorted[i] = i;
-	qsort_r(sorted, n, sizeof *sorted, tree_compare, c);
+	tree_sort(c, sorted, sorted + n, n);
 	for (uint32_t i = 0, end; i < n; i = end) {
 		uint32_t root = flow_at(c, sorted[i])->sum % ROOTS;
 

@@ -5,6 +5,7 @@
 
 static const struct cli_command commands[] = {
 	{ "classify", cli_dpi_classify, "the protocols in a capture, and its flows with risks" },
+	{ "inspect", cli_dpi_inspect, "may these bytes be in a field with this profile, and why" },
 	{ "names", cli_dpi_names, "what a profile may list" },
 };
 

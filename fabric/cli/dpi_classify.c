@@ -70,12 +70,16 @@ static const char *l4_name(uint8_t l4, char out[16])
 	switch (l4) {
 	case 1:
 		return "ICMP";
+	case 2:
+		return "IGMP";
 	case 6:
 		return "TCP";
 	case 17:
 		return "UDP";
 	case 58:
 		return "ICMPv6";
+	case 112:
+		return "VRRP";
 	default:
 		snprintf(out, 16, "IP %u", l4);
 		return out;
@@ -113,10 +117,10 @@ static json_t *flow_json(const struct dpi_capture *c, const struct dpi_capture_f
 	return o;
 }
 
-/* One element of an array of JSON that is printed as it comes: there may be a million. */
+/* One value of JSON that is printed as it comes: there may be a million. */
 static int element_print(json_t *o, int *first)
 {
-	int rc = (*first || putchar(',') != EOF) && o && json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) == 0;
+	int rc = (*first || putchar(',') != EOF) && o && json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY) == 0;
 
 	*first = 0;
 	json_decref(o);

@@ -28,13 +28,33 @@ class Capture:
     def copy(self):
         return Capture(self.link, [p.copy() for p in self.packets])
 
-    def write(self, path):
+    def write(self, path, form="pcap"):
+        """form: pcap, big (endian), ns (nanoseconds), ng (pcapng), cut (pcap that ends within its last packet)."""
         with open(path, "wb") as f:
-            f.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, self.link))
+            if form == "ng":
+                self.write_ng(f)
+                return
+            order, per_us = ">" if form == "big" else "<", 1000 if form == "ns" else 1
+            f.write(struct.pack(order + "IHHiIII", 0xA1B23C4D if form == "ns" else 0xA1B2C3D4, 2, 4, 0, 0, 262144, self.link))
             for p in self.packets:
                 us = max(p.us, 0)
-                f.write(struct.pack("<IIII", us // 1000000 & 0xFFFFFFFF, us % 1000000, len(p.data), max(p.wire, len(p.data))))
+                f.write(struct.pack(order + "IIII", us // 1000000 & 0xFFFFFFFF, us % 1000000 * per_us, len(p.data),
+                                    max(p.wire, len(p.data))))
                 f.write(p.data)
+            if form == "cut" and self.packets:
+                f.truncate(f.tell() - len(self.packets[-1].data) // 2 - 1)
+
+    def write_ng(self, f):
+        f.write(struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28))
+        f.write(struct.pack("<IIHHII", 1, 20, self.link, 0, 0, 20))
+        for p in self.packets:
+            pad, us = -len(p.data) % 4, max(p.us, 0)
+            size = 32 + len(p.data) + pad
+            f.write(struct.pack("<IIIIIII", 6, size, 0, us >> 32, us & 0xFFFFFFFF, len(p.data), max(p.wire, len(p.data))))
+            f.write(p.data + bytes(pad) + struct.pack("<I", size))
+
+
+FORMS = ["pcap"] * 6 + ["big", "ns", "ng", "cut"]
 
 
 def read(path):
@@ -330,13 +350,70 @@ def trailer(c, rng):
         p.put(p.data + bytes(rng.randrange(1, 40)))
 
 
+# --- captures that are made ---------------------------------------------------------------------------------------------
+
+def payloads_of(capture):
+    """(is TCP, payload) of the IPv4 packets that have one."""
+    found = []
+    for p in capture.packets:
+        ip = ip_of(capture.link, p.data)
+        if ip is None or ip[0] >> 4 != 4 or ip[9] not in (6, 17):
+            continue
+        h = (ip[0] & 15) * 4
+        at = h + 8 if ip[9] == 17 else h + (ip[h + 12] >> 4) * 4 if len(ip) > h + 12 else len(ip)
+        if len(ip) > at:
+            found.append((ip[9] == 6, ip[at:struct.unpack(">H", ip[2:4])[0]]))
+    return found
+
+
+KNOWN = (20, 21, 22, 23, 25, 53, 67, 68, 69, 80, 88, 102, 110, 111, 123, 137, 138, 139, 143, 161, 179, 389, 443, 445, 465, 500, 502, 514, 554,
+         636, 853, 993, 995, 1080, 1194, 1433, 1521, 1701, 1723, 1883, 1900, 2049, 2055, 2123, 2152, 3128, 3306, 3389, 3478, 3544, 4500, 4789,
+         5004, 5060, 5222, 5247, 5353, 5355, 5432, 5683, 5900, 6000, 6343, 6379, 6881, 8080, 8333, 8443, 8801, 9042, 9200, 11211, 17500, 20000,
+         27017, 30303, 37008, 44818, 47808, 51413, 51820)
+
+
+def make(payloads, rng):
+    """Few hosts and ports that say many things to each other: what nDPI keeps from one flow it finds again in the next."""
+    hosts = [struct.pack(">I", rng.choice((0x0A000000, 0xC0A80100, 0x08080800, 0x1F0D5600, 0x9D380000)) + rng.randrange(1, 5)) for _ in range(5)]
+    sixes = [b"\x2a\x03\x28\x80" + bytes(10) + struct.pack(">H", rng.randrange(1, 4)) for _ in range(3)]
+    link = rng.choice((ETHERNET, ETHERNET, RAW, NULL, SLL))
+    numbers = [rng.choice(KNOWN) if rng.random() < 0.4 else rng.randrange(65536) for _ in range(rng.choice((4, 12, 60)))]
+    flows = []
+    for _ in range(rng.choice((5, 40, 300))):
+        six = rng.random() < 0.2
+        a, b = rng.choice(sixes if six else hosts), rng.choice(sixes if six else hosts)
+        flows.append((six, a, b, rng.choice(numbers), rng.choice(numbers), rng.random() < 0.5))
+    of = {True: [p for t, p in payloads if t], False: [p for t, p in payloads if not t]}
+    packets, us = [], 1600000000000000
+    for _ in range(rng.choice((20, 300, 1500))):
+        six, a, b, sport, dport, is_tcp = rng.choice(flows)
+        if rng.random() < 0.4:
+            a, b, sport, dport = b, a, dport, sport
+        body = rng.choice(of[is_tcp] or [b"x"]) if rng.random() < 0.85 else rng.randbytes(rng.randrange(0, 60))
+        body = body[:1400]
+        if is_tcp and rng.random() < 0.15:
+            body = b""
+        l4 = tcp(body, sport, dport, rng.choice((2, 0x12, 0x10, 0x18, 0x18, 0x18, 0x11, 4)), rng.randrange(9)) if is_tcp else udp(body, sport, dport)
+        proto = 6 if is_tcp else 17
+        if rng.random() < 0.03:
+            l4, proto = body, rng.choice((1, 2, 4, 41, 47, 50, 51, 58, 89, 103, 112, 132, 253))
+        ip = ipv6(l4, proto, a, b) if six else ipv4(l4, proto, int.from_bytes(a, "big"), int.from_bytes(b, "big"))
+        us += rng.choice((10, 1000, 200000, 30000000))
+        packets.append(Packet(frame_of(link, ip), us=us))
+    return Capture(link, packets)
+
+
 CHANGES = [cut, drop, repeat, reorder, corrupt, part, minutes, other_link, tag, tunnel, ports, turn, lengths, extend, trailer]
 
 
-def change(captures, rng):
-    """A new capture from one or two of those given (a list of (name, Capture)), and what was done to it."""
+def change(captures, rng, payloads=()):
+    """A new capture from one or two of those given (a list of (name, Capture)), or made of payloads, and what was done to it."""
     name, capture = rng.choice(captures)
     c, did = capture.copy(), [name]
+    if payloads and rng.random() < 0.35:
+        c, did = make(payloads, rng), ["made"]
+        if rng.random() < 0.6:
+            return c, "made"
     if rng.random() < 0.15:
         name, more = rng.choice(captures)
         if more.link == c.link:

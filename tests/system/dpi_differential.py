@@ -39,8 +39,8 @@ def table_of(text):
 
 
 def endpoints(l4, a, b):
-    """Comparable ends. ndpiReader writes other protocols as numbers, and :: for each group of zeroes."""
-    return (l4.removeprefix("IP "), *sorted((a.replace(":0:", "::"), b.replace(":0:", "::"))))
+    """Comparable ends. ndpiReader writes other protocols as numbers, and leaves groups of zeroes empty."""
+    return (l4.removeprefix("IP ").upper(), *sorted(re.sub(":0(?=:)", ":", end) for end in (a, b)))
 
 
 def flows_of(text):
@@ -118,12 +118,15 @@ def originals():
 def round_of(count, seed, keep=None, say=print):
     """Changes, compares. Returns (compared, unusable, differing)."""
     rng, sources = random.Random(seed), originals()
+    payloads = [p for _, c in sources for p in captures.payloads_of(c)]
     differing, unusable = 0, 0
     with tempfile.TemporaryDirectory() as folder:
         path, out = pathlib.Path(folder) / "capture.pcap", pathlib.Path(folder) / "out"
         for i in range(count):
-            c, did = captures.change(sources, rng)
-            c.write(path)
+            c, did = captures.change(sources, rng, payloads)
+            form = rng.choice(captures.FORMS)
+            c.write(path, form)
+            did += "" if form == "pcap" else " as " + form
             try:
                 wrong = compare(path, out)
             except Unusable as e:
