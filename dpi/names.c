@@ -190,6 +190,25 @@ static unsigned distance(const char *a, const char *b)
 	return row[lb];
 }
 
+/* Words of a name that no word of the other begins with, "TLS Cert Expired" against "TLS Expired Certificate": none.
+ * UINT32_MAX: the name is one word, or most are missing. */
+static unsigned words_missing(const char *name, const char *known)
+{
+	unsigned words = 0, missing = 0;
+
+	for (size_t at = 0; name[at] && at < NAME_BYTES; words++) {
+		size_t n = strcspn(name + at, " "), k = 0;
+		while (known[k] && strncasecmp(known + k, name + at, n) != 0) {
+			k += strcspn(known + k, " ");
+			k += strspn(known + k, " ");
+		}
+		missing += !known[k];
+		at += n;
+		at += strspn(name + at, " ");
+	}
+	return words < 2 || missing * 2 >= words ? UINT32_MAX : missing;
+}
+
 struct nearest {
 	unsigned score[3];
 	const char *name[3];
@@ -203,6 +222,9 @@ static void consider(struct nearest *best, const char *name, const char *known)
 	/* "postgres" is PostgreSQL and "amqp091" AMQP, however long the rest. */
 	if (len >= 3 && kl >= 3 && strncasecmp(name, known, len < kl ? len : kl) == 0 && score > 1)
 		score = 1;
+	unsigned missing = words_missing(name, known);
+	if (missing != UINT32_MAX && 1 + 2 * missing < score)
+		score = 1 + 2 * missing;
 	if (score > limit)
 		return;
 	for (unsigned k = 0; k < 3; k++)
