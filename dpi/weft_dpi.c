@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -54,6 +55,17 @@ static void *map(int fd, size_t size, int prot)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Workers are copies of one process. A guard of its own for each one's stack: else those that crash would tell, byte by byte, what
+ * it is in the next. Only for who never returns to a function that was called before. (x86-64: the guard stands at %fs:0x28, and a
+ * byte of zero stops strings.) */
+static inline __attribute__((always_inline)) void guard_renew(void)
+{
+	uint64_t guard;
+
+	if (getrandom(&guard, sizeof(guard), 0) == (ssize_t)sizeof(guard))
+		__asm__ volatile("movq %0, %%fs:0x28" : : "r"(guard & ~0xffull) : "memory");
+}
+
 _Noreturn static void worker_main(const struct nursery *n, uint32_t lane, pid_t parent, int ready)
 {
 	struct dpi_worker w = { .d = n->d, .event_fd = DPI_FD_EVENT, .spin_ns = n->spin_ns, .items_max = DPI_WORKER_ITEMS };
@@ -62,6 +74,7 @@ _Noreturn static void worker_main(const struct nursery *n, uint32_t lane, pid_t 
 	sigset_t none;
 	char name[16];
 
+	guard_renew();
 	snprintf(name, sizeof(name), "weft-dpi-%u", (unsigned)(uint8_t)lane);
 	prctl(PR_SET_NAME, name, 0, 0, 0);
 	sigemptyset(&none);
