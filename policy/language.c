@@ -269,7 +269,8 @@ static const struct pol_sentence profile_allow[] = {
 };
 static const struct pol_sentence profile_forbid[] = {
     {"profile.forbid.what",
-     "Protocols, categories and kinds that are refused although something allows them; at most 64."},
+     "Protocols, categories and kinds that are refused although something allows them; at most 64. A kind is refused whatever nDPI "
+     "calls the bytes: what is text and HTTP, too, is text."},
     {"profile.forbid.wins", "It wins over everything that the same `carries` lists, by itself or by other profiles."},
 };
 static const struct pol_sentence profile_risks[] = {
@@ -283,7 +284,7 @@ static const struct pol_sentence profile_risks[] = {
 static const struct pol_language_key profile_keys[] = {
     {{"allow", NAMES | POL_KEY_EMPTY}, POL_VALUE_CONTENT, "[HTTP, json]", ALL(profile_allow), NULL},
     {{"forbid", NAMES | POL_KEY_EMPTY}, POL_VALUE_CONTENT, "[executable, archive, script]", ALL(profile_forbid), NULL},
-    {{"risks", NAMES | POL_KEY_EMPTY}, POL_VALUE_RISKS, "[attacks, \"TLS Cert Expired\"]", ALL(profile_risks), NULL},
+    {{"risks", NAMES | POL_KEY_EMPTY}, POL_VALUE_RISKS, "[attacks, \"TLS Expired Certificate\"]", ALL(profile_risks), NULL},
 };
 static const struct pol_sentence profile_sentences[] = {
     {"profile.what", "Content by a name of the team's own, for `carries`."},

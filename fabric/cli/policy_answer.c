@@ -171,10 +171,8 @@ static void wanted(const struct dpi_finding *found, const struct pol_content_lis
 	plain.pieces = 0;
 	dpi_finding_text(&plain, name);
 	name[strcspn(name, ".")] = '\0'; /* of "TLS.Google" the one that it is spoken in */
-	if (found->why == DPI_WHY_PROTOCOL)
-		snprintf(out, cap, "list %s", name);
-	else if (found->why == DPI_WHY_DOUBTFUL && lists_name(list, "unknown"))
-		snprintf(out, cap, "list doubtful, as for bytes that look random, or %s", name);
+	if (found->why == DPI_WHY_PROTOCOL) /* of a rule without `carries`, which lists unknown, too, that is to stay */
+		snprintf(out, cap, "list %s%s", name, lists_name(list, "unknown") ? " beside unknown" : "");
 	else if (found->why == DPI_WHY_DOUBTFUL)
 		snprintf(out, cap, "list unknown and doubtful, as for bytes that look random, or %s", name);
 	else

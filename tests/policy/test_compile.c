@@ -329,18 +329,18 @@ static void test_profiles(void **state)
 	(void)state;
 	static const char profiles[] = "profiles:\n"
 				       "  web-like: {allow: [TLS, HTTP], forbid: executable}\n"
-				       "  docs: {allow: [text, json], risks: [attacks, \"TLS Cert Expired\"]}\n"
+				       "  docs: {allow: [text, json], risks: [attacks, \"TLS Expired Certificate\"]}\n"
 				       "  no-tools: {forbid: [script, EXECUTABLE]}\n"
 				       "  calm: {allow: none, risks: none}\n";
 	static const struct {
 		const char *send, *receive, *want;
 	} cases[] = {
 	    {"web-like", "[HTTP, TLS]", "HTTP,TLS!executable"}, /* surely the narrower */
-	    {"[web-like, docs]", "web", "HTTP,json,text,TLS!executable?attacks,TLS Cert Expired&web"},
+	    {"[web-like, docs]", "web", "HTTP,json,text,TLS!executable?attacks,TLS Expired Certificate&web"},
 	    {"[SSH, no-tools, web-like]", "SSH", "HTTP,SSH,TLS!executable!script&SSH"},
 	    {"[calm, SSH]", "SSH", "SSH"}, /* the other side still refuses attacks */
 	    {"calm", "SSH", "?&SSH"},
-	    {"[calm, docs]", "[json, text, unknown]", "json,text?attacks,TLS Cert Expired"},
+	    {"[calm, docs]", "[json, text, unknown]", "json,text?attacks,TLS Expired Certificate"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		content_is(profiles, cases[i].send, cases[i].receive, UINT32_MAX, cases[i].want);

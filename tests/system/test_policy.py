@@ -333,7 +333,7 @@ def test_explain_schemas_and_content():
     expect(a["verdict"] == "schema_rule" and a["detail"].startswith("amount: int64.gte: "), a)
     a = explain(SHOP, "kiosk", "ledger", "shop.Order", "--payload", json.dumps({"attachment": SSH}), status=1)
     expect(a["verdict"] == "content_forbidden" and a["detail"] == "SSH in attachment", a)
-    expect([c["text"] for c in a["changes"]] == [f'list SSH under "carries" of the rule on line 5 of {SHOP}/kiosk.yaml'], a)
+    expect([c["text"] for c in a["changes"]] == [f'list SSH beside unknown under "carries" of the rule on line 5 of {SHOP}/kiosk.yaml'], a)
 
 
 def test_explain_a_dry_run():

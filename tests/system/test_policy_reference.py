@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Every sentence of docs/policy-reference.md, tried: each test names the sentences that it holds the tools to, and the last one
 that none is left out. What only a running fabric shows is tested elsewhere; then the test that shows it is named. Prints TAP."""
+import base64
 import functools
+import gzip
 import json
 import os
 import pathlib
@@ -361,23 +363,135 @@ def test_quotas():
         refused(quotas(f", quota: {bad}", ""), "quota")
 
 
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+# Bytes that nDPI does not know, of which libmagic knows the first three; then what both know, for sure or not.
+ELF = b64(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\x3e\x00\x01\x00\x00\x00" + bytes(8) + b"\x40" + bytes(31) + b"\x40\x00\x38\x00")
+ZIP = b64(gzip.compress(b"buy milk and bread" * 4, mtime=1))
+SCRIPT = b64(b"#!/bin/sh\nset -e\nrm -f /tmp/x\n")
+TEXT, JSON, BYTES = b64(b"buy milk and bread"), b64(b'{"milk": 1, "bread": [2, 3]}'), b64(bytes([1, 0, 250, 7, 19, 2, 201, 4, 99]))
+SEALED = json.loads((ROOT / "policy" / "examples" / "09-content" / "sealed.json").read_text())["content"]  # RTP, to nDPI alone
+ATTACK = b64(b"GET /item?id=1%27%20UNION%20SELECT%20password%20FROM%20users--%20 HTTP/1.1\r\nHost: example.com\r\n"
+             b"User-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n")
+ALL = {"HTTP": HTTP, "SSH": SSH, "text": TEXT, "JSON": JSON, "bytes": BYTES, "ELF": ELF, "ZIP": ZIP, "script": SCRIPT, "sealed": SEALED}
+
+
+def carrying(send, receive, common="", profiles=""):
+    """a sends t.M to b; what the rules say of `carries` is added to them."""
+    return {"a": f"{profiles}send: [{{name: s, to: b, message: t.M{send}}}]\n", "b": f"receive: [{{name: r, from: a, message: t.M{receive}}}]\n",
+            **({"common": common} if common else {})}
+
+
+def lets(files, *names):
+    """Of all contents these pass, and no other."""
+    holds(files, *(case("a", "b", "passed" if name in names else "content_forbidden", json=j(data=data)) for name, data in ALL.items()))
+
+
+def both(text):
+    return carrying(f", carries: {text}", f", carries: {text}")
+
+
+UNRECOGNISED = ("text", "JSON", "bytes", "ELF", "ZIP", "script")
+
+
 @says("rule.carries.what", "rule.carries.default", "rule.carries.both", "rule.carries.case", "rule.carries.unknown", "named.content",
       "case.what")
 def test_carries():
     def carries(send, receive):
-        return {"a": f"send: [{{name: s, to: b, message: t.M{send}}}]\n", "b": f"receive: [{{name: r, from: a, message: t.M{receive}}}]\n"}
-    http, ssh, plain = (j(data=x) for x in (HTTP, SSH, "YnV5IG1pbGs="))
+        return carrying(send, receive)
+    http, ssh, plain = (j(data=x) for x in (HTTP, SSH, TEXT))
     holds(carries("", ""), case("a", "b", "content_forbidden", "s", json=http), case("a", "b", "passed", json=plain))
-    holds(carries(", carries: []", ", carries: []"), case("a", "b", "content_forbidden", json=ssh))
-    holds({"a": "send:\n  - to: b\n    message: t.M\n    carries:\n", "b": TAKES}, case("a", "b", "content_forbidden", json=ssh))
-    holds(carries(", carries: [HTTP, SSH]", ", carries: http"), case("a", "b", "passed", json=http), case("a", "b", "content_forbidden", json=ssh))
-    holds(carries(", carries: HTTP", ""), case("a", "b", "content_forbidden", json=http))
+    lets(carries("", ""), *UNRECOGNISED)
+    lets(carries(", carries: unknown", ""), *UNRECOGNISED)
+    holds(carries(", carries: [HTTP, SSH]", ", carries: http"), case("a", "b", "passed", json=http), case("a", "b", "content_forbidden", json=ssh),
+          case("a", "b", "content_forbidden", json=plain))
+    holds(carries(", carries: HTTP", ""), case("a", "b", "content_forbidden", json=http), case("a", "b", "content_forbidden", json=plain))
+    lets(carries(", carries: [unknown, HTTP]", ", carries: [text, http]"), "text", "JSON", "script", "HTTP")
     holds({"a": SENDS, "b": TAKES}, case("a", "b", "content_forbidden", json=j(s="SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u2\r\n")))
     refused(carries(", carries: [HTTP, http]", ""), "twice")
     refused(carries(", carries: [Httq]", ""), "Httq", "did you mean")
+    refused(carries(", carries: [nothing-like-that-there-is]", ""), "nothing-like-that-there-is", "it takes protocols")
+    refused(carries(", carries: [SQL Injection]", ""), '"SQL Injection" is a risk')
     names = ["HTTP", "SSH", "TLS", "DNS", "FTP_CONTROL", "SMTP", "IMAP", "POP3", "MQTT", "SIP", "Telnet", "NTP", "SNMP", "Syslog", "RTSP", "LDAP"]
     taken(carries(f", carries: [{', '.join(names)}]", ""))
     refused(carries(f", carries: [{', '.join(names + ['VNC'])}]", ""), "16")
+
+
+@says("rule.carries.recognised", "rule.carries.unrecognised", "rule.carries.kinds", "rule.carries.doubtful", "rule.carries.none")
+def test_what_names_mean():
+    lets(both("HTTP"), "HTTP")
+    lets(both("[Web, RemoteAccess]"), "HTTP", "SSH")
+    lets(both("unknown"), *UNRECOGNISED)
+    lets(both("[unknown, SSH]"), *UNRECOGNISED, "SSH")
+    lets(both("text"), "text", "JSON", "script")
+    lets(both("json"), "JSON")
+    lets(both("executable"), "ELF")
+    lets(both("archive"), "ZIP")
+    lets(both("script"), "script")
+    lets(both("[unknown, doubtful]"), *UNRECOGNISED, "sealed")
+    lets(both("[RTP]"), "sealed")
+    lets(both("doubtful"))
+    for nothing in ("none", "[]", "NONE", ""):
+        lets({"a": f"send:\n  - to: b\n    message: t.M\n    carries: {nothing}\n", "b": TAKES})
+        holds({"a": f"send:\n  - to: b\n    message: t.M\n    carries: {nothing}\n", "b": TAKES}, case("a", "b", "passed", json=j(n=1)))
+    refused(both("[none, text]"), "stands alone")
+
+
+@says("rule.carries.profiles", "profile.what", "profile.allow.what", "profile.allow.default", "profile.forbid.what", "profile.forbid.wins",
+      "policy.profiles.what", "common.profiles.what", "profile.scope", "profile.name", "profile.empty", "profile.unused")
+def test_profiles():
+    common = "profiles:\n  plain: {allow: [unknown, SSH]}\n  no-tools: {forbid: [executable, SSH, archive]}\n  papers: {allow: [json]}\n"
+    own = "profiles: {pages: {allow: HTTP, forbid: json}}\n"
+
+    def carries(send, receive="[unknown, HTTP, SSH]", profiles=own):
+        return carrying(f", carries: {send}", f", carries: {receive}", common, profiles)
+    lets(carries("plain"), *UNRECOGNISED, "SSH")
+    lets(carries("[plain, no-tools]"), "text", "JSON", "bytes", "script")
+    lets(carries("[papers, HTTP]"), "JSON", "HTTP")
+    lets(carries("[papers, pages]"), "HTTP")
+    lets(carries("p", profiles="profiles: {p: {allow: [HTTP, SSH, unknown], forbid: text}}\n"), "bytes", "ELF", "ZIP")
+    lets(carries("no-tools"))
+    lets(carries("[unknown, no-tools, SSH]"), "text", "JSON", "bytes", "script")
+    refused(carries("unknown", "[papers, pages]"), "b.yaml", "pages")  # of another file
+    lets({**carries("pages"), "b": own + carries("pages", "pages")["b"]}, "HTTP")
+    twice = carries("unknown", profiles="profiles: {plain: {allow: text}}\n")
+    refused(twice, "a.yaml:2", "common.yaml on line 2", "choose another name")
+    for name, why in (("web", "an nDPI category"), ("http", "an nDPI protocol"), ("text", "a kind of content")):
+        refused(carries("unknown", profiles=f"profiles: {{{name}: {{allow: text}}}}\n"), f'"{name}"', why)
+    refused(carries("unknown", profiles="profiles: {none: {allow: text}}\n"), '"none"')
+    refused(carries("unknown", profiles="profiles: {Docs: {allow: text}}\n"), '"Docs"')
+    refused(carries("unknown", profiles=f"profiles: {{{'d' * 41}: {{allow: text}}}}\n"), "at most 40")
+    taken(carries("d" * 40, profiles=f"profiles: {{{'d' * 40}: {{allow: text}}}}\n"))
+    refused(carries("unknown", profiles="profiles: {docs: {}}\n"), "says nothing")
+    refused(carries("unknown", profiles="profiles: {docs: {allow: plain}}\n"), "lists no other")
+    refused(carries("unknown", profiles="profiles: {docs: {allow: Htpt}}\n"), "Htpt", "HTTP")
+    refused(carries("unknown", profiles="profiles: {docs: {forbid: Htpt}}\n"), "Htpt", "HTTP")
+    refused(carries("unknown", profiles="profiles: {docs: {forbid: unknown}}\n"), "unknown")
+    refused(carries("plian"), "plian", "the profile plain")
+    many = [f"P{i}" for i in range(65)]
+    for key in ("allow", "forbid", "risks"):
+        refused(carries("unknown", profiles=f"profiles: {{docs: {{{key}: [{', '.join(many)}]}}}}\n"), "more than 64")
+    status, text = weft("check", folder(carries("unknown")))
+    expect(status == 1 and "a.yaml:2: unused_profile" in text and "common.yaml" not in text, text)
+    refused(carries("unknown", profiles="profiles:\n" + "".join(f"  q{i}: {{allow: text}}\n" for i in range(65))), "64")
+
+
+@says("profile.risks.what", "profile.risks.default", "profile.risks.both", "rule.carries.risk")
+def test_risks():
+    common = ('profiles:\n  calm: {risks: none}\n  pages: {allow: HTTP}\n  usual: {risks: attacks}\n  one: {risks: "sql injection"}\n'
+              '  other: {risks: ["XSS Attack"]}\n')
+    attack, fine = j(data=ATTACK), j(data=HTTP)
+    for send, receive, verdict in (("HTTP", "HTTP", "content_risk"), ("[HTTP, calm]", "HTTP", "content_risk"), ("pages", "pages", "content_risk"),
+                                   ("[pages, calm]", "[pages, calm]", "passed"), ("[pages, calm, usual]", "[pages, calm]", "content_risk"),
+                                   ("[pages, one]", "[pages, calm]", "content_risk"), ("[pages, other]", "[pages, calm]", "passed"),
+                                   ("[pages, other, one]", "[pages, calm]", "content_risk")):
+        holds(carrying(f", carries: {send}", f", carries: {receive}", common), case("a", "b", verdict, json=attack),
+              case("a", "b", "passed", json=fine))
+    refused(carrying("", "", 'profiles: {p: {risks: "SQL Injektion"}}\n'), "SQL Injektion", "SQL Injection")
+    refused(carrying("", "", "profiles: {p: {risks: HTTP}}\n"), '"HTTP"')
+    refused(carrying("", "", "profiles: {p: {risks: [none, attacks]}}\n"), "stands alone")
 
 
 @says("rule.carries.field", "rule.carries.path")
@@ -386,7 +500,7 @@ def test_carries_by_field():
         return {"a": f"send: [{{name: s, to: b, message: t.M, carries: {send}}}]\n",
                 "b": f"receive: [{{name: r, from: a, message: t.M, carries: {receive}}}]\n"}
     in_data, in_raw = j(data=HTTP), j(**{"in": {"raw": HTTP}})
-    holds(carries("{data: [HTTP]}", "[HTTP]"), case("a", "b", "passed", json=in_data), case("a", "b", "content_forbidden", json=in_raw))
+    holds(carries("{data: [HTTP]}", "[HTTP, unknown]"), case("a", "b", "passed", json=j(data=HTTP, s="a note")), case("a", "b", "passed", json=in_data), case("a", "b", "content_forbidden", json=in_raw))
     holds(carries("{data: [HTTP], in.raw: []}", "{in.raw: HTTP}"), case("a", "b", "content_forbidden", json=in_data),
           case("a", "b", "content_forbidden", json=in_raw))
     holds(carries("{data: [SSH], in.raw: [HTTP, SSH]}", "{in.raw: HTTP, data: SSH}"), case("a", "b", "passed", json=in_raw),
@@ -464,7 +578,7 @@ def test_dry_runs():
           case("a", "b", "observed where_unmet", "soft"))
     for limit, verdict, times, payload in (("max_size: 2B", "too_large", 1, j(n=1000)), ("rate: 1/h", "over_rate", 2, "{}"),
                                            ("quota: 1/d", "over_quota", 2, "{}"), ("log: true", "content_forbidden", 1, j(data=SSH))):
-        files = {"a": f"send: [{{name: s, to: b, message: t.M, {limit}, mode: observe}}]\n", "b": TAKES.replace("t.N]", "t.N], carries: SSH")}
+        files = {"a": f"send: [{{name: s, to: b, message: t.M, {limit}, mode: observe}}]\n", "b": TAKES.replace("t.N]", "t.N], carries: [SSH, unknown]")}
         holds(files, case("a", "b", "observed " + verdict, "s", times=times, json=payload))
     files = {"a": "mode: observe\n", "b": "mode: observe\n"}
     holds(files, case("a", "b", "observed send_denied"), case("a", "b", "schema_truncated", hex="08"),

@@ -148,12 +148,17 @@ static inline json_t *policy_doc_object(const struct pol_mapping *m)
 	return o;
 }
 
-/* {"anyOf": [{"required": [KEY]} ...]}: an object with any key of m. */
+/* {"anyOf": [{"required": [KEY]} ...]}: an object with any key of m that the shared file has not. */
 static inline json_t *policy_doc_any_key(const struct pol_mapping *m)
 {
 	json_t *any = json_array();
-	for (uint32_t i = 0; i < m->n; i++)
-		json_array_append_new(any, json_pack("{s:[s]}", "required", m->keys[i].key.name));
+	for (uint32_t i = 0; i < m->n; i++) {
+		int shared = 0;
+		for (uint32_t k = 0; k < pol_language_common.n; k++)
+			shared |= strcmp(m->keys[i].key.name, pol_language_common.keys[k].key.name) == 0;
+		if (!shared)
+			json_array_append_new(any, json_pack("{s:[s]}", "required", m->keys[i].key.name));
+	}
 	return json_pack("{s:o}", "anyOf", any);
 }
 
