@@ -30,7 +30,7 @@ MAY_INCLUDE = {
 PUBLIC = {
     "schemas": {"schema.h", "reason.h", "compat.h", "show.h", "expr.h", "expr_region.h"},
     "policy": {"policy.h", "yaml.h", "units.h", "err.h", "folder.h", "explain.h", "reach.h", "diff.h", "fmt.h", "learn.h"},
-    "dpi": {"dpi.h"},
+    "dpi": {"dpi.h", "isolate.h", "classify.h", "sandbox.h"},
 }
 # Whose generated code (NAME.pb-c.h) a folder may include.
 MAY_INCLUDE_GENERATED = {"unikernel"}
@@ -76,8 +76,8 @@ def check_include(path, quote, name):
     folder = path.split("/")[0]
     if name.startswith("ndpi/") and folder != NDPI_FOLDER:
         return "includes %s, which only %s/ may" % (name, NDPI_FOLDER)
-    if name.startswith("ndpi/") and path == "dpi/dpi.h":
-        return "is dpi/'s public header and must not need %s" % name
+    if name.startswith("ndpi/") and os.path.basename(path) in PUBLIC["dpi"]:
+        return "is one of dpi/'s public headers and must not need %s" % name
     if name.startswith("rte_") and path not in RTE_FILES:
         return "includes %s, which only %s may" % (name, " and ".join(sorted(RTE_FILES)))
     generated = name.endswith((".pb-c.h", ".weft.h"))
