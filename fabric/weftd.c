@@ -26,6 +26,7 @@
 
 #include "control.h"
 #include "epochs.h"
+#include "evidence.h"
 #include "keys.h"
 #include "proc.h"
 #include "quarantine_kept.h"
@@ -189,12 +190,15 @@ static int start_control(struct fab_control **control, const struct fab_control_
 }
 
 static int start_inspector(struct fab_inspector *i, const struct fab_config *c, const cpu_set_t *others,
-			   char *err, size_t cap)
+			   struct fab_evidence *evidence, char *err, size_t cap)
 {
 	char program[PATH_MAX];
 	struct dpi_isolate_config config = {
 		.program = fab_proc_beside("weft-dpi", program),
 		.lanes = c->inspectors,
+		.evidence = fab_evidence_put,
+		.say = fab_evidence_say,
+		.arg = evidence,
 	};
 	struct dpi_err de = {""};
 	cpu_set_t own;
@@ -321,6 +325,7 @@ int main(int argc, char **argv)
 	struct fab_config *config = NULL;
 	struct fab_epochs *epochs = NULL;
 	struct fab_inspector inspector = {.dpi = NULL};
+	struct fab_evidence evidence;
 	struct fab_decision_ring *ring = NULL;
 	struct fab *f = NULL;
 	char err[1024] = "";
@@ -350,7 +355,8 @@ int main(int argc, char **argv)
 		snprintf(err, sizeof(err), "DPDK's environment does not start: %s", rte_strerror(rte_errno));
 		goto out;
 	}
-	r = start_inspector(&inspector, config, &others, err, sizeof(err));
+	fab_evidence_make(&evidence, config, boot);
+	r = start_inspector(&inspector, config, &others, &evidence, err, sizeof(err));
 	if (r != 0)
 		goto out;
 	ring = fab_decision_ring_make(DECISION_RING);
