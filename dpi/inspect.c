@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "evidence.h"
+#include "risk.h"
 #include "window.h"
 
 /* Class E addresses and ports that nDPI has no entry for: nothing is guessed from them. */
@@ -213,6 +214,11 @@ static int is_name(ndpi_protocol p)
 	return p.master_protocol || p.app_protocol;
 }
 
+static int is_http(ndpi_protocol p)
+{
+	return p.master_protocol == NDPI_PROTOCOL_HTTP || p.app_protocol == NDPI_PROTOCOL_HTTP;
+}
+
 static void note(ndpi_protocol *where, ndpi_protocol p)
 {
 	if (!is_name(*where))
@@ -290,6 +296,8 @@ static void looks(struct dpi *d, struct told *t, size_t len, const struct dpi_ru
 		look(d, t, (struct dpi_hint){ IP_UDP, SRC_PORT, DST_PORT }, len, &without->udp, ruled ? &ruled->udp : NULL);
 	for (unsigned at = 0; !is_name(t->other) && !is_name(t->name) && dpi_hint(payload, len, &at, &hint);)
 		look(d, t, hint, len, hint.l4 == IP_TCP ? &without->tcp : &without->udp, NULL);
+	if (!is_name(t->other) && is_http(t->name) && (t->set->risks & DPI_RISKS_HTTP))
+		t->risks |= dpi_risks_http(d->magic, payload, len);
 }
 
 static void refuse(struct dpi_finding *f, enum dpi_answer answer, enum dpi_why why, ndpi_protocol p)

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* HTTP where nDPI does not look: see risk.h. Parses no more than it needs: the first line, where the headers end, the values of
+ * a form. Nothing here depends on where a message was cut; what is not there is not found. */
+#include "risk.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define DECODES_MAX 3u    /* layers of percent-encoding in a target */
+#define LOOKUP_MAX 256u   /* bytes of a Log4j lookup that are resolved */
+#define LOOKUPS_MAX 64u   /* tried in one payload */
+#define PROGRAM_BYTES 4096u /* shown to libmagic, */
+#define PROGRAMS_MAX 4u   /* so often for one payload: what looks more often like the start of one was made to */
+#define ENTITIES_MAX 64u  /* declarations, */
+#define ENTITY_MAX 512u   /* and bytes of each up to its system identifier */
+
+struct text {
+	const uint8_t *p;
+	size_t len;
+};
+
+static const uint8_t *find(struct text t, const char *word)
+{
+	return t.len ? memmem(t.p, t.len, word, strlen(word)) : NULL;
+}
+
+/* What follows p in t. */
+static struct text from(struct text t, const uint8_t *p)
+{
+	return (struct text){ p, t.len - (size_t)(p - t.p) };
+}
+
+static int begins(struct text t, const char *word)
+{
+	size_t n = strlen(word);
+
+	return t.len >= n && strncasecmp((const char *)t.p, word, n) == 0;
+}
+
+/* As find, in the first DPI_RISK_VALUE_MAX bytes, whatever the case. */
+static int names(struct text t, const char *word)
+{
+	for (size_t i = 0; i < t.len && i < DPI_RISK_VALUE_MAX; i++)
+		if (begins((struct text){ t.p + i, t.len - i }, word))
+			return 1;
+	return 0;
+}
+
+static int blank(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static int hex(uint8_t c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+/* Takes one layer of percent-encoding away, in place or not; what is no code stays as it is. Bytes written. */
+static size_t decode(const uint8_t *in, size_t len, uint8_t *out, int form)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; n++) {
+		if (in[i] == '%' && len - i > 2 && hex(in[i + 1]) >= 0 && hex(in[i + 2]) >= 0) {
+			out[n] = (uint8_t)(hex(in[i + 1]) << 4 | hex(in[i + 2]));
+			i += 3;
+		} else {
+			out[n] = form && in[i] == '+' ? ' ' : in[i];
+			i++;
+		}
+	}
+	return n;
+}
+
+/* --- Log4j ------------------------------------------------------------------------------------------------------------- */
+
+/* "${lower:j}" is "j", "${env:X:-j}" is "j", "${::-j}" too: resolves the innermost of what begins at "${" until nothing is left,
+ * and says whether one of them was a JNDI lookup. */
+static int is_jndi(struct text at)
+{
+	uint8_t t[LOOKUP_MAX];
+	size_t n = at.len < sizeof(t) ? at.len : sizeof(t);
+
+	for (size_t i = 0; i < n; i++)
+		t[i] = at.p[i] >= 'A' && at.p[i] <= 'Z' ? at.p[i] | 32 : at.p[i];
+	for (;;) { /* each round takes at least the three bytes of a lookup away */
+		struct text all = { t, n };
+		if (find(all, "${jndi:"))
+			return 1;
+		const uint8_t *close = memchr(t, '}', n), *open = NULL;
+		if (!close)
+			return 0;
+		for (const uint8_t *p = t; p + 1 < close; p++)
+			if (p[0] == '$' && p[1] == '{')
+				open = p;
+		if (!open) { /* a brace that closes nothing */
+			size_t skip = (size_t)(close - t) + 1;
+			memmove(t, t + skip, n -= skip);
+			continue;
+		}
+		struct text inner = { open + 2, (size_t)(close - open) - 2 }, value = { close, 0 };
+		const uint8_t *other = find(inner, ":-");
+		if (other)
+			value = from(inner, other + 2);
+		else if (begins(inner, "lower:") || begins(inner, "upper:"))
+			value = from(inner, inner.p + 6);
+		size_t to = (size_t)(open - t), rest = n - (size_t)(close + 1 - t);
+		memmove(t + to, value.p, value.len);
+		memmove(t + to + value.len, close + 1, rest);
+		n = to + value.len + rest;
+	}
+}
+
+static int has_jndi(struct text t)
+{
+	unsigned tried = 0;
+
+	for (const uint8_t *p = find(t, "${"); p && tried < LOOKUPS_MAX; p = find(from(t, p + 2), "${"), tried++)
+		if (is_jndi(from(t, p)))
+			return 1;
+	return 0;
+}
+
+/* --- targets and forms --------------------------------------------------------------------------------------------------- */
+
+static int separates(uint8_t c)
+{
+	return c == '/' || c == '\\' || c == '=' || c == '?' || c == '&' || c == ';';
+}
+
+/* Decoded: ".." where a path has a step. The overlong forms of "." and "/" count as these. */
+static int climbs(uint8_t *t, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; n++) {
+		int over = t[i] == 0xc0 && len - i > 1 && (t[i + 1] == 0xae || t[i + 1] == 0xaf);
+		t[n] = over ? (t[i + 1] == 0xae ? '.' : '/') : t[i];
+		i += over ? 2 : 1;
+	}
+	for (size_t i = 0; i + 2 < n; i++)
+		if (t[i] == '.' && t[i + 1] == '.' && (i == 0 || separates(t[i - 1])) && separates(t[i + 2]))
+			return 1;
+	return 0;
+}
+
+static uint64_t target_risks(struct text target)
+{
+	uint8_t t[DPI_RISK_VALUE_MAX];
+	size_t n = target.len < sizeof(t) ? target.len : sizeof(t), was;
+	uint64_t risks = 0;
+
+	memcpy(t, target.p, n);
+	if (!memchr(t, '%', n))
+		return 0; /* nDPI has seen all of it */
+	for (unsigned i = 0; i < DECODES_MAX; i++) {
+		was = n;
+		n = decode(t, n, t, 0);
+		if (n == was)
+			break;
+	}
+	if (has_jndi((struct text){ t, n }))
+		risks |= DPI_RISK_BIT(NDPI_POSSIBLE_EXPLOIT);
+	if (climbs(t, n))
+		risks |= DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_URL);
+	return risks;
+}
+
+/* One value of a form, as if it stood in a URL: there nDPI looks. Of its answers those count that are about the value. */
+static uint64_t value_risks(struct text v)
+{
+	char url[3 + 3 * DPI_RISK_VALUE_MAX + 1] = "?x=";
+	uint8_t t[DPI_RISK_VALUE_MAX];
+	static const char digit[] = "0123456789abcdef";
+	size_t at = 3, n = decode(v.p, v.len < sizeof(t) ? v.len : sizeof(t), t, 1);
+	int plain = 1;
+
+	if (has_jndi((struct text){ t, n }))
+		return DPI_RISK_BIT(NDPI_POSSIBLE_EXPLOIT);
+	for (size_t i = 0; i < n; i++) {
+		uint8_t c = t[i] ? t[i] : ' '; /* it would end the text for nDPI */
+		plain = plain && ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == ' ' || c == '-');
+		url[at++] = '%';
+		url[at++] = digit[c >> 4];
+		url[at++] = digit[c & 15];
+	}
+	if (plain)
+		return 0;
+	url[at] = 0;
+	return DPI_RISK_BIT(ndpi_validate_url(url)) &
+	       (DPI_RISK_BIT(NDPI_URL_POSSIBLE_XSS) | DPI_RISK_BIT(NDPI_URL_POSSIBLE_SQL_INJECTION));
+}
+
+static uint64_t form_risks(struct text body)
+{
+	uint64_t risks = 0;
+
+	for (unsigned i = 0; i < DPI_RISK_VALUES_MAX && body.len; i++) {
+		const uint8_t *end = memchr(body.p, '&', body.len);
+		struct text one = { body.p, end ? (size_t)(end - body.p) : body.len };
+		const uint8_t *equals = memchr(one.p, '=', one.len);
+		if (equals && equals + 1 < one.p + one.len)
+			risks |= value_risks(from(one, equals + 1));
+		if (!end)
+			break;
+		body = from(body, end + 1);
+	}
+	return risks;
+}
+
+/* --- headers and bodies ---------------------------------------------------------------------------------------------------- */
+
+/* A value "() { ..." of a header or a cookie: what Bash took for a function of the environment. */
+static int has_shell_function(struct text head)
+{
+	for (const uint8_t *p = find(head, "() {"); p; p = find(from(head, p + 4), "() {")) {
+		const uint8_t *before = p;
+		while (before > head.p && before[-1] == ' ')
+			before--;
+		if (before > head.p && (before[-1] == ':' || before[-1] == '='))
+			return 1;
+	}
+	return 0;
+}
+
+/* XML 1.0, section 4.2: '<!ENTITY' S ('%' S)? Name S ('SYSTEM' | 'PUBLIC'). */
+static int has_external_entity(struct text body)
+{
+	unsigned tried = 0;
+
+	for (const uint8_t *p = find(body, "<!ENTITY"); p && tried < ENTITIES_MAX; p = find(from(body, p + 8), "<!ENTITY"), tried++) {
+		struct text t = from(body, p + 8);
+		size_t i = 0;
+		if (t.len > ENTITY_MAX)
+			t.len = ENTITY_MAX;
+		while (i < t.len && (blank(t.p[i]) || t.p[i] == '%'))
+			i++;
+		while (i < t.len && !blank(t.p[i]) && t.p[i] != '>')
+			i++;
+		while (i < t.len && blank(t.p[i]))
+			i++;
+		t = from(t, t.p + i);
+		if (begins(t, "SYSTEM") || begins(t, "PUBLIC"))
+			return 1;
+	}
+	return 0;
+}
+
+static int starts_as_program(struct text t)
+{
+	static const char *const starts[] = { "\177ELF", "MZ", "\xca\xfe\xba\xbe", "\xfe\xed\xfa", "\xce\xfa\xed\xfe", "\xcf\xfa\xed\xfe" };
+
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		if (t.len > 8 && memcmp(t.p, starts[i], strlen(starts[i])) == 0)
+			return 1;
+	return 0;
+}
+
+static int is_program(struct magic_set *magic, struct text t, unsigned *tried)
+{
+	if (!starts_as_program(t))
+		return 0;
+	if (++*tried > PROGRAMS_MAX)
+		return 1;
+	return (dpi_kinds_of(magic, DPI_KIND_EXECUTABLE, t.p, t.len < PROGRAM_BYTES ? t.len : PROGRAM_BYTES) & DPI_KIND_EXECUTABLE) != 0;
+}
+
+static int has_program(struct magic_set *magic, struct text head, struct text body)
+{
+	unsigned tried = 0;
+
+	if (!body.len)
+		return 0;
+	if (is_program(magic, body, &tried))
+		return 1;
+	if (names(head, "chunked")) { /* behind the first chunk's size */
+		const uint8_t *end = find((struct text){ body.p, body.len < 16 ? body.len : 16 }, "\r\n");
+		return end && is_program(magic, from(body, end + 2), &tried);
+	}
+	if (!names(head, "multipart/"))
+		return 0;
+	const uint8_t *p = find(body, "\r\n\r\n");
+	for (unsigned i = 0; p && i < DPI_RISK_VALUES_MAX; i++, p = find(from(body, p + 4), "\r\n\r\n"))
+		if (is_program(magic, from(body, p + 4), &tried))
+			return 1;
+	return 0;
+}
+
+uint64_t dpi_risks_http(struct magic_set *magic, const uint8_t *p, size_t len)
+{
+	struct text all = { p, len }, head = all, body = { p, 0 };
+	const uint8_t *end = find(all, "\r\n\r\n");
+	uint64_t risks = 0;
+
+	if (end) {
+		head.len = (size_t)(end - p) + 2;
+		body = from(all, end + 4);
+	}
+	if (has_jndi(all) || has_shell_function(head) || has_external_entity(body))
+		risks |= DPI_RISK_BIT(NDPI_POSSIBLE_EXPLOIT);
+	if (has_program(magic, head, body))
+		risks |= DPI_RISK_BIT(NDPI_BINARY_APPLICATION_TRANSFER);
+	if (begins(all, "HTTP/"))
+		return risks;
+	const uint8_t *space = memchr(p, ' ', len), *eol = memchr(p, '\n', len);
+	if (space && (!eol || space < eol)) {
+		struct text target = from(all, space + 1);
+		for (size_t i = 0; i < target.len; i++)
+			if (blank(target.p[i]))
+				target.len = i;
+		risks |= target_risks(target);
+	}
+	if (body.len && names(head, "application/x-www-form-urlencoded"))
+		risks |= form_risks(body);
+	return risks;
+}

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""docs/detection.md, from rows (evaluate.py). The page names no day and no machine: what it depends on are the versions it lists."""
+import program
+
+HEAD = """# Detection rates
+
+Made by `make dpi-rates`, which records real programs of Debian talking over loopback and shows every payload (what one read of a
+socket brings) to nDPI alone and to Weft's inspector. It installs the programs (`.ci/packages-rates`), needs no root
+otherwise, starts each server on a free port with an empty folder and leaves nothing behind. Figures differ a little from run
+to run: clients draw random numbers.
+
+| | |
+|---|---|
+| nDPI | {ndpi} |
+| payloads of protocols, all different | {payloads}, {bytes} kB |
+| payloads that nDPI alone recognises and a message carries past the inspector | {lost} |
+| same answer, isolated and inline | {same} |
+
+`weft dpi inspect` says of a file what the tables say of these payloads; [dpi.md](dpi.md) says how it comes about.
+
+## Protocols
+
+The field's rule is `carries: unknown`, so whatever is recognised is refused.
+
+* alone: payloads that nDPI recognises by themselves, one packet of a fresh flow. The rest are middles of dialogues: answers, data, what
+  is encrypted.
+* whole: payloads that the inspector refuses in one message. More than nDPI alone, as it asks under ports and knows openings.
+* in 2, 3, 5: of those refused whole, how often at least one of the messages is refused when so many consecutive messages carry the payload; every
+  way to cut it in 2 where there are at most {cuts}, else {cuts} at random. bytes: one byte in each message, payloads below 64 bytes.
+* first: dialogues whose first payload is refused; dialogue: dialogues of which any payload is.
+* named so: of those refused, how many by this name or one that belongs to it; the others are told below.
+
+| protocol | payloads | alone | whole | in 2 | in 3 | in 5 | bytes | dialogues | first | dialogue | named so |
+|---|---|---|---|---|---|---|---|---|---|---|---|
+"""
+
+ATTACKS = """
+## Attacks
+
+A sample is all that one side says in its turn. Under `carries: unknown` the carrier itself is refused (closed). Where the rule lists the carrier
+and `unknown` (open), only nDPI's risks are left to refuse it; the words are what the audit log says. In pieces: of
+those refused whole.
+
+| attack | carrier | samples | closed | in 2 | in 5 | open | in 2 | in 5 | refused as |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+
+LIMITS = """
+What is low here is low for a reason, and no promise is made about it: a rule that lists HTTP lets HTTP through. nDPI's looks at a request are heuristics
+for the URL, the user agent and some headers; Debian builds it without PCRE, so its patterns of shell commands are not in it. Server-side request
+forgery, XML entities and templates are not among the things that it looks for at all. What must not be in a request is said by a
+schema and a policy whose predicates say what may be there; those are exact.
+
+## Programs
+
+Debian packages, client first. Where no server was to be had, the client spoke to a listener of ours that answers little or nothing (alone).
+
+| protocol | programs |
+|---|---|
+"""
+
+
+def page(protocols, kinds, same, cuts):
+    lost = sum(len(r.lost) for r in protocols)
+    head = HEAD.format(ndpi=program.version("libndpi-dev") or "?", payloads=sum(r.payloads for r in protocols),
+                       bytes=sum(r.bytes for r in protocols) // 1000, lost=lost,
+                       same=f"{same.got} of {same.of}" if same.of else "not asked", cuts=cuts)
+    out = [head]
+    protocols = sorted(protocols, key=lambda r: r.protocol.lower())
+    for r in protocols:
+        cells = [r.protocol, r.payloads, r.alone, r.whole] + [r.split[k] for k in ("2", "3", "5", "bytes")]
+        out.append(row(cells + [r.dialogues.of, r.first, r.dialogues, r.named]))
+    others = [f"{r.protocol} as " + ", ".join(f"{n} ({c})" for n, c in r.others.most_common(6)) for r in protocols if r.others]
+    if others:
+        out.append("\nOther names: " + "; ".join(others) + ".\n")
+    out.append(ATTACKS)
+    for r in kinds:
+        why = ", ".join(f"{w} {c}" for w, c in r.why.most_common(5)) or "-"
+        out.append(row([r.kind, " ".join(r.carriers), r.samples, r.closed, r.split_closed["2"], r.split_closed["5"], r.open,
+                        r.split_open["2"], r.split_open["5"], why]))
+    out += [f"\n{r.kind}: {r.note}.\n" for r in kinds if r.note]
+    out.append(LIMITS)
+    for r in protocols:
+        versions = ", ".join(f"{p} {program.version(p) or 'absent'}" for p in r.programs)
+        out.append(row([r.protocol, versions + (" (alone)" if r.alone_programs else "")]))
+    used = sorted({p for r in kinds for p in r.packages})
+    out.append(row(["attacks", ", ".join(f"{p} {program.version(p) or 'absent'}" for p in used)]))
+    failed = [f for r in protocols + kinds for f in r.failed]
+    if failed:
+        out.append("\nNot recorded: " + "; ".join(failed) + "\n")
+    return "".join(out)
+
+
+def row(cells):
+    return "| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |\n"
+
+
+def complaints(protocols, same):
+    """What must never be."""
+    bad = [f"{r.protocol}: {len(data)} bytes that nDPI alone calls {name} pass in a message" for r in protocols for name, data in r.lost]
+    if same.got != same.of:
+        bad.append(f"the isolated inspector says something else than the inline one of {same.of - same.got} payloads")
+    return bad
