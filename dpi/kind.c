@@ -22,128 +22,141 @@
 #define ARCHIVE DPI_KIND_ARCHIVE
 #define SCRIPT DPI_KIND_SCRIPT
 
+/* libmagic calls a jump or two a DOS program, one random payload in a hundred. */
+static int begins_mz(const uint8_t *p, size_t len)
+{
+	return len >= 2 && ((p[0] == 'M' && p[1] == 'Z') || (p[0] == 'Z' && p[1] == 'M'));
+}
+
+/* RFC 1950 section 2.2; libmagic takes any sum that fits, one random payload in a thousand. Here the four that are written. */
+static int begins_zlib(const uint8_t *p, size_t len)
+{
+	return len >= 2 && p[0] == 0x78 && (p[1] == 0x01 || p[1] == 0x5e || p[1] == 0x9c || p[1] == 0xda);
+}
+
 /* libmagic's MIME types (5.44); one that ends with * stands for all that begin so. Sorted by kind, then by name. Documents that are
  * ZIP files are archives: whoever forbids archives means what hides in them. */
 static const struct {
 	const char *type;
 	unsigned kinds;
+	int (*also)(const uint8_t *p, size_t len); /* NULL: the type is enough */
 } types[] = {
-	{ "application/vnd.microsoft.portable-executable", EXECUTABLE },
-	{ "application/wasm", EXECUTABLE },
-	{ "application/x-bytecode.python", EXECUTABLE },
-	{ "application/x-c32-comboot-syslinux-exec", EXECUTABLE },
-	{ "application/x-coff", EXECUTABLE },
-	{ "application/x-commodore-exec", EXECUTABLE },
-	{ "application/x-coredump", EXECUTABLE },
-	{ "application/x-dosdriver", EXECUTABLE },
-	{ "application/x-dosexec", EXECUTABLE },
-	{ "application/x-elc", EXECUTABLE },
-	{ "application/x-executable", EXECUTABLE },
-	{ "application/x-innosetup", EXECUTABLE },
-	{ "application/x-installshield", EXECUTABLE },
-	{ "application/x-intel-aml", EXECUTABLE },
-	{ "application/x-java-applet", EXECUTABLE },
-	{ "application/x-lx-executable", EXECUTABLE },
-	{ "application/x-mach-binary", EXECUTABLE },
-	{ "application/x-ms-ne-executable", EXECUTABLE },
-	{ "application/x-ms-shortcut", EXECUTABLE },
-	{ "application/x-ms-w3-executable", EXECUTABLE },
-	{ "application/x-ms-w4-executable", EXECUTABLE },
-	{ "application/x-msi", EXECUTABLE },
-	{ "application/x-nekovm-bytecode", EXECUTABLE },
-	{ "application/x-object", EXECUTABLE },
-	{ "application/x-pie-executable", EXECUTABLE },
-	{ "application/x-sharedlib", EXECUTABLE },
-	{ "application/x-shockwave-flash", EXECUTABLE },
-	{ "application/x-silverlight-app", EXECUTABLE },
-	{ "application/java-archive", EXECUTABLE | ARCHIVE },
-	{ "application/vnd.android.package-archive", EXECUTABLE | ARCHIVE },
-	{ "application/x-java-image", EXECUTABLE | ARCHIVE },
-	{ "application/x-java-jmod", EXECUTABLE | ARCHIVE },
-	{ "application/x-java-pack200", EXECUTABLE | ARCHIVE },
-	{ "application/epub+zip", ARCHIVE },
-	{ "application/gzip", ARCHIVE },
-	{ "application/mac-binhex*", ARCHIVE },
-	{ "application/vnd.comicbook*", ARCHIVE },
-	{ "application/vnd.debian.binary-package", ARCHIVE },
-	{ "application/vnd.gentoo.gpkg", ARCHIVE },
-	{ "application/vnd.gentoo.xpak", ARCHIVE },
-	{ "application/vnd.google-earth.kmz", ARCHIVE },
-	{ "application/vnd.ms-cab-compressed", ARCHIVE },
-	{ "application/vnd.oasis.opendocument.*", ARCHIVE },
-	{ "application/vnd.openofficeorg.extension", ARCHIVE },
-	{ "application/vnd.openxmlformats-officedocument.*", ARCHIVE },
-	{ "application/vnd.sar", ARCHIVE },
-	{ "application/vnd.sun.xml.*", ARCHIVE },
-	{ "application/vnd.symbian.install", ARCHIVE },
-	{ "application/warc", ARCHIVE },
-	{ "application/x-7z-compressed", ARCHIVE },
-	{ "application/x-ace-compressed", ARCHIVE },
-	{ "application/x-apple-diskimage", ARCHIVE },
-	{ "application/x-arc", ARCHIVE },
-	{ "application/x-archive", ARCHIVE },
-	{ "application/x-arj", ARCHIVE },
-	{ "application/x-bzip", ARCHIVE },
-	{ "application/x-bzip2", ARCHIVE },
-	{ "application/x-chrome-extension", ARCHIVE },
-	{ "application/x-compress*", ARCHIVE },
-	{ "application/x-cpio", ARCHIVE },
-	{ "application/x-dzip", ARCHIVE },
-	{ "application/x-fzip", ARCHIVE },
-	{ "application/x-google-ab", ARCHIVE },
-	{ "application/x-gtar", ARCHIVE },
-	{ "application/x-gzip", ARCHIVE },
-	{ "application/x-ia-arc", ARCHIVE },
-	{ "application/x-ios-app", ARCHIVE },
-	{ "application/x-iso9660-image", ARCHIVE },
-	{ "application/x-lha", ARCHIVE },
-	{ "application/x-lrzip", ARCHIVE },
-	{ "application/x-lz4*", ARCHIVE },
-	{ "application/x-lzh-compressed", ARCHIVE },
-	{ "application/x-lzip", ARCHIVE },
-	{ "application/x-lzma", ARCHIVE },
-	{ "application/x-macbinary", ARCHIVE },
-	{ "application/x-ms-cag", ARCHIVE },
-	{ "application/x-ms-compress*", ARCHIVE },
-	{ "application/x-ms-wim", ARCHIVE },
-	{ "application/x-novell-compress", ARCHIVE },
-	{ "application/x-qemu-disk", ARCHIVE },
-	{ "application/x-qpress", ARCHIVE },
-	{ "application/x-rar", ARCHIVE },
-	{ "application/x-rpm", ARCHIVE },
-	{ "application/x-snappy-framed", ARCHIVE },
-	{ "application/x-stuffit", ARCHIVE },
-	{ "application/x-svr4-package", ARCHIVE },
-	{ "application/x-tar", ARCHIVE },
-	{ "application/x-ustar", ARCHIVE },
-	{ "application/x-virtualbox-vhd", ARCHIVE },
-	{ "application/x-vnd.corel.*", ARCHIVE },
-	{ "application/x-xar", ARCHIVE },
-	{ "application/x-xz", ARCHIVE },
-	{ "application/x-zip*", ARCHIVE },
-	{ "application/x-zoo", ARCHIVE },
-	{ "application/zip", ARCHIVE },
-	{ "application/zlib", ARCHIVE },
-	{ "application/zstd", ARCHIVE },
-	{ "application/javascript", SCRIPT },
-	{ "application/x-javascript", SCRIPT },
-	{ "application/x-setupscript", SCRIPT },
-	{ "text/javascript", SCRIPT },
-	{ "text/x-awk", SCRIPT },
-	{ "text/x-execline", SCRIPT },
-	{ "text/x-gawk", SCRIPT },
-	{ "text/x-lua*", SCRIPT },
-	{ "text/x-makefile", SCRIPT },
-	{ "text/x-msdos-batch", SCRIPT },
-	{ "text/x-nawk", SCRIPT },
-	{ "text/x-perl", SCRIPT },
-	{ "text/x-php", SCRIPT },
-	{ "text/x-python", SCRIPT },
-	{ "text/x-ruby", SCRIPT },
-	{ "text/x-script.*", SCRIPT },
-	{ "text/x-shellscript", SCRIPT },
-	{ "text/x-systemtap", SCRIPT },
-	{ "text/x-tcl", SCRIPT },
+	{ "application/vnd.microsoft.portable-executable", EXECUTABLE, NULL },
+	{ "application/wasm", EXECUTABLE, NULL },
+	{ "application/x-bytecode.python", EXECUTABLE, NULL },
+	{ "application/x-c32-comboot-syslinux-exec", EXECUTABLE, NULL },
+	{ "application/x-coff", EXECUTABLE, NULL },
+	{ "application/x-commodore-exec", EXECUTABLE, NULL },
+	{ "application/x-coredump", EXECUTABLE, NULL },
+	{ "application/x-dosdriver", EXECUTABLE, NULL },
+	{ "application/x-dosexec", EXECUTABLE, begins_mz },
+	{ "application/x-elc", EXECUTABLE, NULL },
+	{ "application/x-executable", EXECUTABLE, NULL },
+	{ "application/x-innosetup", EXECUTABLE, NULL },
+	{ "application/x-installshield", EXECUTABLE, NULL },
+	{ "application/x-intel-aml", EXECUTABLE, NULL },
+	{ "application/x-java-applet", EXECUTABLE, NULL },
+	{ "application/x-lx-executable", EXECUTABLE, NULL },
+	{ "application/x-mach-binary", EXECUTABLE, NULL },
+	{ "application/x-ms-ne-executable", EXECUTABLE, NULL },
+	{ "application/x-ms-shortcut", EXECUTABLE, NULL },
+	{ "application/x-ms-w3-executable", EXECUTABLE, NULL },
+	{ "application/x-ms-w4-executable", EXECUTABLE, NULL },
+	{ "application/x-msi", EXECUTABLE, NULL },
+	{ "application/x-nekovm-bytecode", EXECUTABLE, NULL },
+	{ "application/x-object", EXECUTABLE, NULL },
+	{ "application/x-pie-executable", EXECUTABLE, NULL },
+	{ "application/x-sharedlib", EXECUTABLE, NULL },
+	{ "application/x-shockwave-flash", EXECUTABLE, NULL },
+	{ "application/x-silverlight-app", EXECUTABLE, NULL },
+	{ "application/java-archive", EXECUTABLE | ARCHIVE, NULL },
+	{ "application/vnd.android.package-archive", EXECUTABLE | ARCHIVE, NULL },
+	{ "application/x-java-image", EXECUTABLE | ARCHIVE, NULL },
+	{ "application/x-java-jmod", EXECUTABLE | ARCHIVE, NULL },
+	{ "application/x-java-pack200", EXECUTABLE | ARCHIVE, NULL },
+	{ "application/epub+zip", ARCHIVE, NULL },
+	{ "application/gzip", ARCHIVE, NULL },
+	{ "application/mac-binhex*", ARCHIVE, NULL },
+	{ "application/vnd.comicbook*", ARCHIVE, NULL },
+	{ "application/vnd.debian.binary-package", ARCHIVE, NULL },
+	{ "application/vnd.gentoo.gpkg", ARCHIVE, NULL },
+	{ "application/vnd.gentoo.xpak", ARCHIVE, NULL },
+	{ "application/vnd.google-earth.kmz", ARCHIVE, NULL },
+	{ "application/vnd.ms-cab-compressed", ARCHIVE, NULL },
+	{ "application/vnd.oasis.opendocument.*", ARCHIVE, NULL },
+	{ "application/vnd.openofficeorg.extension", ARCHIVE, NULL },
+	{ "application/vnd.openxmlformats-officedocument.*", ARCHIVE, NULL },
+	{ "application/vnd.sar", ARCHIVE, NULL },
+	{ "application/vnd.sun.xml.*", ARCHIVE, NULL },
+	{ "application/vnd.symbian.install", ARCHIVE, NULL },
+	{ "application/warc", ARCHIVE, NULL },
+	{ "application/x-7z-compressed", ARCHIVE, NULL },
+	{ "application/x-ace-compressed", ARCHIVE, NULL },
+	{ "application/x-apple-diskimage", ARCHIVE, NULL },
+	{ "application/x-arc", ARCHIVE, NULL },
+	{ "application/x-archive", ARCHIVE, NULL },
+	{ "application/x-arj", ARCHIVE, NULL },
+	{ "application/x-bzip", ARCHIVE, NULL },
+	{ "application/x-bzip2", ARCHIVE, NULL },
+	{ "application/x-chrome-extension", ARCHIVE, NULL },
+	{ "application/x-compress*", ARCHIVE, NULL },
+	{ "application/x-cpio", ARCHIVE, NULL },
+	{ "application/x-dzip", ARCHIVE, NULL },
+	{ "application/x-fzip", ARCHIVE, NULL },
+	{ "application/x-google-ab", ARCHIVE, NULL },
+	{ "application/x-gtar", ARCHIVE, NULL },
+	{ "application/x-gzip", ARCHIVE, NULL },
+	{ "application/x-ia-arc", ARCHIVE, NULL },
+	{ "application/x-ios-app", ARCHIVE, NULL },
+	{ "application/x-iso9660-image", ARCHIVE, NULL },
+	{ "application/x-lha", ARCHIVE, NULL },
+	{ "application/x-lrzip", ARCHIVE, NULL },
+	{ "application/x-lz4*", ARCHIVE, NULL },
+	{ "application/x-lzh-compressed", ARCHIVE, NULL },
+	{ "application/x-lzip", ARCHIVE, NULL },
+	{ "application/x-lzma", ARCHIVE, NULL },
+	{ "application/x-macbinary", ARCHIVE, NULL },
+	{ "application/x-ms-cag", ARCHIVE, NULL },
+	{ "application/x-ms-compress*", ARCHIVE, NULL },
+	{ "application/x-ms-wim", ARCHIVE, NULL },
+	{ "application/x-novell-compress", ARCHIVE, NULL },
+	{ "application/x-qemu-disk", ARCHIVE, NULL },
+	{ "application/x-qpress", ARCHIVE, NULL },
+	{ "application/x-rar", ARCHIVE, NULL },
+	{ "application/x-rpm", ARCHIVE, NULL },
+	{ "application/x-snappy-framed", ARCHIVE, NULL },
+	{ "application/x-stuffit", ARCHIVE, NULL },
+	{ "application/x-svr4-package", ARCHIVE, NULL },
+	{ "application/x-tar", ARCHIVE, NULL },
+	{ "application/x-ustar", ARCHIVE, NULL },
+	{ "application/x-virtualbox-vhd", ARCHIVE, NULL },
+	{ "application/x-vnd.corel.*", ARCHIVE, NULL },
+	{ "application/x-xar", ARCHIVE, NULL },
+	{ "application/x-xz", ARCHIVE, NULL },
+	{ "application/x-zip*", ARCHIVE, NULL },
+	{ "application/x-zoo", ARCHIVE, NULL },
+	{ "application/zip", ARCHIVE, NULL },
+	{ "application/zlib", ARCHIVE, begins_zlib },
+	{ "application/zstd", ARCHIVE, NULL },
+	{ "application/javascript", SCRIPT, NULL },
+	{ "application/x-javascript", SCRIPT, NULL },
+	{ "application/x-setupscript", SCRIPT, NULL },
+	{ "text/javascript", SCRIPT, NULL },
+	{ "text/x-awk", SCRIPT, NULL },
+	{ "text/x-execline", SCRIPT, NULL },
+	{ "text/x-gawk", SCRIPT, NULL },
+	{ "text/x-lua*", SCRIPT, NULL },
+	{ "text/x-makefile", SCRIPT, NULL },
+	{ "text/x-msdos-batch", SCRIPT, NULL },
+	{ "text/x-nawk", SCRIPT, NULL },
+	{ "text/x-perl", SCRIPT, NULL },
+	{ "text/x-php", SCRIPT, NULL },
+	{ "text/x-python", SCRIPT, NULL },
+	{ "text/x-ruby", SCRIPT, NULL },
+	{ "text/x-script.*", SCRIPT, NULL },
+	{ "text/x-shellscript", SCRIPT, NULL },
+	{ "text/x-systemtap", SCRIPT, NULL },
+	{ "text/x-tcl", SCRIPT, NULL },
 };
 
 /* What libmagic 5.44 knows but has no type for, and what runs whatever else it is. */
@@ -187,14 +200,14 @@ void dpi_kinds_close(struct magic_set *magic)
 }
 
 /* One type of libmagic's answer. */
-static unsigned type_kinds(const char *type, size_t len)
+static unsigned type_kinds(const char *type, size_t type_len, const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < LEN(types); i++) {
 		size_t n = strlen(types[i].type);
 		int any = types[i].type[n - 1] == '*';
-		if (any ? len >= n - 1 && memcmp(type, types[i].type, n - 1) == 0
-			: len == n && memcmp(type, types[i].type, n) == 0)
-			return types[i].kinds;
+		if (any ? type_len >= n - 1 && memcmp(type, types[i].type, n - 1) == 0
+			: type_len == n && memcmp(type, types[i].type, n) == 0)
+			return types[i].also && !types[i].also(p, len) ? 0 : types[i].kinds;
 	}
 	return 0;
 }
@@ -206,11 +219,13 @@ static unsigned magic_kinds(struct magic_set *magic, const uint8_t *p, size_t le
 	for (size_t i = 0; i < LEN(heads); i++)
 		if (len >= heads[i].len && memcmp(p, heads[i].begins, heads[i].len) == 0)
 			kinds |= heads[i].kinds;
+	if (len >= 64 && begins_mz(p, len) && memchr(p, 0, 64)) /* libmagic wants all of the next header, too */
+		kinds |= EXECUTABLE;
 	/* "application/x-tar\n- application/x-gtar\n- application/octet-stream" */
 	const char *said = magic_buffer(magic, p, len);
 	while (said && *said) {
 		size_t n = strcspn(said, "\n");
-		kinds |= type_kinds(said, n);
+		kinds |= type_kinds(said, n, p, len);
 		said += n;
 		said += strspn(said, "\n- ");
 	}
