@@ -394,7 +394,6 @@ static int finish(struct fab_config **out, struct reader *r)
 		r->c->log_file_bytes = 16 * MIB;
 		r->c->log_files = 4;
 		r->c->inspectors = 1;
-		r->c->inspect_inline = 1;
 		rc = read_root(r);
 	}
 	if (rc < 0)
