@@ -11,6 +11,7 @@
 #define LOOKUPS_MAX 64u   /* tried in one payload */
 #define PROGRAM_BYTES 4096u /* shown to libmagic, */
 #define PROGRAMS_MAX 4u   /* so often for one payload: what looks more often like the start of one was made to */
+#define AGENT_MAX 256u      /* bytes of a user agent; longer ones are suspicious to nDPI */
 #define ENTITIES_MAX 64u  /* declarations, */
 #define ENTITY_MAX 512u   /* and bytes of each up to its system identifier */
 
@@ -224,6 +225,29 @@ static int has_shell_function(struct text head)
 	return 0;
 }
 
+/* Programs that look for holes, by the names that they give themselves; who hides it is not found here. */
+static int is_scanner(struct text head)
+{
+	static const char *const scanners[] = {
+		"acunetix", "arachni", "commix", "dirbuster", "feroxbuster", "fuzz faster u fool", "gobuster", "havij", "masscan", "nessus",
+		"nikto", "nmap scripting engine", "nuclei", "openvas", "sqlmap", "w3af", "wapiti", "wfuzz", "whatweb", "wpscan", "zgrab",
+	};
+	struct text agent = { head.p, 0 };
+
+	for (size_t i = 0; i + 12 < head.len && i < DPI_RISK_VALUE_MAX && !agent.len; i++)
+		if (head.p[i] == '\n' && begins(from(head, head.p + i + 1), "user-agent:"))
+			agent = from(head, head.p + i + 12);
+	const uint8_t *end = agent.len ? memchr(agent.p, '\n', agent.len) : NULL;
+	if (end)
+		agent.len = (size_t)(end - agent.p);
+	if (agent.len > AGENT_MAX)
+		agent.len = AGENT_MAX;
+	for (size_t i = 0; i < sizeof(scanners) / sizeof(scanners[0]); i++)
+		if (names(agent, scanners[i]))
+			return 1;
+	return 0;
+}
+
 /* XML 1.0, section 4.2: '<!ENTITY' S ('%' S)? Name S ('SYSTEM' | 'PUBLIC'). */
 static int has_external_entity(struct text body)
 {
@@ -303,6 +327,8 @@ uint64_t dpi_risks_http(struct magic_set *magic, const uint8_t *p, size_t len)
 		risks |= DPI_RISK_BIT(NDPI_BINARY_APPLICATION_TRANSFER);
 	if (begins(all, "HTTP/"))
 		return risks;
+	if (is_scanner(head))
+		risks |= DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_USER_AGENT);
 	const uint8_t *space = memchr(p, ' ', len), *eol = memchr(p, '\n', len);
 	if (space && (!eol || space < eol)) {
 		struct text target = from(all, space + 1);

