@@ -30,10 +30,11 @@ unikernels:
     image: {build}/images/service_soak.elf
     set: {{ role: send, to: sink, count: {count} }}
 """
-SINK = "unikernel: sink\nreceive:\n  - from: source\n    message: weft.soak.Item\n" \
-    "send:\n  - to: source\n    message: weft.soak.Item\n    max_size: 64B\n"
-SOURCE = "unikernel: source\nsend:\n  - to: sink\n    message: weft.soak.Item\nreceive:\n  - from: sink\n" \
-    "    message: weft.soak.Item\n"
+CARRIES = "    carries: [unknown, doubtful]\n"  # its bytes look random
+SINK = f"unikernel: sink\nreceive:\n  - from: source\n    message: weft.soak.Item\n{CARRIES}" \
+    f"send:\n  - to: source\n    message: weft.soak.Item\n    max_size: 64B\n{CARRIES}"
+SOURCE = f"unikernel: source\nsend:\n  - to: sink\n    message: weft.soak.Item\n{CARRIES}receive:\n  - from: sink\n" \
+    f"    message: weft.soak.Item\n{CARRIES}"
 REPORT = re.compile(r"^soak: received=(\d+) newest=(\d+) bytes=(\d+) doubled=(\d+) missing=(\d+) reordered=(\d+) "
                     r"changed=(\d+)$", re.M)
 
