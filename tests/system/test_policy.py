@@ -110,7 +110,7 @@ def test_findings():
 
 def test_content_that_ndpi_does_not_know():
     path = copy(SHOP, kiosk="unikernel: kiosk\nsend:\n  - to: ledger\n    message: shop.Order\n    carries: [Postgres]\n")
-    says(weft("check", path, status=2).stderr, f"{path}/kiosk.yaml:5: ", "PostgreSQL")
+    says(weft("check", path, status=2).stderr, f"{path}/kiosk.yaml:5:15: ", "PostgreSQL")
 
 
 # --- schemas ---
