@@ -246,6 +246,8 @@ static void full_of_large_ones(void **state)
 				assert_int_equal(content[k], oldest & 0xff);
 			assert_int_equal(dpi_lane_take(lane, &a), 1);
 		}
+		if (lane->written == lane->retired)
+			assert_int_equal(lane->head, lane->tail);
 	}
 	assert_true(laps > 20 && full > 20);
 }
@@ -327,6 +329,7 @@ static void numbers_out_of_range(void **state)
 	pretend(2);
 	assert_int_equal(taken(), 1);
 	assert_int_equal(taken(), 1);
+	lane->out->answer[2] = (struct dpi_lane_answer){ .item = 2 };
 	atomic_store(&lane->out->done, 1); /* it went back */
 	assert_int_equal(taken(), -1);
 	atomic_store(&lane->out->done, 3);
@@ -455,6 +458,8 @@ static void mended(void **state)
 	assert_int_equal(a.frame.what, DPI_FRAME_UNSEEN);
 	dpi_lane_mend(lane, 3, DPI_WHY_NOTHING);
 	assert_int_equal(taken(), 0);
+	assert_int_equal(atomic_load(&lane->out->started), 3);
+	assert_int_equal(atomic_load(&lane->out->asleep), 0);
 	next = atomic_load(&lane->out->done);
 	assert_int_equal(dpi_lane_serve(inspector, lane->in, lane->out, &next), 1);
 	assert_int_equal(dpi_lane_take(lane, &a), 1);
@@ -513,6 +518,11 @@ static void items_that_are_none(void **state)
 	WITH(span[0].len = UINT32_MAX);
 	WITH(span[1].offset = bytes + 1);
 	WITH((span[1].offset = UINT32_MAX, span[1].len = 2));
+	WITH((span[1].offset = 4, span[1].len = bytes - 3));
+	/* There would be room for so much, and all of it is in order. */
+	WITH((it->size = 1 << 20, it->n_spans = DPI_SPANS_MAX + 1, memset(span, 0, 2048)));
+	WITH((it->size = 1 << 20, it->n_sets = 2 * DPI_SPANS_MAX + 1));
+	WITH((it->size = 1 << 20, it->bytes = DPI_LANE_CONTENT_MAX + 1));
 #undef WITH
 	uint64_t next = 0;
 	assert_int_equal(dpi_lane_serve(inspector, lane->in, lane->out, &next), 1);
