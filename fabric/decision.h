@@ -42,7 +42,7 @@
  *  lifted       src is not any more
  *  scan         src began to scan; its frames from now on are counted in the records of that scan. dst, dst_ip, l4, dst_l4 where
  *               all targets so far agree; scan, scan_peers, scan_ports; detail: names of protocols
- * Of a record of a scan: count is the frames since the one before, scan_peers and scan_ports are of the scan from its beginning, and
+ * Of a record of a scan: count is the frames since the one before, scan_peers and scan_ports are of all of the scan, and
  *  subject      id of its event
  *  offset       ms from its beginning to now, or to its end
  *  dst, dst_ip, l4, dst_l4   0 where targets differ

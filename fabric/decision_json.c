@@ -202,8 +202,8 @@ size_t fab_decision_line(char line[FAB_LOG_LINE_MAX], const struct fab_decision 
 			      "from", port_name(c, d->src), "to", port_name(c, receiver(d, c)),
 			      "subject", subject_name(policy, scan ? 0 : d->subject), "kind", kind_name(d->kind),
 			      "message_id", (json_int_t)d->message_id, "rule", fab_rule_json(policy, d->rule),
-			      "len", (json_int_t)d->len, "offset", (json_int_t)(scan ? 0 : d->offset), "count", (json_int_t)d->count,
-			      "detail", clean_string(d->detail, sizeof d->detail),
+			      "len", (json_int_t)d->len, "offset", (json_int_t)(scan ? 0 : d->offset),
+			      "count", (json_int_t)d->count, "detail", clean_string(d->detail, sizeof d->detail),
 			      "policy_epoch", (json_int_t)d->policy_epoch);
 	if (o && d->observed &&
 	    json_object_set_new(o, "observed", json_string(weft_verdict_name(d->observed))) < 0) {

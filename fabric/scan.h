@@ -58,7 +58,10 @@ struct fab_scan {
 	uint64_t opened_ns, part_ns, new_ns; /* begun, told of last, last target that was not among those before */
 	uint64_t event_id;
 	uint32_t n_names;
-	struct { uint32_t count, error; char text[FAB_SCAN_NAME_MAX]; } name[FAB_SCAN_NAMES]; /* seen count - error to count times */
+	struct { /* seen count - error to count times */
+		uint32_t count, error;
+		char text[FAB_SCAN_NAME_MAX];
+	} name[FAB_SCAN_NAMES];
 	struct fab_distinct peers, ports;
 };
 
