@@ -199,8 +199,8 @@ int fab_tick(struct fab *f, uint64_t now_ns)
 			fab_sweep_tick(f, p, now_ns);
 		if (now_ns >= p->barred_until_ns)
 			p->barred_until_ns = 0;
-		again |= p->merged_kinds > 0 || p->event_waits || p->waiting != NULL || p->sweep != NULL || p->barred_until_ns != 0 ||
-			 (p->credits_due > 0 && p->running);
+		again |= p->merged_kinds > 0 || p->event_waits || p->waiting != NULL || p->sweep != NULL ||
+			 p->barred_until_ns != 0 || (p->credits_due > 0 && p->running);
 	}
 	return again;
 }
