@@ -275,12 +275,12 @@ static int key6(struct flow *f, const uint8_t *h, unsigned size)
 		return 0;
 	len = be16(h + 4);
 	next = h[6];
+	if (40u + len > size)
+		return 0;
 	int skipped = dpi_link_ipv6_skip(h + 40, (uint16_t)(size - 40), &len, &next);
 	if (skipped < 0)
 		return 0;
-	unsigned at = (uint16_t)(40 + skipped);
-	if (at > size || at + len > size)
-		return 0;
+	unsigned at = 40 + (unsigned)skipped;
 	f->l4 = next;
 	f->src = ne32(h + 16) + ne32(h + 20);
 	f->dst = ne32(h + 32) + ne32(h + 36);
