@@ -368,7 +368,7 @@ $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 
 # --- bench: the fabric's speed, measured -----------------------------------------------------------------------------
 BENCH_SET := $(BUILD)/bench/bench.binpb
-BENCH_BINS := $(BUILD)/bench/load $(BUILD)/bench/micro $(BUILD)/bench/scale
+BENCH_BINS := $(BUILD)/bench/load $(BUILD)/bench/micro $(BUILD)/bench/scale $(BUILD)/bench/inspect
 $(BENCH_SET): bench/bench.proto $(BUILD)/config.mk
 	$(call descriptor_set,-Ibench)
 $(BENCH_BINS): $(BUILD)/bench/%: $(call obj,bench/messages.c) $(OBJ)/bench/%.o $(LIB)
@@ -417,6 +417,12 @@ PAIRS ?= 10000000
 .PHONY: policy-pairs
 policy-pairs: $(BUILD)/tests/policy/test_reference $(PAIRS_SET) ## random policies and messages against the reference; PAIRS, SEED
 	WEFT_PAIRS=$(PAIRS) WEFT_PAIRS_SEED=$(SEED) $<
+
+# --- inspectors killed at random under load --------------------------------------------------------------------------------
+KILLS ?= 1000
+.PHONY: dpi-kills
+dpi-kills: $(WEFTD) $(WEFT_DPI) $(WEFT) $(TOOLS) $(DEMO_SET) ## inspectors killed at random under load, 1,000 times; KILLS, SEED
+	WEFT_KILLS=$(KILLS) WEFT_KILLS_SEED=$(SEED) tests/system/test_inspectors.py --build $(BUILD)
 
 # --- the validator's speed beside them ---------------------------------------------------------------------------------
 BENCH_RULES_SETS := $(BENCH_RULED) $(BUILD)/bench/rules.binpb

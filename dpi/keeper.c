@@ -449,21 +449,21 @@ static void nursery_down(struct dpi_isolate *iso, const char *because, uint64_t 
 	nursery->since_ns = now;
 }
 
-/* What it does besides talking. NULL, or why it has to go; *gone: it has. */
-static const char *nursery_watch(const struct dpi_nursery *nursery, int *gone)
+/* 1: it ended, or was stopped, which is the same to us. */
+static int nursery_gone(const struct dpi_nursery *nursery)
 {
 	siginfo_t info = {.si_pid = 0};
-	int r = waitid(P_PIDFD, (id_t)nursery->pidfd, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT);
 
-	/* Nobody may have wanted to hear of this process's children. */
-	*gone = (r != 0 && ready(nursery->pidfd, 0)) || (r == 0 && info.si_pid != 0 && info.si_code != CLD_STOPPED);
-	return r == 0 && info.si_pid != 0 && info.si_code == CLD_STOPPED ? "was stopped" : NULL;
+	if (waitid(P_PIDFD, (id_t)nursery->pidfd, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) != 0)
+		return ready(nursery->pidfd, 0); /* its end may have been nobody's to wait for */
+	if (info.si_pid != 0 && info.si_code == CLD_STOPPED)
+		pidfd_send_signal(nursery->pidfd, SIGKILL, NULL, 0);
+	return info.si_pid != 0;
 }
 
 static void nursery_look(struct dpi_isolate *iso, uint64_t now)
 {
 	struct dpi_nursery *nursery = &iso->nursery;
-	int gone;
 
 	if (nursery->state == DPI_NURSERY_DOWN) {
 		if (now < nursery->retry_ns)
@@ -482,10 +482,8 @@ static void nursery_look(struct dpi_isolate *iso, uint64_t now)
 		nursery->since_ns = now;
 		return;
 	}
-	const char *because = nursery_watch(nursery, &gone);
-
-	if (gone || because != NULL)
-		nursery_down(iso, because, now);
+	if (nursery_gone(nursery))
+		nursery_down(iso, NULL, now);
 	else if (nursery->state == DPI_NURSERY_LOADING && since(nursery->since_ns, now) > DPI_LOAD_NS)
 		nursery_down(iso, "said nothing for 5 seconds", now);
 }

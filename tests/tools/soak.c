@@ -7,6 +7,8 @@
  *   soak --launch B.launch --socket B.sock --receive --count 1000000     checks them (and answers requests)
  *   soak ... --receive --senders 3 --count 1000000                       as many from each of three, each in its order
  *   soak ... --receive --to b --count 10000 --reply                      both at once
+ *   soak ... --forbidden 4                                               each fourth message carries SSH or HTTP instead of bytes
+ *                                                                        that nobody knows; to a receiver none of these may come
  *
  * Each line of output is a JSON object: "up", "down" and "progress" events with "t", seconds of CLOCK_MONOTONIC, which
  * all processes of a machine share; the last line is the "summary". Exit status 0: all was right; 1: it was not; 2: it
@@ -45,6 +47,7 @@ struct soak {
 	/* options */
 	const char *launch, *socket, *to, *last_path;
 	uint64_t count, first, duration_ns, idle_ns, progress_ns, connect_ns, rate;
+	uint64_t forbidden; /* each so-maniest message; 0: none */
 	uint32_t size; /* bytes of body; UINT32_MAX: mixed */
 	uint32_t senders;
 	int receive, reply, allow_gap, busy;
@@ -60,7 +63,7 @@ struct soak {
 	uint32_t *latency_ns;
 	uint32_t n_latencies;
 	/* receiver */
-	uint64_t received, received_bytes, missing, doubled, reordered, changed, answered;
+	uint64_t received, received_bytes, missing, doubled, reordered, changed, answered, escaped;
 	struct sender from[WEFT_PORTS_MAX + 1]; /* by port number */
 	uint32_t complete;  /* senders of which all has come */
 	uint32_t owed;      /* senders with an owed answer */
@@ -82,9 +85,22 @@ static void on_signal(int sig)
 
 /* --- items ---------------------------------------------------------------------------------------------------------- */
 
+static int is_forbidden(const struct soak *s, uint64_t seq)
+{
+	return s->forbidden && seq % s->forbidden == 0;
+}
+
 static uint32_t body_size(const struct soak *s, uint64_t seq)
 {
 	return s->size != UINT32_MAX ? s->size : soak_body_len(seq);
+}
+
+/* The body of a message that no policy of these tests allows. Never the same twice. */
+static uint32_t forbidden_body(const struct soak *s, uint64_t seq, char out[128])
+{
+	if (seq / s->forbidden % 2)
+		return (uint32_t)snprintf(out, 128, "SSH-2.0-OpenSSH_9.2p1 soak-%" PRIu64 "\r\n", seq);
+	return (uint32_t)snprintf(out, 128, "GET /%" PRIu64 " HTTP/1.1\r\nHost: soak.example\r\nAccept: */*\r\n\r\n", seq);
 }
 
 static size_t varint_put(uint8_t *out, uint64_t v)
@@ -112,7 +128,8 @@ static size_t varint_get(const uint8_t *in, size_t len, uint64_t *v)
 
 static size_t item_make(const struct soak *s, uint8_t *out, uint64_t seq)
 {
-	uint32_t len = body_size(s, seq);
+	char other[128];
+	uint32_t len = is_forbidden(s, seq) ? forbidden_body(s, seq, other) : body_size(s, seq);
 	uint64_t check;
 	uint8_t *body;
 	size_t n = 0;
@@ -124,7 +141,10 @@ static size_t item_make(const struct soak *s, uint8_t *out, uint64_t seq)
 	if (len) {
 		*body++ = 0x1a;
 		body += varint_put(body, len);
-		soak_body_fill(body, len, seq);
+		if (is_forbidden(s, seq))
+			memcpy(body, other, len);
+		else
+			soak_body_fill(body, len, seq);
 	}
 	check = soak_check(seq, body, len);
 	memcpy(out + n, &check, sizeof(check));
@@ -142,6 +162,8 @@ static int item_read(struct soak *s, const uint8_t *in, size_t len, uint64_t *se
 	n = varint_get(in + 1, len - 1u, seq);
 	if (!n || len - 1u - n < 9u || in[1u + n] != 0x11)
 		return -1;
+	if (is_forbidden(s, *seq))
+		s->escaped++; /* whatever it carries: it is not what follows from its number below */
 	memcpy(&check, in + 2u + n, sizeof(check));
 	in += 10u + n;
 	len -= 10u + n;
@@ -211,9 +233,9 @@ static void say_summary(struct soak *s, int ok)
 	if (s->receive) {
 		printf(",\"received\":%" PRIu64 ",\"received_bytes\":%" PRIu64 ",\"answered\":%" PRIu64 ",\"first\":%" PRIu64
 		       ",\"last\":%" PRIu64 ",\"complete\":%u,\"missing\":%" PRIu64 ",\"doubled\":%" PRIu64
-		       ",\"reordered\":%" PRIu64 ",\"longest_pause_ms\":%.1f,\"pause_ended\":%.6f",
+		       ",\"reordered\":%" PRIu64 ",\"escaped\":%" PRIu64 ",\"longest_pause_ms\":%.1f,\"pause_ended\":%.6f",
 		       s->received, s->received_bytes, s->answered, s->first_seen, s->last, s->complete, s->missing,
-		       s->doubled, s->reordered, (double)s->longest_pause_ns / 1e6, seconds(s->pause_end_ns));
+		       s->doubled, s->reordered, s->escaped, (double)s->longest_pause_ns / 1e6, seconds(s->pause_end_ns));
 	}
 	if (s->to) {
 		printf(",\"sent\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"replies\":%" PRIu64 ",\"timeouts\":%" PRIu64
@@ -485,7 +507,7 @@ static int run(struct soak *s)
 			break;
 	}
 	if (s->receive)
-		ok = !s->doubled && !s->reordered && !s->changed && (s->received || s->answered) &&
+		ok = !s->doubled && !s->reordered && !s->changed && !s->escaped && (s->received || s->answered) &&
 		     (s->allow_gap || !s->missing) &&
 		     (s->count == UINT64_MAX || s->allow_gap || s->complete == s->senders);
 	if (s->to)
@@ -501,7 +523,7 @@ static int run(struct soak *s)
 
 enum { OPT_LAUNCH = 256, OPT_SOCKET, OPT_TO, OPT_COUNT, OPT_FIRST, OPT_DURATION, OPT_SIZES, OPT_RECEIVE, OPT_REPLY,
        OPT_ALLOW_GAP, OPT_BUSY, OPT_IDLE, OPT_PROGRESS, OPT_RATE, OPT_LAST, OPT_CONNECT, OPT_SENDERS,
-       OPT_HOLD };
+       OPT_HOLD, OPT_FORBIDDEN };
 
 static const struct argp_option options[] = {
 	{"launch", OPT_LAUNCH, "FILE", 0, "launch file of this endpoint (0600)", 0},
@@ -517,6 +539,7 @@ static const struct argp_option options[] = {
 	{"reply", OPT_REPLY, NULL, 0, "send requests, one at a time, and measure how long each takes", 0},
 	{"allow-gap", OPT_ALLOW_GAP, NULL, 0,
 	 "refused, lost and missing messages are counted but not an error; doubles and reordering are", 0},
+	{"forbidden", OPT_FORBIDDEN, "N", 0, "each N-th message carries SSH or HTTP; a receiver must be told the same", 0},
 	{"hold", OPT_HOLD, NULL, 0, "send nothing before SIGUSR1 comes", 0},
 	{"idle", OPT_IDLE, "SECONDS", 0, "receiver: stop when nothing came for so long, default 30", 0},
 	{"last", OPT_LAST, "FILE", 0, "receiver: keep the last number in FILE; one that is there already goes on", 0},
@@ -567,6 +590,7 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 	case OPT_SIZES: s->size = strcmp(arg, "mixed") ? (uint32_t)number(st, arg, SOAK_BODY_MAX) : UINT32_MAX; break;
 	case OPT_RECEIVE: s->receive = 1; break;
 	case OPT_SENDERS: s->senders = (uint32_t)number(st, arg, WEFT_PORTS_MAX); break;
+	case OPT_FORBIDDEN: s->forbidden = number(st, arg, UINT32_MAX); break;
 	case OPT_HOLD: told_to_send = 0; break;
 	case OPT_REPLY: s->reply = 1; break;
 	case OPT_ALLOW_GAP: s->allow_gap = 1; break;

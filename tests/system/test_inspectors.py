@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Inspectors are killed at random moments under load, alone and behind a real weftd: nothing passes uninspected, each message gets
+one verdict, weftd never stops, and afterwards all is as before. WEFT_KILLS says how often (default: 60); `make dpi-kills` does it
+1,000 times. Prints TAP."""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import fabric
+from fabric import Fabric, expect, note, stat_fields, wait_for
+
+KILLS = int(os.environ.get("WEFT_KILLS", "60"))
+SEED = int(os.environ.get("WEFT_KILLS_SEED", "1"))
+SENDERS = ["s1", "s2", "s3", "s4"]
+FORBIDDEN = 3 # each third message must be refused
+RATE = 4000   # of one sender, a second
+SIGNALS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT]
+LANES = 2
+
+
+class Inspected(Fabric):
+    """A fabric with LANES inspectors."""
+
+    def up(self):
+        path = self.folder / "fabric.yaml"
+        text = path.read_text()
+        if "\ninspectors:" not in text:
+            path.write_text(text + f"inspectors: {LANES}\n")
+        return super().up()
+
+    def inspectors(self):
+        s = wait_for("weftd's numbers", self.stats, 10)
+        return s["inspectors"]
+
+
+def nursery_of(pid):
+    """The process that started a worker; 0 when that is gone."""
+    f = stat_fields(pid)
+    return int(f[1]) if f is not None and f[0] != "Z" else 0
+
+
+def kill_at_random(f, kills):
+    """Kills workers, and the nursery now and then, each process once. Returns what was done."""
+    rng, last, done = random.Random(SEED), {}, {"kills": 0, "nursery": 0, "stops": 0}
+    until = time.monotonic() + 60 + kills / 2
+    while done["kills"] < kills:
+        expect(time.monotonic() < until, f"only {done} of {kills} kills in time")
+        time.sleep(rng.random() * 0.02)
+        sig = signal.SIGSTOP if rng.randrange(25) == 0 else rng.choice(SIGNALS)
+        at = rng.randrange(LANES)
+        pid = f.inspectors()[at]["pid"]
+        if pid and rng.randrange(30) == 0:
+            at, pid = "nursery", nursery_of(pid)
+        if pid <= 1 or last.get(at) == pid:
+            continue
+        try:
+            os.kill(pid, sig)
+        except ProcessLookupError:
+            continue
+        last[at] = pid
+        done["kills"] += 1
+        done["nursery"] += at == "nursery"
+        done["stops"] += sig == signal.SIGSTOP
+    return done
+
+
+def check_evidence(f):
+    """Each is a pair of files that fit. Returns how many there are."""
+    folder = f.run / "evidence"
+    found = sorted(folder.glob("*.json")) if folder.exists() else []
+    for path in found:
+        e = json.loads(path.read_text())
+        data = (folder / e["bytes"]).read_bytes()
+        expect(len(data) == e["len"] == sum(x["len"] for x in e["fields"]), f"{path}: {e}, {len(data)} bytes")
+        expect(e["from"] in SENDERS and e["to"] == "b" and e["why"] in ("died", "hung") and e["kind"] == "message", f"{path}: {e}")
+        expect(path.stat().st_mode & 0o777 == 0o600, f"{path}: mode {path.stat().st_mode:o}")
+    expect(len(found) <= 64 and len(list(folder.iterdir() if folder.exists() else [])) == 2 * len(found), f"{folder}: {len(found)}")
+    return len(found)
+
+
+def run_load(f, receiver_args, sender_args, meanwhile=None):
+    """Endpoints of one round; `meanwhile` runs under their load. Returns the summaries: senders', receiver's."""
+    b = f.soak("b", "--receive", "--senders", len(SENDERS), *receiver_args)
+    b.wait_up()
+    senders = [f.soak(n, "--to", "b", *sender_args) for n in SENDERS]
+    for s in senders:
+        s.wait_up()
+    if meanwhile:
+        meanwhile()
+        for s in senders:
+            s.stop()
+    done = [s.summary(60) for s in senders]
+    if meanwhile:
+        b.stop()
+    return done, b.summary(60)
+
+
+def test_kills_without_a_fabric():
+    """dpi_kills: the same without a fabric around it, so as fast as answers come."""
+    for lanes in (1, 3):
+        p = subprocess.run([fabric.BUILD / "tests" / "dpi_kills", "--program", fabric.BUILD / "bin" / "weft-dpi", "--kills", str(KILLS),
+                            "--lanes", str(lanes), "--seed", str(SEED)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                           timeout=120 + KILLS, check=False)
+        note(p.stdout)
+        expect(p.returncode == 0, f"status {p.returncode}", p.stdout)
+
+
+def test_kills_under_load():
+    unikernels = {**{n: {"send": ["b"]} for n in SENDERS}, "b": {"receive": SENDERS}}
+    with Inspected("inspectors", unikernels) as f:
+        weftd, descriptors = f.pid(), fabric.descriptors(f.pid())
+        what = {}
+        done, b = run_load(f, ["--forbidden", FORBIDDEN, "--allow-gap", "--idle", 60],
+                           ["--forbidden", FORBIDDEN, "--allow-gap", "--rate", RATE, "--sizes", "mixed"],
+                           lambda: what.update(kill_at_random(f, KILLS)))
+        sent, refused = sum(s["sent"] for s in done), sum(s["refused"] for s in done)
+        by_verdict = {}
+        for s in done:
+            for k, v in s["refusals"].items():
+                by_verdict[k] = by_verdict.get(k, 0) + v
+        lanes = f.inspectors()
+        blamed = sum(x["blamed"] for x in lanes)
+        note(f"{what}; {sent} messages sent, {b['received']} delivered, refused: {by_verdict}; {blamed} blamed, "
+             f"{sum(x['died'] for x in lanes)} died, {sum(x['hung'] for x in lanes)} ended, back after "
+             f"{max(x['back_ns_max'] for x in lanes) / 1e6:.1f} ms at most")
+        # Nothing passes that must not; nothing is lost, and nothing has two verdicts.
+        expect(b["escaped"] == 0 and not any(b[k] for k in ("doubled", "reordered", "changed", "downs")), f"receiver: {b}")
+        for s in done:
+            expect(s["lost"] == s["in_flight"] == s["downs"] == s["timeouts"] == 0 and s["sent"] > 0, f"sender: {s}")
+        expect(sent == b["received"] + refused, f"{sent} sent, {b['received']} delivered, {refused} refused")
+        expect(set(by_verdict) <= {"content_forbidden", "content_uninspected"}, f"refused: {by_verdict}")
+        forbidden = sum(s["sent"] // FORBIDDEN for s in done)
+        expect(forbidden - by_verdict.get("content_uninspected", 0) <= by_verdict["content_forbidden"] <= forbidden,
+               f"{forbidden} had to be refused: {by_verdict}")
+        for name, s in zip(SENDERS, done):
+            verdicts = f.port(name)["verdicts"]
+            expect(sum(verdicts.values()) == s["sent"] and verdicts.get("passed", 0) == s["sent"] - s["refused"],
+                   f"weftd's numbers of {name}: {verdicts}, sent {s['sent']}, refused {s['refused']}")
+        expect(f.pid() == weftd and fabric.alive(weftd), "weftd is another")
+        kept = check_evidence(f)
+        expect(kept == min(blamed, 64) or what["nursery"], f"{kept} kept as evidence, {blamed} blamed")
+        # As before: all workers are there, and what is clean passes, and what is not does not.
+        wait_for("all inspectors", lambda: all(x["pid"] for x in f.inspectors()), 10)
+        time.sleep(2.5)  # a port that was held back is let go
+        before = f.inspectors()
+        done, b = run_load(f, ["--count", 1000, "--idle", 20], ["--count", 1000])
+        for s in done:
+            expect(s["status"] == 0 and s["ok"] and s["sent"] == 1000 and s["refused"] == s["lost"] == 0, f"afterwards, sender: {s}")
+        expect(b["status"] == 0 and b["ok"] and b["received"] == 1000 * len(SENDERS), f"afterwards, receiver: {b}")
+        done, b = run_load(f, ["--forbidden", 1, "--idle", 60, "--allow-gap"],
+                           ["--forbidden", 1, "--count", 1000, "--allow-gap"], lambda: time.sleep(3))
+        for s in done:
+            expect(s["refusals"] == {"content_forbidden": s["sent"]}, f"afterwards, forbidden: {s}")
+        expect(b["received"] == 0, f"afterwards, receiver of what is forbidden: {b}")
+        after = f.inspectors()
+        expect([x["pid"] for x in after] == [x["pid"] for x in before] and
+               sum(x["items"] for x in after) - sum(x["items"] for x in before) >= 4000, f"afterwards: {before}, {after}")
+        wait_for("as many descriptors as before", lambda: fabric.descriptors(weftd) <= descriptors, 10)
+        log = f.log()
+        expect("ssert" not in log, "weftd's log", log)
+
+
+if __name__ == "__main__":
+    sys.exit(fabric.main([test_kills_without_a_fabric, test_kills_under_load]))
