@@ -47,7 +47,7 @@ static const struct prefix binary[] = {
 	P("\x7f\x7f" "ICA"), P("\x80\x00"), P("\x80\xc8\x00"), P("\x80\xc9\x00"), P("\x80\x08\xe7"), P("\x80\x08\x26"), P("\x80?\x01\x03"),
 	P("\x81\x00\x00\x44"), P("\x81\xc8\x00"), P("\x81\xc9\x00"), P("\x88\x49\x1a\x00"),
 	P("\xc1\x45\x7f\x03"), P("\xcf\x5f\x32\x02"), P("\xde\xad\xbe\xef"), P("\xe3????\x01"), P("\xed\xab\xee\xdb"), P("\xef\x7f"),
-	P("\xf4\xbe?\x00"), P("\xf7?"), P("\xf9\xbe\xb4\xd9"), P("\xfa\xbf\xb5\xda"), P("\xfe\xed\xfa\xce"), P("\xfe\x57\x7e\x2b"),
+	P("\xf4\xbe?\x00"), P("\xf9\xbe\xb4\xd9"), P("\xfa\xbf\xb5\xda"), P("\xfe\xed\xfa\xce"), P("\xfe\x57\x7e\x2b"),
 	P("\xff\xff\xff\xff"), P("\xff\xfa"), P("\xff\xfb"), P("\xff\xfc"), P("\xff\xfd"), P("\xff\xfe"),
 };
 
@@ -65,7 +65,7 @@ static const struct prefix words[] = {
 	P("REPORT "), P("RETR "), P("RFB 00"), P("RQNT "), P("RSIP "), P("RTSP/1.0"), P("SERVER_ERROR "), P("SETUP "), P("SET_PARAMETER"),
 	P("SIP/2.0"), P("SOURCE "), P("SSH-"), P("STARTTLS"), P("STAT"), P("STLS"), P("STORED\r"), P("SUB "), P("SUBSCRIBE "), P("SYST"),
 	P("SpotUdp"), P("TEARDOWN "), P("TS3INIT1"), P("UNLOCK "), P("UPDATE "), P("USER "), P("VRFY "), P("YMSG"), P("add "),
-	P("append "), P("cas "), P("d1:"), P("decr "), P("delete "), P("ehlo "), P("gat "), P("gats "), P("get "), P("gets "), P("helo "), P("hello"),
+	P("append "), P("cas "), P("d1:"), P("decr "), P("delete "), P("ehlo "), P("gat "), P("gats "), P("get "), P("gets "), P("helo "),
 	P("incr "), P("invite "), P("login:"), P("mail from"), P("nick "), P("notify "), P("options "), P("pass "), P("password:"), P("prepend "),
 	P("r6fnvWj8"), P("register "), P("replace "), P("set "), P("sip/2.0"), P("stats"), P("subscribe "), P("touch "), P("user "),
 };
@@ -122,8 +122,10 @@ static int coap(const uint8_t *p, size_t n)
 {
 	if (p[0] >> 6 != 1 || (p[0] & 0xf) > 8 || (p[0] & 0x30) == 0x30)
 		return 0;
-	return n < 2 || (p[1] >= 1 && p[1] <= 7 && (p[0] & 0x30) < 0x20) || (p[1] >= 0x41 && p[1] <= 0x45 && (p[0] & 0x30) == 0x20) ||
-	       (p[1] <= 3 && p[1] > 0);
+	size_t first = 4u + (p[0] & 0xf); /* option: not the 0th, and of a length */
+	if (first < n && (p[first] < 0x10 || p[first] >= 0xe0 || (p[first] & 0xf) > 13))
+		return 0;
+	return n < 2 || (p[1] >= 1 && p[1] <= 7 && (p[0] & 0x30) < 0x20) || ((p[1] == 0x44 || p[1] == 0x45) && (p[0] & 0x30) == 0x20);
 }
 
 static int is_hex(uint8_t b)
@@ -131,10 +133,10 @@ static int is_hex(uint8_t b)
 	return (b >= '0' && b <= '9') || (b >= 'a' && b <= 'f');
 }
 
-/* Git's lines: their length in four digits, which is small. */
+/* Git's lines: their length in four digits, less than 256. */
 static int git(const uint8_t *p, size_t n)
 {
-	return p[0] == '0' && (n < 2 || is_hex(p[1])) && (n < 3 || is_hex(p[2])) && (n < 4 || is_hex(p[3])) &&
+	return p[0] == '0' && (n < 2 || p[1] == '0') && (n < 3 || is_hex(p[2])) && (n < 4 || is_hex(p[3])) &&
 	       (n < 5 || (p[4] > '9' ? p[4] < 0x7f : p[4] < 3 || is_hex(p[4])));
 }
 
@@ -143,7 +145,7 @@ static int midst(const uint8_t *p, size_t n)
 {
 	if (p[0] & 0x80 && n > 10 && !p[8] && p[9] <= 1 && p[10] == 6)
 		return 1;
-	if (p[0] >= 1 && p[0] <= 11 && n > 6 && !p[4] && p[5] && !p[6])
+	if (p[0] >= 1 && p[0] <= 11 && n > 7 && !p[4] && p[5] && p[5] <= 40 && !p[6] && p[7] && p[7] <= 40)
 		return 1;
 	return p[0] == 4 && (n < 2 || p[1] <= 10) && (n < 4 || !(p[3] & 0xfc)) && (n < 5 || !(p[4] & 0xee)) && (n < 6 || p[5] <= 3);
 }
@@ -171,20 +173,6 @@ static int imap(const uint8_t *p, size_t n)
 	if (at == n)
 		return at > tag || tag < 2;
 	return at > tag && p[at] == ' ' && (at + 1 == n || ((p[at + 1] | 0x20u) >= 'a' && (p[at + 1] | 0x20u) <= 'z'));
-}
-
-/* IEC 60870-5-104: the control octets of a first APDU; of those that carry data, the type's high bit too. */
-static int iec104(const uint8_t *p, size_t n)
-{
-	if (p[0] != 0x68 || (n > 1 && (p[1] < 4 || p[1] > 253)))
-		return 0;
-	if (n < 6)
-		return 1;
-	if ((p[2] & 3) == 3)
-		return p[1] == 4 && !p[3] && !p[4] && !p[5];
-	if (p[2] & 1)
-		return p[1] == 4 && p[2] == 1 && !p[3] && !(p[4] & 1);
-	return !(p[4] & 1) && p[1] >= 10 && (n < 8 || (p[6] < 0x80 && p[7]));
 }
 
 /* DRDA: two lengths that agree. */
@@ -218,12 +206,12 @@ int dpi_begin_may(const uint8_t *p, size_t n, int thin)
 		n = DPI_BEGIN_BYTES;
 	if (any_agrees(binary, LEN(binary), p, n) || any_agrees(words, LEN(words), p, n))
 		return 1;
-	if (p[0] == '{' || (p[0] == '$' && (n < 2 || (p[1] >= 'A' && p[1] <= 'Z'))) || (p[0] == '*' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) ||
+	if ((p[0] == '{' && (n < 2 || p[1] == '"' || p[1] == ' ' || p[1] == '\n' || p[1] == '\r')) || (p[0] == '$' && (n < 2 || (p[1] >= 'A' && p[1] <= 'Z'))) || (p[0] == '*' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) ||
 	    (p[0] == '<' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) || (p[0] == ':' && n < 2))
 		return 1;
 	if (p[0] >= 0x30 && p[0] < 0x40 && stands(p, n, 1, "\0\0\0", 3)) /* Thunder */
 		return 1;
-	if (dns(p, n) || quic(p, n) || iec104(p, n) || drda(p, n) || ber(p, n) || imap(p, n) || coap(p, n) ||
+	if (dns(p, n) || quic(p, n) || drda(p, n) || ber(p, n) || imap(p, n) || coap(p, n) ||
 	    git(p, n) || midst(p, n))
 		return 1;
 	if (n > 2 && dns(p + 2, n - 2) && n > 7)
@@ -303,5 +291,12 @@ int dpi_begin_fits(const uint8_t *p, size_t n, size_t whole)
 	for (uint32_t i = 0; i < c; i++)
 		if (total[i] == whole)
 			return 1;
+	if (p[0] == 0x68) { /* IEC 60870-5-104: one after the other, and the last as long as the whole, as far as is to be seen */
+		size_t at = 0;
+
+		while (at + 1 < n && p[at] == 0x68) /* two further each time */
+			at += 2u + p[at + 1];
+		return at <= whole && at + 1 >= n;
+	}
 	return p[0] == 0x47 && whole % 188 == 0; /* MPEG transport streams */
 }

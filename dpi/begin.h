@@ -18,6 +18,11 @@ int dpi_begin_may(const uint8_t *p, size_t n, int thin);
 /* What the whole would be long, by numbers where protocols that are recognised by their length keep it: up to
  * DPI_BEGIN_LENGTHS of them, not sorted. Pure; some 30 ns. */
 uint32_t dpi_begin_lengths(const uint8_t *p, size_t n, uint32_t total[DPI_BEGIN_LENGTHS]);
+/* 1 for the first byte of what tells its length otherwise: MPEG transport streams, IEC 60870-5-104. */
+static inline int dpi_begin_deep(uint8_t first)
+{
+	return first == 0x47 || first == 0x68;
+}
 /* 1: one of these says that all of it is there now. n is not 0. */
 int dpi_begin_fits(const uint8_t *p, size_t n, size_t whole);
 

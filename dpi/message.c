@@ -133,12 +133,17 @@ static void ask(const struct asked *q, const struct dpi_span *s, int *soft, stru
 	ask_of(q, s->hard, f);
 }
 
+static struct dpi_window_at window_of(const struct dpi_message *m, uint32_t i)
+{
+	return (struct dpi_window_at){ .epoch = m->epoch, .field = m->span[i].field, .src = m->src, .dst = m->dst };
+}
+
 /* 1: it passes. */
 static int inspect_span(struct dpi *d, const struct dpi_message *m, uint16_t i, struct dpi_result *r)
 {
 	const struct dpi_span *s = &m->span[i];
 	struct dpi_piece piece = { .bytes = m->bytes + s->offset, .len = s->len };
-	struct dpi_window_at at = { .epoch = m->epoch, .field = s->field, .src = m->src, .dst = m->dst };
+	struct dpi_window_at at = window_of(m, i);
 	struct asked q = { .d = d, .piece = &piece, .span = i };
 	struct dpi_finding f;
 	int soft = 0;
@@ -171,4 +176,9 @@ void dpi_message_inspect(struct dpi *d, const struct dpi_message *m, struct dpi_
 		dpi_windows_undo(d->windows);
 	else if (m->n_spans > 1)
 		dpi_windows_keep(d->windows);
+	if (!passes && r->found.pieces) {
+		struct dpi_window_at at = window_of(m, r->found.span);
+
+		dpi_windows_refused(d->windows, &at);
+	}
 }

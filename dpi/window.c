@@ -12,6 +12,10 @@
  *           what follows is not recognised by itself
  * Ordinary traffic is none of these, and costs the copy into the window.
  *
+ * A piece that is refused for what it makes with earlier ones stays out, as its bytes were not delivered, and those stay: the next
+ * piece may be the same again. But it takes a place among the pieces, so that data that was mistaken gets through after
+ * DPI_WINDOW_PIECES refusals at most.
+ *
  * Memory: DPI_WINDOWS windows, found by a hash of their conversation. When all are in use, the sender with the most gives
  * up its oldest, so whoever opens many pushes out his own as soon as he has more than others; with k senders at work each
  * keeps at least DPI_WINDOWS / k. */
@@ -27,6 +31,7 @@
 
 #define NONE UINT16_MAX
 #define BUCKETS 4096u  /* a power of two */
+#define NUMBERS_LEAST 64u /* bytes: what is shorter and all small is a message of control protocols as well */
 #define FITS_MAX 8191u /* longer ones are not waited for: two letters are a number beyond it */
 
 _Static_assert(DPI_WINDOW_PIECES <= 63, "pieces are bits of 64, and a shift by one more must be defined");
@@ -39,6 +44,7 @@ struct window {
 	uint16_t used;          /* bytes */
 	uint32_t n;             /* pieces, the oldest first */
 	uint64_t open, named;   /* of pieces as beginnings: bit i for piece i */
+	uint64_t refused;       /* pieces that are none: their messages did not pass, and only take up a place */
 	uint16_t start[DPI_WINDOW_PIECES];
 	uint64_t fits[DPI_WINDOW_PIECES];
 	uint8_t bytes[DPI_WINDOW_BYTES];
@@ -170,7 +176,7 @@ static uint16_t find_or_make(struct dpi_windows *w, const struct dpi_window_at *
 	x->at = *at;
 	x->used = 0;
 	x->n = 0;
-	x->open = x->named = 0;
+	x->open = x->named = x->refused = 0;
 	x->next = *bucket;
 	*bucket = i;
 	s->count++;
@@ -207,7 +213,7 @@ static uint64_t filter_of(const uint8_t *head, size_t n)
 	uint32_t total[DPI_BEGIN_LENGTHS], c = dpi_begin_lengths(head, n, total);
 	uint64_t bits = 0;
 
-	if (n < 4 || head[0] == 0x47) /* too few to tell, or told otherwise */
+	if (n < 4 || dpi_begin_deep(head[0])) /* too few to tell, or told otherwise */
 		return UINT64_MAX;
 	for (uint32_t i = 0; i < c; i++)
 		if (total[i] <= FITS_MAX)
@@ -228,6 +234,8 @@ static enum worth worth_of(const struct window *x, uint32_t i, const struct dpi_
 	uint8_t room[DPI_BEGIN_BYTES];
 	const uint8_t *head;
 
+	if (x->refused >> i & 1)
+		return NOTHING;
 	if (x->named >> i & 1)
 		return !piece->recognised && is_due(x->n - i + 1) ? DUE : NOTHING;
 	if (!(x->open >> i & 1) && is_settled(x, i) && !(x->fits[i] >> (whole & 63) & 1))
@@ -250,6 +258,21 @@ static size_t join(struct dpi_windows *w, const struct window *x, uint32_t i, co
 	memcpy(w->joined, x->bytes + x->start[i], kept);
 	memcpy(w->joined + kept, piece->bytes, len);
 	return kept + len;
+}
+
+/* Numbers of two or four bytes, most of them small: every other byte is next to nothing, and the rest is no text (which would be
+ * UTF-16). Joined, such data comes to every length there is; a name that its first bytes and its length spell is worth nothing. */
+static int is_numbers(const uint8_t *p, size_t len)
+{
+	size_t half = len / 2, most = half / 16, large[2] = { 0, 0 }, printable[2] = { 0, 0 };
+
+	if (len < NUMBERS_LEAST)
+		return 0;
+	for (size_t i = 0; i < 2 * half && (large[0] <= most || large[1] <= most); i++) {
+		large[i & 1] += p[i] > 3;
+		printable[i & 1] += p[i] >= 0x20 && p[i] < 0x7f;
+	}
+	return (large[0] <= most && printable[1] < half - half / 4) || (large[1] <= most && printable[0] < half - half / 4);
 }
 
 /* The set may be another rule's than the one under which a recognised beginning passed: then it says nothing of the two. */
@@ -280,6 +303,9 @@ void dpi_windows_look(struct dpi *d, struct dpi_windows *w, const struct dpi_win
 
 		if (worth == NOTHING)
 			continue;
+		size_t len = join(w, x, i, piece);
+		if (is_numbers(w->joined, len))
+			continue;
 		fits += worth == FITS;
 		if (fits > DPI_WINDOW_FITS) {
 			f->answer = DPI_FAILED;
@@ -287,7 +313,6 @@ void dpi_windows_look(struct dpi *d, struct dpi_windows *w, const struct dpi_win
 			f->pieces = (uint8_t)(x->n - i);
 			return;
 		}
-		size_t len = join(w, x, i, piece);
 		dpi_inspect_joined(d, set, w->joined, len, NULL, f);
 		if (f->answer != DPI_CLEAN && is_news(d, w, x, i, set)) {
 			f->pieces = (uint8_t)(x->n - i);
@@ -316,8 +341,9 @@ static void make_room(struct window *x, size_t len)
 	memmove(x->fits, x->fits + gone, (x->n - gone) * sizeof(x->fits[0]));
 	x->used = (uint16_t)(x->used - cut);
 	x->n -= gone;
-	x->open = gone > 63 ? 0 : x->open >> gone;
-	x->named = gone > 63 ? 0 : x->named >> gone;
+	x->open >>= gone; /* at most DPI_WINDOW_PIECES */
+	x->named >>= gone;
+	x->refused >>= gone;
 }
 
 /* A whole JSON text: what follows is another one. */
@@ -353,6 +379,8 @@ static void settle(struct window *x, const struct dpi_piece *piece)
 		size_t n;
 		const uint8_t *head = head_of(x, i, piece, room, &n);
 
+		if (x->refused >> i & 1)
+			continue;
 		if (!dpi_begin_may(head, n, 1))
 			x->open &= ~(1ull << i);
 		x->fits[i] = filter_of(head, n);
@@ -382,6 +410,20 @@ void dpi_windows_add(struct dpi_windows *w, const struct dpi_window_at *at, cons
 	x->fits[i] = filter_of(piece->bytes, piece->len);
 }
 
+void dpi_windows_refused(struct dpi_windows *w, const struct dpi_window_at *at)
+{
+	uint16_t index = find(w, at);
+
+	if (index == NONE)
+		return;
+	struct window *x = &w->window[index];
+
+	make_room(x, 0);
+	x->start[x->n] = x->used;
+	x->fits[x->n] = 0;
+	x->refused |= 1ull << x->n++;
+}
+
 void dpi_windows_begin(struct dpi_windows *w)
 {
 	w->saving = 1;
@@ -407,6 +449,7 @@ void dpi_windows_undo(struct dpi_windows *w)
 		x->n = s->was.n;
 		x->open = s->was.open;
 		x->named = s->was.named;
+		x->refused = s->was.refused;
 		memcpy(x->start, s->was.start, sizeof(x->start));
 		memcpy(x->fits, s->was.fits, sizeof(x->fits));
 		memcpy(x->bytes, s->was.bytes, s->was.used);

@@ -36,6 +36,8 @@ void dpi_windows_look(struct dpi *d, struct dpi_windows *w, const struct dpi_win
 		      const struct dpi_piece *piece, struct dpi_finding *f);
 /* The piece passed: later ones are joined to it. */
 void dpi_windows_add(struct dpi_windows *w, const struct dpi_window_at *at, const struct dpi_piece *piece);
+/* A piece did not pass for what it makes with others: it takes a place and has no bytes. */
+void dpi_windows_refused(struct dpi_windows *w, const struct dpi_window_at *at);
 
 /* Between these, what was added can be taken back: of a message with several fields the last one may be refused.
  * At most DPI_SPANS_MAX pieces between them. */
