@@ -3,8 +3,9 @@
  * What a set does with a kind is inspect.c's.
  *
  * libmagic reads the bytes that it knows files by, nearly all of them at the front; it tells a MIME type, the table below what
- * kinds that type is of. It is asked for all types that fit (a tar archive whose first name is "#!/bin/sh" is two things), it
- * unpacks nothing, runs nothing and opens no file once it is loaded. */
+ * kinds that type is of. It is asked for all types that fit (a tar archive whose first name is "#!/bin/sh" is two things), once
+ * about bytes that are no text and once about a text that they may be. It unpacks nothing, runs nothing and opens no file once it is
+ * loaded. */
 #include "ndpi.h"
 
 #include <errno.h>
@@ -17,7 +18,12 @@
 #include "evidence.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MAGIC_KINDS (unsigned)(DPI_KIND_EXECUTABLE | DPI_KIND_ARCHIVE | DPI_KIND_SCRIPT)
+#define MAGIC_FLAGS (MAGIC_MIME_TYPE | MAGIC_CONTINUE | MAGIC_RAW | MAGIC_NO_CHECK_COMPRESS | MAGIC_NO_CHECK_APPTYPE | \
+		     MAGIC_NO_CHECK_TOKENS | MAGIC_NO_CHECK_CSV | MAGIC_NO_CHECK_JSON)
+/* libmagic's tests of text take time that grows with the square of blank space: 1.4 s for 60 KiB of line ends. So they see the
+ * beginning only, and of blank space what separates words and lines. */
+#define TEXT_SEEN 512u
+#define TEXT_READ 4096u
 #define EXECUTABLE DPI_KIND_EXECUTABLE
 #define ARCHIVE DPI_KIND_ARCHIVE
 #define SCRIPT DPI_KIND_SCRIPT
@@ -171,14 +177,20 @@ static const struct {
 	{ "\x1bLua", 4, EXECUTABLE },
 	{ "\x1bLJ", 3, EXECUTABLE },
 	{ "BC\xc0\xde", 4, EXECUTABLE }, /* LLVM */
+	{ ";ELC", 4, EXECUTABLE },        /* Emacs; from here on: what may be all text */
+	{ "!<arch>\n", 8, ARCHIVE },
+	{ "070701", 6, ARCHIVE }, /* cpio */
+	{ "070702", 6, ARCHIVE },
+	{ "070707", 6, ARCHIVE },
+	{ "WARC/", 5, ARCHIVE },
+	{ "(This file must be converted with BinHex", 40, ARCHIVE },
 };
 
 int dpi_kinds_open(struct magic_set **magic, struct dpi_err *err)
 {
 	/* Else jansson would read it when it first makes an object, and an inspector may be where no file can be opened. */
 	json_object_seed(0);
-	*magic = magic_open(MAGIC_MIME_TYPE | MAGIC_CONTINUE | MAGIC_RAW | MAGIC_NO_CHECK_COMPRESS | MAGIC_NO_CHECK_APPTYPE |
-			    MAGIC_NO_CHECK_TOKENS | MAGIC_NO_CHECK_CSV | MAGIC_NO_CHECK_JSON);
+	*magic = magic_open(MAGIC_FLAGS);
 	if (!*magic) {
 		snprintf(err->text, sizeof(err->text), "no memory for libmagic");
 		return -ENOMEM;
@@ -190,6 +202,9 @@ int dpi_kinds_open(struct magic_set **magic, struct dpi_err *err)
 		*magic = NULL;
 		return -ENOENT;
 	}
+	/* Its patterns are compiled when they are first used, which takes milliseconds: better now than in a message. */
+	dpi_kinds_of(*magic, DPI_KIND_EXECUTABLE | DPI_KIND_SCRIPT, (const uint8_t *)"\0", 1);
+	dpi_kinds_of(*magic, DPI_KIND_EXECUTABLE | DPI_KIND_SCRIPT, (const uint8_t *)"warm\n", 5);
 	return 0;
 }
 
@@ -212,23 +227,78 @@ static unsigned type_kinds(const char *type, size_t type_len, const uint8_t *p, 
 	return 0;
 }
 
-static unsigned magic_kinds(struct magic_set *magic, const uint8_t *p, size_t len)
+/* "application/x-tar\n- application/x-gtar\n- application/octet-stream" */
+static unsigned types_kinds(const char *said, const uint8_t *p, size_t len)
 {
 	unsigned kinds = 0;
 
-	for (size_t i = 0; i < LEN(heads); i++)
-		if (len >= heads[i].len && memcmp(p, heads[i].begins, heads[i].len) == 0)
-			kinds |= heads[i].kinds;
-	if (len >= 64 && begins_mz(p, len) && memchr(p, 0, 64)) /* libmagic wants all of the next header, too */
-		kinds |= EXECUTABLE;
-	/* "application/x-tar\n- application/x-gtar\n- application/octet-stream" */
-	const char *said = magic_buffer(magic, p, len);
 	while (said && *said) {
 		size_t n = strcspn(said, "\n");
 		kinds |= type_kinds(said, n, p, len);
 		said += n;
 		said += strspn(said, "\n- ");
 	}
+	return kinds;
+}
+
+static unsigned bytes_kinds(struct magic_set *magic, const uint8_t *p, size_t len)
+{
+	unsigned kinds = 0;
+
+	if (len >= 64 && begins_mz(p, len) && memchr(p, 0, 64)) /* libmagic wants all of the next header, too */
+		kinds |= EXECUTABLE;
+	magic_setflags(magic, MAGIC_FLAGS | MAGIC_NO_CHECK_TEXT);
+	return kinds | types_kinds(magic_buffer(magic, p, len), p, len);
+}
+
+static int is_blank(uint8_t c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* No byte that is in no text, whatever its encoding; but for UTF-16 behind a mark. */
+static int may_be_text(const uint8_t *p, size_t len)
+{
+	if (len >= 2 && ((p[0] == 0xff && p[1] == 0xfe) || (p[0] == 0xfe && p[1] == 0xff)))
+		return 1;
+	for (size_t i = 0; i < len && i < TEXT_SEEN; i++)
+		if (p[i] < 0x20 && !is_blank(p[i]) && p[i] != 0x1b && p[i] != 7 && p[i] != 8)
+			return 0;
+	return 1;
+}
+
+static unsigned text_kinds(struct magic_set *magic, const uint8_t *p, size_t len)
+{
+	uint8_t text[TEXT_SEEN];
+	size_t n = 0;
+
+	for (size_t at = 0; at < len && at < TEXT_READ && n + 2 <= sizeof(text); at++) {
+		if (!is_blank(p[at])) {
+			text[n++] = p[at];
+			continue;
+		}
+		int line = 0, more = 0;
+		for (; at < len && is_blank(p[at]); at++) {
+			line |= p[at] == '\n' || p[at] == '\r';
+			more = p[at] == ' ' || p[at] == '\t';
+		}
+		at--;
+		if (line)
+			text[n++] = '\n';
+		if (!line || more)
+			text[n++] = ' ';
+	}
+	magic_setflags(magic, MAGIC_FLAGS);
+	return types_kinds(magic_buffer(magic, text, n), text, n);
+}
+
+static unsigned heads_kinds(const uint8_t *p, size_t len)
+{
+	unsigned kinds = 0;
+
+	for (size_t i = 0; i < LEN(heads); i++)
+		if (len >= heads[i].len && memcmp(p, heads[i].begins, heads[i].len) == 0)
+			kinds |= heads[i].kinds;
 	return kinds;
 }
 
@@ -257,7 +327,11 @@ unsigned dpi_kinds_of(struct magic_set *magic, unsigned asked, const uint8_t *p,
 		kinds |= DPI_KIND_TEXT;
 	if ((asked & DPI_KIND_JSON) && is_json(p, len))
 		kinds |= DPI_KIND_JSON;
-	if (asked & MAGIC_KINDS)
-		kinds |= magic_kinds(magic, p, len) & asked;
+	if (asked & (EXECUTABLE | ARCHIVE | SCRIPT))
+		kinds |= heads_kinds(p, len) & asked;
+	if ((asked & (EXECUTABLE | ARCHIVE)) && !dpi_is_text(p, len, 1)) /* their formats are none, but for some heads */
+		kinds |= bytes_kinds(magic, p, len) & asked;
+	if ((asked & ~kinds & SCRIPT) && may_be_text(p, len))
+		kinds |= text_kinds(magic, p, len) & asked;
 	return kinds;
 }
