@@ -402,6 +402,8 @@ uint32_t dpi_lane_serve(struct dpi *d, const struct dpi_lane_in *in, struct dpi_
 	/* More than a lane holds: a number that went back, or was never true. */
 	if (there > DPI_LANE_ITEMS)
 		return 0;
+	if (there > DPI_LANE_BATCH)
+		there = DPI_LANE_BATCH;
 	for (uint32_t i = 0; i < there; i++) {
 		uint64_t number = *next, began = __rdtsc();
 		struct dpi_lane_answer a = { .item = number };

@@ -546,7 +546,10 @@ static void counts_that_are_none(void **state)
 	assert_int_equal(dpi_lane_serve(inspector, lane->in, lane->out, &next), 0);
 	assert_int_equal(next, 5);
 	atomic_store(&lane->in->submitted, 5 + DPI_LANE_ITEMS);
-	assert_int_equal(dpi_lane_serve(inspector, lane->in, lane->out, &next), DPI_LANE_ITEMS);
+	for (unsigned i = 0; i < DPI_LANE_ITEMS / DPI_LANE_BATCH; i++)
+		assert_int_equal(dpi_lane_serve(inspector, lane->in, lane->out, &next), DPI_LANE_BATCH);
+	assert_int_equal(next, 5 + DPI_LANE_ITEMS);
+	assert_int_equal(dpi_lane_serve(inspector, lane->in, lane->out, &next), 0);
 }
 
 /* --- its price -------------------------------------------------------------------------------------------------------- */

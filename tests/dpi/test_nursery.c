@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "dpi/lane.h"
+#include "dpi/worker.h"
 
 #define PROGRAM BUILD_DIR "/bin/weft-dpi"
 #define LANES 2u
@@ -283,6 +284,39 @@ static void killed_and_started_again(void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
+/* After its share of items a worker ends by itself, between two of them; the next goes on, and no item is to blame. */
+static void makes_room_for_the_next(void **state)
+{
+	uint64_t until = now_ns() + 60000ull * 1000000u;
+	uint32_t len;
+	unsigned taken = 0;
+	pid_t pid = start(0);
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	struct dpi_lane_answer a;
+
+	(void)state;
+	while (poll(&p, 1, 0) == 0 && now_ns() < until) {
+		for (unsigned i = 0; i < 64 && lane[0].written - lane[0].retired < DPI_LANE_ITEMS / 2; i++)
+			put(0, "");
+		flush(0);
+		while (dpi_lane_take(&lane[0], &a) == 1)
+			taken++;
+	}
+	int status = end(0, pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	while (dpi_lane_take(&lane[0], &a) == 1)
+		taken++;
+	assert_true(taken >= DPI_WORKER_ITEMS && taken < DPI_WORKER_ITEMS + DPI_LANE_BATCH);
+	assert_null(dpi_lane_blamed(&lane[0], &len));
+	assert_int_equal(atomic_load(&lane[0].out->started), atomic_load(&lane[0].out->done));
+	put(0, SSH);
+	flush(0);
+	start(0);
+	while (lane[0].written - lane[0].retired > 1)
+		take(0);
+	assert_int_equal(take(0).result.found.answer, DPI_FORBIDDEN);
+}
+
 static void stopped_and_continued(void **state)
 {
 	pid_t pid = start(0);
@@ -461,6 +495,7 @@ int main(void)
 		LIVE(sleeps_and_is_woken),
 		LIVE(tells_who_wants_to_sleep),
 		LIVE(killed_and_started_again),
+		LIVE(makes_room_for_the_next),
 		LIVE(stopped_and_continued),
 		LIVE(workers_go_with_the_nursery),
 		LIVE(workers_go_with_weftd),
