@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "evidence.h"
+#include "greet.h"
 #include "risk.h"
 #include "window.h"
 
@@ -285,7 +286,10 @@ static void look(struct dpi *d, struct told *t, struct dpi_hint at, size_t len, 
 static void looks(struct dpi *d, struct told *t, size_t len, const struct dpi_ruled *without, struct dpi_ruled *ruled)
 {
 	const uint8_t *payload = d->packet + DPI_HEADERS_MAX;
-	ndpi_protocol opening = { 0, (u_int16_t)dpi_opening(payload, len), NDPI_PROTOCOL_CATEGORY_UNSPECIFIED };
+	unsigned first_words = dpi_opening(payload, len);
+	if (!first_words)
+		first_words = dpi_greeting(payload, len);
+	ndpi_protocol opening = { 0, (u_int16_t)first_words, NDPI_PROTOCOL_CATEGORY_UNSPECIFIED };
 	struct dpi_hint hint;
 
 	if (is_name(opening))
