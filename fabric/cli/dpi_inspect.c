@@ -3,10 +3,11 @@
  * dpi_profile.c's; the inspector runs behind walls (dpi_walls.c). */
 #include <argp.h>
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dpi/sandbox.h"
 #include "fabric/cli/cli.h"
@@ -218,19 +219,27 @@ static int work(void *arg, struct cli_walls_progress *progress)
 
 /* --- the command ----------------------------------------------------------------------------------------------------- */
 
+/* No stdio: at its exit it would move in standard input, which nobody may behind the walls. */
 static int payload_read(struct payload *p, const char *path)
 {
 	int is_stdin = strcmp(path, "-") == 0;
-	FILE *f = is_stdin ? stdin : fopen(path, "rbe");
+	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	ssize_t got = 1;
 
 	p->name = is_stdin ? "standard input" : path;
-	if (!f)
+	if (fd < 0)
 		return cli_fail(COMMAND, "%s: %s", path, strerror(errno));
 	p->bytes = malloc(DPI_FIELD_MAX + 1);
-	p->len = p->bytes ? fread(p->bytes, 1, DPI_FIELD_MAX + 1, f) : 0;
-	int why = p->bytes ? ferror(f) ? errno : 0 : ENOMEM;
+	errno = ENOMEM;
+	while (p->bytes && p->len <= DPI_FIELD_MAX && got != 0) { /* ends with the file, or when it is too long */
+		got = read(fd, p->bytes + p->len, DPI_FIELD_MAX + 1 - p->len);
+		if (got < 0 && errno != EINTR)
+			break;
+		p->len += got > 0 ? (size_t)got : 0;
+	}
+	int why = !p->bytes || got < 0 ? errno : 0;
 	if (!is_stdin)
-		fclose(f);
+		close(fd);
 	return why ? cli_fail(COMMAND, "%s: %s", p->name, strerror(why)) : 0;
 }
 
