@@ -4,6 +4,7 @@
  * tests/dpi/test_window.c cuts payloads of captures to pieces and holds the rates against docs/dpi.md. */
 #include "begin.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -22,12 +23,13 @@ static unsigned le16(const uint8_t *p)
 struct prefix { const char *bytes; uint8_t len; };
 #define P(s) { s, sizeof(s) - 1 }
 
-/* Sorted by the first byte; the lists below are found by it. */
+/* Sorted by the first byte: they are found by it. */
 static const struct prefix binary[] = {
 	P("\x00\x01\x00\x00\x00"), P("\x00\x01\x00\x00"), P("\x00\x01"), P("\x00\x02"), P("\x00\x03"), P("\x00\x04"), P("\x00\x05"),
 	P("\x00\x06"), P("\x00\x07"), P("\x00\x09"), P("\x00\x0a"), /* TFTP, NetFlow, IMO, NOE, Spotify, STUN, ZeroMQ */
 	P("\x00\x00\x00\x02"), P("\x00\x00\x00\x05"), P("\x00\x00\x01\x01"), P("\x00\x00\x00\xff\x00"), P("\x00\x00\x00?\xff" "SMB"),
-	P("\x00\x00??\xff" "SMB"), P("\x00\x00??\xfe" "SMB"), P("\x00\x00\x00\x00?X"), P("\x00\xd5\x00\x00"), P("\x00?\x00\x00"),
+	P("\x00\x00??\xff" "SMB"), P("\x00\x00??\xfe" "SMB"), P("\x00\x00\x00\x00?X"), P("\x00\x00\x00?\x00\x03\x00"), P("\x00\x00\x00\x08\x04\xd2\x16"),
+	P("\x00\x00\x00\x10\x04\xd2\x16"), P("\x00\x0e\x38"), P("\x00\x1a\x40"), P("\x00\xd5\x00\x00"), P("\x00?\x00\x00"),
 	P("\x01\x01"), P("\x01\x02"), P("\x01\x03"), P("\x01\x00"), P("\x01\x0b"), P("\x01\x0c"), P("\x01\x15"), P("\x01\xca"), P("\x01\x66"),
 	P("\x01\xb9\x26"), P("\x01\x67\x51"), P("\x01\x5f\x2c"),
 	P("\x02\x00\x00\x00"), P("\x02\x00"), P("\x02\x01\x06"), P("\x02\x12\x4c\x6c"), P("\x02\x12\x5c\x6c"), P("\x02\x01\x01\x00"),
@@ -39,16 +41,16 @@ static const struct prefix binary[] = {
 	P("\x14\x03"), P("\x14\xfe"), P("\x15\x03"), P("\x15\xfe"), P("\x16\x03"), P("\x16\xfe"), P("\x16\x80"), P("\x17\x03"), P("\x17\xfe"),
 	P("\x17\x01\x00\x00"), P("\x17\x24"),
 	P("\x1a\x45\xdf\xa3"), P("\x1a\x90"), P("\x1a" "CGP"), P("\x1f\x8b\x08"), P("\x21\x00"), P("\x21\x01"), P("\x21\x02"), P("\x28\x00\x00\x00"),
-	P("\x31\x00"), P("\x31\x01"), P("\x31\x02"), P("\x31\xff\x30\x2e"), P("\x32\xab\x98\x64"), P("\x39\x18\x00\x00"), P("\x3a\x18\x00\x00"),
-	P("\x41\x02"), P("\x41\x00"), P("\x41\x01"), P("\x45\x00"), P("ED\x00\x01"),
-	P("\x4c\x00\x00\x00"), P("\x50\xbc\x45"), P("\x56\x53\x30\x31"), P("WA"),
+	P("\x31\x00"), P("\x31\x01"), P("\x31\x02"), P("\x31\xff\x30\x2e"), P("\x32\xab\x98\x64"), P("\x38????????\x00\x00\x00\x00\x00"), P("\x39\x18\x00\x00"), P("\x3a\x18\x00\x00"),
+	P("\x40????????\x01\x00\x00\x00\x00"), P("AMQP"), P("\x41\x02"), P("\x41\x00"), P("\x41\x01"), P("C\x00\x00\x00"), P("\x45\x00"), P("ED\x00\x01"),
+	P("\x4c\x00\x00\x00"), P("\x50\xbc\x45"), P("Q\x00\x00"), P("R\x00\x00\x00"), P("T\x00\x00\x00"), P("\x56\x53\x30\x31"), P("WA"),
 	P("\x6a\x81"), P("\x6a\x82"), P("\x6b\x81"), P("\x6b\x82"), P("l\x00\x0b\x00"), P("\x6c\x81"), P("\x6c\x82"), P("\x6d\x81"), P("\x6d\x82"), P("\x6e\x81"),
 	P("\x6e\x82"), P("\x6f\x81"), P("\x6f\x82"), P("\x7e\x81"), P("\x7e\x82"),
 	P("\x7f\x7f" "ICA"), P("\x80\x00"), P("\x80\xc8\x00"), P("\x80\xc9\x00"), P("\x80\x08\xe7"), P("\x80\x08\x26"), P("\x80?\x01\x03"),
 	P("\x81\x00\x00\x44"), P("\x81\xc8\x00"), P("\x81\xc9\x00"), P("\x88\x49\x1a\x00"),
 	P("\xc1\x45\x7f\x03"), P("\xcf\x5f\x32\x02"), P("\xde\xad\xbe\xef"), P("\xe3????\x01"), P("\xed\xab\xee\xdb"), P("\xef\x7f"),
 	P("\xf4\xbe?\x00"), P("\xf9\xbe\xb4\xd9"), P("\xfa\xbf\xb5\xda"), P("\xfe\xed\xfa\xce"), P("\xfe\x57\x7e\x2b"),
-	P("\xff\xff\xff\xff"), P("\xff\xfa"), P("\xff\xfb"), P("\xff\xfc"), P("\xff\xfd"), P("\xff\xfe"),
+	P("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"), P("\xff\xff\xff\xff"), P("\xff\xfa"), P("\xff\xfb"), P("\xff\xfc"), P("\xff\xfd"), P("\xff\xfe"),
 };
 
 /* Words, as they stand. */
@@ -80,20 +82,30 @@ static int agrees(const struct prefix *x, const uint8_t *p, size_t n)
 	return 1;
 }
 
-/* The list is sorted: a binary search for the first byte, then those that share it. */
-static int any_agrees(const struct prefix *list, size_t count, const uint8_t *p, size_t n)
+static void index_list(uint8_t first[257], const struct prefix *list, size_t count)
 {
-	size_t low = 0, high = count;
+	size_t at = 0;
 
-	while (low < high) { /* halves each time */
-		size_t mid = (low + high) / 2;
-		if ((uint8_t)list[mid].bytes[0] < p[0])
-			low = mid + 1;
-		else
-			high = mid;
+	for (unsigned b = 0; b < 256; b++) {
+		first[b] = (uint8_t)at;
+		while (at < count && (uint8_t)list[at].bytes[0] == b)
+			at++;
 	}
-	for (; low < count && (uint8_t)list[low].bytes[0] == p[0]; low++)
-		if (agrees(&list[low], p, n))
+	first[256] = (uint8_t)at;
+	assert(at == count); /* sorted, or some would not be found */
+}
+
+void dpi_begin_index_make(struct dpi_begin_index *x)
+{
+	_Static_assert(LEN(binary) < 256 && LEN(words) < 256, "their places are bytes");
+	index_list(x->binary, binary, LEN(binary));
+	index_list(x->words, words, LEN(words));
+}
+
+static int any_agrees(const struct prefix *list, const uint8_t first[257], const uint8_t *p, size_t n)
+{
+	for (size_t i = first[p[0]]; i < first[p[0] + 1u]; i++)
+		if (agrees(&list[i], p, n))
 			return 1;
 	return 0;
 }
@@ -198,13 +210,13 @@ static int thin_may(const uint8_t *p, size_t n)
 	       (n > 2 && p[2] == 2) || p[0] == 0x38 || (n > 2 && p[2] == 0x38);
 }
 
-int dpi_begin_may(const uint8_t *p, size_t n, int thin)
+int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n, int thin)
 {
 	if (n == 0)
 		return 1;
 	if (n > DPI_BEGIN_BYTES)
 		n = DPI_BEGIN_BYTES;
-	if (any_agrees(binary, LEN(binary), p, n) || any_agrees(words, LEN(words), p, n))
+	if (any_agrees(binary, x->binary, p, n) || any_agrees(words, x->words, p, n))
 		return 1;
 	if ((p[0] == '{' && (n < 2 || p[1] == '"' || p[1] == ' ' || p[1] == '\n' || p[1] == '\r')) || (p[0] == '$' && (n < 2 || (p[1] >= 'A' && p[1] <= 'Z'))) || (p[0] == '*' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) ||
 	    (p[0] == '<' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) || (p[0] == ':' && n < 2))

@@ -11,9 +11,13 @@
 #define DPI_BEGIN_BYTES 16u   /* no more of a beginning is looked at, but where said */
 #define DPI_BEGIN_LENGTHS 48u
 
+/* Where in begin.c's lists what begins with a byte is. */
+struct dpi_begin_index { uint8_t binary[257], words[257]; };
+void dpi_begin_index_make(struct dpi_begin_index *x);
+
 /* 1: what nDPI, or a form or opening of ours (hint.c), names may begin with these n bytes. With thin: also what it names on
  * evidence that is never enough. Once 0, it is 0 however many more bytes there are. Pure; some 20 ns. */
-int dpi_begin_may(const uint8_t *p, size_t n, int thin);
+int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n, int thin);
 
 /* What the whole would be long, by numbers where protocols that are recognised by their length keep it: up to
  * DPI_BEGIN_LENGTHS of them, not sorted. Pure; some 30 ns. */

@@ -31,6 +31,7 @@
 
 #define NONE UINT16_MAX
 #define BUCKETS 4096u  /* a power of two */
+#define ROOM (DPI_WINDOW_BYTES + 1024u) /* what is dropped at the front is moved away once in a while */
 #define NUMBERS_LEAST 64u /* bytes: what is shorter and all small is a message of control protocols as well */
 #define FITS_MAX 8191u /* longer ones are not waited for: two letters are a number beyond it */
 
@@ -41,13 +42,13 @@ struct window {
 	struct dpi_window_at at;
 	uint16_t next;          /* of the same bucket */
 	uint16_t newer, older;  /* of the same sender */
-	uint16_t used;          /* bytes */
+	uint16_t used;          /* bytes, from the first that is kept at start[0] on */
 	uint32_t n;             /* pieces, the oldest first */
 	uint64_t open, named;   /* of pieces as beginnings: bit i for piece i */
 	uint64_t refused;       /* pieces that are none: their messages did not pass, and only take up a place */
 	uint16_t start[DPI_WINDOW_PIECES];
 	uint64_t fits[DPI_WINDOW_PIECES];
-	uint8_t bytes[DPI_WINDOW_BYTES];
+	uint8_t bytes[ROOM];
 };
 
 struct sender { uint16_t count, newest, oldest; };
@@ -61,6 +62,7 @@ struct dpi_windows {
 	uint16_t free;          /* linked by next */
 	uint16_t bucket[BUCKETS];
 	struct sender sender[DPI_WINDOW_SENDERS];
+	struct dpi_begin_index begins;
 	struct window window[DPI_WINDOWS];
 	uint32_t saving, n_saved;
 	struct saved saved[DPI_SPANS_MAX];
@@ -74,6 +76,7 @@ int dpi_windows_make(struct dpi_windows **out)
 	*out = w;
 	if (!w)
 		return -ENOMEM;
+	dpi_begin_index_make(&w->begins);
 	memset(w->bucket, 0xff, sizeof(w->bucket));
 	memset(w->sender, 0xff, sizeof(w->sender));
 	for (uint32_t i = 0; i < DPI_WINDOW_SENDERS; i++)
@@ -228,22 +231,32 @@ static int is_settled(const struct window *x, uint32_t i)
 
 enum worth { NOTHING = 0, DUE, FITS };
 
-static enum worth worth_of(const struct window *x, uint32_t i, const struct dpi_set *set, const struct dpi_piece *piece)
+static enum worth worth_of(const struct dpi_windows *w, const struct window *x, uint32_t i, const struct dpi_set *set, const struct dpi_piece *piece)
 {
 	size_t whole = (size_t)x->used - x->start[i] + piece->len, n;
 	uint8_t room[DPI_BEGIN_BYTES];
 	const uint8_t *head;
 
-	if (x->refused >> i & 1)
-		return NOTHING;
 	if (x->named >> i & 1)
 		return !piece->recognised && is_due(x->n - i + 1) ? DUE : NOTHING;
-	if (!(x->open >> i & 1) && is_settled(x, i) && !(x->fits[i] >> (whole & 63) & 1))
-		return NOTHING;
 	head = head_of(x, i, piece, room, &n);
-	if (x->open >> i & 1 && is_due(x->n - i + 1) && dpi_begin_may(head, n, !set->doubtful))
+	if (x->open >> i & 1 && is_due(x->n - i + 1) && dpi_begin_may(&w->begins, head, n, !set->doubtful))
 		return DUE;
 	return dpi_begin_fits(head, n, whole) ? FITS : NOTHING;
+}
+
+/* Beginnings that may be worth it: the rest costs a nanosecond each. */
+static uint64_t candidates(const struct window *x, const struct dpi_piece *piece)
+{
+	size_t end = (size_t)x->used + piece->len;
+	uint64_t bits = 0;
+
+	for (uint32_t i = 0; i < x->n; i++)
+		bits |= (x->fits[i] >> ((end - x->start[i]) & 63) & 1) << i;
+	bits |= x->open | x->named;
+	for (uint32_t i = x->n; i-- > 0 && !is_settled(x, i);)
+		bits |= 1ull << i;
+	return bits & ~x->refused;
 }
 
 /* What begins at piece i, and the new one. Returns how many bytes that is. */
@@ -298,9 +311,11 @@ void dpi_windows_look(struct dpi *d, struct dpi_windows *w, const struct dpi_win
 		return;
 	const struct window *x = &w->window[index];
 
-	for (uint32_t i = x->n; i-- > 0;) { /* nearest first */
-		enum worth worth = worth_of(x, i, set, piece);
+	for (uint64_t left = candidates(x, piece); left;) { /* nearest first: one bit less each time */
+		uint32_t i = 63u - (uint32_t)__builtin_clzll(left);
 
+		left &= ~(1ull << i);
+		enum worth worth = worth_of(w, x, i, set, piece);
 		if (worth == NOTHING)
 			continue;
 		size_t len = join(w, x, i, piece);
@@ -333,17 +348,25 @@ static void make_room(struct window *x, size_t len)
 		gone++;
 	if (gone == 0)
 		return;
-	uint16_t cut = gone < x->n ? x->start[gone] : x->used;
-
-	memmove(x->bytes, x->bytes + cut, (size_t)x->used - cut);
-	for (uint32_t i = gone; i < x->n; i++)
-		x->start[i - gone] = (uint16_t)(x->start[i] - cut);
+	memmove(x->start, x->start + gone, (x->n - gone) * sizeof(x->start[0]));
 	memmove(x->fits, x->fits + gone, (x->n - gone) * sizeof(x->fits[0]));
-	x->used = (uint16_t)(x->used - cut);
 	x->n -= gone;
 	x->open >>= gone; /* at most DPI_WINDOW_PIECES */
 	x->named >>= gone;
 	x->refused >>= gone;
+}
+
+/* Room for so many bytes at the end, no more than DPI_WINDOW_BYTES with those that are kept. */
+static void move_down(struct window *x, size_t len)
+{
+	uint16_t cut = x->n ? x->start[0] : x->used;
+
+	if (x->used + len <= ROOM)
+		return;
+	memmove(x->bytes, x->bytes + cut, (size_t)x->used - cut);
+	for (uint32_t i = 0; i < x->n; i++)
+		x->start[i] = (uint16_t)(x->start[i] - cut);
+	x->used = (uint16_t)(x->used - cut);
 }
 
 /* A whole JSON text: what follows is another one. */
@@ -372,7 +395,7 @@ static void save(struct dpi_windows *w, uint16_t index)
 }
 
 /* What began with few bytes is told apart by those that came. */
-static void settle(struct window *x, const struct dpi_piece *piece)
+static void settle(const struct dpi_windows *w, struct window *x, const struct dpi_piece *piece)
 {
 	for (uint32_t i = x->n; i-- > 0 && !is_settled(x, i);) {
 		uint8_t room[DPI_BEGIN_BYTES];
@@ -381,7 +404,7 @@ static void settle(struct window *x, const struct dpi_piece *piece)
 
 		if (x->refused >> i & 1)
 			continue;
-		if (!dpi_begin_may(head, n, 1))
+		if (!dpi_begin_may(&w->begins, head, n, 1))
 			x->open &= ~(1ull << i);
 		x->fits[i] = filter_of(head, n);
 	}
@@ -394,10 +417,11 @@ void dpi_windows_add(struct dpi_windows *w, const struct dpi_window_at *at, cons
 
 	if (w->saving)
 		save(w, index);
-	settle(x, piece);
+	settle(w, x, piece);
 	make_room(x, piece->len);
 	if (piece->len > DPI_WINDOW_BYTES)
 		return;
+	move_down(x, piece->len);
 	uint32_t i = x->n++;
 
 	x->start[i] = x->used;
@@ -405,7 +429,7 @@ void dpi_windows_add(struct dpi_windows *w, const struct dpi_window_at *at, cons
 	x->used = (uint16_t)(x->used + piece->len);
 	if (piece->recognised)
 		x->named |= 1ull << i;
-	else if (dpi_begin_may(piece->bytes, piece->len, 1) && !is_closed_json(piece))
+	else if (dpi_begin_may(&w->begins, piece->bytes, piece->len, 1) && !is_closed_json(piece))
 		x->open |= 1ull << i;
 	x->fits[i] = filter_of(piece->bytes, piece->len);
 }
