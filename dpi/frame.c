@@ -61,10 +61,11 @@ struct flow {
 	uint64_t seen_ns;
 	uint64_t turn;               /* of dpi_flows, when it was seen last: many frames have one time */
 	struct ndpi_flow_struct *state;
-	uint16_t master, app;        /* as nDPI said last */
+	uint16_t master, app;        /* as nDPI said last; of one that is done, its name for good */
 	uint8_t packets;             /* that nDPI has seen */
 	uint8_t spoke;               /* there was payload */
 	uint8_t done;                /* nDPI is not asked again */
+	uint8_t nameless;            /* nor has its port a name */
 };
 
 struct dpi_flows {
@@ -248,17 +249,14 @@ static void flow_name(struct flow *f, ndpi_protocol said)
 }
 
 /* What the flow is called that nDPI knows no name for: by its port, unless what it says rules that out. */
-static void flow_guess(struct dpi *d, const struct flow *f, struct dpi_frame *out)
+static ndpi_protocol flow_guess(struct dpi *d, const struct flow *f)
 {
+	const ndpi_protocol none = { NDPI_PROTOCOL_UNKNOWN, NDPI_PROTOCOL_UNKNOWN, NDPI_PROTOCOL_CATEGORY_UNSPECIFIED };
 	ndpi_protocol p = ndpi_guess_undetected_protocol(d->module, NULL, f->key.l4, 0xf0000001u, f->key.src_l4, 0xf0000002u,
 							 f->key.dst_l4);
 	unsigned id = p.app_protocol ? p.app_protocol : p.master_protocol;
 
-	if (!id || ruled_out(f, id))
-		return;
-	out->what = DPI_FRAME_PROTOCOL;
-	out->master = p.master_protocol;
-	out->app = p.app_protocol;
+	return id && ruled_out(f, id) ? none : p;
 }
 
 /* Names the frame by its flow. p: l4_len bytes from the L4 header on, which is whole and hdr_len long. */
@@ -288,14 +286,20 @@ static void flow_look(struct dpi *d, const struct flow_key *key, int restart, co
 			  (f->app != NDPI_PROTOCOL_UNKNOWN && !f->state->extra_packets_func);
 		dpi_caches_drop(d);
 	}
-	out->what = DPI_FRAME_IP;
-	if (f->master || f->app) {
-		out->what = DPI_FRAME_PROTOCOL;
-		out->master = f->master;
-		out->app = f->app;
-	} else {
-		flow_guess(d, f, out);
+	out->master = f->master;
+	out->app = f->app;
+	if (!f->master && !f->app && !f->nameless) {
+		ndpi_protocol guess = flow_guess(d, f);
+
+		out->master = guess.master_protocol;
+		out->app = guess.app_protocol;
+		if (f->done) {
+			f->master = out->master;
+			f->app = out->app;
+			f->nameless = !f->master && !f->app;
+		}
 	}
+	out->what = out->master || out->app ? DPI_FRAME_PROTOCOL : DPI_FRAME_IP;
 }
 
 /* p: len bytes of what an IP packet carries, out->l4 says what that is. `fragment`: there is more of it elsewhere. */
