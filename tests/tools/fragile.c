@@ -3,12 +3,13 @@
  * beginning of a message's field, or anywhere in a frame:
  *
  *   CRASH!    writes to page zero                      EXIT!!    ends by itself, status 3
- *   HANG!!    computes for ever                        MEMORY    takes memory until there is no more, and then crashes
+ *   HANG!!    computes for ever                        MEMORY    takes memory until there is no more, and crashes
  *   SLEEP!    sleeps for ever, without using the CPU   SCRIBBLE  writes nonsense all over what it shares with weftd, and ends
  *   KILL!!    makes a system call that it may not      LIES!!    answers with numbers that no answer has
  *
  * The linker puts it between the lane and the inspector (--wrap). */
 #include <linux/futex.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -23,6 +24,8 @@ uint32_t __wrap_dpi_lane_serve(struct dpi *d, const struct dpi_lane_in *in, stru
 void __wrap_dpi_message_inspect(struct dpi *d, const struct dpi_message *m, struct dpi_result *r);
 void __wrap_dpi_frame_look(struct dpi *d, uint16_t port, const uint8_t *frame, size_t len, uint64_t now_ns, struct dpi_frame *f);
 
+#define MEMORY_PIECES (2u * (DPI_WORKER_MEMORY >> 20)) /* of 1 MiB: twice as many as a worker may take */
+
 static struct dpi_lane_out *shared; /* with weftd */
 
 static int says(const uint8_t *p, size_t len, const char *word)
@@ -32,13 +35,26 @@ static int says(const uint8_t *p, size_t len, const char *word)
 	return len >= n && memcmp(p, word, n) == 0;
 }
 
+static void crash(void)
+{
+#ifdef SANITIZED
+	/* It would report a bug that is none. */
+	signal(SIGSEGV, SIG_DFL);
+	raise(SIGSEGV);
+#else
+	volatile uintptr_t nowhere = 0;
+
+	*(volatile int *)nowhere = 1;
+#endif
+}
+
 /* What a word makes it do; 1 when it comes back from it and its answer is to be a lie. */
 static int obey(const uint8_t *p, size_t len)
 {
 	volatile uint64_t turns = 0;
 
 	if (says(p, len, "CRASH!"))
-		*(volatile int *)(uintptr_t)turns = 1;
+		crash();
 	if (says(p, len, "EXIT!!"))
 		_exit(3);
 	if (says(p, len, "KILL!!"))
@@ -52,9 +68,10 @@ static int obey(const uint8_t *p, size_t len)
 
 		syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0);
 	}
-	/* ends with the memory */
-	while (says(p, len, "MEMORY"))
+	for (unsigned i = 0; i < MEMORY_PIECES && says(p, len, "MEMORY"); i++)
 		memset(malloc(1 << 20), 1, 1 << 20);
+	if (says(p, len, "MEMORY"))
+		_exit(4); /* nothing stopped it */
 	if (says(p, len, "SCRIBBLE")) {
 		memset((void *)shared, 0xa5, sizeof(*shared));
 		_exit(0);
