@@ -435,7 +435,9 @@ static void ends_of_all_kinds(void **state)
 		put(0, SSH);
 		flush(0);
 		if (ways[i].signal == SIGKILL) {
-			moment();
+			uint64_t until = now_ns() + WAIT_MS * 1000000ull;
+			while (!dpi_lane_blamed(&lane[0], &len) && now_ns() < until)
+				moment();
 			assert_non_null(dpi_lane_blamed(&lane[0], &len));
 			say(DPI_SAY_KILL, 0);
 		}
