@@ -41,7 +41,12 @@ static int has_struck(struct dpi_isolate *iso, struct dpi_isolate_lane *l, enum 
 		      const struct dpi_piece *piece, uint32_t n)
 {
 	uint64_t hash[2];
+	uint32_t len = 0;
 
+	for (uint32_t i = 0; i < n; i++)
+		len += piece[i].len;
+	if (!dpi_strikes_maybe(&iso->strikes, len))
+		return 0;
 	dpi_strikes_hash(&iso->strikes, kind, bytes, piece, n, hash);
 	if (dpi_strikes_of(&iso->strikes, hash) < DPI_STRIKES)
 		return 0;
@@ -63,7 +68,7 @@ int dpi_isolate_submit(struct dpi_isolate *iso, uint32_t lane, const struct dpi_
 	struct dpi_isolate_lane *l = lane_of(iso, lane);
 
 	assert(m->n_spans <= DPI_SPANS_MAX);
-	if (!dpi_strikes_none(&iso->strikes)) {
+	if (dpi_strikes_any(&iso->strikes)) {
 		struct dpi_piece piece[DPI_SPANS_MAX];
 
 		for (uint32_t i = 0; i < m->n_spans; i++)
@@ -81,12 +86,10 @@ int dpi_isolate_submit_frame(struct dpi_isolate *iso, uint32_t lane, uint16_t po
 {
 	struct dpi_isolate_lane *l = lane_of(iso, lane);
 
-	if (!dpi_strikes_none(&iso->strikes)) {
-		const struct dpi_piece piece = {0, len};
+	const struct dpi_piece piece = {0, len};
 
-		if (has_struck(iso, l, DPI_ANSWER_FRAME, frame, &piece, 1))
-			return 1;
-	}
+	if (dpi_strikes_any(&iso->strikes) && has_struck(iso, l, DPI_ANSWER_FRAME, frame, &piece, 1))
+		return 1;
 	put(iso, lane);
 	dpi_lane_put_frame(&l->lane, port, frame, len, now_ns);
 	return 0;

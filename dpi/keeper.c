@@ -24,7 +24,7 @@
 #include "nursery.h"
 
 #define WATCH_STEP_MAX_NS 50000000ull /* of a wait that counts at one look: the keeper may not have run either */
-#define FRUITLESS_NS 1000000000ull    /* who lived longer ended for another reason than its start */
+#define FRUITLESS_NS 20000000ull      /* who lived longer ended for another reason than its start */
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -151,10 +151,10 @@ static void keep_evidence(struct dpi_isolate *iso, struct dpi_isolate_lane *l, u
 	}
 	memcpy(l->evidence_bytes, bytes, it->bytes);
 	dpi_strikes_hash(&iso->strikes, e->kind, e->bytes, piece, it->kind == DPI_ANSWER_FRAME ? 1 : it->n_spans, hash);
-	e->strikes = dpi_strikes_add(&iso->strikes, hash);
+	e->strikes = dpi_strikes_add(&iso->strikes, hash, it->bytes);
 	/* It was found after it had ended a worker that looked at others too. */
 	if (why == DPI_WHY_NONSENSE && atomic_load_explicit(&l->care, memory_order_relaxed) == DPI_CARE_TAKEN)
-		e->strikes = dpi_strikes_add(&iso->strikes, hash);
+		e->strikes = dpi_strikes_add(&iso->strikes, hash, it->bytes);
 	l->has_evidence = 1;
 }
 
@@ -292,14 +292,6 @@ static void lane_started(struct dpi_isolate *iso, struct dpi_isolate_lane *l, pi
 		atomic_store_explicit(&l->back_ns_max, since(l->ended_ns, now), memory_order_relaxed);
 	l->ended_ns = 0;
 	iso->nursery.fruitless = 0;
-	if (!iso->failing)
-		return;
-	for (uint32_t i = 0; i < iso->n; i++)
-		if (iso->lane[i].state != DPI_LANE_UP)
-			return;
-	iso->failing = 0;
-	if (iso->say != NULL)
-		iso->say(iso->arg, "the inspectors are there again");
 }
 
 static int lane_ended(struct dpi_isolate *iso, struct dpi_isolate_lane *l, const struct dpi_nursery_msg *m, uint64_t now)
@@ -570,6 +562,21 @@ static int busy(const struct dpi_isolate *iso)
 	return 0;
 }
 
+/* All are there, and those that kept ending at once have done something or live longer this time. */
+static void all_back(struct dpi_isolate *iso, uint64_t now)
+{
+	for (uint32_t i = 0; i < iso->n; i++) {
+		const struct dpi_isolate_lane *l = &iso->lane[i];
+
+		if (l->state != DPI_LANE_UP || (l->fruitless >= DPI_FRUITLESS_MAX && done_of(l) == l->from &&
+						since(l->since_ns, now) < FRUITLESS_NS))
+			return;
+	}
+	iso->failing = 0;
+	if (iso->say != NULL)
+		iso->say(iso->arg, "the inspectors are there again");
+}
+
 static uint64_t until(uint64_t when, uint64_t now, uint64_t most)
 {
 	uint64_t ns = when > now ? when - now : 0;
@@ -585,7 +592,7 @@ static uint64_t sleep_ns(struct dpi_isolate *iso, uint64_t now)
 
 	if (busy(iso))
 		iso->quiet_ns = now;
-	if (since(iso->quiet_ns, now) < DPI_KEEPER_QUIET_NS || nursery->state == DPI_NURSERY_LOADING)
+	if (since(iso->quiet_ns, now) < DPI_KEEPER_QUIET_NS || nursery->state == DPI_NURSERY_LOADING || iso->failing)
 		ns = DPI_KEEPER_LOOK_NS;
 	if (nursery->state == DPI_NURSERY_DOWN)
 		ns = until(nursery->retry_ns, now, ns);
@@ -613,6 +620,8 @@ uint64_t dpi_keeper_turn(struct dpi_isolate *iso)
 			nursery_down(iso, "did not do what it was told", now);
 			break;
 		}
+	if (iso->failing)
+		all_back(iso, now);
 	return sleep_ns(iso, now);
 }
 
@@ -643,13 +652,15 @@ void dpi_keeper_end(struct dpi_isolate *iso)
 {
 	struct dpi_nursery *nursery = &iso->nursery;
 	uint64_t now = dpi_keeper_now(), deadline = now + DPI_GONE_NS;
-	int left = 1;
+	int left = 0;
 	char how[96];
 
 	/* Workers first, while somebody is there who waits for them; none is started again. */
 	for (uint32_t i = 0; nursery->state == DPI_NURSERY_UP && i < iso->n; i++)
 		if (iso->lane[i].state == DPI_LANE_UP && iso->lane[i].ending == 0)
 			(void)tell(iso, &iso->lane[i], DPI_SAY_KILL);
+	for (uint32_t i = 0; i < iso->n; i++)
+		left |= iso->lane[i].state != DPI_LANE_DOWN;
 	nursery->state = DPI_NURSERY_DOWN;
 	while (left && nursery->fd >= 0 && now < deadline && ready(nursery->fd, deadline - now) && hear(iso) == HEARD_ALL) {
 		left = 0;

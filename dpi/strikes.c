@@ -29,9 +29,20 @@ void dpi_strikes_hash(const struct dpi_strikes *s, enum dpi_answer_kind kind, co
 	crypto_shorthash_siphashx24((uint8_t *)hash, all, (size_t)(at - all), s->key);
 }
 
-int dpi_strikes_none(const struct dpi_strikes *s)
+int dpi_strikes_any(const struct dpi_strikes *s)
 {
-	return atomic_load_explicit(&s->n, memory_order_relaxed) == 0;
+	return atomic_load_explicit(&s->n, memory_order_relaxed) != 0;
+}
+
+int dpi_strikes_maybe(const struct dpi_strikes *s, uint32_t len)
+{
+	uint32_t n = atomic_load_explicit(&s->n, memory_order_relaxed);
+
+	/* What is being written at this moment may be missed: it is tried once more, then. */
+	for (uint32_t i = 0; i < n; i++)
+		if (atomic_load_explicit(&s->len[i], memory_order_relaxed) == len)
+			return 1;
+	return 0;
 }
 
 static void touch(struct dpi_strikes *s, struct dpi_strike *e)
@@ -67,7 +78,7 @@ uint32_t dpi_strikes_of(struct dpi_strikes *s, const uint64_t hash[2])
 	return count;
 }
 
-uint32_t dpi_strikes_add(struct dpi_strikes *s, const uint64_t hash[2])
+uint32_t dpi_strikes_add(struct dpi_strikes *s, const uint64_t hash[2], uint32_t len)
 {
 	uint32_t count, n = atomic_load_explicit(&s->n, memory_order_relaxed);
 	struct dpi_strike *e = find(s, hash, &count);
@@ -79,6 +90,7 @@ uint32_t dpi_strikes_add(struct dpi_strikes *s, const uint64_t hash[2])
 			    atomic_load_explicit(&e->used, memory_order_relaxed))
 				e = &s->at[i];
 		atomic_store_explicit(&e->count, 0, memory_order_relaxed);
+		atomic_store_explicit(&s->len[e - s->at], len, memory_order_relaxed);
 		atomic_store_explicit(&e->hash[0], hash[0], memory_order_release);
 		atomic_store_explicit(&e->hash[1], hash[1], memory_order_release);
 	}

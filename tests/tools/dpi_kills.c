@@ -38,6 +38,7 @@ struct kills {
 	struct dpi_set set;
 	_Atomic uint32_t killed, nurseries, stops;
 	_Atomic int stop;
+	int32_t stopped[DPI_LANES_MAX]; /* killer: of each lane, the worker that was stopped last */
 	uint64_t sent[DPI_LANES_MAX], got[DPI_LANES_MAX];
 	uint64_t clean, forbidden, gone, absent, wrong;
 	_Atomic uint32_t evidence;
@@ -183,9 +184,10 @@ static void *kill_at_random(void *arg)
 	struct kills *k = arg;
 	int32_t last[DPI_LANES_MAX + 1] = {0};
 	unsigned seed = k->seed;
+	int nursery = 0;
 
 	while (atomic_load(&k->killed) < k->kills && !atomic_load(&k->stop)) {
-		uint32_t at = rand_r(&seed) % 30 ? (uint32_t)rand_r(&seed) % k->lanes : k->lanes;
+		uint32_t at = nursery ? k->lanes : (uint32_t)rand_r(&seed) % k->lanes;
 		int sig = pick(&seed);
 		struct dpi_isolate_stats s;
 
@@ -198,6 +200,9 @@ static void *kill_at_random(void *arg)
 		if (s.pid <= 0 || s.pid == last[at] || kill(s.pid, sig) != 0)
 			continue;
 		last[at] = s.pid;
+		nursery = rand_r(&seed) % 30 == 0;
+		if (at < k->lanes && sig == SIGSTOP)
+			k->stopped[at] = s.pid;
 		atomic_fetch_add(&k->killed, 1);
 		atomic_fetch_add(&k->stops, sig == SIGSTOP);
 		atomic_fetch_add(&k->nurseries, at == k->lanes);
@@ -280,6 +285,12 @@ static int afterwards(struct kills *k)
 {
 	struct dpi_isolate_stats s;
 
+	/* One that was stopped while it had nothing to do is found out when it has; that is not for later. */
+	for (uint32_t lane = 0; lane < k->lanes; lane++) {
+		dpi_isolate_stats_get(k->iso, lane, &s);
+		if (s.pid > 0 && s.pid == k->stopped[lane])
+			kill(s.pid, SIGKILL);
+	}
 	for (unsigned i = 0; i < 200; i++) { /* what was killed last comes again */
 		int there = 1;
 
