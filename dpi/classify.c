@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "classify.h"
 #include "link.h"
@@ -28,7 +29,7 @@
 
 struct flow {
 	uint32_t sum;            /* ndpiReader's hash */
-	uint32_t src, dst;       /* key as it lies in memory: IPv4 addresses; of IPv6, two sums of halves of the interface's number */
+	uint32_t src, dst;       /* as in the packet: IPv4 addresses; of IPv6, sums of the last two words */
 	uint16_t src_port, dst_port; /* as in the packet */
 	uint16_t vlan;
 	uint8_t l4, version, tunnel;
@@ -83,7 +84,7 @@ static struct flow *flow_at(const struct dpi_capture *c, uint32_t i)
 }
 
 /* As ndpiReader sets it up: everything on, Tor's addresses too, which inspect.c's has no use for. */
-static struct ndpi_detection_module_struct *module_make(void)
+static struct ndpi_detection_module_struct *module_make(const char *protos)
 {
 	NDPI_PROTOCOL_BITMASK all;
 	struct ndpi_detection_module_struct *m = ndpi_init_detection_module(ndpi_no_prefs);
@@ -91,6 +92,8 @@ static struct ndpi_detection_module_struct *module_make(void)
 	if (m) {
 		NDPI_BITMASK_SET_ALL(all);
 		ndpi_set_protocol_detection_bitmask2(m, &all);
+		if (protos)
+			ndpi_load_protocols_file(m, protos);
 		ndpi_finalize_initialization(m);
 	}
 	return m;
@@ -98,7 +101,7 @@ static struct ndpi_detection_module_struct *module_make(void)
 
 /* --- opening ------------------------------------------------------------------------------------------------------------ */
 
-int dpi_capture_open(struct dpi_capture **out, struct dpi_err *err)
+int dpi_capture_open(struct dpi_capture **out, const char *protos, struct dpi_err *err)
 {
 	*out = NULL;
 	err->text[0] = 0;
@@ -109,11 +112,17 @@ int dpi_capture_open(struct dpi_capture **out, struct dpi_err *err)
 			 ndpi_revision());
 		return -ELIBBAD;
 	}
+	if (protos && access(protos, R_OK) != 0) {
+		int why = errno;
+
+		snprintf(err->text, sizeof err->text, "%.120s: %s; a file of protocols in nDPI's format is needed", protos, strerror(why));
+		return -ENOENT;
+	}
 	struct dpi_capture *c = calloc(1, sizeof *c);
 	if (c) {
 		c->n_buckets = BUCKETS_MIN;
 		c->bucket = malloc(BUCKETS_MIN * sizeof *c->bucket);
-		c->module = module_make();
+		c->module = module_make(protos);
 	}
 	if (!c || !c->bucket || !c->module || getrandom(&c->key, sizeof c->key, 0) != (ssize_t)sizeof c->key) {
 		snprintf(err->text, sizeof err->text, "no memory for nDPI and its tables");

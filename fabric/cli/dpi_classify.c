@@ -22,6 +22,7 @@
 
 struct options {
 	const char *file;
+	const char *protos; /* NULL: nDPI's own where there is one; "none" */
 	int json, all;
 	int fd;
 };
@@ -232,7 +233,7 @@ static int work(void *arg, struct cli_walls_progress *progress)
 	struct dpi_err err;
 
 	progress->busy = 1;
-	if (dpi_capture_open(&c, &err) != 0)
+	if (dpi_capture_open(&c, o->protos, &err) != 0)
 		return cli_fail(COMMAND, "%s", err.text);
 	json_object_seed(0); /* from a file */
 	FILE *f = fdopen(o->fd, "rb");
@@ -251,6 +252,8 @@ static int work(void *arg, struct cli_walls_progress *progress)
 
 /* --- the command ----------------------------------------------------------------------------------------------------- */
 
+enum { OPT_PROTOS = 256 };
+
 static error_t option_parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *o = state->input;
@@ -261,6 +264,9 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'a':
 		o->all = 1;
+		return 0;
+	case OPT_PROTOS:
+		o->protos = arg;
 		return 0;
 	case ARGP_KEY_END:
 		if (!o->file)
@@ -276,6 +282,9 @@ int cli_dpi_classify(int argc, char **argv)
 	static const struct argp_option options[] = {
 		{ "json", 'j', NULL, 0, "print JSON: {\"protocols\": [...], \"flows\": [...]}", 0 },
 		{ "all", 'a', NULL, 0, "tell of every flow, not only of those with risks", 0 },
+		{ "protos", OPT_PROTOS, "FILE", 0,
+		  "more protocols, by port, host or address, in nDPI's format; none: only those that nDPI has built in. Without this "
+		  "option, nDPI's own file is taken where it is installed: " DPI_CAPTURE_PROTOS, 0 },
 		{ 0 },
 	};
 	static const struct argp argp = {
@@ -283,13 +292,17 @@ int cli_dpi_classify(int argc, char **argv)
 		.parser = option_parse,
 		.args_doc = "FILE",
 		.doc = "What nDPI makes of a capture (pcap or pcapng): packets, bytes and flows of each protocol, and the flows in "
-		       "which it sees a risk. Counts as nDPI's own ndpiReader -t does.\v"
+		       "which it sees a risk. Counts as nDPI's own ndpiReader does with -t (tunnels are opened) and -p (more protocols).\v"
 		       "Exit status: 0, also where the capture is cut short, which is said; 2 the question could not be answered.",
 	};
-	struct options o = { NULL, 0, 0, STDIN_FILENO };
+	struct options o = { .fd = STDIN_FILENO };
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
 		return CLI_ERROR;
+	if (!o.protos)
+		o.protos = access(DPI_CAPTURE_PROTOS, R_OK) == 0 ? DPI_CAPTURE_PROTOS : NULL;
+	else if (strcmp(o.protos, "none") == 0)
+		o.protos = NULL;
 	if (strcmp(o.file, "-") == 0)
 		o.file = "standard input";
 	else

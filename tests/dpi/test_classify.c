@@ -275,7 +275,7 @@ static struct dpi_capture *capture(int link)
 	struct dpi_capture *c;
 	struct dpi_err err;
 
-	if (dpi_capture_open(&c, &err) != 0)
+	if (dpi_capture_open(&c, NULL, &err) != 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(dpi_capture_link(c, link, &err), 0);
 	return c;
@@ -413,17 +413,20 @@ static void many_flows(void **state)
 	dpi_capture_close(c);
 }
 
-static void unknown_link(void **state)
+static void what_cannot_be(void **state)
 {
 	(void)state;
 	struct dpi_capture *c;
 	struct dpi_err err;
 
-	assert_int_equal(dpi_capture_open(&c, &err), 0);
+	assert_int_equal(dpi_capture_open(&c, NULL, &err), 0);
 	assert_int_equal(dpi_capture_link(c, 195, &err), -ENOTSUP);
 	assert_non_null(strstr(err.text, "link type 195"));
 	dpi_capture_close(c);
 	dpi_capture_close(NULL);
+	assert_int_equal(dpi_capture_open(&c, "tests/dpi/absent", &err), -ENOENT);
+	assert_non_null(strstr(err.text, "tests/dpi/absent"));
+	assert_null(c);
 	assert_null(dpi_risk_name(0));
 	assert_null(dpi_risk_name(63));
 	assert_non_null(dpi_risk_name(1));
@@ -441,7 +444,7 @@ int main(void)
 		cmocka_unit_test(one_flow_of_two_directions),
 		cmocka_unit_test(vlans_are_apart_and_bytes_have_16_bits),
 		cmocka_unit_test(many_flows),
-		cmocka_unit_test(unknown_link),
+		cmocka_unit_test(what_cannot_be),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	int link = links[data[0] % (sizeof links / sizeof links[0])];
 	if (!c)
-		hold(dpi_capture_open(&c, &err) == 0);
+		hold(dpi_capture_open(&c, NULL, &err) == 0);
 	hold(dpi_capture_link(c, link, &err) == 0);
 	data++;
 	size--;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Captures as lists of packets: read, written, made, and changed in ways that captures of real networks differ. For tests that hold
-two readers of captures against each other; knows nothing of either."""
+"""Captures as lists of packets: read, written, made, and changed in ways that captures of real networks differ. For tests that
+hold two readers of captures against each other; knows nothing of either."""
 import struct
 
 ETHERNET, PPP, RAW, PPP_HDLC, C_HDLC, SLL, RADIOTAP, IPV4, IPV6, NULL = 1, 9, 101, 50, 104, 113, 127, 228, 229, 0
@@ -116,8 +116,8 @@ def ip_sum(header):
 
 
 def ipv4(payload, proto, src=0x0A000001, dst=0x0A000002, fragment=0, options=b""):
-    header = struct.pack(">BBHHHBBHII", 0x40 | (5 + len(options) // 4), 0, 20 + len(options) + len(payload) & 0xFFFF, 1, fragment, 64,
-                         proto, 0, src, dst) + options
+    header = struct.pack(">BBHHHBBHII", 0x40 | (5 + len(options) // 4), 0, 20 + len(options) + len(payload) & 0xFFFF, 1, fragment,
+                         64, proto, 0, src, dst) + options
     return header[:10] + struct.pack(">H", ip_sum(header)) + header[12:] + payload
 
 
@@ -263,7 +263,8 @@ def tunnel(c, rng):
             ip = ipv4(u, 17) if kind == "gtp" else ipv6(u, 17)
         elif kind == "gtpext":
             more = b"\0\x01\0\x85" + rng.choice((b"\x01\x10\x09\x00", b"\x01\0\0\x85\x01\0\0\0", b"\0\0\0\0", b"\x02" + bytes(7)))
-            ip = ipv4(udp(b"\x34\xff" + struct.pack(">HI", len(ip) + len(more), 7) + more + ip, rng.choice((2152, 999)), 2152), 17)
+            gtp = b"\x34\xff" + struct.pack(">HI", len(ip) + len(more), 7) + more
+            ip = ipv4(udp(gtp + ip, rng.choice((2152, 999)), 2152), 17)
         elif kind == "tzsp":
             tags = rng.choice((b"\x01", b"\x00\x01", b"\x0a\x01", b"\x0a\x03"))
             ip = ipv4(udp(b"\x01\0\0\x01" + tags + frame_of(ETHERNET, ip), 40000, 37008), 17)
@@ -321,7 +322,8 @@ def lengths(c, rng):
         else:
             at = rng.choice((0, 4, 5, 6, 6, 40, 41))
         if start + at < len(data):
-            data[start + at] = rng.choice((0x45, 0x46, 0x4F, 0x40, 0x60, 0, 1, 0x20, 44, 43, 59, 60, 135, 51, 4, 41, rng.randrange(256)))
+            data[start + at] = rng.choice((0x45, 0x46, 0x4F, 0x40, 0x60, 0, 1, 0x20, 44, 43, 59, 60, 135, 51, 4, 41,
+                                           rng.randrange(256)))
         p.data = bytes(data)
 
 
@@ -332,14 +334,14 @@ def extend(c, rng):
         if ip is None:
             continue
         if ip[0] >> 4 == 6 and len(ip) >= 40:
-            more = rng.choice((bytes((ip[6], 0)) + bytes(6), bytes((ip[6], 1)) + bytes(14), bytes((ip[6], 0)) + b"\0\x01" + bytes(4),
-                               bytes((ip[6], 0)) + b"\0\x08" + bytes(4)))
+            more = ip[6:7] + rng.choice((bytes(7), b"\1" + bytes(14), b"\0\0\x01" + bytes(4), b"\0\0\x08" + bytes(4)))
             head = rng.choice((0, 43, 60, 44, 44, 135, 51, 59))
             ip = ip[:4] + struct.pack(">HB", len(ip) - 40 + len(more) & 0xFFFF, head) + ip[7:40] + more + ip[40:]
         elif ip[0] == 0x45:
             what = rng.randrange(3)
             if what == 0:
-                ip = b"\x47" + ip[1:2] + struct.pack(">H", struct.unpack(">H", ip[2:4])[0] + 8 & 0xFFFF) + ip[4:20] + bytes(8) + ip[20:]
+                total = struct.unpack(">H", ip[2:4])[0] + 8 & 0xFFFF
+                ip = b"\x47" + ip[1:2] + struct.pack(">H", total) + ip[4:20] + bytes(8) + ip[20:]
             else:
                 ip = ip[:6] + (b"\x20\0" if what == 1 else b"\x00\x10") + ip[8:]
         p.put(frame_of(c.link, ip))
@@ -366,15 +368,19 @@ def payloads_of(capture):
     return found
 
 
-KNOWN = (20, 21, 22, 23, 25, 53, 67, 68, 69, 80, 88, 102, 110, 111, 123, 137, 138, 139, 143, 161, 179, 389, 443, 445, 465, 500, 502, 514, 554,
-         636, 853, 993, 995, 1080, 1194, 1433, 1521, 1701, 1723, 1883, 1900, 2049, 2055, 2123, 2152, 3128, 3306, 3389, 3478, 3544, 4500, 4789,
-         5004, 5060, 5222, 5247, 5353, 5355, 5432, 5683, 5900, 6000, 6343, 6379, 6881, 8080, 8333, 8443, 8801, 9042, 9200, 11211, 17500, 20000,
-         27017, 30303, 37008, 44818, 47808, 51413, 51820)
+KNOWN = (
+    20, 21, 22, 23, 25, 53, 67, 68, 69, 80, 81, 88, 102, 110, 111, 123, 137, 138, 139, 143, 161, 179, 389, 443, 445,
+    465, 500, 502, 514, 554, 636, 853, 860, 993, 995, 1080, 1194, 1433, 1521, 1701, 1723, 1883, 1900, 2049, 2055,
+    2123, 2152, 3000, 3128, 3260, 3306, 3389, 3478, 3544, 4500, 4789, 5004, 5060, 5061, 5062, 5222, 5247, 5353,
+    5355, 5432, 5683, 5900, 6000, 6343, 6379, 6881, 8080, 8181, 8333, 8443, 8801, 9042, 9200, 11211, 17500, 20000,
+    27017, 30303, 37008, 44818, 47808, 51413, 51820,
+)
 
 
 def make(payloads, rng):
     """Few hosts and ports that say many things to each other: what nDPI keeps from one flow it finds again in the next."""
-    hosts = [struct.pack(">I", rng.choice((0x0A000000, 0xC0A80100, 0x08080800, 0x1F0D5600, 0x9D380000)) + rng.randrange(1, 5)) for _ in range(5)]
+    nets = (0x0A000000, 0xC0A80100, 0x08080800, 0x1F0D5600, 0x9D380000, 0xD54BAA0A, 0x36508280)
+    hosts = [struct.pack(">I", rng.choice(nets) + rng.randrange(1, 5)) for _ in range(5)]
     sixes = [b"\x2a\x03\x28\x80" + bytes(10) + struct.pack(">H", rng.randrange(1, 4)) for _ in range(3)]
     link = rng.choice((ETHERNET, ETHERNET, RAW, NULL, SLL))
     numbers = [rng.choice(KNOWN) if rng.random() < 0.4 else rng.randrange(65536) for _ in range(rng.choice((4, 12, 60)))]
@@ -393,7 +399,8 @@ def make(payloads, rng):
         body = body[:1400]
         if is_tcp and rng.random() < 0.15:
             body = b""
-        l4 = tcp(body, sport, dport, rng.choice((2, 0x12, 0x10, 0x18, 0x18, 0x18, 0x11, 4)), rng.randrange(9)) if is_tcp else udp(body, sport, dport)
+        flags = rng.choice((2, 0x12, 0x10, 0x18, 0x18, 0x18, 0x11, 4))
+        l4 = tcp(body, sport, dport, flags, rng.randrange(9)) if is_tcp else udp(body, sport, dport)
         proto = 6 if is_tcp else 17
         if rng.random() < 0.03:
             l4, proto = body, rng.choice((1, 2, 4, 41, 47, 50, 51, 58, 89, 103, 112, 132, 253))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""`weft dpi classify` against nDPI's own ndpiReader: captures of nDPI's suite, changed at random, must give the same table and the same
-flows with the same risks. Run by `make dpi-differential`; tests/system/test_dpi.py runs a short round.
+"""`weft dpi classify` against nDPI's own ndpiReader: captures of nDPI's suite, changed at random, must give the same table and the
+same flows with the same risks. Run by `make dpi-differential`; tests/system/test_dpi.py runs a short round.
 
 usage: dpi_differential.py [--count N] [--seed S] [--keep FOLDER]"""
 import argparse
@@ -22,6 +22,7 @@ BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
 WEFT = BUILD / "bin" / "weft"
 VECTORS = ROOT.parent / "shared" / "vectors" / "ndpi"
 READER = shutil.which("ndpiReader")
+PROTOS = pathlib.Path("/usr/share/ndpi/ndpiProtos.txt")  # what `weft dpi classify` takes by itself
 SECONDS = 60
 
 ROW = re.compile(r"^([^\t]+)\t(\d+)\t(\d+)\t(\d+)$")
@@ -66,7 +67,8 @@ def flows_of(text):
 def reader(path, out):
     """ndpiReader's table and flows."""
     try:
-        r = subprocess.run([READER, "-q", "-t", "-v", "2", "-i", str(path), "-w", str(out)], stdout=subprocess.PIPE,
+        more = ["-p", str(PROTOS)] if PROTOS.exists() else []
+        r = subprocess.run([READER, "-q", "-t", *more, "-v", "2", "-i", str(path), "-w", str(out)], stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         raise Unusable(f"ndpiReader takes more than {SECONDS} s") from None
@@ -92,7 +94,8 @@ def flows(answer):
     found = []
     for f in answer["flows"]:
         six = ":" in f["source"]
-        ends = [f"[{a}]:{p}" if six else f"{a}:{p}" for a, p in ((f["source"], f["source_port"]), (f["destination"], f["destination_port"]))]
+        ends = ((f["source"], f["source_port"]), (f["destination"], f["destination_port"]))
+        ends = [f"[{a}]:{p}" if six else f"{a}:{p}" for a, p in ends]
         found.append((endpoints(f["l4"], *ends), f.get("vlan", 0), f["protocol"], f["packets"], f["bytes"], sorted(f["risks"])))
     return sorted(found)
 
