@@ -412,6 +412,12 @@ SEED ?= 1
 differential: $(DIFFERENTIAL) ## strict mode against protobuf-c and Google's parser; COUNT, SEED
 	$(DIFFERENTIAL) --count $(COUNT) --seed $(SEED)
 
+# --- captures against nDPI's own reader -----------------------------------------------------------------------------------
+CAPTURES ?= 500
+.PHONY: dpi-differential
+dpi-differential: $(WEFT) ## weft dpi classify against ndpiReader on changed captures; CAPTURES, SEED
+	tests/system/dpi_differential.py --count $(CAPTURES) --seed $(SEED)
+
 # --- policies against a reference that is plain and slow ------------------------------------------------------------------
 PAIRS ?= 10000000
 .PHONY: policy-pairs
