@@ -115,7 +115,8 @@ int dpi_capture_open(struct dpi_capture **out, const char *protos, struct dpi_er
 	if (protos && access(protos, R_OK) != 0) {
 		int why = errno;
 
-		snprintf(err->text, sizeof err->text, "%.120s: %s; a file of protocols in nDPI's format is needed", protos, strerror(why));
+		snprintf(err->text, sizeof err->text, "%.120s: %s; a file of protocols in nDPI's format is needed", protos,
+			 strerror(why));
 		return -ENOENT;
 	}
 	struct dpi_capture *c = calloc(1, sizeof *c);
@@ -434,8 +435,11 @@ static void tree_sort(const struct dpi_capture *c, uint32_t *list, uint32_t *roo
 			size_t middle = from + run < n ? from + run : n, end = from + 2 * run < n ? from + 2 * run : n;
 			size_t a = from, b = middle;
 
-			for (size_t i = from; i < end; i++)
-				room[i] = b == end || (a < middle && tree_compare(c, list[a], list[b]) <= 0) ? list[a++] : list[b++];
+			for (size_t i = from; i < end; i++) {
+				int left = b == end || (a < middle && tree_compare(c, list[a], list[b]) <= 0);
+
+				room[i] = left ? list[a++] : list[b++];
+			}
 		}
 		memcpy(list, room, n * sizeof *list);
 	}

@@ -12,15 +12,16 @@
 
 #define DPI_CAPTURE_PACKET_MAX 262144u            /* bytes of one packet that are looked at: libpcap's own limit */
 #define DPI_CAPTURE_MEMORY (768u << 20)           /* bytes that flows may take: within DPI_TOOL_MEMORY (sandbox.h) */
-/* nDPI's own file of such protocols, where Debian's libndpi-bin puts it. The results that nDPI publishes were made with it. */
+/* nDPI's own file of more protocols, where Debian's libndpi-bin puts it. The results that nDPI publishes were made with it. */
 #define DPI_CAPTURE_PROTOS "/usr/share/ndpi/ndpiProtos.txt"
 #define DPI_CAPTURE_TCP_MAX 80u                   /* packets of a flow after which nDPI is asked to conclude */
 #define DPI_CAPTURE_UDP_MAX 24u
 
 struct dpi_capture; /* one capture; one thread */
 
-/* Loads nDPI and takes what it takes of files: all that a sandbox would not let happen later. protos: a file of more protocols, by
- * port, host or address, in nDPI's format; NULL: none. 0; -ENOMEM; -ELIBBAD; -ENOENT: no such file, each with a text. Not while another thread opens anything of dpi/: nDPI's set-up is not reentrant. */
+/* Loads nDPI and takes what it takes of files: all that a sandbox would not let happen later. protos: a file of more protocols,
+ * by port, host or address, in nDPI's format; NULL: none. 0; -ENOMEM; -ELIBBAD; -ENOENT: no such file, each with a text. Not while
+ * another thread opens anything of dpi/: nDPI's set-up is not reentrant. */
 int dpi_capture_open(struct dpi_capture **c, const char *protos, struct dpi_err *err);
 /* Before the first packet: the capture's link type, libpcap's DLT. 0, or -ENOTSUP with a text: ndpiReader does not read it. */
 int dpi_capture_link(struct dpi_capture *c, int link, struct dpi_err *err);

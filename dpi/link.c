@@ -3,8 +3,8 @@
  * the next has 16 bits there and has them here; where ndpiReader would run around in a circle for ever, the frame is given
  * up.
  *
- * Road of a frame: link header -> tags (VLAN, MPLS, PPPoE) -> IP in IP -> UDP tunnels (GTP-U, TZSP, CAPWAP), and a tunnel leads back
- * to the link header, to IP, or to the end. */
+ * Road of a frame: link header -> tags (VLAN, MPLS, PPPoE) -> IP in IP -> UDP tunnels (GTP-U, TZSP, CAPWAP), and a tunnel leads
+ * back to the link header, to IP, or to the end. */
 #include "link.h"
 
 #define TYPE_IPV4 0x0800u

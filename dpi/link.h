@@ -37,7 +37,8 @@ int dpi_link_known(int link);
 int dpi_link_ip(int link, const uint8_t *p, uint32_t len, struct dpi_link_ip *ip);
 
 /* Steps over IPv6's extension headers at p. room: bytes from there to the capture's end; *len: of IPv6's payload, which lies within
- * the capture, then of what is left of it; *next: the header's number. Returns the offset of the upper layer from p, or -1: none, later fragment, or cut. */
+ * the capture, then of what is left of it; *next: the header's number. Returns the offset of the upper layer from p, or -1: none,
+ * later fragment, or cut. */
 int dpi_link_ipv6_skip(const uint8_t *p, uint16_t room, uint16_t *len, uint8_t *next);
 
 #endif

@@ -121,7 +121,8 @@ static json_t *flow_json(const struct dpi_capture *c, const struct dpi_capture_f
 /* One value of JSON that is printed as it comes: there may be a million. */
 static int element_print(json_t *o, int *first)
 {
-	int rc = (*first || putchar(',') != EOF) && o && json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY) == 0;
+	size_t how = JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY;
+	int rc = (*first || putchar(',') != EOF) && o && json_dumpf(o, stdout, how) == 0;
 
 	*first = 0;
 	json_decref(o);
@@ -283,8 +284,8 @@ int cli_dpi_classify(int argc, char **argv)
 		{ "json", 'j', NULL, 0, "print JSON: {\"protocols\": [...], \"flows\": [...]}", 0 },
 		{ "all", 'a', NULL, 0, "tell of every flow, not only of those with risks", 0 },
 		{ "protos", OPT_PROTOS, "FILE", 0,
-		  "more protocols, by port, host or address, in nDPI's format; none: only those that nDPI has built in. Without this "
-		  "option, nDPI's own file is taken where it is installed: " DPI_CAPTURE_PROTOS, 0 },
+		  "more protocols, by port, host or address, in nDPI's format; none: only those that nDPI has built in. "
+		  "Without this option, nDPI's own file is taken where it is installed: " DPI_CAPTURE_PROTOS, 0 },
 		{ 0 },
 	};
 	static const struct argp argp = {
@@ -292,7 +293,8 @@ int cli_dpi_classify(int argc, char **argv)
 		.parser = option_parse,
 		.args_doc = "FILE",
 		.doc = "What nDPI makes of a capture (pcap or pcapng): packets, bytes and flows of each protocol, and the flows in "
-		       "which it sees a risk. Counts as nDPI's own ndpiReader does with -t (tunnels are opened) and -p (more protocols).\v"
+		       "which it sees a risk. Counts as nDPI's own ndpiReader does with -t (tunnels are opened) and -p (more "
+		       "protocols).\v"
 		       "Exit status: 0, also where the capture is cut short, which is said; 2 the question could not be answered.",
 	};
 	struct options o = { .fd = STDIN_FILENO };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `weft dpi inspect`: the verdict for payloads as a field's content, by the fabric's own inspector, and why. What a profile means is
- * dpi_profile.c's; the inspector runs behind walls (dpi_walls.c). */
+/* `weft dpi inspect`: the verdict for payloads as a field's content, by the fabric's own inspector, and why. What a profile
+ * means is dpi_profile.c's; the inspector runs behind walls (dpi_walls.c). */
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +62,7 @@ static void finding_text(const struct dpi_finding *f, char *out, size_t cap)
 	size_t used = 0;
 
 	dpi_finding_text(f, text);
-	int unrecognised = !f->master && !f->app && f->why != DPI_WHY_KIND && (f->why == DPI_WHY_NOTHING || f->why == DPI_WHY_UNKNOWN);
+	int unrecognised = !f->master && !f->app && (f->why == DPI_WHY_NOTHING || f->why == DPI_WHY_UNKNOWN);
 	used += (size_t)snprintf(out, cap, "%s", unrecognised ? "not recognised" : text);
 	for (uint32_t bit = 0; bit < 5 && unrecognised && used < cap; bit++) {
 		const char *name = dpi_name_at(DPI_IS_KIND, bit);
@@ -306,8 +306,8 @@ int cli_dpi_inspect(int argc, char **argv)
 		.options = option_list,
 		.parser = option_parse,
 		.args_doc = "--profile NAMES FILE...",
-		.doc = "May a message's opaque field have these bytes in it? Says what the inspector finds in each FILE (- is standard "
-		       "input), and why that passes or not. `weft dpi names` lists what can be named.\v"
+		.doc = "May a message's opaque field have these bytes in it? Says what the inspector finds in each FILE (- is "
+		       "standard input), and why that passes or not. `weft dpi names` lists what can be named.\v"
 		       "Exit status: 0 all pass, 1 something is refused, 2 the question could not be answered.",
 	};
 	struct options *o = calloc(1, sizeof *o);

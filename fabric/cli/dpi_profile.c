@@ -104,8 +104,8 @@ static int name_add(const struct reading *r, const char *name)
 	if (near[0])
 		return cli_fail(r->command, "%s is no content that nDPI knows, no kind and no profile; did you mean %s?", quoted,
 				near);
-	return cli_fail(r->command, "%s is no content that nDPI knows, no kind and no profile%s; `weft dpi names` lists what there is",
-			quoted, r->set ? " of these policies" : " (--policies names a folder that has some)");
+	return cli_fail(r->command, "%s is no content that nDPI knows, no kind and no profile%s; `weft dpi names` lists what "
+			"there is", quoted, r->set ? " of these policies" : " (--policies names a folder that has some)");
 }
 
 /* Calls take for each name of text, which is cut at its commas. */
@@ -120,7 +120,8 @@ static int names_each(const struct reading *r, char *text, int (*take)(const str
 		size_t len = strlen(name);
 		while (len && name[len - 1] == ' ')
 			name[--len] = 0;
-		rc = len ? take(r, name) : cli_fail(r->command, "there is a name missing between two commas, or before or after one");
+		rc = len ? take(r, name)
+			 : cli_fail(r->command, "there is a name missing between two commas, or before or after one");
 	}
 	return rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Fuzzes link.c's search for IP in frames of every link type, and what classify.c and nDPI make of the packets. The input: a byte that
- * chooses the link type, then packets, each behind two bytes of length (little-endian) and one of seconds that pass before. */
+/* Fuzzes link.c's search for IP in frames of every link type, and what classify.c and nDPI make of the packets. The input: a byte
+ * that chooses the link type, then packets, each behind two bytes of length (little-endian) and one of seconds that pass before. */
 #include "dpi/classify.h"
 #include "dpi/link.h"
 

@@ -79,8 +79,8 @@ def reader(path, out):
 
 
 def weft(path, *options):
-    r = subprocess.run([str(WEFT), "dpi", "classify", "--json", *options, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                       timeout=SECONDS)
+    r = subprocess.run([str(WEFT), "dpi", "classify", "--json", *options, str(path)], stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, timeout=SECONDS)
     if r.returncode != 0:
         raise Unusable(f"weft ends with {r.returncode}: {r.stderr.decode(errors='replace').strip()}")
     return json.loads(r.stdout)
@@ -110,7 +110,8 @@ def compare(path, out):
         wrong.append("the order of rows differs")
     a, b = flows_of(text), flows(answer)
     if not wrong and a != b:
-        wrong += [f"flow, only ndpiReader: {f}" for f in a if f not in b][:5] + [f"flow, only weft: {f}" for f in b if f not in a][:5]
+        wrong += [f"flow, only ndpiReader: {f}" for f in a if f not in b][:5]
+        wrong += [f"flow, only weft: {f}" for f in b if f not in a][:5]
     return wrong
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""`weft dpi` as a person meets it: captures against nDPI's own results and against its own reader, hostile captures, payloads against
-profiles, names. Prints TAP."""
+"""`weft dpi` as a person meets it: captures against nDPI's own results and against its own reader, hostile captures, payloads
+against profiles, names. Prints TAP."""
 import json
 import os
 import pathlib
@@ -159,7 +159,8 @@ def test_hostile_captures_end():
             r = weft("classify", "--json", capture("hostile.pcap", *many, link=link))
             expect(r.returncode == 0, f"link {link}: {text(r)}")
     expect(time.monotonic() - start < 60, "too slow")
-    bomb = make("bomb.pcap", struct.pack("<IHHiIIIIIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1, 1, 1, 0x7FFFFFFF, 0x7FFFFFFF) + bytes(64))
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
+    bomb = make("bomb.pcap", head + struct.pack("<IIII", 1, 1, 0x7FFFFFFF, 0x7FFFFFFF) + bytes(64))
     r = weft("classify", bomb)
     expect(r.returncode in (0, 2) and ("cut short" in text(r)[1] or "no capture" in text(r)[1]), text(r))
 
@@ -199,7 +200,8 @@ def inspect(payload, *args):
 
 def test_payloads_against_names():
     cases = [
-        (SSH, "HTTP,unknown", 1, "SSH"), (SSH, "SSH", 0, "SSH"), (SSH, "RemoteAccess", 0, "SSH"), (SSH, "RemoteAccess,!SSH", 1, "SSH"),
+        (SSH, "HTTP,unknown", 1, "SSH"), (SSH, "SSH", 0, "SSH"), (SSH, "RemoteAccess", 0, "SSH"),
+        (SSH, "RemoteAccess,!SSH", 1, "SSH"),
         (HTTP, "http", 0, "HTTP"), (HTTP, "unknown", 1, "HTTP"), (XSS, "HTTP", 1, "XSS"),
         (PROSE, "text", 0, "not recognised"), (PROSE, "HTTP", 1, "not recognised"), (PROSE, "none", 1, "not recognised"),
         (b"", "none", 0, "not recognised"), (JSON, "json", 0, "not recognised"), (PROSE, "json", 1, "not recognised"),
@@ -248,7 +250,8 @@ def test_profiles_of_policies():
 
 def test_misspelt_names_are_errors():
     path = make("prose", PROSE)
-    for profile, words in (("HTPP", "did you mean HTTP"), ("HTTP,", "name missing"), ("none,HTTP", "none"), ("!unknown", "unknown")):
+    for profile, words in (("HTPP", "did you mean HTTP"), ("HTTP,", "name missing"), ("none,HTTP", "none"),
+                           ("!unknown", "unknown")):
         r = weft("inspect", "--profile", profile, path)
         expect(r.returncode == 2 and words in text(r)[1], f"{profile}: {text(r)}")
     expect(weft("inspect", path).returncode == 2, "no profile, no error")
