@@ -91,7 +91,8 @@ def ask(build, lines, cuts, worker):
         for allow, data in wanted:
             f.write(f"{allow} {data.hex()}\n")
         f.flush()
-        args = [os.path.join(build, "tests", "dpi_payloads"), "--cuts", str(cuts)] + (["--worker", worker] if worker else []) + [f.name]
+        args = [os.path.join(build, "tests", "dpi_payloads"), "--cuts",
+                str(cuts)] + (["--worker", worker] if worker else []) + [f.name]
         r = subprocess.run(args, capture_output=True, text=True, check=False, timeout=1500)
     said = r.stdout.splitlines()
     if r.returncode or len(said) != len(wanted):

@@ -4,30 +4,31 @@ import program
 
 HEAD = """# Detection rates
 
-Made by `make dpi-rates`, which records real programs of Debian talking over loopback and shows every payload (what one read of a
-socket brings) to nDPI alone and to Weft's inspector. It installs the programs (`.ci/packages-rates`), needs no root
-otherwise, starts each server on a free port with an empty folder and leaves nothing behind. Figures differ a little from run
-to run: clients draw random numbers.
+Made by `make dpi-rates`, which records real programs of Debian that talk over loopback and shows every payload (what one
+read of a socket brings) to nDPI alone and to Weft's inspector. It installs the programs (`.ci/packages-rates`), needs no
+root otherwise, gives each server a free port and an empty folder and leaves nothing behind. Figures differ a little from
+run to run: clients draw random numbers. `make test` records some of it again and holds it against thresholds.
 
 | | |
 |---|---|
 | nDPI | {ndpi} |
 | payloads of protocols, all different | {payloads}, {bytes} kB |
 | payloads that nDPI alone recognises and a message carries past the inspector | {lost} |
-| same answer, isolated and inline | {same} |
+| payloads of this page of which isolated and inline inspection say the same | {same} |
 
-`weft dpi inspect` says of a file what the tables say of these payloads; [dpi.md](dpi.md) says how it comes about.
+How it is done, and what it cannot do, is told in [dpi.md](dpi.md).
 
 ## Protocols
 
 The field's rule is `carries: unknown`, so whatever is recognised is refused.
 
-* alone: payloads that nDPI recognises by themselves, one packet of a fresh flow. The rest are middles of dialogues: answers, data, what
-  is encrypted.
-* whole: payloads that the inspector refuses in one message. More than nDPI alone, as it asks under ports and knows openings.
-* in 2, 3, 5: of those refused whole, how often at least one of the messages is refused when so many consecutive messages carry the payload; every
-  way to cut it in 2 where there are at most {cuts}, else {cuts} at random. bytes: one byte in each message, payloads below 64 bytes.
-* first: dialogues whose first payload is refused; dialogue: dialogues of which any payload is.
+* alone: payloads that nDPI recognises by themselves, as one TCP or UDP packet of a fresh flow. The rest are mostly middles of
+  dialogues: answers, data, what is encrypted.
+* whole: payloads that the inspector refuses in one message. More than nDPI alone: it asks under ports, and knows first words.
+* in 2, 3, 5: of those refused whole, how often at least one message is refused when so many consecutive messages carry the
+  payload; every way to cut it in 2 where there are at most {cuts}, else {cuts} at random. bytes: one byte in each message,
+  payloads below 64 bytes.
+* first: dialogues whose first payload is refused. dialogue: those of which any payload is.
 * named so: of those refused, how many by this name or one that belongs to it; the others are told below.
 
 | protocol | payloads | alone | whole | in 2 | in 3 | in 5 | bytes | dialogues | first | dialogue | named so |
@@ -37,23 +38,26 @@ The field's rule is `carries: unknown`, so whatever is recognised is refused.
 ATTACKS = """
 ## Attacks
 
-A sample is all that one side says in its turn. Under `carries: unknown` the carrier itself is refused (closed). Where the rule lists the carrier
-and `unknown` (open), only nDPI's risks are left to refuse it; the words are what the audit log says. In pieces: of
-those refused whole.
+A sample is all that one side says in its turn. Closed: `carries: unknown`, the carrier itself is refused. Open: the rule
+lists the carrier and `unknown`, so that only risks are left to refuse it; the last column is what the audit log says. In
+pieces: of those refused whole.
 
 | attack | carrier | samples | closed | in 2 | in 5 | open | in 2 | in 5 | refused as |
 |---|---|---|---|---|---|---|---|---|---|
 """
 
 LIMITS = """
-What is low here is low for a reason, and no promise is made about it: a rule that lists HTTP lets HTTP through. nDPI's looks at a request are heuristics
-for the URL, the user agent and some headers; Debian builds it without PCRE, so its patterns of shell commands are not in it. Server-side request
-forgery, XML entities and templates are not among the things that it looks for at all. What must not be in a request is said by a
-schema and a policy whose predicates say what may be there; those are exact.
+A rule that lists HTTP lets HTTP through; the risks are heuristics. nDPI looks at a request's URL, user agent and some headers;
+`dpi/risk.c` adds forms, encoded paths, Log4j's lookups wherever they stand, shell functions in headers, external entities,
+programs in bodies and scanners that give their names. Nothing looks for shell commands (Debian builds nDPI without PCRE, so its own
+patterns are not in it), for templates, for addresses of inner services or for source code in uploads, and nobody should rely on
+such a search: what may be in a request is said exactly by a schema and a policy, and content that is a script or a program by
+itself is refused by a profile's `forbid: [executable, script]`.
 
 ## Programs
 
-Debian packages, client first. Where no server was to be had, the client spoke to a listener of ours that answers little or nothing (alone).
+Debian packages, client first. Where no server was to be had, the client spoke to a listener of ours that answers little or
+nothing (alone).
 
 | protocol | programs |
 |---|---|

@@ -36,7 +36,8 @@ class Program:
 @functools.lru_cache(None)
 def version(package):
     """The installed version of a Debian package, or None."""
-    r = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", package], capture_output=True, text=True,
+    r = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", package], capture_output=True,
+                       text=True,
                        check=False)
     words = r.stdout.split()
     return words[1] if r.returncode == 0 and len(words) == 2 and words[0] == "installed" else None

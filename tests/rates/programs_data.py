@@ -15,7 +15,8 @@ def postgresql(s):
     for ssl in ("disable", "prefer"):
         url = f"postgresql://weft@127.0.0.1:{to}/postgres?sslmode={ssl}"
         s.run("psql", url, "-c", "create table if not exists pump (id int primary key, name text)", "-c",
-              "insert into pump values (1, 'north') on conflict do nothing", "-c", "select * from pump", "-c", "select now()",
+              "insert into pump values (1, 'north') on conflict do nothing", "-c", "select * from pump", "-c",
+              "select now()",
               seconds=20)
     s.run("psql", f"postgresql://nobody_there@127.0.0.1:{to}/postgres?sslmode=disable", "-c", "select 1", must=False)
 
@@ -30,7 +31,8 @@ def mysql(s):
              "--skip-name-resolve")
     to = s.tcp(port)
     base = ["mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", to, "-u", "root", "--skip-ssl"]
-    s.run(*base, "-e", "create database a; use a; create table pump (id int, name text); insert into pump values (1, 'x'); "
+    s.run(*base, "-e",
+          "create database a; use a; create table pump (id int, name text); insert into pump values (1, 'x'); "
           "select * from pump", must=False, seconds=20)
     s.run(*base, "-e", "select version(), now()", must=False)
     s.run(*base[:-2], "somebody", "-psecret", "-e", "select 1", must=False)
@@ -41,7 +43,8 @@ def redis(s):
     port = s.port()
     s.server(port, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", s.folder)
     to = s.tcp(port)
-    for words in (["PING"], ["SET", "pump:3", "on"], ["GET", "pump:3"], ["LPUSH", "queue", "a", "b", "c"], ["LRANGE", "queue", "0",
+    for words in (["PING"], ["SET", "pump:3", "on"], ["GET", "pump:3"], ["LPUSH", "queue", "a", "b", "c"],
+                  ["LRANGE", "queue", "0",
                   "-1"], ["INFO"], ["HSET", "h", "a", "1"], ["CONFIG", "GET", "dir"], ["EVAL", "return 1", "0"]):
         s.run("redis-cli", "-h", "127.0.0.1", "-p", to, *words)
 
@@ -63,7 +66,8 @@ def memcached(s):
 def mongodb(s):
     to = s.tcp()
     for options in ("", "&appname=pumps", "&directConnection=true"):
-        s.run(DEBIAN_PYTHON, "-c", f"import pymongo\npymongo.MongoClient('mongodb://127.0.0.1:{to}/?serverSelectionTimeoutMS=800"
+        s.run(DEBIAN_PYTHON, "-c",
+              f"import pymongo\npymongo.MongoClient('mongodb://127.0.0.1:{to}/?serverSelectionTimeoutMS=800"
               f"&connectTimeoutMS=500{options}').admin.command('ping')", must=False, seconds=4)
 
 
@@ -71,7 +75,8 @@ def mongodb(s):
 def mssql(s):
     to = s.tcp()
     for v in ("7.4", "7.3", "7.1", "5.0"):
-        s.run("tsql", "-H", "127.0.0.1", "-p", to, "-U", "sa", "-P", "secret", must=False, seconds=2, env={"TDSVER": v})
+        s.run("tsql", "-H", "127.0.0.1", "-p", to, "-U", "sa", "-P", "secret", must=False, seconds=2,
+              env={"TDSVER": v})
 
 
 @program("LDAP", "ldap-utils slapd")
@@ -90,7 +95,8 @@ directory {data}
     s.server(port, "slapd", "-d", "0", "-f", conf, "-h", f"ldap://127.0.0.1:{port}")
     url = f"ldap://127.0.0.1:{s.tcp(port)}"
     admin = ["-x", "-H", url, "-D", "cn=admin,dc=weft,dc=example", "-w", "secret"]
-    s.run("ldapadd", *admin, text="dn: dc=weft,dc=example\nobjectClass: dcObject\nobjectClass: organization\no: weft\ndc: weft\n",
+    s.run("ldapadd", *admin,
+          text="dn: dc=weft,dc=example\nobjectClass: dcObject\nobjectClass: organization\no: weft\ndc: weft\n",
           must=False)
     s.run("ldapsearch", "-x", "-H", url, "-b", "dc=weft,dc=example", must=False)
     s.run("ldapsearch", *admin, "-b", "dc=weft,dc=example", "(&(objectClass=*)(o=we*))", must=False)
@@ -106,7 +112,8 @@ def mqtt(s):
     for more in ([], ["-V", "mqttv5"], ["-q", "2", "-r"]):
         s.run("mosquitto_pub", "-h", "127.0.0.1", "-p", to, "-t", "plant/pump/3", "-m", '{"on":true}', *more)
     s.run("mosquitto_sub", "-h", "127.0.0.1", "-p", to, "-t", "plant/#", "-W", "2", must=False, seconds=4)
-    s.run("mosquitto_pub", "-h", "127.0.0.1", "-p", to, "-u", "anna", "-P", "secret", "-t", "plant/valve", "-m", "open", must=False)
+    s.run("mosquitto_pub", "-h", "127.0.0.1", "-p", to, "-u", "anna", "-P", "secret", "-t", "plant/valve", "-m",
+          "open", must=False)
 
 
 @program("AMQP", "python3-qpid-proton")
@@ -159,7 +166,8 @@ StartTcpServer(context=ModbusServerContext(slaves=c, single=True), address=("127
 """)
     to = s.tcp(port)
     base = ["mbpoll", "-m", "tcp", "-p", to, "-1", "-q"]
-    for what in (["-t", "4", "-c", "8"], ["-t", "3", "-c", "2"], ["-t", "0", "-c", "5"], ["-t", "1"], ["-t", "4:float", "-r", "3"]):
+    for what in (["-t", "4", "-c", "8"], ["-t", "3", "-c", "2"], ["-t", "0", "-c", "5"], ["-t", "1"],
+                 ["-t", "4:float", "-r", "3"]):
         s.run(*base, *what, "127.0.0.1", must=False)
     s.run(*base, "-t", "4", "-r", "1", "127.0.0.1", "17", "42", must=False)
     s.run(*base, "-t", "0", "-r", "1", "127.0.0.1", "1", must=False)
@@ -173,14 +181,16 @@ def coap(s):
     for what in (["-m", "get"], ["-m", "get", "-N"]):
         s.run("coap-client-notls", *what, "-B", "2", f"coap://127.0.0.1:{to}/.well-known/core", must=False, seconds=4)
         s.run("coap-client-notls", *what, "-B", "2", f"coap://127.0.0.1:{to}/time", must=False, seconds=4)
-    s.run("coap-client-notls", "-m", "put", "-e", "on", "-B", "2", f"coap://127.0.0.1:{to}/example_data", must=False, seconds=4)
+    s.run("coap-client-notls", "-m", "put", "-e", "on", "-B", "2", f"coap://127.0.0.1:{to}/example_data", must=False,
+          seconds=4)
 
 
 @program("SNMP", "snmp snmpd")
 def snmp(s):
     port = s.port(udp=True)
     conf = s.write("snmpd.conf", "rocommunity public 127.0.0.1\nrwcommunity private 127.0.0.1\nsysLocation here\n")
-    s.server(port, "snmpd", "-f", "-C", "-c", conf, "-Lo", "-p", s.path("snmpd.pid"), f"udp:127.0.0.1:{port}", udp=True,
+    s.server(port, "snmpd", "-f", "-C", "-c", conf, "-Lo", "-p", s.path("snmpd.pid"), f"udp:127.0.0.1:{port}",
+             udp=True,
              env={"SNMP_PERSISTENT_DIR": s.folder})
     to = f"127.0.0.1:{s.udp(port)}"
     own = {"SNMP_PERSISTENT_DIR": s.folder}

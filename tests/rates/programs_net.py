@@ -8,8 +8,10 @@ MAIL = "From: anna@weft.example\r\nTo: bob@weft.example\r\nSubject: pumps\r\n\r\
 @program("DNS", "bind9-dnsutils dnsmasq-base", short=True)
 def dns(s):
     port = s.port(udp=True)
-    s.server(port, "dnsmasq", "-k", "-C", "/dev/null", "-p", port, "--listen-address=127.0.0.1", "--bind-interfaces", "-R", "-h",
-             f"--pid-file={s.path('pid')}", "-u", s.user, "--address=/weft.example/192.0.2.7", "--local=/weft.example/",
+    s.server(port, "dnsmasq", "-k", "-C", "/dev/null", "-p", port, "--listen-address=127.0.0.1", "--bind-interfaces",
+             "-R", "-h",
+             f"--pid-file={s.path('pid')}", "-u", s.user, "--address=/weft.example/192.0.2.7",
+             "--local=/weft.example/",
              "--txt-record=note.weft.example,a text", "--mx-host=weft.example,mail.weft.example,10",
              "--srv-host=_mqtt._tcp.weft.example,hub.weft.example,1883", udp=True)
     udp, tcp = s.udp(port), s.tcp(port)
@@ -27,9 +29,11 @@ def smtp(s):
     s.server(port, DEBIAN_PYTHON, "-m", "aiosmtpd", "-n", "-l", f"127.0.0.1:{port}", "-c", "aiosmtpd.handlers.Sink")
     to = s.tcp(port)
     mail = s.write("mail", MAIL)
-    s.run("curl", "-s", f"smtp://127.0.0.1:{to}", "--mail-from", "anna@weft.example", "--mail-rcpt", "bob@weft.example", "-T", mail)
+    s.run("curl", "-s", f"smtp://127.0.0.1:{to}", "--mail-from", "anna@weft.example", "--mail-rcpt",
+          "bob@weft.example", "-T", mail)
     s.run(DEBIAN_PYTHON, "-c", "import smtplib\n"
-          f"with smtplib.SMTP('127.0.0.1', {to}, local_hostname='a.example') as c: c.sendmail('a@b.example', 'c@d.example', '''{MAIL}''')")
+          f"with smtplib.SMTP('127.0.0.1', {to}, local_hostname='a.example') as c:\n"
+          f"    c.sendmail('a@b.example', 'c@d.example', {MAIL!r})")
 
 
 def dovecot(s, port, which):
@@ -115,14 +119,16 @@ VirtualHost "weft.example"
 """)
     s.run("prosodyctl", "--config", conf, "register", "anna", "weft.example", "secret", must=False)
     s.server(port, "prosody", "--config", conf)
-    s.run("go-sendxmpp", "-u", "anna@weft.example", "-p", "secret", "-j", f"127.0.0.1:{s.tcp(port)}", "-n", "bob@weft.example",
+    s.run("go-sendxmpp", "-u", "anna@weft.example", "-p", "secret", "-j", f"127.0.0.1:{s.tcp(port)}", "-n",
+          "bob@weft.example",
           text="pump 3 is on\n", must=False, seconds=4)
 
 
 @program("IRC", "sic ngircd")
 def irc(s):
     port = s.port()
-    conf = s.write("ngircd.conf", f"[Global]\nName = irc.weft.example\nInfo = weft\nListen = 127.0.0.1\nPorts = {port}\n"
+    conf = s.write("ngircd.conf",
+                   f"[Global]\nName = irc.weft.example\nInfo = weft\nListen = 127.0.0.1\nPorts = {port}\n"
                    "AdminEMail = a@weft.example\n[Options]\nIdent = no\nDNS = no\nPAM = no\n")
     s.server(port, "ngircd", "-n", "-f", conf)
     s.run("sh", "-c", f"(sleep 1; echo ':j #pumps'; sleep 0.3; echo 'pump 3 is on'; sleep 0.5; echo ':q') |"
@@ -136,7 +142,8 @@ def ntp(s):
                    f"pidfile {s.path('pid')}\n")
     s.server(port, "chronyd", "-d", "-U", "-x", "-f", conf, "-u", s.user, udp=True)
     for version in ("4", "3"):
-        s.run("chronyd", "-U", "-Q", "-t", "4", "-u", s.user, f"server 127.0.0.1 port {s.udp(port)} iburst version {version}",
+        s.run("chronyd", "-U", "-Q", "-t", "4", "-u", s.user,
+              f"server 127.0.0.1 port {s.udp(port)} iburst version {version}",
               f"pidfile {s.path('pid2')}", "cmdport 0", must=False, seconds=7)
 
 
@@ -151,18 +158,21 @@ def sip(s):
 @program("STUN", "coturn")
 def stun(s):
     port = s.port(udp=True)
-    s.server(port, "turnserver", "-n", "-L", "127.0.0.1", "-p", port, "--no-cli", "--no-tls", "--no-dtls", "--log-file=stdout",
+    s.server(port, "turnserver", "-n", "-L", "127.0.0.1", "-p", port, "--no-cli", "--no-tls", "--no-dtls",
+             "--log-file=stdout",
              "--pidfile", s.path("pid"), "-a", "-u", "anna:secret", "-r", "weft.example", "--allow-loopback-peers",
              f"--userdb={s.path('turndb')}", udp=True)
     to = s.udp(port)
     s.run("turnutils_stunclient", "-p", to, "127.0.0.1", must=False, seconds=4)
-    s.run("turnutils_uclient", "-p", to, "-u", "anna", "-w", "secret", "-n", "2", "-m", "1", "-c", "-y", "127.0.0.1", must=False,
+    s.run("turnutils_uclient", "-p", to, "-u", "anna", "-w", "secret", "-n", "2", "-m", "1", "-c", "-y", "127.0.0.1",
+          must=False,
           seconds=6)
 
 
 @program("OpenVPN", "openvpn openssl")
 def openvpn(s):
-    s.run("sh", "-c", "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.crt "
+    s.run("sh", "-c",
+          "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.crt "
           "-subj /CN=ca -days 30 && for n in server client; do openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
           "-keyout $n.key -out $n.csr -subj /CN=$n && openssl x509 -req -in $n.csr -CA ca.crt -CAkey ca.key -CAcreateserial "
           "-days 30 -out $n.crt; done")
@@ -171,9 +181,11 @@ def openvpn(s):
         port = s.port(udp=udp)
         common = ["--dev", "null", "--ifconfig-noexec", "--route-noexec", "--ca", "ca.crt", "--verb", "1", "--cipher",
                   "AES-256-GCM", "--ping", "1"]
-        s.server(port, "openvpn", "--tls-server", "--proto", server, "--local", "127.0.0.1", "--port", port, "--dh", "none", "--cert",
+        s.server(port, "openvpn", "--tls-server", "--proto", server, "--local", "127.0.0.1", "--port", port, "--dh",
+                 "none", "--cert",
                  "server.crt", "--key", "server.key", *common, udp=udp)
-        s.run("openvpn", "--tls-client", "--remote", "127.0.0.1", s.udp(port) if udp else s.tcp(port), "--proto", client, "--nobind",
+        s.run("openvpn", "--tls-client", "--remote", "127.0.0.1", s.udp(port) if udp else s.tcp(port), "--proto",
+              client, "--nobind",
               "--cert", "client.crt", "--key", "client.key", *common, must=False, seconds=4)
 
 
@@ -181,7 +193,8 @@ def openvpn(s):
 def tinc(s):
     port = s.port()
     for name, at in (("a", port), ("b", s.port())):
-        s.write(f"{name}/tinc.conf", f"Name = {name}\nDeviceType = dummy\nBindToAddress = 127.0.0.1 {at}\nAddressFamily = ipv4\n" +
+        s.write(f"{name}/tinc.conf",
+                f"Name = {name}\nDeviceType = dummy\nBindToAddress = 127.0.0.1 {at}\nAddressFamily = ipv4\n" +
                 ("ConnectTo = a\n" if name == "b" else ""))
         s.mkdir(f"{name}/hosts")
         s.write(f"{name}/hosts/{name}", f"Address = 127.0.0.1\nPort = {at}\n")
@@ -281,14 +294,16 @@ def bgp(s):
 def telnet(s):
     port = s.port()
     s.server(port, "socat", f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr", "EXEC:/usr/sbin/telnetd")
-    s.run("sh", "-c", f"(sleep 1; echo anna; sleep 1; echo secret; sleep 1) | telnet 127.0.0.1 {s.tcp(port)}", must=False, seconds=6)
+    s.run("sh", "-c", f"(sleep 1; echo anna; sleep 1; echo secret; sleep 1) | telnet 127.0.0.1 {s.tcp(port)}",
+          must=False, seconds=6)
     s.run("curl", "-s", "-m", "2", "-t", "TTYPE=vt100", f"telnet://127.0.0.1:{s.tcp(port)}", must=False)
 
 
 @program("VNC", "vncsnapshot tigervnc-standalone-server")
 def vnc(s):
     port = s.port()
-    s.server(port, "Xtigervnc", f":{port}", "-rfbport", port, "-localhost", "-SecurityTypes", "None", "-geometry", "320x200",
+    s.server(port, "Xtigervnc", f":{port}", "-rfbport", port, "-localhost", "-SecurityTypes", "None", "-geometry",
+             "320x200",
              "-nolisten", "unix", "-nolisten", "tcp")
     s.run("vncsnapshot", "-allowblank", f"127.0.0.1::{s.tcp(port)}", s.path("shot.jpg"), must=False, seconds=6)
 
@@ -329,7 +344,8 @@ def kerberos(s):
  }}
 """)
     udp, tcp = s.udp(port), s.tcp(port)
-    s.write("krb5.conf", f"[libdefaults]\n default_realm = WEFT.EXAMPLE\n dns_lookup_kdc = false\n udp_preference_limit = 4096\n"
+    s.write("krb5.conf",
+            f"[libdefaults]\n default_realm = WEFT.EXAMPLE\n dns_lookup_kdc = false\n udp_preference_limit = 4096\n"
             f"[realms]\n WEFT.EXAMPLE = {{\n  kdc = 127.0.0.1:{udp}\n }}\n")
     s.run("kdb5_util", "create", "-s", "-P", "secret", env=conf, seconds=20)
     s.run("kadmin.local", "-q", "addprinc -pw secret anna", env=conf)
@@ -337,6 +353,7 @@ def kerberos(s):
     s.run("kinit", "anna", text="secret\n", env=conf, must=False)
     s.run("kvno", "krbtgt/WEFT.EXAMPLE", env=conf, must=False)
     s.run("kinit", "nobody", text="secret\n", env=conf, must=False)
-    s.write("krb5.conf", f"[libdefaults]\n default_realm = WEFT.EXAMPLE\n dns_lookup_kdc = false\n udp_preference_limit = 1\n"
+    s.write("krb5.conf",
+            f"[libdefaults]\n default_realm = WEFT.EXAMPLE\n dns_lookup_kdc = false\n udp_preference_limit = 1\n"
             f"[realms]\n WEFT.EXAMPLE = {{\n  kdc = 127.0.0.1:{tcp}\n }}\n")
     s.run("kinit", "anna", text="secret\n", env=conf, must=False)

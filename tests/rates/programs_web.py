@@ -14,11 +14,13 @@ http {{ access_log off; client_body_temp_path {d}/b; proxy_temp_path {d}/p; fast
 
 
 def pages(s):
-    s.write("www/index.html", "<!DOCTYPE html><html><head><title>Pumps</title></head><body>" + "<p>All is well.</p>" * 40 +
+    s.write("www/index.html",
+            "<!DOCTYPE html><html><head><title>Pumps</title></head><body>" + "<p>All is well.</p>" * 40 +
             "</body></html>\n")
     s.write("www/state.json", '{"pump": 3, "pressure": 2.25, "notes": ["checked", "oiled"]}\n')
     s.write("www/style.css", "body { margin: 0; font: 12px sans-serif }\n")
-    s.write("www/dot.png", bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478"
+    s.write("www/dot.png",
+            bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478"
                                          "9c6360000002000001e221bc330000000049454e44ae426082"))
 
 
@@ -43,7 +45,8 @@ def http_python(s):
 def http_nginx(s):
     pages(s)
     port = s.port()
-    s.server(port, "nginx", "-e", s.path("error"), "-c", s.write("n.conf", NGINX.format(d=s.folder, port=port, more="")))
+    s.server(port, "nginx", "-e", s.path("error"), "-c", s.write("n.conf", NGINX.format(d=s.folder, port=port,
+                                                                                        more="")))
     url = f"http://127.0.0.1:{s.tcp(port)}/"
     fetch_pages(s, url)
     s.run("curl", "-s", "-d", "name=valve&state=open", url + "post")
@@ -142,11 +145,13 @@ def ssh_openssh(s):
     s.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", s.path("host"))
     s.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", s.path("id"))
     port = s.port()
-    conf = s.write("sshd", f"Port {port}\nListenAddress 127.0.0.1\nHostKey {s.path('host')}\nPidFile {s.path('pid')}\n"
+    conf = s.write("sshd",
+                   f"Port {port}\nListenAddress 127.0.0.1\nHostKey {s.path('host')}\nPidFile {s.path('pid')}\n"
                    f"AuthorizedKeysFile {s.path('id')}.pub\nStrictModes no\nUsePAM no\n")
     s.server(port, "/usr/sbin/sshd", "-D", "-e", "-f", conf)
     to = s.tcp(port)
-    options = ["-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={s.path('known')}", "-o", "BatchMode=yes", "-i",
+    options = ["-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={s.path('known')}", "-o", "BatchMode=yes",
+               "-i",
                s.path("id"), "-F", "none"]
     s.run("ssh", *options, "-p", to, f"{s.user}@127.0.0.1", "true", must=False)
     s.run("ssh", *options, "-p", to, "-c", "aes256-gcm@openssh.com", f"{s.user}@127.0.0.1", "true", must=False)
@@ -160,7 +165,8 @@ def ftp(s):
     port = s.port()
     s.server(port, DEBIAN_PYTHON, "-m", "pyftpdlib", "-i", "127.0.0.1", "-p", port, "-d", s.path("ftp"), "-w")
     to = s.tcp(port)
-    s.run("lftp", "-e", "set ftp:passive-mode on; ls; cat a.txt; pwd; bye", f"ftp://anonymous:a@127.0.0.1:{to}", must=False)
+    s.run("lftp", "-e", "set ftp:passive-mode on; ls; cat a.txt; pwd; bye", f"ftp://anonymous:a@127.0.0.1:{to}",
+          must=False)
     s.run("curl", "-s", f"ftp://127.0.0.1:{to}/a.txt", must=False)
     s.run("curl", "-s", f"ftp://127.0.0.1:{to}/", must=False)
 
@@ -169,7 +175,8 @@ def ftp(s):
 def tftp(s):
     s.write("tftp/boot.cfg", "label weft\n" * 100)
     port = s.port(udp=True)
-    s.server(port, "atftpd", "--daemon", "--no-fork", "--port", port, "--bind-address", "127.0.0.1", s.path("tftp"), udp=True)
+    s.server(port, "atftpd", "--daemon", "--no-fork", "--port", port, "--bind-address", "127.0.0.1", s.path("tftp"),
+             udp=True)
     to = s.udp(port)
     s.run("curl", "-s", f"tftp://127.0.0.1:{to}/boot.cfg", must=False)
     s.run("curl", "-s", f"tftp://127.0.0.1:{to}/absent", must=False)
@@ -187,7 +194,8 @@ def git(s):
     url = f"git://127.0.0.1:{s.tcp(port)}/a.git"
     s.run("git", "ls-remote", url)
     s.run("git", "clone", "-q", url, s.path("got"))
-    s.run("sh", "-c", "cd got && echo more > b && git add b && git -c user.name=a -c user.email=a@b.example commit -qm second"
+    s.run("sh", "-c",
+          "cd got && echo more > b && git add b && git -c user.name=a -c user.email=a@b.example commit -qm second"
           " && git push -q origin HEAD:main")
     s.run("git", "-c", "protocol.version=0", "ls-remote", url)
 
@@ -216,7 +224,8 @@ s = SimpleSMBServer(listenAddress="127.0.0.1", listenPort={port})
 s.addShare("SHARE", {s.path('share')!r}); s.setSMB2Support(True); s.setSMBChallenge(""); s.start()
 """)
     to = s.tcp(port)
-    s.run("smbclient", "-s", "/dev/null", "-p", to, "-N", "//127.0.0.1/SHARE", "-c", "ls; get a.txt got.txt", must=False)
+    s.run("smbclient", "-s", "/dev/null", "-p", to, "-N", "//127.0.0.1/SHARE", "-c", "ls; get a.txt got.txt",
+          must=False)
     s.run("smbclient", "-s", "/dev/null", "-p", to, "-N", "-m", "NT1", "-L", "127.0.0.1", must=False)
 
 

@@ -23,7 +23,8 @@ def main():
     args.add_argument("--cuts", type=int, default=50, help="ways to cut each payload into k pieces")
     args.add_argument("--inline", action="store_true", help="do not ask the isolated inspector as well")
     args.add_argument("--write", metavar="FILE", help="write the page here too")
-    args.add_argument("--passed", action="store_true", help="show the attacks that passed where their carrier is allowed")
+    args.add_argument("--passed", action="store_true",
+                      help="show the attacks that passed where their carrier is allowed")
     args.add_argument("only", nargs="*", metavar="NAME", help="only these programs and attacks: " +
                       " ".join(p.name for p in program.PROGRAMS + attacks.ATTACKS))
     a = args.parse_args()

@@ -73,7 +73,8 @@ class Stage:
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
             self.who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         self.user = pwd.getpwuid(self.who.get("user", os.geteuid())).pw_name
-        self.env = {"PATH": PATH, "HOME": str(self.folder), "TMPDIR": str(self.folder), "LC_ALL": "C", "USER": self.user,
+        self.env = {"PATH": PATH, "HOME": str(self.folder), "TMPDIR": str(self.folder), "LC_ALL": "C",
+                    "USER": self.user,
                     "LOGNAME": self.user, "TERM": "dumb", "PYTHONDONTWRITEBYTECODE": "1"}
         self.sessions, self.open, self.stopping = [], [], False
         self.log = open(self.folder / "log", "wb")
