@@ -46,24 +46,31 @@ static struct fab *make(void)
 	return f;
 }
 
+/* A record of a scan, or its event, as a line of the log and as a sentence. */
+static void render(const struct fab_decision *d)
+{
+	static char line[FAB_LOG_LINE_MAX];
+	char text[1024];
+	size_t n = d->count > 0 ? fab_decision_line(line, d, &config, NULL, 1) : fab_event_line(line, d, &config, NULL, 1);
+	json_t *o = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL);
+
+	assert(o != NULL);
+	fab_decision_text(o, text, sizeof(text));
+	json_decref(o);
+}
+
 /* Takes all records; returns the frames that they stand for. */
 static uint64_t drain(struct fab *f)
 {
-	static char line[FAB_LOG_LINE_MAX];
 	struct fab_decision d;
-	char text[1024];
 	uint64_t frames = 0;
 
 	while (fab_decision_ring_take(f->ring, &d, 1) == 1) {
-		size_t n = d.count > 0 ? fab_decision_line(line, &d, &config, NULL, 1)
-				       : fab_event_line(line, &d, &config, NULL, 1);
-		json_t *o = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL);
-
-		assert(o != NULL && memchr(d.detail, 0, sizeof(d.detail)) != NULL);
+		assert(memchr(d.detail, 0, sizeof(d.detail)) != NULL);
 		assert((d.count == 0) == (d.event == FAB_EVENT_SCAN));
 		assert(d.scan == 0 || d.scan_peers + d.scan_ports > 0);
-		fab_decision_text(o, text, sizeof(text));
-		json_decref(o);
+		if (d.scan != 0)
+			render(&d);
 		frames += d.count;
 	}
 	return frames;
