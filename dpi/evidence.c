@@ -14,15 +14,9 @@
 /* nDPI's tests, and the odds that a random payload passes: RTP two fixed bytes' worth of header, half of the types
  * allowed (1 in 250); Skype two fixed values out of three bytes (1 in 700); Viber one or two fixed bytes at an offset
  * where any array of small numbers has them; OpenVPN a length and five bits. No test of one packet can do better:
- * these formats have no more that is fixed. */
+ * these formats have no more that is fixed, so their evidence is always thin. */
 static const uint16_t never[] = { NDPI_PROTOCOL_RTP, NDPI_PROTOCOL_SKYPE_TEAMS, NDPI_PROTOCOL_SKYPE_CALL,
 				  NDPI_PROTOCOL_VIBER, NDPI_PROTOCOL_OPENVPN };
-
-const uint16_t *dpi_evidence_never(size_t *n)
-{
-	*n = LEN(never);
-	return never;
-}
 
 static unsigned be16(const uint8_t *p)
 {

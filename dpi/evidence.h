@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How much one payload can prove. nDPI was made for flows: several of its dissectors name a protocol after a few bits
  * of one packet and rely on ports, addresses or later packets to be right. On a message's field there is none of
- * that, and a dissector that matches one random payload in 250 would refuse honest data. So each protocol whose own
- * test proves too little gets a second look here, from the protocol's own specification; where one payload can never
- * prove it, its dissector is not asked. docs/dpi.md publishes the list and the measured rates. */
+ * that, and a dissector that matches one random payload in 250 refuses honest data. So each protocol whose own
+ * test proves too little gets a second look here, from the protocol's own specification; what does not pass it is thin evidence,
+ * as is whatever one payload can never prove. Thin evidence refuses too, unless the set lists that protocol or `doubtful`: what
+ * nDPI says is overruled only by who asked for that. docs/dpi.md publishes the list and the measured rates. */
 #ifndef DPI_EVIDENCE_H
 #define DPI_EVIDENCE_H
 
@@ -13,15 +14,12 @@
 /* What nDPI's word for protocol `id` over one payload is worth. */
 enum dpi_evidence {
 	DPI_EVIDENCE_ENOUGH = 0, /* nDPI's own test, or ours after it, holds */
-	DPI_EVIDENCE_THIN        /* it may be anything: look again without this protocol */
+	DPI_EVIDENCE_THIN        /* it may be anything: look again without this protocol for what else it is */
 };
 
 /* Second look at a payload that nDPI called *id, shown to it in UDP or else in TCP. Three dissectors are known to claim
  * another protocol's messages; where that one is certain, *id is corrected. Pure. len is the payload's, not 0. */
 enum dpi_evidence dpi_evidence(unsigned *id, int udp, const uint8_t *p, size_t len);
-
-/* Protocols that one payload can never prove: their ids, *n of them. Static memory. */
-const uint16_t *dpi_evidence_never(size_t *n);
 
 /* hint.c: some of nDPI's dissectors look at nothing unless a port is theirs. While a payload has the form of one of
  * those protocols beyond chance, 1 and the transport (6 TCP, 17 UDP) and ports under which to ask nDPI once more; the

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -81,15 +82,14 @@ static void holds_for_messages_of_the_protocol(void **state)
 	look(NDPI_PROTOCOL_SSH, 0, 1, T("SSH-2.0-x\r\n")); /* taken at nDPI's word */
 }
 
-static void never_takes_what_one_payload_cannot_prove(void **state)
+static void is_always_thin_for_what_one_payload_cannot_prove(void **state)
 {
-	size_t n;
-	const uint16_t *never = dpi_evidence_never(&n);
+	static const unsigned never[] = { NDPI_PROTOCOL_RTP, NDPI_PROTOCOL_SKYPE_TEAMS, NDPI_PROTOCOL_SKYPE_CALL, NDPI_PROTOCOL_VIBER,
+					  NDPI_PROTOCOL_OPENVPN };
 	uint8_t p[64];
 
 	(void)state;
-	assert_true(n > 0);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
 		for (unsigned v = 0; v < 256; v++) {
 			unsigned id = never[i];
 			memset(p, (int)v, sizeof(p));
@@ -181,14 +181,80 @@ static void hints_at_ports(void **state)
 	assert_int_equal(at.dst, 161);
 }
 
+/* Each form, and what is left of it when one byte that belongs to it is another. */
+static void knows_forms(void **state)
+{
+	static const struct {
+		const char *what;
+		unsigned l4, port;
+		const uint8_t *bytes;
+		size_t len;
+		size_t wrong; /* a byte without which it is nothing */
+	} forms[] = {
+		{ "S7comm, empty", 6, 102, T("\3\0\0\7\2\xf0\x80"), 5 },
+		{ "NetBIOS", 17, 137, T("\x12\x34\x01\x10\0\1\0\0\0\0\0\0 EHFFFEFEFEFFCACACACACACACACACACA\0\0\x20\0\1"), 20 },
+		{ "NetBIOS session", 6, 139, T("\x81\0\0\x44 EHFFFEFEFEFFCACACACACACACACACACA\0 EHFFFEFEFEFFCACACACACACACACACACA\0"), 3 },
+		{ "mDNS", 17, 5353, T("\0\0\x84\0\0\0\0\1\0\0\0\0\5_http\4_tcp\5local\0\0\x0c\0\1\0\0\0\x0a\0\2\xc0\x0c"), 0 },
+		{ "SMB 2", 6, 445, T("\0\0\0\x40\xfeSMB\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+				     "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), 5 },
+		{ "GTP-U", 17, 2152, T("\x30\xff\0\x14\0\0\0\1\x45\0\0\x14\0\0\0\0\x40\x11\0\0\x0a\0\0\1\x0a\0\0\2"), 3 },
+		{ "GTP-C", 17, 2123, T("\x48\x20\0\x0d\0\0\0\1\0\0\1\0\1\0\1\0\x09"), 3 },
+		{ "NTP's question", 17, 123, T("\x23\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+					       "\x12\x34\x56\x78\x9a\xbc\xde\xf0"), 20 },
+		{ "NTP's answer", 17, 123, T("\x24\2\3\xe8\0\0\1\2\0\0\1\2\x0a\0\0\1\xe7\1\2\3\4\5\6\7\x12\x34\x56\x78\x9a\xbc\xde\xf0"
+					     "\xe7\1\2\x10\1\2\3\4\xe7\1\2\x10\2\2\3\4"), 32 },
+		{ "RADIUS", 17, 1812, T("\1\7\0\x1a" "0123456789abcdef" "\1\6user"), 3 },
+		{ "Kerberos", 17, 88, T("\x6a\x1c\x30\x1a\xa1\3\2\1\5\xa2\3\2\1\x0a\xa4\x0e\x30\x0c\xa0\7\3\5\0\x50\x80\0\0\xa1\1\0"), 8 },
+		{ "Kerberos in TCP", 6, 88, T("\0\0\0\x1e\x6a\x1c\x30\x1a\xa1\3\2\1\5\xa2\3\2\1\x0a\xa4\x0e\x30\x0c\xa0\7\3\5\0\x50\x80\0\0\xa1"
+					      "\1\0"), 3 },
+		{ "DHCPv6", 17, 547, T("\1\x12\x34\x56\0\1\0\x0a\0\3\0\1\2\2\2\2\2\2\0\x08\0\2\0\0"), 7 },
+		{ "Teredo", 17, 3544, T("\x60\0\0\0\0\0\x3b\x40\x20\1\0\0\1\2\3\4\5\6\7\x08\1\2\3\4\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\1"), 5 },
+		{ "EtherNet/IP", 6, 44818, T("\x65\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0"), 2 },
+		{ "SOME/IP", 17, 30501, T("\x12\x34\0\1\0\0\0\x0a\0\1\0\2\1\1\0\0\x55\xaa"), 7 },
+		{ "TNS", 6, 1521, T("\0\x1a\0\0\1\0\0\0\x01\x34\x01\x2c\0\0\x08\0\x7f\xff\x86\x0e\0\0\1\0\0\0"), 1 },
+		{ "XDMCP", 17, 177, T("\0\1\0\2\0\1\0"), 3 },
+		{ "CAPWAP", 17, 5246, T("\0\x10\2\0\0\0\0\0\0\0\0\1\0\0\5\0\1\2"), 14 },
+		{ "IAX", 17, 4569, T("\x80\1\0\0\0\0\0\1\0\0\6\1\x0b\2\0\2"), 10 },
+		{ "RAS", 17, 1719, T("\x16\x80\0\1\6\0\x08\x91\x4a\0\4\1\1\1\1\1\1\1\1\1"), 4 },
+		{ "CoAP", 17, 5683, T("\x40\1\x12\x34\xbb.well-known\4core"), 0 },
+		{ "Git", 6, 9418, T("0032git-upload-pack /project.git\0host=example.org\0"), 4 },
+		{ "Git's references", 6, 9418, T("003f1234567890123456789012345678901234567890 refs/heads/master\n"), 44 },
+		{ "Dropbox", 17, 17500, T("{\"host_int\": 12345, \"version\": [2, 0]}"), 3 },
+		{ "Dropbox's bus", 17, 17500, T("\x41\3\x35\3\x17rD\\Ar\x08" "Bus17Cmd\x11"), 12 },
+		{ "Spotify", 17, 57621, T("SpotUdp0\1\2\3"), 3 },
+		{ "Bitcoin", 6, 59001, T("\xf9\xbe\xb4\xd9verack\0\0\0\0\0\0\0\0\0\0\x5d\xf6\xe0\xe2"), 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct dpi_hint at = { 0, 0, 0 };
+		uint8_t copy[256];
+		if (!hint(forms[i].bytes, forms[i].len, &at) || at.l4 != forms[i].l4 || at.dst != forms[i].port)
+			fail_msg("%s: transport %u, port %u", forms[i].what, at.l4, at.dst);
+		assert_true(forms[i].len <= sizeof(copy));
+		memcpy(copy, forms[i].bytes, forms[i].len);
+		copy[forms[i].wrong] ^= 0x55;
+		if (hint(copy, forms[i].len, &at) && at.dst == forms[i].port)
+			fail_msg("%s: still, with byte %zu changed", forms[i].what, forms[i].wrong);
+		for (size_t cut = 1; cut < forms[i].len; cut++) { /* a sanitizer looks on */
+			uint8_t *part = malloc(cut);
+			assert_non_null(part);
+			memcpy(part, forms[i].bytes, cut);
+			hint(part, cut, &at);
+			free(part);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(holds_for_messages_of_the_protocol),
-		cmocka_unit_test(never_takes_what_one_payload_cannot_prove),
+		cmocka_unit_test(is_always_thin_for_what_one_payload_cannot_prove),
 		cmocka_unit_test(corrects_what_is_taken_for_another),
 		cmocka_unit_test(names_openings),
 		cmocka_unit_test(hints_at_ports),
+		cmocka_unit_test(knows_forms),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
