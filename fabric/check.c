@@ -21,10 +21,11 @@ static const struct {
 	const char *key, *takes;
 } use_of[POL_NAMED_USES] = {
 	[POL_NAMED_CARRIED] = {DPI_IS_PROTOCOL | DPI_IS_CATEGORY | DPI_IS_KIND, "carries",
-			       "protocols (HTTP, TLS, SSH, DNS ...), categories, kinds (text, json ...), unknown, doubtful, none and "
-			       "profiles"},
+			       "protocols (HTTP, TLS, SSH, DNS ...), categories, kinds (text, json ...), unknown, doubtful, none "
+			       "and profiles"},
 	[POL_NAMED_ALLOWED] = {DPI_IS_PROTOCOL | DPI_IS_CATEGORY | DPI_IS_KIND, "allow",
-			       "protocols (HTTP, TLS, SSH, DNS ...), categories, kinds (text, json ...), unknown, doubtful and none"},
+			       "protocols (HTTP, TLS, SSH, DNS ...), categories, kinds (text, json ...), unknown, doubtful and "
+			       "none"},
 	[POL_NAMED_FORBIDDEN] = {DPI_IS_PROTOCOL | DPI_IS_CATEGORY | DPI_IS_KIND, "forbid",
 				 "protocols (HTTP, TLS, SSH, DNS ...), categories and kinds (executable, archive ...)"},
 	[POL_NAMED_RISK] = {DPI_IS_RISK, "risks", "nDPI's risks, attacks and none"},
@@ -70,7 +71,11 @@ static int check_profile(const struct pol_profile *p, struct pol_err *err)
 	static const struct {
 		enum dpi_meaning means;
 		const char *what;
-	} taken[] = {{DPI_IS_PROTOCOL, "an nDPI protocol"}, {DPI_IS_CATEGORY, "an nDPI category"}, {DPI_IS_KIND, "a kind of content"}};
+	} taken[] = {
+		{DPI_IS_PROTOCOL, "an nDPI protocol"},
+		{DPI_IS_CATEGORY, "an nDPI category"},
+		{DPI_IS_KIND, "a kind of content"},
+	};
 	unsigned means = dpi_name_means(p->name);
 	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
 		if (means & taken[i].means)

@@ -175,7 +175,7 @@ static void say_list(struct longish *t, const struct pol_content_list *l)
 
 /* What the rules of some sides let a field carry: of two lists one, where it surely is the narrower. */
 struct narrowed {
-	const struct pol_content_list *by[2]; /* the sender's and the receiver's; [1] NULL: [0] says it alone; both NULL: nobody does */
+	const struct pol_content_list *by[2]; /* the sender's and the receiver's; [1] NULL: [0] says it alone, if it is there */
 };
 
 static struct narrowed narrow(const struct pol_set *set, const struct pol_cell *c, unsigned mask, uint32_t field)

@@ -68,8 +68,8 @@ struct pol_common {
 int pol_common_parse(struct pol_common *c, const char *path, const struct pol_text *text, struct pol_err *err);
 void pol_common_free(struct pol_common *c);
 
-/* profiles.c: are these names, one or a list, such as content may be called? They may be empty; `max` of them at the most, each once.
- * key: "carries", "allow", "forbid" or "risks". 0 or -EINVAL. */
+/* profiles.c: are these names, one or a list, such as content may be called? `max` of them at the most, each once; a list may be
+ * empty. key: "carries", "allow", "forbid" or "risks". 0 or -EINVAL. */
 int pol_content_names_check(const struct pol_yaml *y, const char *key, const struct pol_node *v, uint32_t max,
 			    struct pol_err *err);
 /* The same for `profiles`: their names, their keys and what each lists. */

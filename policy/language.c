@@ -331,7 +331,8 @@ static const struct pol_sentence policy_reason[] = {
     {"policy.reason.what", "The team's own words, of at most 200 bytes; said where a default of this file refuses."},
 };
 static const struct pol_sentence policy_profiles[] = {
-    {"policy.profiles.what", "Profiles of content for this file's rules, at most 64: names, and what each means (see *A profile*)."},
+    {"policy.profiles.what",
+     "Profiles of content for this file's rules, at most 64: names, and what each means (see *A profile*)."},
 };
 static const struct pol_sentence policy_send[] = {
     {"policy.send.what", "What the unikernel may send: a list of send rules."},

@@ -43,7 +43,8 @@ struct pol_mapping {
 };
 
 extern const struct pol_mapping pol_language_policy, pol_language_send, pol_language_receive, pol_language_deny,
-    pol_language_quarantine, pol_language_profile, pol_language_common, pol_language_assertion, pol_language_cases, pol_language_case;
+    pol_language_quarantine, pol_language_profile, pol_language_common, pol_language_assertion, pol_language_cases,
+    pol_language_case;
 /* All of them, NULL at the end, in the order of the reference. */
 extern const struct pol_mapping *const pol_language[];
 /* Checks a mapping's keys by the table, as pol_yaml_keys does: found[i] belongs to keys[i]. 0 or -EINVAL. */

@@ -141,7 +141,9 @@ static uint32_t content_of(const struct pol_set *set, const struct pol_entry *e,
 	if (e->choice == 0)
 		return e->terms.content;
 	const struct pol_choice *choice = &set->choices[e->choice];
-	return choice->content == UINT32_MAX ? POL_CONTENT_UNKNOWN : set->choice_content[choice->content + i * choice->n_allow[1] + k];
+	if (choice->content == UINT32_MAX)
+		return POL_CONTENT_UNKNOWN;
+	return set->choice_content[choice->content + i * choice->n_allow[1] + k];
 }
 
 /* Do two rules each let a field carry something, which the other never lets it? What names have in common whoever knows content

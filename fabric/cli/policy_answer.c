@@ -194,7 +194,7 @@ static void content_change(const struct cli_answer *a, uint32_t rule, void (*fn)
 		snprintf(field, sizeof field, " for the field %.120s", sch_field_name(a->p->schemas, t->field));
 	without.n_forbid = 0;
 	if (list->n_forbid && !cli_trial_list_refuses(a->trials, t, &without)) {
-		snprintf(text, sizeof text, "carry%s another profile in the rule on line %u of %s: one of its profiles forbids this",
+		snprintf(text, sizeof text, "carry%s another profile in the rule on line %u of %s: one of those there forbids it",
 			 field, r->line, r->file);
 	} else {
 		wanted(&t->finding, list, what, sizeof what);
@@ -241,7 +241,8 @@ int cli_answer_remedies(const struct cli_answer *a, void (*fn)(void *arg, const 
 		content_changes(a, fn, arg);
 		return 0;
 	case WEFT_V_CONTENT_RISK:
-		message_change("send other content; such a risk passes only where the \"risks\" of profiles on both sides leave it out", fn, arg);
+		message_change("send other content; such a risk passes only where profiles on both sides leave it out of \"risks\"",
+			       fn, arg);
 		return 0;
 	case WEFT_V_CONTENT_LIMIT:
 		snprintf(text, sizeof text, "send at most %u fields of opaque content in one message", SCH_SPANS_MAX);

@@ -83,8 +83,8 @@ static int profiles(const char *own, const char *listed, struct pol_err *err)
 					   { .name = "hub", .policy_path = "hub.yaml" } };
 	static const char common[] = "profiles:\n  papers: {allow: [text, json]}\n";
 	char text[512];
-	snprintf(text, sizeof text, "unikernel: hub\nprofiles:\n%sreceive:\n  - from: camera\n    message: demo.Frame\n    carries: %s\n",
-		 own, listed);
+	snprintf(text, sizeof text, "unikernel: hub\nprofiles:\n%sreceive:\n  - from: camera\n    message: demo.Frame\n"
+		 "    carries: %s\n", own, listed);
 	const struct pol_text texts[] = { { "unikernel: camera\n", 18 }, { text, strlen(text) } };
 	struct pol_set *set = NULL;
 	const struct pol_source source = { .u = u, .n = 2, .texts = texts, .common_path = "common.yaml",
@@ -103,18 +103,21 @@ static void profiles_are_checked(void **state)
 		const char *own, *listed, *text; /* text NULL: they pass */
 		uint32_t line;
 	} rows[] = {
-		{ "  p: {allow: [http, WEB, json, unknown, doubtful], forbid: [Script, ssh], risks: [Attacks, \"xss attack\"]}\n", "[p, papers]",
-		  NULL, 0 },
+		{ "  p: {allow: [http, WEB, json, unknown, doubtful], forbid: [Script, ssh], risks: [Attacks, \"xss attack\"]}\n",
+		  "[p, papers]", NULL, 0 },
 		{ "  p: {allow: none, risks: none}\n", "p", NULL, 0 },
 		{ "  p: {allow: [HTTP,\n      Htttp]}\n", "p", "\"allow\": nothing is called \"Htttp\"; did you mean HTTP", 4 },
-		{ "  p: {forbid: executables}\n", "p", "\"forbid\": nothing is called \"executables\"; did you mean executable", 3 },
+		{ "  p: {forbid: executables}\n", "p",
+		  "\"forbid\": nothing is called \"executables\"; did you mean executable", 3 },
 		{ "  p: {risks: [SQL]}\n", "p", "\"risks\": nothing is called \"SQL\"; did you mean SQL Injection", 3 },
 		{ "  p: {risks: [zzzzzzzz-nothing-like-it]}\n", "p",
 		  "\"risks\": nothing is called \"zzzzzzzz-nothing-like-it\"; it takes nDPI's risks, attacks and none", 3 },
-		{ "  p: {allow: \"XSS Attack\"}\n", "p", "\"allow\": \"XSS Attack\" is a risk; a profile refuses it under \"risks\"", 3 },
+		{ "  p: {allow: \"XSS Attack\"}\n", "p",
+		  "\"allow\": \"XSS Attack\" is a risk; a profile refuses it under \"risks\"", 3 },
 		{ "  p: {allow: papers}\n", "p",
 		  "\"allow\": \"papers\" is a profile, and a profile lists no other; list both under \"carries\"", 3 },
-		{ "  p: {allow: text}\n", "[p, paper]", "\"carries\": nothing is called \"paper\"; did you mean the profile papers?", 7 },
+		{ "  p: {allow: text}\n", "[p, paper]",
+		  "\"carries\": nothing is called \"paper\"; did you mean the profile papers?", 7 },
 		{ "  web: {allow: text}\n", "web", "the profile \"web\" is called as an nDPI category is; choose another name", 3 },
 		{ "  ssh: {allow: text}\n", "ssh", "the profile \"ssh\" is called as an nDPI protocol is; choose another name", 3 },
 		{ "  script: {forbid: script}\n", "script",
@@ -143,7 +146,8 @@ static void sets_are_made_of_both_sides(void **state)
 		const char *send, *receive;
 		int passes;
 	} rows[] = {
-		{ "HTTP", "Web", 1 }, { "HTTP", "RemoteAccess", 0 }, { "HTTP", "unknown", 0 }, { "text", "unknown", 1 }, { "none", "HTTP", 0 },
+		{ "HTTP", "Web", 1 }, { "HTTP", "RemoteAccess", 0 }, { "HTTP", "unknown", 0 }, { "text", "unknown", 1 },
+		{ "none", "HTTP", 0 },
 		{ "json", "text", 1 }, { "[unknown, HTTP]", "[SSH, archive]", 1 }, { "[SSH, HTTP]", "[TLS, DNS]", 0 },
 	};
 	const struct pol_unikernel u[] = { { .name = "camera", .policy_path = "camera.yaml" },
@@ -153,9 +157,10 @@ static void sets_are_made_of_both_sides(void **state)
 		skip();
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		char send[256], receive[256];
-		snprintf(send, sizeof send, "unikernel: camera\nsend:\n  - to: hub\n    message: demo.Frame\n    carries: %s\n", rows[i].send);
-		snprintf(receive, sizeof receive, "unikernel: hub\nreceive:\n  - from: camera\n    message: demo.Frame\n    carries: %s\n",
-			 rows[i].receive);
+		snprintf(send, sizeof send, "unikernel: camera\nsend:\n  - to: hub\n    message: demo.Frame\n    carries: %s\n",
+			 rows[i].send);
+		snprintf(receive, sizeof receive, "unikernel: hub\nreceive:\n  - from: camera\n    message: demo.Frame\n"
+			 "    carries: %s\n", rows[i].receive);
 		const struct pol_text texts[] = { { send, strlen(send) }, { receive, strlen(receive) } };
 		const struct pol_source source = { .u = u, .n = 2, .texts = texts };
 		struct pol_set *set = NULL;

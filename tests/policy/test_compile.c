@@ -314,8 +314,8 @@ static void test_content_joins(void **state)
 static void test_set_0_is_that_of_rules_that_say_nothing(void **state)
 {
 	(void)state;
-	struct pol_set *set = compiled(METER_FILE(READING), "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n"
-				       "    carries: unknown\n", plant_valve);
+	static const char hub[] = "unikernel: hub\nreceive:\n  - from: meter\n    message: plant.Reading\n    carries: unknown\n";
+	struct pol_set *set = compiled(METER_FILE(READING), hub, plant_valve);
 	assert_int_equal(entry(set, METER, HUB, "plant.Reading")->terms.content, 0);
 	assert_string_equal(content_text(set, 0), "unknown");
 	assert_string_equal(content_text(set, 1), "");
@@ -434,7 +434,8 @@ static void test_profiles_are_whose(void **state)
 {
 	(void)state;
 	static const char common[] = "profiles:\n  docs: {allow: [text]}\n  spare: {forbid: script}\n";
-	static const char meter[] = "unikernel: meter\nprofiles: {own: {allow: json}}\nsend:\n" READING "    carries: [docs, own]\n";
+	static const char meter[] =
+	    "unikernel: meter\nprofiles: {own: {allow: json}}\nsend:\n" READING "    carries: [docs, own]\n";
 	static const char hub[] = "unikernel: hub\nprofiles:\n  own: {allow: [json, text, unknown]}\nreceive:\n"
 				  "  - from: meter\n    message: plant.Reading\n    carries: own\n";
 	struct pol_text texts[3] = {
@@ -494,8 +495,8 @@ static void test_large_profiles(void **state)
 	for (unsigned p = 0; p < POL_CARRIES_MAX; p++) {
 		n += (size_t)snprintf(text + n, sizeof text - n, "  p%u:\n", p);
 		for (unsigned part = 0; part < 3; part++) {
-			n += (size_t)snprintf(text + n, sizeof text - n, "    %s: [x%u", part == 0 ? "allow" : part == 1 ? "forbid" : "risks",
-					      p * 64);
+			static const char *const key[] = {"allow", "forbid", "risks"};
+			n += (size_t)snprintf(text + n, sizeof text - n, "    %s: [x%u", key[part], p * 64);
 			for (unsigned i = 1; i < POL_PROFILE_NAMES_MAX; i++)
 				n += (size_t)snprintf(text + n, sizeof text - n, ", x%u", p * 64 + i);
 			n += (size_t)snprintf(text + n, sizeof text - n, "]\n");

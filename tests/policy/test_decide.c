@@ -422,6 +422,89 @@ static void compare(struct model *m, const struct pol_set *set, uint64_t *decisi
 				}
 }
 
+/* The names that a content set's lists allow, "a,b&c". */
+static const char *content_names(const struct pol_set *set, uint32_t content, char out[128])
+{
+	const struct pol_content_list *lists[2];
+	uint32_t n = pol_content(set, content, lists);
+	size_t len = 0;
+	out[0] = '\0';
+	for (uint32_t k = 0; k < n; k++)
+		for (uint32_t i = 0; i < lists[k]->n_allow || (i == 0 && k > 0); i++)
+			len += (size_t)snprintf(out + len, 128 - len, "%s%s", i > 0 ? "," : k > 0 ? "&" : "",
+						i < lists[k]->n_allow ? lists[k]->allow[i] : "");
+	return out;
+}
+
+/* What content passes: under the rules that are chosen, by the rule that is in force where the other is only observed, and for
+ * sure before anything is chosen. */
+static void test_content_of_choices(void **state)
+{
+	(void)state;
+#define SENDS "  - to: hub\n    message: plant.Reading\n"
+#define TAKES "  - from: meter\n    message: plant.Reading\n"
+#define SEND "send:\n" SENDS
+#define RECEIVE "receive:\n" TAKES
+#define IF_LARGE "    where: this.seq > 5u\n"
+#define HTTP "    carries: HTTP\n"
+#define SSH "    carries: SSH\n"
+#define NONE "    carries: none\n"
+#define OBSERVE "    mode: observe\n"
+	static const struct {
+		const char *meter, *hub;
+		const char *small, *large; /* of a message whose number is up to 5, or more; NULL: refused */
+		const char *hard;          /* NULL: no side is only observed */
+		const char *sure;          /* NULL: nothing hangs on the message */
+	} cases[] = {
+	    {SEND IF_LARGE HTTP SENDS, RECEIVE "    carries: [HTTP, unknown]\n", "unknown", "HTTP", NULL, ""},
+	    {SEND IF_LARGE HTTP, RECEIVE HTTP, NULL, "HTTP", NULL, "HTTP"},
+	    {SEND IF_LARGE SENDS, RECEIVE, "unknown", "unknown", NULL, "unknown"},
+	    {SEND IF_LARGE SENDS, RECEIVE "    carries: text\n", "unknown&text", "unknown&text", NULL, "unknown&text"},
+	    {SEND OBSERVE, RECEIVE SSH, "unknown&SSH", "unknown&SSH", "SSH", NULL},
+	    {SEND NONE, RECEIVE SSH OBSERVE, "", "", "", NULL},
+	    /* a side without a rule says nothing of content */
+	    {"mode: observe\n", RECEIVE SSH, "SSH", "SSH", "SSH", NULL},
+	    {SEND "    carries: [text, json]\n", "mode: observe\n", "json,text", "json,text", "json,text", NULL},
+	    {"mode: observe\n", RECEIVE IF_LARGE SSH TAKES NONE, "", "SSH", "*", ""},
+	    {"mode: observe\n", RECEIVE IF_LARGE SSH, NULL, "SSH", "*", "SSH"},
+	};
+#undef SENDS
+#undef TAKES
+#undef SEND
+#undef RECEIVE
+#undef IF_LARGE
+#undef HTTP
+#undef SSH
+#undef NONE
+#undef OBSERVE
+	const struct pol_when when = {.mono_ns = START};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char meter[512], hub[512], names[128];
+		snprintf(meter, sizeof meter, "unikernel: meter\n%s", cases[i].meter);
+		snprintf(hub, sizeof hub, "unikernel: hub\n%s", cases[i].hub);
+		struct pol_set *set = compiled(meter, hub, "unikernel: valve\n");
+		for (uint8_t large = 0; large < 2; large++) {
+			uint8_t msg[2 + 32] = {0x08, large ? 9 : 3}; /* what the schema's reader may look at behind it, too */
+			struct pol_decision d = plant_decide(set, NULL, METER, HUB, weft_subject("plant.Reading"), 2, START);
+			assert_int_equal(d.answer == POL_JUDGE, cases[i].sure != NULL);
+			if (d.answer == POL_JUDGE) {
+				assert_string_equal(content_names(set, d.terms.content, names), cases[i].sure);
+				pol_judge(set, NULL, METER, HUB, msg, 2, &when, &d);
+			}
+			const char *want = large ? cases[i].large : cases[i].small;
+			assert_int_equal(d.answer == POL_ALLOW, want != NULL);
+			if (want == NULL)
+				continue;
+			assert_string_equal(content_names(set, d.terms.content, names), want);
+			assert_int_equal(d.terms.soft != 0, cases[i].hard != NULL);
+			if (cases[i].hard != NULL)
+				assert_string_equal(content_names(set, d.hard_content, names),
+						    cases[i].hard[0] == '*' ? want : cases[i].hard);
+		}
+		pol_set_free(set);
+	}
+}
+
 /* meter may send readings to the hub under these limits; the hub hears all. */
 static struct pol_set *limited(const char *limits)
 {
@@ -688,6 +771,7 @@ int main(void)
 	    cmocka_unit_test(test_quotas_and_clocks_that_are_set),
 	    cmocka_unit_test(test_conditions_share_a_budget),
 	    cmocka_unit_test(test_against_the_model),
+	    cmocka_unit_test(test_content_of_choices),
 	    cmocka_unit_test(test_tables_are_bounded),
 	    cmocka_unit_test(test_table_with_equal_keys_is_refused),
 	    cmocka_unit_test(test_hash_is_the_wires),

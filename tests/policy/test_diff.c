@@ -106,12 +106,13 @@ static void test_terms(void **state)
 	check(SEND_PING, RECEIVE_PING, SEND_PING "    carries: none\n", RECEIVE_PING,
 	      "pairs.Ping from a to b: carries now nothing, before unknown" PLACES);
 	check(SEND_PING, RECEIVE_PING, SEND_PING "    carries: [json, text]\n", RECEIVE_PING,
-	      "pairs.Ping from a to b: carries now [json, text] by the sender and [unknown] by the receiver, before unknown" PLACES);
+	      "pairs.Ping from a to b: carries now [json, text] by the sender and [unknown] by the receiver, before "
+	      "unknown" PLACES);
 	check(SEND_PING "    carries: HTTP\n", RECEIVE_PING "    carries: HTTP\n",
 	      SEND_PING "    carries: HTTP\n    mode: observe\n", RECEIVE_PING "    carries: {note: [HTTP, TLS]}\n",
-	      "pairs.Ping from a to b: enforced now on the receiver's side only (the sender's rule is observed), before on both sides; "
-	      "carries now note: HTTP, TLS (observed: HTTP); others: unknown (observed: [HTTP] by the sender and [unknown] by the "
-	      "receiver), before HTTP" PLACES);
+	      "pairs.Ping from a to b: enforced now on the receiver's side only (the sender's rule is observed), before on both "
+	      "sides; carries now note: HTTP, TLS (observed: HTTP); others: unknown (observed: [HTTP] by the sender and [unknown] by "
+	      "the receiver), before HTTP" PLACES);
 #undef PLACES
 	/* only for some of the messages */
 	check(SEND_PING, RECEIVE_PING,

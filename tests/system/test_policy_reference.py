@@ -500,7 +500,8 @@ def test_carries_by_field():
         return {"a": f"send: [{{name: s, to: b, message: t.M, carries: {send}}}]\n",
                 "b": f"receive: [{{name: r, from: a, message: t.M, carries: {receive}}}]\n"}
     in_data, in_raw = j(data=HTTP), j(**{"in": {"raw": HTTP}})
-    holds(carries("{data: [HTTP]}", "[HTTP, unknown]"), case("a", "b", "passed", json=j(data=HTTP, s="a note")), case("a", "b", "passed", json=in_data), case("a", "b", "content_forbidden", json=in_raw))
+    holds(carries("{data: [HTTP]}", "[HTTP, unknown]"), case("a", "b", "passed", json=j(data=HTTP, s="a note")),
+          case("a", "b", "passed", json=in_data), case("a", "b", "content_forbidden", json=in_raw))
     holds(carries("{data: [HTTP], in.raw: []}", "{in.raw: HTTP}"), case("a", "b", "content_forbidden", json=in_data),
           case("a", "b", "content_forbidden", json=in_raw))
     holds(carries("{data: [SSH], in.raw: [HTTP, SSH]}", "{in.raw: HTTP, data: SSH}"), case("a", "b", "passed", json=in_raw),

@@ -114,7 +114,8 @@ static inline json_t *policy_doc_key(const struct pol_language_key *key)
 		json_decref(o);
 		o = json_pack("{s:[o]}", "allOf", policy_doc_ref(key->inside));
 	} else if (key->inside != NULL) {
-		json_object_set_new(o, key->value == POL_VALUE_PROFILES ? "additionalProperties" : "items", policy_doc_ref(key->inside));
+		json_object_set_new(o, key->value == POL_VALUE_PROFILES ? "additionalProperties" : "items",
+				    policy_doc_ref(key->inside));
 	}
 	json_object_set_new(o, "description", policy_doc_description(key->sentences, key->n_sentences));
 	return o;
