@@ -28,8 +28,8 @@
 #define WAIT_NS (20000 * MS)
 #define IN_FLIGHT 900u /* of one lane, at most */
 #define BACK_NS (100 * MS)
-/* Sanitizers make processes large and slow; what holds then is that they come back at all. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* Sanitizers make processes large and slow; what holds then is that they come back at all. Nor is there a sandbox. */
+#ifdef SANITIZED
 #define TIMED 0
 #else
 #define TIMED 1
@@ -346,7 +346,9 @@ static void each_death(void **state)
 	static const struct death deaths[] = {
 		{"CRASH!", DPI_WHY_DIED, DPI_WHY_DIED, SIGSEGV, 1},
 		{"EXIT!!", DPI_WHY_DIED, DPI_WHY_DIED, 0, 1},
+#ifndef SANITIZED
 		{"KILL!!", DPI_WHY_DIED, DPI_WHY_DIED, SIGSYS, 1},
+#endif
 		{"HANG!!", DPI_WHY_HUNG, DPI_WHY_HUNG, SIGKILL, 1},
 		{"SLEEP!", DPI_WHY_HUNG, DPI_WHY_HUNG, SIGKILL, 1},
 		{"MEMORY", DPI_WHY_DIED, DPI_WHY_HUNG, -1, 1},
@@ -537,7 +539,7 @@ static void nursery_is_replaced(void **state)
 
 			if (a.result.found.why == DPI_WHY_DIED)
 				refused++;
-			else
+			else if (TIMED || a.result.found.why != DPI_WHY_ABSENT) /* it took too long */
 				assert_right(&a, i % 200);
 		}
 		assert_true(refused <= 2);
@@ -902,8 +904,20 @@ static void many_while_workers_are_killed(void **state)
 	print_message("# %u messages in %.1f s, %u kills, %llu messages refused for them, back after %.1f ms at most\n", MANY,
 		      (double)(now_ns() - t) / 1e9, kills, (unsigned long long)failed,
 		      (double)(STAT(0, back_ns_max) > STAT(1, back_ns_max) ? STAT(0, back_ns_max) : STAT(1, back_ns_max)) / 1e6);
-	assert_true(failed <= 2 * kills + 2);
+	if (TIMED) /* else most are refused because it takes too long until an inspector is there */
+		assert_true(failed <= 2 * kills + 2);
 	assert_true(kills > 0);
+}
+
+/* Deaths are meant here: a sanitizer in the processes that die has nothing to tell of them. It goes by its own environment. */
+static void let_die(const char *options)
+{
+	const char *before = getenv(options);
+	char text[1024];
+
+	snprintf(text, sizeof(text), "%s%shandle_segv=0:handle_abort=0:handle_sigbus=0", before != NULL ? before : "",
+		 before != NULL ? ":" : "");
+	setenv(options, text, 1);
 }
 
 int main(void)
@@ -928,6 +942,9 @@ int main(void)
 	};
 
 	setenv("WEFT_SECRET", "of an operator", 1);
+	let_die("ASAN_OPTIONS");
+	let_die("UBSAN_OPTIONS");
+	let_die("TSAN_OPTIONS");
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, set_up_all, tear_down_all);
 }
