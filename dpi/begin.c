@@ -34,7 +34,7 @@ static const struct prefix binary[] = {
 	P("\x01\xb9\x26"), P("\x01\x67\x51"), P("\x01\x5f\x2c"),
 	P("\x02\x00\x00\x00"), P("\x02\x00"), P("\x02\x01\x06"), P("\x02\x12\x4c\x6c"), P("\x02\x12\x5c\x6c"), P("\x02\x01\x01\x00"),
 	P("\x03\x00\x00\x00"), P("\x03\x00"),
-	P("\x04\x00\x00\x00"), P("\x04\x01"), P("\x04\x02"), P("\x05\x01"), P("\x05\x02"), P("\x05\x00"), P("\x05\x64"), P("\x05\x14\x3a"),
+	P("\x04\x00\x00\x00"), P("\x04\x01"), P("\x04\x02"), P("\x05\x01"), P("\x05\x02"), P("\x05\x00"), P("\x05\x03"), P("\x05\x64"), P("\x05\x14\x3a"),
 	P("\x07\xff\x00"), P("\x07\x00?\x00"), P("\x08\x00\x01\x00"), P("\x09\x02"),
 	P("\x10\x00\x00\x00"), P("\x11\x30"), P("\x11\x00"), P("\x11\x01"), P("\x11\x02"),
 	P("\x12\x34"), P("\x12\x01"), P("\x13" "BitT"),
@@ -50,13 +50,13 @@ static const struct prefix binary[] = {
 	P("\x81\x00\x00\x44"), P("\x81\xc8\x00"), P("\x81\xc9\x00"), P("\x88\x49\x1a\x00"),
 	P("\xc1\x45\x7f\x03"), P("\xcf\x5f\x32\x02"), P("\xde\xad\xbe\xef"), P("\xe3????\x01"), P("\xed\xab\xee\xdb"), P("\xef\x7f"),
 	P("\xf4\xbe?\x00"), P("\xf9\xbe\xb4\xd9"), P("\xfa\xbf\xb5\xda"), P("\xfe\xed\xfa\xce"), P("\xfe\x57\x7e\x2b"),
-	P("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"), P("\xff\xff\xff\xff"), P("\xff\xfa"), P("\xff\xfb"), P("\xff\xfc"), P("\xff\xfd"), P("\xff\xfe"),
+	P("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"), P("\xff\x00\x00\x00"), P("\xff\xff\xff\xff"), P("\xff\xfa"), P("\xff\xfb"), P("\xff\xfc"), P("\xff\xfd"), P("\xff\xfe"),
 };
 
 /* Words, as they stand. */
 static const struct prefix words[] = {
 	P("!/1 ["), P("* OK"), P("+OK "), P("-ERR "), P(". CAPABILITY"), P(". LOGIN"), P(". STARTTLS"), P("220 "), P("220-"), P("8=FIX."), P("8=O\x01"), P("<?xml"), P("<stream"), P("<<<check_mk"),
-	P("@RSYNCD"), P("ACK "), P("ANNOUNCE "), P("APOP "), P("AUEP "), P("AUCX "), P("AUTH"), P("BINF"), P("BJNB"), P("BJNP"), P("BNJB"),
+	P("@RSYNCD"), P("ACK "), P("AMQP"), P("ANNOUNCE "), P("APOP "), P("AUEP "), P("AUCX "), P("AUTH"), P("BINF"), P("BJNB"), P("BJNP"), P("BNJB"),
 	P("BYE "), P("CANCEL "), P("CAPA"), P("CLIENT_ERROR "), P("CONNECT "), P("COPY "), P("CRCX "), P("CWD "), P("DELETE "), P("DELETED\r"),
 	P("DESCRIBE "), P("DLCX "), P("EHLO"), P("END\r"), P("EPCF "), P("ERROR\r"), P("EXISTS\r"), P("EXPN "), P("FEAT"), P("GET "),
 	P("GET_PARAMETER"), P("GIOP"), P("GIV"), P("GND"), P("GNUTELLA"), P("HEAD "), P("HELO "), P("HELP"), P("HTTP/1."), P("ICY "), P("INFO {"),
@@ -66,7 +66,7 @@ static const struct prefix words[] = {
 	P("PROPPATCH "), P("PUBLISH "), P("PUSH "), P("PUT "), P("QUIT"), P("RCPT "), P("RECORD "), P("REDIRECT "), P("REFER "), P("REGISTER "),
 	P("REPORT "), P("RETR "), P("RFB 00"), P("RQNT "), P("RSIP "), P("RTSP/1.0"), P("SERVER_ERROR "), P("SETUP "), P("SET_PARAMETER"),
 	P("SIP/2.0"), P("SOURCE "), P("SSH-"), P("STARTTLS"), P("STAT"), P("STLS"), P("STORED\r"), P("SUB "), P("SUBSCRIBE "), P("SYST"),
-	P("SpotUdp"), P("TEARDOWN "), P("TS3INIT1"), P("UNLOCK "), P("UPDATE "), P("USER "), P("VRFY "), P("YMSG"), P("add "),
+	P("SpotUdp"), P("TEARDOWN "), P("TS3INIT1"), P("UNLOCK "), P("UPDATE "), P("USER "), P("VALUE "), P("VRFY "), P("YMSG"), P("add "),
 	P("append "), P("cas "), P("d1:"), P("decr "), P("delete "), P("ehlo "), P("gat "), P("gats "), P("get "), P("gets "), P("helo "),
 	P("incr "), P("invite "), P("login:"), P("mail from"), P("nick "), P("notify "), P("options "), P("pass "), P("password:"), P("prepend "),
 	P("r6fnvWj8"), P("register "), P("replace "), P("set "), P("sip/2.0"), P("stats"), P("subscribe "), P("touch "), P("user "),
@@ -115,6 +115,8 @@ static int stands(const uint8_t *p, size_t n, size_t at, const char *bytes, size
 {
 	if (n <= at)
 		return 1;
+	if (p[at] != (uint8_t)bytes[0]) /* nearly always */
+		return 0;
 	return memcmp(p + at, bytes, n - at < len ? n - at : len) == 0;
 }
 
@@ -134,9 +136,16 @@ static int coap(const uint8_t *p, size_t n)
 {
 	if (p[0] >> 6 != 1 || (p[0] & 0xf) > 8 || (p[0] & 0x30) == 0x30)
 		return 0;
-	size_t first = 4u + (p[0] & 0xf); /* option: not the 0th, and of a length */
-	if (first < n && (p[first] < 0x10 || p[first] >= 0xe0 || (p[first] & 0xf) > 13))
-		return 0;
+	size_t at = 4u + (p[0] & 0xf);
+	unsigned option = 0;
+	while (at < n && p[at] != 0xff) { /* options in order: one further each time */
+		option += p[at] >> 4;
+		if (option == 0 || p[at] >= 0xe0 || (p[at] & 0xf) > 13)
+			return 0;
+		if ((p[at] & 0xf) == 13) /* its length has a byte of its own: enough */
+			break;
+		at += 1u + (p[at] >> 4 == 13) + (p[at] & 0xf);
+	}
 	return n < 2 || (p[1] >= 1 && p[1] <= 7 && (p[0] & 0x30) < 0x20) || ((p[1] == 0x44 || p[1] == 0x45) && (p[0] & 0x30) == 0x20);
 }
 
@@ -152,9 +161,17 @@ static int git(const uint8_t *p, size_t n)
 	       (n < 5 || (p[4] > '9' ? p[4] < 0x7f : p[4] < 3 || is_hex(p[4])));
 }
 
-/* Headers that are told by bytes in their midst: IAX, DHCPv6, connectionless DCE RPC. */
+/* PostgreSQL's messages: a letter and a length, several in a row. */
+static int postgres(const uint8_t *p, size_t n)
+{
+	return ((p[0] >= 'A' && p[0] <= 'Z') || (p[0] >= '1' && p[0] <= '3') || p[0] == 'n' || p[0] == 's') && stands(p, n, 1, "\0\0", 2);
+}
+
+/* Headers that are told by bytes in their midst: OpenVPN's control channel, IAX, DHCPv6, connectionless DCE RPC. */
 static int midst(const uint8_t *p, size_t n)
 {
+	if (p[0] >= 0x20 && p[0] <= 0x27 && n > 9 && p[9] <= 4)
+		return 1;
 	if (p[0] & 0x80 && n > 10 && !p[8] && p[9] <= 1 && p[10] == 6)
 		return 1;
 	if (p[0] >= 1 && p[0] <= 11 && n > 7 && !p[4] && p[5] && p[5] <= 40 && !p[6] && p[7] && p[7] <= 40)
@@ -224,7 +241,7 @@ int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n, i
 	if (p[0] >= 0x30 && p[0] < 0x40 && stands(p, n, 1, "\0\0\0", 3)) /* Thunder */
 		return 1;
 	if (dns(p, n) || quic(p, n) || drda(p, n) || ber(p, n) || imap(p, n) || coap(p, n) ||
-	    git(p, n) || midst(p, n))
+	    git(p, n) || midst(p, n) || postgres(p, n))
 		return 1;
 	if (n > 2 && dns(p + 2, n - 2) && n > 7)
 		return 1;
@@ -283,6 +300,8 @@ uint32_t dpi_begin_lengths(const uint8_t *p, size_t n, uint32_t total[DPI_BEGIN_
 		total[c++] = 68;
 		total[c++] = 72;
 	}
+	if (p[0] == 0x38 || p[0] == 0x40) /* OpenVPN's resets */
+		total[c++] = p[0] == 0x38 ? 14 : 26;
 	if (is_short_form(p[0])) {
 		uint32_t seven = p[1] & 0x7fu;
 
@@ -296,6 +315,18 @@ uint32_t dpi_begin_lengths(const uint8_t *p, size_t n, uint32_t total[DPI_BEGIN_
 	return c;
 }
 
+/* IEC 60870-5-104: the control octets of a first message, and of one that carries data why it was sent. */
+static int iec104(const uint8_t *p, size_t n)
+{
+	if (n < 6)
+		return 1;
+	if ((p[2] & 3) == 3)
+		return p[1] == 4 && !p[3] && !p[4] && !p[5];
+	if (p[2] & 1)
+		return p[1] == 4 && p[2] == 1 && !p[3] && !(p[4] & 1);
+	return !(p[4] & 1) && p[1] >= 10 && (n < 9 || (p[6] < 0x80 && p[7] && p[8] & 0x3f && (p[8] & 0x3f) < 0x30));
+}
+
 int dpi_begin_fits(const uint8_t *p, size_t n, size_t whole)
 {
 	uint32_t total[DPI_BEGIN_LENGTHS], c = dpi_begin_lengths(p, n, total);
@@ -303,7 +334,7 @@ int dpi_begin_fits(const uint8_t *p, size_t n, size_t whole)
 	for (uint32_t i = 0; i < c; i++)
 		if (total[i] == whole)
 			return 1;
-	if (p[0] == 0x68) { /* IEC 60870-5-104: one after the other, and the last as long as the whole, as far as is to be seen */
+	if (p[0] == 0x68 && iec104(p, n)) { /* one after the other, and the last as long as the whole, as far as is to be seen */
 		size_t at = 0;
 
 		while (at + 1 < n && p[at] == 0x68) /* two further each time */

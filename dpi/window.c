@@ -4,8 +4,8 @@
  * How a protocol begins is begin.c's, looks are inspect.c's.
  *
  * A look costs as much as the piece's own, so one is taken only where it may come to something:
- *   open    the bytes so far may be the beginning of something that nDPI names (begin.c). Looked at when it is of 2 to 16
- *           pieces, then of 20, 24, 32, 40, 48 and 64
+ *   open    the bytes so far may be the beginning of something that nDPI names (begin.c). Looked at when it is of 2 to 10
+ *           pieces, of 16 while it is small, then of 12, 16, 20, 24, 32, 40, 48 and 64
  *   fits    a length among its first bytes says that it is whole now, however many pieces it is of. Kept as a filter: bit
  *           t mod 64 for each length t
  *   named   nDPI recognised it and it was allowed (an HTTP request): a risk may show only with what follows. As if open, where
@@ -32,7 +32,8 @@
 #define NONE UINT16_MAX
 #define BUCKETS 4096u  /* a power of two */
 #define ROOM (DPI_WINDOW_BYTES + 1024u) /* what is dropped at the front is moved away once in a while */
-#define NUMBERS_LEAST 64u /* bytes: what is shorter and all small is a message of control protocols as well */
+#define DUE_SMALL 512u   /* bytes */
+#define NUMBERS_LEAST 32u /* bytes: what is shorter and all small is a message of control protocols as well */
 #define FITS_MAX 8191u /* longer ones are not waited for: two letters are a number beyond it */
 
 _Static_assert(DPI_WINDOW_PIECES <= 63, "pieces are bits of 64, and a shift by one more must be defined");
@@ -205,9 +206,11 @@ static const uint8_t *head_of(const struct window *x, uint32_t i, const struct d
 	return room;
 }
 
-static int is_due(uint32_t pieces)
+static int is_due(uint32_t pieces, size_t whole)
 {
-	return pieces <= 16 || pieces == 20 || pieces == 24 || pieces == 32 || pieces == 40 || pieces == 48 || pieces == 64;
+	if (pieces <= 10 || (pieces <= 16 && whole <= DUE_SMALL))
+		return 1;
+	return pieces == 12 || pieces == 16 || pieces == 20 || pieces == 24 || pieces == 32 || pieces == 40 || pieces == 48 || pieces == 64;
 }
 
 /* The filter of lengths. What is told by deeper bytes passes it. */
@@ -219,8 +222,7 @@ static uint64_t filter_of(const uint8_t *head, size_t n)
 	if (n < 4 || dpi_begin_deep(head[0])) /* too few to tell, or told otherwise */
 		return UINT64_MAX;
 	for (uint32_t i = 0; i < c; i++)
-		if (total[i] <= FITS_MAX)
-			bits |= 1ull << (total[i] & 63);
+		bits |= (uint64_t)(total[i] <= FITS_MAX) << (total[i] & 63);
 	return bits;
 }
 
@@ -238,9 +240,9 @@ static enum worth worth_of(const struct dpi_windows *w, const struct window *x, 
 	const uint8_t *head;
 
 	if (x->named >> i & 1)
-		return !piece->recognised && is_due(x->n - i + 1) ? DUE : NOTHING;
+		return !piece->recognised && is_due(x->n - i + 1, whole) ? DUE : NOTHING;
 	head = head_of(x, i, piece, room, &n);
-	if (x->open >> i & 1 && is_due(x->n - i + 1) && dpi_begin_may(&w->begins, head, n, !set->doubtful))
+	if (x->open >> i & 1 && is_due(x->n - i + 1, whole) && dpi_begin_may(&w->begins, head, n, !set->doubtful))
 		return DUE;
 	return dpi_begin_fits(head, n, whole) ? FITS : NOTHING;
 }
