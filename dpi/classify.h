@@ -12,7 +12,7 @@
 
 #define DPI_CAPTURE_PACKET_MAX 262144u            /* bytes of one packet that are looked at: libpcap's own limit */
 #define DPI_CAPTURE_MEMORY (768u << 20)           /* bytes that flows may take: within DPI_TOOL_MEMORY (sandbox.h) */
-/* nDPI's own file of more protocols, where Debian's libndpi-bin puts it. The results that nDPI publishes were made with it. */
+/* nDPI's own file of more protocols, where Debian's libndpi-bin puts it. docs/dpi.md says why it is taken. */
 #define DPI_CAPTURE_PROTOS "/usr/share/ndpi/ndpiProtos.txt"
 #define DPI_CAPTURE_TCP_MAX 80u                   /* packets of a flow after which nDPI is asked to conclude */
 #define DPI_CAPTURE_UDP_MAX 24u
