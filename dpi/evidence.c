@@ -382,12 +382,13 @@ static int diameter(const uint8_t *p, size_t len)
 }
 
 /* Stratum and its relatives. nDPI calls any JSON with a "method", a "blob" or a "worker" so: all of JSON-RPC, and every
- * twentieth piece of what lies about on a disk. Enough: words that miners say to their pools. */
+ * twentieth piece of what lies about on a disk. Enough: words that miners say to their pools, or what
+ * Bitcoin's nodes begin with. */
 static int mining(const uint8_t *p, size_t len)
 {
 	static const char *const words[] = { "\"mining.", "\"eth1.0\"", "\"eth_", "\"job_id\"", "\"nonce\"", "\"agent\"" };
 
-	return has_any(p, len, words, LEN(words));
+	return has_any(p, len, words, LEN(words)) || (len >= 24 && (be32(p) == 0xf9beb4d9u || be32(p) == 0xfabfb5dau));
 }
 
 /* RFC 9112 section 3: METHOD target HTTP/1.1. nDPI takes a word that is a method, in any case, and a space: "Get over

@@ -27,7 +27,8 @@ enum dpi_evidence dpi_evidence(unsigned *id, int udp, const uint8_t *p, size_t l
 struct dpi_hint { unsigned l4, src, dst; };
 int dpi_hint(const uint8_t *p, size_t len, unsigned *at, struct dpi_hint *hint);
 
-/* hint.c: the opening of a dialogue that nDPI needs more than one payload for: its protocol id, or 0. Pure. */
+/* hint.c: the opening of a dialogue that nDPI needs more than one payload for, and what it would not look for in IPv4: its
+ * protocol id, or 0. Pure. */
 unsigned dpi_opening(const uint8_t *p, size_t len);
 
 /* One S7comm message in TPKT (RFC 1006) and COTP, whole. */

@@ -274,7 +274,7 @@ static int is_teredo(const uint8_t *p, size_t len)
 /* EtherNet/IP's encapsulation (ODVA): a command, the payload's length, no error, no options. */
 static int is_ethernet_ip(const uint8_t *p, size_t len)
 {
-	return len >= 24 && (p[0] == 1 || p[0] == 4 || (p[0] >= 0x63 && p[0] <= 0x73)) && p[1] == 0 &&
+	return len >= 24 && (p[0] == 4 || (p[0] >= 0x63 && p[0] <= 0x73)) && p[1] == 0 &&
 	       ((size_t)p[3] << 8 | p[2]) == len - 24 && be32(p + 8) == 0 && be32(p + 20) == 0;
 }
 
@@ -440,9 +440,7 @@ static const struct {
 	{ is_radius, { UDP, OTHER, 1812 } },
 	{ is_kerberos, { UDP, OTHER, 88 } },
 	{ is_kerberos_tcp, { TCP, OTHER, 88 } },
-	{ is_dhcpv6, { UDP, 546, 547 } },
 	{ is_teredo, { UDP, OTHER, 3544 } },
-	{ is_ethernet_ip, { TCP, OTHER, 44818 } },
 	{ is_someip, { UDP, OTHER, 30501 } },
 	{ is_tns, { TCP, OTHER, 1521 } },
 	{ is_xdmcp, { UDP, OTHER, 177 } },
@@ -525,6 +523,10 @@ static int is_redis(const uint8_t *p, size_t len)
 
 unsigned dpi_opening(const uint8_t *p, size_t len)
 {
+	if (is_dhcpv6(p, len)) /* nDPI looks for this in IPv6 only, */
+		return NDPI_PROTOCOL_DHCPV6;
+	if (is_ethernet_ip(p, len)) /* and forgot to register this one */
+		return NDPI_PROTOCOL_ETHERNET_IP;
 	if (len < 6 || !memchr("HhEe*2+", p[0], 7)) /* most content is done with here */
 		return 0;
 	size_t line = first_line(p, len);

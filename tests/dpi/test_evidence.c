@@ -143,6 +143,8 @@ static void names_openings(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_int_equal(dpi_opening((const uint8_t *)cases[i].text, strlen(cases[i].text)), cases[i].id);
+	assert_int_equal(dpi_opening(T("\1\x12\x34\x56\0\1\0\x0a\0\3\0\1\2\2\2\2\2\2\0\x08\0\2\0\0")), NDPI_PROTOCOL_DHCPV6);
+	assert_int_equal(dpi_opening(T("\x65\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0")), NDPI_PROTOCOL_ETHERNET_IP);
 }
 
 static int hint(const uint8_t *p, size_t len, struct dpi_hint *found)
@@ -207,9 +209,7 @@ static void knows_forms(void **state)
 		{ "Kerberos", 17, 88, T("\x6a\x1c\x30\x1a\xa1\3\2\1\5\xa2\3\2\1\x0a\xa4\x0e\x30\x0c\xa0\7\3\5\0\x50\x80\0\0\xa1\1\0"), 8 },
 		{ "Kerberos in TCP", 6, 88, T("\0\0\0\x1e\x6a\x1c\x30\x1a\xa1\3\2\1\5\xa2\3\2\1\x0a\xa4\x0e\x30\x0c\xa0\7\3\5\0\x50\x80\0\0\xa1"
 					      "\1\0"), 3 },
-		{ "DHCPv6", 17, 547, T("\1\x12\x34\x56\0\1\0\x0a\0\3\0\1\2\2\2\2\2\2\0\x08\0\2\0\0"), 7 },
 		{ "Teredo", 17, 3544, T("\x60\0\0\0\0\0\x3b\x40\x20\1\0\0\1\2\3\4\5\6\7\x08\1\2\3\4\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\1"), 5 },
-		{ "EtherNet/IP", 6, 44818, T("\x65\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0"), 2 },
 		{ "SOME/IP", 17, 30501, T("\x12\x34\0\1\0\0\0\x0a\0\1\0\2\1\1\0\0\x55\xaa"), 7 },
 		{ "TNS", 6, 1521, T("\0\x1a\0\0\1\0\0\0\x01\x34\x01\x2c\0\0\x08\0\x7f\xff\x86\x0e\0\0\1\0\0\0"), 1 },
 		{ "XDMCP", 17, 177, T("\0\1\0\2\0\1\0"), 3 },
