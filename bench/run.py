@@ -26,6 +26,9 @@ STAGES = ["take", "session", "route", "admit", "validate", "judge", "inspect", "
 RUN_SECONDS = 0.8
 ORDER_ROUNDS = 300
 RULES_ROUNDS = 100
+INSPECT_ROUNDS = 21
+INLINE_MOST = 1.1
+ISOLATED_LEAST = 0.9
 ORDER_NAMES = {"": "weft, with rules", "no_rules.": "weft, without", "protobuf_c.": "protobuf-c",
                "protobuf_c_arena.": "protobuf-c, free memory", "cpp_reuse.": "C++, object reused",
                "cpp_fresh.": "C++, new object"}
@@ -310,6 +313,42 @@ def beside(build, core):
     return results
 
 
+def inspection(build):
+    """nDPI bare, inline and in a process apart, on the same payloads; the program pins itself and its worker."""
+    p = subprocess.run([build / "bench" / "inspect", build / "bin" / "weft-dpi", str(INSPECT_ROUNDS)], check=False, text=True,
+                       stdout=subprocess.PIPE, cwd=ROOT)
+    expect(p.returncode == 0, "inspect ended with %d" % p.returncode)
+    return [json.loads(line) for line in p.stdout.splitlines()]
+
+
+def inspection_table(results):
+    by = {(r["name"], r["params"]["kind"], r["params"]["bytes"]): r for r in results if r["name"].startswith("inspect.")}
+    cases = [key[1:] for key in by if key[0] == "inspect.inline.ratio"]
+    print("\nInspection inline beside bare nDPI calls for the same payloads, windows at work; ns per message, median of its ratios "
+          "(min to max)\n")
+    for case in cases:
+        bare, ours, ratio = (by[name, *case] for name in ("inspect.bare", "inspect.inline", "inspect.inline.ratio"))
+        print("%-8s %5d %9.0f bare %9.0f inline %7.3f (%.3f to %.3f)" % (*case, bare["value"], ours["value"], ratio["value"],
+                                                                         ratio["min"], ratio["max"]))
+    print("\nA worker process on one core beside inline on that core; messages/s, median of its ratios (min to max), by CPU time\n")
+    apart = [key[1:] for key in by if key[0] == "inspect.isolated.ratio"]
+    for case in apart:
+        ours, theirs, ratio, cpu = (by["inspect.isolated" + name, *case] for name in (".inline", "", ".ratio", ".cpu_ratio"))
+        print("%-8s %5d %9.0f inline %9.0f isolated %7.3f (%.3f to %.3f) %7.3f" % (*case, ours["value"], theirs["value"],
+                                                                                  ratio["value"], ratio["min"], ratio["max"],
+                                                                                  cpu["value"]))
+    print()
+    judge("inline over bare", max(by["inspect.inline.ratio", *c]["value"] for c in cases), INLINE_MOST, lambda v, b: v <= b,
+          "at most")
+    if apart:
+        judge("isolated over inline", min(by["inspect.isolated.ratio", *c]["value"] for c in apart), ISOLATED_LEAST,
+              lambda v, b: v >= b, "at least")
+
+
+def judge(what, value, bound, holds, word):
+    print("%s, worst case: %.3f, %s %.1f: %s" % (what, value, word, bound, "holds" if holds(value, bound) else "DOES NOT HOLD"))
+
+
 def policies(build, core):
     """Policies of ten thousand unikernels: compiling, and a decision among them beside one among ten."""
     p = subprocess.run([build / "bench" / "scale"], check=False, text=True, stdout=subprocess.PIPE,
@@ -388,6 +427,7 @@ def table(results, settings, about):
             p = r["params"]
             print("%-22s %-8s %5d %9.1f (%.1f to %.1f)" % (r["name"][6:], p.get("kind", ""), p["bytes"], r["value"],
                                                           r["min"], r["max"]))
+    inspection_table(results)
     beside_table(results)
     policy_table(results)
     print()
@@ -416,6 +456,7 @@ def main():
     try:
         results, settings = whole_road(build, core, load_core, args.repetitions)
         results += micro(build, core, args.repetitions + 2)
+        results += inspection(build)
         results += beside(build, core)
         results += policies(build, core)
         results += swaps(build, core, load_core)
