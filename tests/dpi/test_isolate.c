@@ -539,7 +539,9 @@ static void nursery_is_replaced(void **state)
 
 			if (a.result.found.why == DPI_WHY_DIED)
 				refused++;
-			else if (TIMED || a.result.found.why != DPI_WHY_ABSENT) /* it took too long */
+			else if (a.result.found.why == DPI_WHY_ABSENT) /* on a machine that is too slow for this */
+				assert_true(now_ns() - t > 400 * MS);
+			else
 				assert_right(&a, i % 200);
 		}
 		assert_true(refused <= 2);
@@ -866,7 +868,7 @@ static void *kill_at_random(void *arg)
 
 static void many_while_workers_are_killed(void **state)
 {
-	uint64_t sent[2] = {0, 0}, got[2] = {0, 0}, failed = 0, t = now_ns();
+	uint64_t sent[2] = {0, 0}, got[2] = {0, 0}, failed = 0, absent = 0, t = now_ns();
 	pthread_t killer;
 
 	(void)state;
@@ -889,7 +891,9 @@ static void many_while_workers_are_killed(void **state)
 			}
 			dpi_isolate_flush(iso);
 			while (dpi_isolate_take(iso, lane, &a)) {
-				if (a.result.found.why >= DPI_WHY_DIED)
+				if (a.result.found.why == DPI_WHY_ABSENT) /* where the next ones took too long to come */
+					absent++;
+				else if (a.result.found.why >= DPI_WHY_DIED)
 					failed++;
 				else
 					assert_right(&a, got[lane]);
@@ -901,11 +905,11 @@ static void many_while_workers_are_killed(void **state)
 	}
 	atomic_store(&killing, 0);
 	pthread_join(killer, NULL);
-	print_message("# %u messages in %.1f s, %u kills, %llu messages refused for them, back after %.1f ms at most\n", MANY,
-		      (double)(now_ns() - t) / 1e9, kills, (unsigned long long)failed,
+	print_message("# %u messages in %.1f s, %u kills, %llu messages refused with their inspector, %llu without one, back after "
+		      "%.1f ms at most\n",
+		      MANY, (double)(now_ns() - t) / 1e9, kills, (unsigned long long)failed, (unsigned long long)absent,
 		      (double)(STAT(0, back_ns_max) > STAT(1, back_ns_max) ? STAT(0, back_ns_max) : STAT(1, back_ns_max)) / 1e6);
-	if (TIMED) /* else most are refused because it takes too long until an inspector is there */
-		assert_true(failed <= 2 * kills + 2);
+	assert_true(failed <= 2 * kills + 2);
 	assert_true(kills > 0);
 }
 
