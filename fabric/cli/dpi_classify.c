@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <pcap/pcap.h>
@@ -24,7 +25,7 @@ struct options {
 	const char *file;
 	const char *protos; /* NULL: nDPI's own where there is one; "none" */
 	int json, all;
-	int fd;
+	int fd, is_file;    /* a regular one: reading it takes no patience */
 };
 
 /* --- reading --------------------------------------------------------------------------------------------------------- */
@@ -39,7 +40,7 @@ static int packets_read(const struct options *o, struct dpi_capture *c, pcap_t *
 
 	cut[0] = 0;
 	for (;;) { /* ends with the file */
-		progress->busy = 0;
+		progress->busy = (uint32_t)o->is_file;
 		got = pcap_next_ex(in, &h, &bytes);
 		if (got != 1)
 			break;
@@ -240,7 +241,7 @@ static int work(void *arg, struct cli_walls_progress *progress)
 	FILE *f = fdopen(o->fd, "rb");
 	if (!f || dpi_sandbox_file(o->fd, &err) != 0)
 		return cli_fail(COMMAND, "%s", f ? err.text : strerror(errno));
-	progress->busy = 0;
+	progress->busy = (uint32_t)o->is_file;
 	pcap_t *in = pcap_fopen_offline(f, why);
 	if (!in)
 		return cli_fail(COMMAND, "%s is no capture that libpcap reads: %s", o->file, why);
@@ -311,6 +312,8 @@ int cli_dpi_classify(int argc, char **argv)
 		o.fd = open(o.file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (o.fd < 0)
 		return cli_fail(COMMAND, "%s: %s", o.file, strerror(errno));
+	struct stat st;
+	o.is_file = fstat(o.fd, &st) == 0 && S_ISREG(st.st_mode);
 	struct cli_walls w = { COMMAND, o.file, "packet", work, &o };
 	int status = cli_walls_run(&w);
 

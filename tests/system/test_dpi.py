@@ -165,28 +165,48 @@ def test_hostile_captures_end():
     expect(r.returncode in (0, 2) and ("cut short" in text(r)[1] or "no capture" in text(r)[1]), text(r))
 
 
+def walled(process):
+    """The child of `weft dpi`, once it is behind walls."""
+    for _ in range(400):
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        if children and "Seccomp:\t2" in pathlib.Path(f"/proc/{children[0]}/status").read_text():
+            return int(children[0])
+        time.sleep(0.02)
+    raise tap.Failed("no process behind walls")
+
+
+def start(path):
+    return subprocess.Popen([str(WEFT), "dpi", "classify", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
 def test_death_of_the_inspector():
     """Whatever ends the process behind the walls, its parent says so."""
     path = DIR / "pipe.pcap"
     if path.exists():
         path.unlink()
     os.mkfifo(path)
-    weft_dpi = subprocess.Popen([str(WEFT), "dpi", "classify", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start(path)
     source = capture("source.pcap", dns_frame(), dns_frame()).read_bytes()
     with open(path, "wb") as pipe:
         pipe.write(source)
         pipe.flush()
-        child = None
-        for _ in range(200):
-            children = pathlib.Path(f"/proc/{weft_dpi.pid}/task/{weft_dpi.pid}/children").read_text().split()
-            if children and "Seccomp:\t2" in pathlib.Path(f"/proc/{children[0]}/status").read_text():
-                child = int(children[0])
-                break
-            time.sleep(0.05)
-        expect(child, "no process behind walls")
-        os.kill(child, signal.SIGSEGV)
-        out, err = weft_dpi.communicate(timeout=20)
-    expect(weft_dpi.returncode == 2 and b"ended the inspector (signal 11" in err and b"at packet" in err and not out, err.decode())
+        os.kill(walled(process), signal.SIGSEGV)
+        out, err = process.communicate(timeout=20)
+    expect(process.returncode == 2 and b"ended the inspector (signal 11" in err and b"at packet" in err and not out, err.decode())
+
+
+def test_inspector_that_stands_still():
+    """Half a minute, for it is given twenty seconds."""
+    process = start(capture("long.pcap", *[dns_frame()] * 400000))
+    child = walled(process)
+    os.kill(child, signal.SIGSTOP)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.kill(child, signal.SIGKILL)
+    expect(process.returncode == 2 and b"stood still for 20 s at packet" in err and not out, err.decode())
+    (DIR / "long.pcap").unlink()
 
 
 # --- payloads --------------------------------------------------------------------------------------------------------------
