@@ -38,13 +38,9 @@ static int begins(struct text t, const char *word)
 	return t.len >= n && strncasecmp((const char *)t.p, word, n) == 0;
 }
 
-/* As find, in the first DPI_RISK_VALUE_MAX bytes, whatever the case. */
-static int names(struct text t, const char *word)
+static uint8_t lower(uint8_t c)
 {
-	for (size_t i = 0; i < t.len && i < DPI_RISK_VALUE_MAX; i++)
-		if (begins((struct text){ t.p + i, t.len - i }, word))
-			return 1;
-	return 0;
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 32) : c;
 }
 
 static int blank(uint8_t c)
@@ -84,7 +80,7 @@ static int is_jndi(struct text at)
 	size_t n = at.len < sizeof(t) ? at.len : sizeof(t);
 
 	for (size_t i = 0; i < n; i++)
-		t[i] = at.p[i] >= 'A' && at.p[i] <= 'Z' ? at.p[i] | 32 : at.p[i];
+		t[i] = lower(at.p[i]);
 	for (;;) { /* each round takes at least the three bytes of a lookup away */
 		struct text all = { t, n };
 		if (find(all, "${jndi:"))
@@ -115,11 +111,17 @@ static int is_jndi(struct text at)
 
 static int has_jndi(struct text t)
 {
-	unsigned tried = 0;
+	const uint8_t *p = t.len ? memchr(t.p, '$', t.len) : NULL;
 
-	for (const uint8_t *p = find(t, "${"); p && tried < LOOKUPS_MAX; p = find(from(t, p + 2), "${"), tried++)
-		if (is_jndi(from(t, p)))
-			return 1;
+	for (unsigned tried = 0; p && tried < LOOKUPS_MAX;) {
+		t = from(t, p);
+		if (t.len > 1 && t.p[1] == '{') {
+			if (is_jndi(t))
+				return 1;
+			tried++;
+		}
+		p = t.len > 1 ? memchr(t.p + 1, '$', t.len - 1) : NULL;
+	}
 	return 0;
 }
 
@@ -152,9 +154,9 @@ static uint64_t target_risks(struct text target)
 	size_t n = target.len < sizeof(t) ? target.len : sizeof(t), was;
 	uint64_t risks = 0;
 
-	memcpy(t, target.p, n);
-	if (!memchr(t, '%', n))
+	if (!memchr(target.p, '%', target.len))
 		return 0; /* nDPI has seen all of it */
+	memcpy(t, target.p, n);
 	for (unsigned i = 0; i < DECODES_MAX; i++) {
 		was = n;
 		n = decode(t, n, t, 0);
@@ -171,7 +173,7 @@ static uint64_t target_risks(struct text target)
 /* One value of a form, as if it stood in a URL: there nDPI looks. Of its answers those count that are about the value. */
 static uint64_t value_risks(struct text v)
 {
-	char url[3 + 3 * DPI_RISK_VALUE_MAX + 1] = "?x=";
+	char url[3 + 3 * DPI_RISK_VALUE_MAX + 1];
 	uint8_t t[DPI_RISK_VALUE_MAX];
 	static const char digit[] = "0123456789abcdef";
 	size_t at = 3, n = decode(v.p, v.len < sizeof(t) ? v.len : sizeof(t), t, 1);
@@ -179,6 +181,7 @@ static uint64_t value_risks(struct text v)
 
 	if (has_jndi((struct text){ t, n }))
 		return DPI_RISK_BIT(NDPI_POSSIBLE_EXPLOIT);
+	memcpy(url, "?x=", 3);
 	for (size_t i = 0; i < n; i++) {
 		uint8_t c = t[i] ? t[i] : ' '; /* it would end the text for nDPI */
 		plain = plain && ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == ' ' || c == '-');
@@ -225,26 +228,31 @@ static int has_shell_function(struct text head)
 	return 0;
 }
 
-/* Programs that look for holes, by the names that they give themselves; who hides it is not found here. */
-static int is_scanner(struct text head)
+/* Programs that look for holes, by the names that they give themselves; who hides it is not found here. `low` is a head without
+ * capitals. */
+static int is_scanner(struct text low)
 {
 	static const char *const scanners[] = {
 		"acunetix", "arachni", "commix", "dirbuster", "feroxbuster", "fuzz faster u fool", "gobuster", "havij", "masscan", "nessus",
 		"nikto", "nmap scripting engine", "nuclei", "openvas", "sqlmap", "w3af", "wapiti", "wfuzz", "whatweb", "wpscan", "zgrab",
 	};
-	struct text agent = { head.p, 0 };
+	const uint8_t *at = find(low, "\nuser-agent:");
 
-	for (size_t i = 0; i + 12 < head.len && i < DPI_RISK_VALUE_MAX && !agent.len; i++)
-		if (head.p[i] == '\n' && begins(from(head, head.p + i + 1), "user-agent:"))
-			agent = from(head, head.p + i + 12);
+	if (!at)
+		return 0;
+	struct text agent = from(low, at + 12);
 	const uint8_t *end = agent.len ? memchr(agent.p, '\n', agent.len) : NULL;
 	if (end)
 		agent.len = (size_t)(end - agent.p);
 	if (agent.len > AGENT_MAX)
 		agent.len = AGENT_MAX;
-	for (size_t i = 0; i < sizeof(scanners) / sizeof(scanners[0]); i++)
-		if (names(agent, scanners[i]))
-			return 1;
+	for (size_t at_word = 0; at_word < agent.len; at_word++) {
+		if (at_word && agent.p[at_word - 1] >= 'a' && agent.p[at_word - 1] <= 'z')
+			continue;
+		for (size_t i = 0; i < sizeof(scanners) / sizeof(scanners[0]); i++)
+			if (agent.p[at_word] == (uint8_t)scanners[i][0] && begins(from(agent, agent.p + at_word), scanners[i]))
+				return 1;
+	}
 	return 0;
 }
 
@@ -290,7 +298,7 @@ static int is_program(struct magic_set *magic, struct text t, unsigned *tried)
 	return (dpi_kinds_of(magic, DPI_KIND_EXECUTABLE, t.p, t.len < PROGRAM_BYTES ? t.len : PROGRAM_BYTES) & DPI_KIND_EXECUTABLE) != 0;
 }
 
-static int has_program(struct magic_set *magic, struct text head, struct text body)
+static int has_program(struct magic_set *magic, struct text low, struct text body)
 {
 	unsigned tried = 0;
 
@@ -298,11 +306,11 @@ static int has_program(struct magic_set *magic, struct text head, struct text bo
 		return 0;
 	if (is_program(magic, body, &tried))
 		return 1;
-	if (names(head, "chunked")) { /* behind the first chunk's size */
+	if (find(low, "chunked")) { /* behind the first chunk's size */
 		const uint8_t *end = find((struct text){ body.p, body.len < 16 ? body.len : 16 }, "\r\n");
 		return end && is_program(magic, from(body, end + 2), &tried);
 	}
-	if (!names(head, "multipart/"))
+	if (!find(low, "multipart/"))
 		return 0;
 	const uint8_t *p = find(body, "\r\n\r\n");
 	for (unsigned i = 0; p && i < DPI_RISK_VALUES_MAX; i++, p = find(from(body, p + 4), "\r\n\r\n"))
@@ -315,19 +323,23 @@ uint64_t dpi_risks_http(struct magic_set *magic, const uint8_t *p, size_t len)
 {
 	struct text all = { p, len }, head = all, body = { p, 0 };
 	const uint8_t *end = find(all, "\r\n\r\n");
+	uint8_t small[DPI_RISK_VALUE_MAX];
 	uint64_t risks = 0;
 
 	if (end) {
 		head.len = (size_t)(end - p) + 2;
 		body = from(all, end + 4);
 	}
+	struct text low = { small, head.len < sizeof(small) ? head.len : sizeof(small) };
+	for (size_t i = 0; i < low.len; i++)
+		small[i] = lower(head.p[i]);
 	if (has_jndi(all) || has_shell_function(head) || has_external_entity(body))
 		risks |= DPI_RISK_BIT(NDPI_POSSIBLE_EXPLOIT);
-	if (has_program(magic, head, body))
+	if (has_program(magic, low, body))
 		risks |= DPI_RISK_BIT(NDPI_BINARY_APPLICATION_TRANSFER);
 	if (begins(all, "HTTP/"))
 		return risks;
-	if (is_scanner(head))
+	if (is_scanner(low))
 		risks |= DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_USER_AGENT);
 	const uint8_t *space = memchr(p, ' ', len), *eol = memchr(p, '\n', len);
 	if (space && (!eol || space < eol)) {
@@ -337,7 +349,7 @@ uint64_t dpi_risks_http(struct magic_set *magic, const uint8_t *p, size_t len)
 				target.len = i;
 		risks |= target_risks(target);
 	}
-	if (body.len && names(head, "application/x-www-form-urlencoded"))
+	if (body.len && find(low, "application/x-www-form-urlencoded"))
 		risks |= form_risks(body);
 	return risks;
 }

@@ -239,10 +239,14 @@ def shellshock(s):
         curl(s, to, "/cgi-bin/status", "-H", "Cookie: a=" + v)
 
 
+def contents(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
 @attack("Program or script in a response", side="s", short=True)
 def program_download(s):
-    with open("/bin/true", "rb") as f:
-        elf = f.read()
+    elf, others = contents("/bin/true"), {"b.bin": contents("/bin/cat"), "c.bin": contents("/usr/bin/env")}
     portable = b"MZ" + bytes(58) + b"\x40\0\0\0PE\0\0\x64\x86" + bytes(200)
     portable += b"This program cannot be run in DOS mode.\r\n" + bytes(300)
     files = {"a.bin": elf, "a": elf, "a.elf": elf, "a.exe": portable, "a.dll": portable, "a.dat": portable,
@@ -251,6 +255,7 @@ def program_download(s):
              "a.py": b"#!/usr/bin/env python3\nimport os\nos.system('id')\n",
              "a.class": b"\xca\xfe\xba\xbe\0\0\0\x34" + bytes(100), "a.txt": b"#!/bin/bash\nid\n",
              "a.ps1": b"Invoke-WebRequest e.example\r\n"}
+    files.update(others, **{"b.exe": portable + bytes(100)})
     for name, data in files.items():
         s.write("files/" + name, data)
     to = serve(s)
