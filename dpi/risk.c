@@ -43,6 +43,11 @@ static uint8_t lower(uint8_t c)
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 32) : c;
 }
 
+static int letter(uint8_t c)
+{
+	return c >= 'a' && c <= 'z';
+}
+
 static int blank(uint8_t c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -237,9 +242,12 @@ static int is_scanner(struct text low)
 		"nikto", "nmap scripting engine", "nuclei", "openvas", "sqlmap", "w3af", "wapiti", "wfuzz", "whatweb", "wpscan", "zgrab",
 	};
 	const uint8_t *at = find(low, "\nuser-agent:");
+	uint32_t initials = 0;
 
 	if (!at)
 		return 0;
+	for (size_t i = 0; i < sizeof(scanners) / sizeof(scanners[0]); i++)
+		initials |= 1u << (scanners[i][0] - 'a');
 	struct text agent = from(low, at + 12);
 	const uint8_t *end = agent.len ? memchr(agent.p, '\n', agent.len) : NULL;
 	if (end)
@@ -247,10 +255,11 @@ static int is_scanner(struct text low)
 	if (agent.len > AGENT_MAX)
 		agent.len = AGENT_MAX;
 	for (size_t at_word = 0; at_word < agent.len; at_word++) {
-		if (at_word && agent.p[at_word - 1] >= 'a' && agent.p[at_word - 1] <= 'z')
+		uint8_t c = agent.p[at_word];
+		if (!letter(c) || !(initials >> (c - 'a') & 1) || (at_word && letter(agent.p[at_word - 1])))
 			continue;
 		for (size_t i = 0; i < sizeof(scanners) / sizeof(scanners[0]); i++)
-			if (agent.p[at_word] == (uint8_t)scanners[i][0] && begins(from(agent, agent.p + at_word), scanners[i]))
+			if (c == (uint8_t)scanners[i][0] && begins(from(agent, agent.p + at_word), scanners[i]))
 				return 1;
 	}
 	return 0;
