@@ -96,7 +96,7 @@ static const struct pol_sentence rule_quota[] = {
 };
 static const struct pol_sentence rule_carries[] = {
     {"rule.carries.what",
-     "What opaque content (`bytes`, and strings that nothing constrains) may be: nDPI's protocols and categories by their names, "
+     "What is in fields of `bytes` and strings, whatever the schema says of them: nDPI's protocols and categories by their names, "
      "kinds, `unknown`, `doubtful`, profiles (see *A profile*), or `none` alone; at most 16."},
     {"rule.carries.recognised",
      "What nDPI recognises is refused unless its protocol, the one that it is spoken in, or its category is listed "

@@ -50,6 +50,7 @@ struct linter {
 	struct lint_wheres wheres;
 	struct side side[2];
 	int (*passes)(const struct pol_set *set, uint32_t content); /* or NULL */
+	uint8_t *asked; /* by content set: 0 not yet, 1 it lets something pass, 2 nothing */
 	void (*fn)(void *arg, const struct pol_finding *f);
 	void *arg;
 };
@@ -146,28 +147,46 @@ static uint32_t content_of(const struct pol_set *set, const struct pol_entry *e,
 	return set->choice_content[choice->content + i * choice->n_allow[1] + k];
 }
 
-/* Do two rules each let a field carry something, which the other never lets it? What names have in common whoever knows content
- * says. One field is enough: to what shall it be set? Rules that mean to let nothing pass say `none`. */
-static int carries_clash(const struct linter *l, uint32_t a, uint32_t b, uint32_t content)
+/* Asked once for each content set: the answer costs more than a look at a conversation. */
+static int content_passes(const struct linter *l, uint32_t content)
 {
+	if (l->asked[content] == 0)
+		l->asked[content] = l->passes(l->set, content) ? 1 : 2;
+	return l->asked[content] == 1;
+}
+
+/* Do two rules each let a field carry something, which the other never lets it? What names have in common whoever knows content
+ * says. Rules that mean to let nothing pass say `none`. */
+static int field_clashes(const struct linter *l, uint32_t a, uint32_t b, uint32_t content, uint32_t field)
+{
+	return pol_rule_content(l->set, a, field)->n_allow > 0 && pol_rule_content(l->set, b, field)->n_allow > 0 &&
+	       !content_passes(l, pol_content_of_field(l->set, content, field));
+}
+
+/* One field is enough: to what shall it be set? Those of messages inside are only looked at where a rule names them. */
+static int carries_clash(const struct linter *l, const struct pol_entry *e, uint32_t a, uint32_t b, uint32_t content)
+{
+	const uint32_t rule[2] = {a, b}, types[2] = {e->type, e->reply_type};
 	const struct pol_set *set = l->set;
-	struct pol_limits limits[2];
-	pol_rule_limits(set, a, &limits[0]);
-	pol_rule_limits(set, b, &limits[1]);
+	int32_t at;
 	if (l->passes == NULL || (set->terms[a - 1].carries | set->terms[b - 1].carries) == POL_CONTENT_UNKNOWN)
 		return 0;
-	for (uint32_t i = 0; i <= limits[0].n_fields + limits[1].n_fields; i++) {
-		uint32_t field = i < limits[0].n_fields ? limits[0].fields[i].field : i < limits[0].n_fields + limits[1].n_fields
-				 ? limits[1].fields[i - limits[0].n_fields].field : UINT32_MAX;
-		if (pol_rule_content(set, a, field)->n_allow > 0 && pol_rule_content(set, b, field)->n_allow > 0 &&
-		    !l->passes(set, pol_content_of_field(set, content, field)))
-			return 1;
+	for (unsigned side = 0; side < 2; side++) {
+		struct pol_limits limits;
+		pol_rule_limits(set, rule[side], &limits);
+		for (uint32_t i = 0; i < limits.n_fields; i++)
+			if (field_clashes(l, a, b, content, limits.fields[i].field))
+				return 1;
 	}
+	for (uint32_t k = 0; k < (e->is_method ? 2u : 1u); k++)
+		for (uint32_t n = 0; (at = sch_field_nth(set->schemas, types[k], n)) >= 0; n++)
+			if (sch_field_is_opaque(set->schemas, (uint32_t)at) && field_clashes(l, a, b, content, (uint32_t)at))
+				return 1;
 	return 0;
 }
 
 /* What the other side has for each allow rule of this one. */
-static int sides_meet(struct linter *l, const struct pol_entry *e, enum pol_side which, int opaque)
+static int sides_meet(struct linter *l, const struct pol_entry *e, enum pol_side which)
 {
 	const struct side *s = &l->side[which], *o = &l->side[!which];
 	int lenient = l->set->selves[o->owner].observe;
@@ -190,7 +209,7 @@ static int sides_meet(struct linter *l, const struct pol_entry *e, enum pol_side
 				return -ENOMEM;
 			uint32_t own = i - s->n_deny, other = k - o->n_deny;
 			uint32_t content = content_of(l->set, e, which == POL_SEND ? own : other, which == POL_SEND ? other : own);
-			int clash = !apart && !soft && opaque && carries_clash(l, c->rule, d->rule, content);
+			int clash = !apart && !soft && carries_clash(l, e, c->rule, d->rule, content);
 			if (!apart && !clash)
 				t->seen |= SEEN_FITS;
 			if (clash)
@@ -198,20 +217,6 @@ static int sides_meet(struct linter *l, const struct pol_entry *e, enum pol_side
 			if (t->clash_with == 0 || d->rule < t->clash_with)
 				t->clash_with = d->rule;
 		}
-	}
-	return 0;
-}
-
-/* Is there a field for content in the message itself, or in the reply? Those of messages inside are not looked for: a message
- * without them may be what is meant. */
-static int has_content(const struct pol_set *set, const struct pol_entry *e)
-{
-	const uint32_t types[2] = {e->type, e->reply_type};
-	for (uint32_t k = 0; k < (e->is_method ? 2u : 1u); k++) {
-		int32_t at;
-		for (uint32_t n = 0; (at = sch_field_nth(set->schemas, types[k], n)) >= 0; n++)
-			if (sch_field_is_opaque(set->schemas, (uint32_t)at))
-				return 1;
 	}
 	return 0;
 }
@@ -225,8 +230,8 @@ static int entry_look(struct linter *l, const struct pol_entry *e)
 		if (rc != 0)
 			return rc;
 	}
-	int opaque = has_content(l->set, e), rc = sides_meet(l, e, POL_SEND, opaque);
-	return rc != 0 ? rc : sides_meet(l, e, POL_RECEIVE, opaque);
+	int rc = sides_meet(l, e, POL_SEND);
+	return rc != 0 ? rc : sides_meet(l, e, POL_RECEIVE);
 }
 
 /* --- what is said ----------------------------------------------------------------------------------------------------
@@ -329,7 +334,7 @@ static void rule_tell(struct linter *l, uint32_t rule)
 		     "the rule%s and %s leave nothing in common for %s with %s: %s; make them agree", name,
 		     place_text(l->set, t->clash_with, r->file, by, sizeof by), subject,
 		     l->set->selves[peer].party->name,
-		     t->seen & SEEN_CARRIES ? "their carries let no content pass that both allow"
+		     t->seen & SEEN_CARRIES ? "some field carries nothing that both let pass"
 					    : "no message meets the where of both");
 	}
 }
@@ -370,7 +375,8 @@ int pol_lint(const struct pol_set *set, int (*passes)(const struct pol_set *set,
 	if (rc == 0) {
 		*l = (struct linter){.set = set, .passes = passes, .fn = fn, .arg = arg};
 		l->tally = calloc((size_t)set->n_rules + 1, sizeof *l->tally);
-		rc = l->tally != NULL ? 0 : -ENOMEM;
+		l->asked = calloc((size_t)set->n_contents + 1, sizeof *l->asked);
+		rc = l->tally != NULL && l->asked != NULL ? 0 : -ENOMEM;
 	}
 	for (uint64_t i = 0; rc == 0 && set->slots != NULL && i <= set->table.mask; i++)
 		if (set->slots[i].src != 0)
@@ -384,6 +390,7 @@ int pol_lint(const struct pol_set *set, int (*passes)(const struct pol_set *set,
 	if (l != NULL) {
 		lint_wheres_free(&l->wheres);
 		free(l->tally);
+		free(l->asked);
 	}
 	free(l);
 	return rc;
