@@ -221,7 +221,9 @@ static void settle(struct dpi_isolate *iso, struct dpi_isolate_lane *l, const st
 		l->ended_ns = now;
 	if (why != 0)
 		count(&l->blamed);
-	if (why == 0 && !end->with_nursery && !nonsense && first == l->from && since(l->since_ns, now) < FRUITLESS_NS) {
+	/* It answered nothing: ended at once, or had to be ended before it began with anything. */
+	if (why == 0 && !end->with_nursery && !nonsense && first == l->from &&
+	    (since(l->since_ns, now) < FRUITLESS_NS || l->ending != 0)) {
 		l->fruitless++;
 	} else {
 		l->fruitless = 0;
