@@ -27,8 +27,8 @@ static int printable(const uint8_t *p, size_t n)
 	return 1;
 }
 
-/* PostgreSQL's protocol 3, sections 55.2 and 55.7: requests for encryption and to cancel, the start-up message, a query, and answers up
- * to ReadyForQuery or an error. */
+/* PostgreSQL's protocol 3, sections 55.2 and 55.7: requests for encryption and to cancel, the start-up message, a query, and
+ * answers up to ReadyForQuery or an error. */
 static int postgres(const uint8_t *p, size_t len)
 {
 	if (len >= 8 && be32(p) == len && p[0] == 0) {
@@ -55,7 +55,9 @@ static int postgres(const uint8_t *p, size_t len)
 	}
 	if (at != len || len < 9)
 		return 0;
-	return p[0] == 'R' ? be32(p + 5) <= 12 : p[0] == 'E' && len > 12 && (memcmp(p + 5, "SFATAL", 7) == 0 || memcmp(p + 5, "SERROR", 7) == 0);
+	if (p[0] == 'R')
+		return be32(p + 5) <= 12;
+	return p[0] == 'E' && len > 12 && (memcmp(p + 5, "SFATAL", 7) == 0 || memcmp(p + 5, "SERROR", 7) == 0);
 }
 
 /* RFC 1350: a request to read or write, a name, a mode; options of RFC 2347 may follow. */
@@ -97,8 +99,8 @@ static int telnet(const uint8_t *p, size_t len)
 	return 0;
 }
 
-/* OpenVPN's network protocol: resets of either side, and a control packet that carries a TLS record. Over TCP its length is before it.
- * Without tls-auth or tls-crypt, which are there to make it look like nothing. */
+/* OpenVPN's network protocol: resets of either side, and a control packet that carries a TLS record. Over TCP its length is
+ * before it. Without tls-auth or tls-crypt, which are there to make it look like nothing. */
 static int openvpn(const uint8_t *p, size_t len)
 {
 	if (len >= 16 && be16(p) == len - 2)
@@ -112,7 +114,8 @@ static int openvpn(const uint8_t *p, size_t len)
 	if (p[0] < 0x20 || p[0] > 0x27 || p[9] > 8)
 		return 0;
 	size_t at = 10u + 4u * p[9] + (p[9] ? 8u : 0u);
-	return len >= at + 9 && be32(p + at) < 0x10000 && p[at + 4] >= 0x14 && p[at + 4] <= 0x17 && p[at + 5] == 3 && p[at + 6] <= 3;
+	return len >= at + 9 && be32(p + at) < 0x10000 && p[at + 4] >= 0x14 && p[at + 4] <= 0x17 && p[at + 5] == 3 &&
+	       p[at + 6] <= 3;
 }
 
 /* RFC 1928: a request, whole, for a name or an IPv4 address. */
@@ -140,8 +143,8 @@ static int numbers(const uint8_t *p, const uint8_t *end, unsigned want)
 static int memcached(const uint8_t *p, size_t len)
 {
 	static const struct { const char *word; uint8_t want; } lines[] = {
-		{ "set ", 3 }, { "add ", 3 }, { "replace ", 3 }, { "append ", 3 }, { "prepend ", 3 }, { "cas ", 4 }, { "VALUE ", 2 },
-		{ "STAT pid ", 0 },
+		{ "set ", 3 }, { "add ", 3 }, { "replace ", 3 }, { "append ", 3 }, { "prepend ", 3 }, { "cas ", 4 },
+		{ "VALUE ", 2 }, { "STAT pid ", 0 },
 	};
 	const uint8_t *end = memchr("sarpcVS", p[0], 7) ? memmem(p, len < 400 ? len : 400, "\r\n", 2) : NULL;
 

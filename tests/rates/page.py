@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""docs/detection.md, from rows (evaluate.py). The page names no day and no machine: what it depends on are the versions it lists."""
+"""docs/detection.md, from rows (evaluate.py). The page names no day and no machine: what it depends on are the versions
+that it lists."""
 import program
 
 HEAD = """# Detection rates
@@ -101,7 +102,8 @@ def row(cells):
 
 def complaints(protocols, same):
     """What must never be."""
-    bad = [f"{r.protocol}: {len(data)} bytes that nDPI alone calls {name} pass in a message" for r in protocols for name, data in r.lost]
+    bad = [f"{r.protocol}: {len(data)} bytes that nDPI alone calls {name} pass in a message"
+           for r in protocols for name, data in r.lost]
     if same.got != same.of:
         bad.append(f"the isolated inspector says something else than the inline one of {same.of - same.got} payloads")
     return bad

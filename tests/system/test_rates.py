@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Detection rates, the short version of `make dpi-rates`: a few real programs over loopback and attacks by curl must be recognised, whole and
-in pieces, and honest requests must pass. docs/detection.md must be about the protocols and attacks that are recorded. Prints TAP."""
+"""Detection rates, the short version of `make dpi-rates`: a few real programs over loopback and attacks by curl must be
+recognised, whole and in pieces, and honest requests must pass. docs/detection.md must be about the protocols and attacks that
+are recorded. Prints TAP."""
 import os
 import pathlib
 import re
