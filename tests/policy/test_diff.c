@@ -111,8 +111,8 @@ static void test_terms(void **state)
 	check(SEND_PING "    carries: HTTP\n", RECEIVE_PING "    carries: HTTP\n",
 	      SEND_PING "    carries: HTTP\n    mode: observe\n", RECEIVE_PING "    carries: {note: [HTTP, TLS]}\n",
 	      "pairs.Ping from a to b: enforced now on the receiver's side only (the sender's rule is observed), before on both "
-	      "sides; carries now note: HTTP, TLS (observed: HTTP); others: unknown (observed: [HTTP] by the sender and [unknown] by "
-	      "the receiver), before HTTP" PLACES);
+	      "sides; carries now note: HTTP, TLS (observed: HTTP); others: unknown (observed: [HTTP] by the sender and "
+	      "[unknown] by the receiver), before HTTP" PLACES);
 #undef PLACES
 	/* only for some of the messages */
 	check(SEND_PING, RECEIVE_PING,

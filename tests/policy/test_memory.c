@@ -53,12 +53,14 @@ static int compile_once(struct pol_err *err)
 				    "    rate: 5/s\n    quota: 100/d\n    carries: {data: [HTTP, docs, \"SSH\"]}\n    log: true\n"
 				    "  - name: hot\n    to: group:all\n    message: plant.Alarm\n"
 				    "    where: this.seq > 7u && peer.name != 'valve'\n"
-				    "  - to: label:zone=plant\n    message: plant.Alarm\n    mode: observe\n    carries: [shared, own]\n"
+				    "  - to: label:zone=plant\n    message: plant.Alarm\n    mode: observe\n"
+				    "    carries: [shared, own]\n"
 				    "deny:\n  - to: any\n    where: size(this.data) > 9 || self.labels.zone == 'x'\n"
 				    "    name: none\n";
 	static const char hub[] = "unikernel: hub\nmode: observe\nlabels: {zone: plant, tier: edge}\n"
 				  "receive:\n  - from: meter\n    message: plant.Alarm\n    where: this.seq < 5u\n";
-	static const char common[] = "profiles: {shared: {allow: [Web, unknown]}}\ngroups:\n  all: [meter, group:two]\n  two: [hub, label:tier=edge]\n"
+	static const char common[] = "profiles: {shared: {allow: [Web, unknown]}}\n"
+				     "groups:\n  all: [meter, group:two]\n  two: [hub, label:tier=edge]\n"
 				     "assert:\n  - never: valve reaches meter\n"
 				     "  - always: group:all talks to any with plant.Alarm\n";
 	const struct pol_text texts[3] = {
