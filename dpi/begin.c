@@ -236,7 +236,7 @@ int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n, i
 	if (any_agrees(binary, x->binary, p, n) || any_agrees(words, x->words, p, n))
 		return 1;
 	if ((p[0] == '{' && (n < 2 || p[1] == '"' || p[1] == ' ' || p[1] == '\n' || p[1] == '\r')) || (p[0] == '$' && (n < 2 || (p[1] >= 'A' && p[1] <= 'Z'))) || (p[0] == '*' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) ||
-	    (p[0] == '<' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) || (p[0] == ':' && n < 2))
+	    (p[0] == '<' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) || (p[0] == ':' && (n < 2 || (p[1] > ' ' && p[1] < 0x7f))))
 		return 1;
 	if (p[0] >= 0x30 && p[0] < 0x40 && stands(p, n, 1, "\0\0\0", 3)) /* Thunder */
 		return 1;

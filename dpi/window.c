@@ -275,19 +275,24 @@ static size_t join(struct dpi_windows *w, const struct window *x, uint32_t i, co
 	return kept + len;
 }
 
-/* Numbers of two or four bytes, most of them small: every other byte is next to nothing, and the rest is no text (which would be
- * UTF-16). Joined, such data comes to every length there is; a name that its first bytes and its length spell is worth nothing. */
+/* Numbers of two or four bytes, most of them small: every other byte is next to nothing, and the rest is neither text (which would
+ * be UTF-16) nor, where a header would be, nothing as well. Joined, such data comes to every length there is; a name that its first bytes and its length
+ * spell is worth nothing. */
 static int is_numbers(const uint8_t *p, size_t len)
 {
-	size_t half = len / 2, most = half / 16, large[2] = { 0, 0 }, printable[2] = { 0, 0 };
+	size_t half = len / 2, most = half / 16, large[2] = { 0, 0 }, text[2] = { 0, 0 }, zero[2] = { 0, 0 };
 
 	if (len < NUMBERS_LEAST)
 		return 0;
 	for (size_t i = 0; i < 2 * half && (large[0] <= most || large[1] <= most); i++) {
 		large[i & 1] += p[i] > 3;
-		printable[i & 1] += p[i] >= 0x20 && p[i] < 0x7f;
+		text[i & 1] += p[i] >= 0x20 && p[i] < 0x7f;
+		zero[i & 1] += p[i] == 0 && i < NUMBERS_LEAST;
 	}
-	return (large[0] <= most && printable[1] < half - half / 4) || (large[1] <= most && printable[0] < half - half / 4);
+	for (unsigned k = 0; k < 2; k++)
+		if (large[k] <= most && text[1 - k] < half - half / 4 && zero[1 - k] <= NUMBERS_LEAST / 16 * 5)
+			return 1;
+	return 0;
 }
 
 /* The set may be another rule's than the one under which a recognised beginning passed: then it says nothing of the two. */
