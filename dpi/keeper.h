@@ -37,7 +37,7 @@
 #define DPI_ABSENT_NS 500000000ull       /* without a worker for so long, a lane's messages are refused */
 #define DPI_RETRY_MIN_NS 100000000ull    /* what cannot be started is tried again after so long, */
 #define DPI_RETRY_MAX_NS 2000000000ull   /* twice as long each time, up to this */
-#define DPI_FRUITLESS_MAX 8u             /* workers in a row that did nothing and ended, and nurseries without a worker, that are
+#define DPI_FRUITLESS_MAX 20u            /* workers in a row that did nothing and ended, and nurseries without a worker, that are
                                           * followed at once: who kills at random hits some on their way */
 
 /* A worker that answered nonsense, or wrote it all over what it shares, may have done so because of any item that waits. Then no
