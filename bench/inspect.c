@@ -47,8 +47,9 @@ static _Noreturn void die(const char *what)
 
 static void text_make(struct bench *b, char *out, size_t len)
 {
-	static const char *const word[] = { "the", "valve", "of", "tank", "was", "opened", "and", "its", "level", "fell", "by", "two",
-					    "hands", "until", "evening", "when", "pressure", "came", "back", "to", "normal" };
+	static const char *const word[] = { "the", "valve", "of", "tank", "was", "opened", "and", "its", "level", "fell", "by",
+					    "two", "hands",
+					    "until", "evening", "when", "pressure", "came", "back", "to", "normal" };
 	size_t at = 0;
 
 	while (at < len) /* a word further each time */

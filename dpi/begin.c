@@ -25,51 +25,60 @@ struct prefix { const char *bytes; uint8_t len; };
 
 /* Sorted by the first byte: they are found by it. */
 static const struct prefix binary[] = {
-	P("\x00\x01\x00\x00\x00"), P("\x00\x01\x00\x00"), P("\x00\x01"), P("\x00\x02"), P("\x00\x03"), P("\x00\x04"), P("\x00\x05"),
-	P("\x00\x06"), P("\x00\x07"), P("\x00\x09"), P("\x00\x0a"), /* TFTP, NetFlow, IMO, NOE, Spotify, STUN, ZeroMQ */
-	P("\x00\x00\x00\x02"), P("\x00\x00\x00\x05"), P("\x00\x00\x01\x01"), P("\x00\x00\x00\xff\x00"), P("\x00\x00\x00?\xff" "SMB"),
-	P("\x00\x00??\xff" "SMB"), P("\x00\x00??\xfe" "SMB"), P("\x00\x00\x00\x00?X"), P("\x00\x00\x00?\x00\x03\x00"), P("\x00\x00\x00\x08\x04\xd2\x16"),
-	P("\x00\x00\x00\x10\x04\xd2\x16"), P("\x00\x0e\x38"), P("\x00\x1a\x40"), P("\x00\xd5\x00\x00"), P("\x00?\x00\x00"),
-	P("\x01\x01"), P("\x01\x02"), P("\x01\x03"), P("\x01\x00"), P("\x01\x0b"), P("\x01\x0c"), P("\x01\x15"), P("\x01\xca"), P("\x01\x66"),
-	P("\x01\xb9\x26"), P("\x01\x67\x51"), P("\x01\x5f\x2c"),
-	P("\x02\x00\x00\x00"), P("\x02\x00"), P("\x02\x01\x06"), P("\x02\x12\x4c\x6c"), P("\x02\x12\x5c\x6c"), P("\x02\x01\x01\x00"),
-	P("\x03\x00\x00\x00"), P("\x03\x00"),
-	P("\x04\x00\x00\x00"), P("\x04\x01"), P("\x04\x02"), P("\x05\x01"), P("\x05\x02"), P("\x05\x00"), P("\x05\x03"), P("\x05\x64"), P("\x05\x14\x3a"),
-	P("\x07\xff\x00"), P("\x07\x00?\x00"), P("\x08\x00\x01\x00"), P("\x09\x02"),
-	P("\x10\x00\x00\x00"), P("\x11\x30"), P("\x11\x00"), P("\x11\x01"), P("\x11\x02"),
-	P("\x12\x34"), P("\x12\x01"), P("\x13" "BitT"),
-	P("\x14\x03"), P("\x14\xfe"), P("\x15\x03"), P("\x15\xfe"), P("\x16\x03"), P("\x16\xfe"), P("\x16\x80"), P("\x17\x03"), P("\x17\xfe"),
-	P("\x17\x01\x00\x00"), P("\x17\x24"),
-	P("\x1a\x45\xdf\xa3"), P("\x1a\x90"), P("\x1a" "CGP"), P("\x1f\x8b\x08"), P("\x21\x00"), P("\x21\x01"), P("\x21\x02"), P("\x28\x00\x00\x00"),
-	P("\x31\x00"), P("\x31\x01"), P("\x31\x02"), P("\x31\xff\x30\x2e"), P("\x32\xab\x98\x64"), P("\x38????????\x00\x00\x00\x00\x00"), P("\x39\x18\x00\x00"), P("\x3a\x18\x00\x00"),
-	P("\x40????????\x01\x00\x00\x00\x00"), P("AMQP"), P("\x41\x02"), P("\x41\x00"), P("\x41\x01"), P("C\x00\x00\x00"), P("\x45\x00"), P("ED\x00\x01"),
-	P("\x4c\x00\x00\x00"), P("\x50\xbc\x45"), P("Q\x00\x00"), P("R\x00\x00\x00"), P("T\x00\x00\x00"), P("\x56\x53\x30\x31"), P("WA"),
-	P("\x6a\x81"), P("\x6a\x82"), P("\x6b\x81"), P("\x6b\x82"), P("l\x00\x0b\x00"), P("\x6c\x81"), P("\x6c\x82"), P("\x6d\x81"), P("\x6d\x82"), P("\x6e\x81"),
-	P("\x6e\x82"), P("\x6f\x81"), P("\x6f\x82"), P("\x7e\x81"), P("\x7e\x82"),
-	P("\x7f\x7f" "ICA"), P("\x80\x00"), P("\x80\xc8\x00"), P("\x80\xc9\x00"), P("\x80\x08\xe7"), P("\x80\x08\x26"), P("\x80?\x01\x03"),
-	P("\x81\x00\x00\x44"), P("\x81\xc8\x00"), P("\x81\xc9\x00"), P("\x88\x49\x1a\x00"),
-	P("\xc1\x45\x7f\x03"), P("\xcf\x5f\x32\x02"), P("\xde\xad\xbe\xef"), P("\xe3????\x01"), P("\xed\xab\xee\xdb"), P("\xef\x7f"),
-	P("\xf4\xbe?\x00"), P("\xf9\xbe\xb4\xd9"), P("\xfa\xbf\xb5\xda"), P("\xfe\xed\xfa\xce"), P("\xfe\x57\x7e\x2b"),
-	P("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"), P("\xff\x00\x00\x00"), P("\xff\xff\xff\xff"), P("\xff\xfa"), P("\xff\xfb"), P("\xff\xfc"), P("\xff\xfd"), P("\xff\xfe"),
+	P("\x00\x01\x00\x00\x00"), P("\x00\x01\x00\x00"), P("\x00\x01"), P("\x00\x02"), P("\x00\x03"),
+	P("\x00\x04"), P("\x00\x05"), P("\x00\x06"), P("\x00\x07"), P("\x00\x09"), P("\x00\x0a"),
+	P("\x00\x00\x00\x02"), P("\x00\x00\x00\x05"), P("\x00\x00\x01\x01"), P("\x00\x00\x00\xff\x00"),
+	P("\x00\x00\x00?\xff" "SMB"), P("\x00\x00??\xff" "SMB"), P("\x00\x00??\xfe" "SMB"), P("\x00\x00\x00\x00?X"),
+	P("\x00\x00\x00?\x00\x03\x00"), P("\x00\x00\x00\x08\x04\xd2\x16"), P("\x00\x00\x00\x10\x04\xd2\x16"),
+	P("\x00\x0e\x38"), P("\x00\x1a\x40"), P("\x00\xd5\x00\x00"), P("\x00?\x00\x00"), P("\x01\x01"),
+	P("\x01\x02"), P("\x01\x03"), P("\x01\x00"), P("\x01\x0b"), P("\x01\x0c"), P("\x01\x15"), P("\x01\xca"),
+	P("\x01\x66"), P("\x01\xb9\x26"), P("\x01\x67\x51"), P("\x01\x5f\x2c"), P("\x02\x00\x00\x00"),
+	P("\x02\x00"), P("\x02\x01\x06"), P("\x02\x12\x4c\x6c"), P("\x02\x12\x5c\x6c"), P("\x02\x01\x01\x00"),
+	P("\x03\x00\x00\x00"), P("\x03\x00"), P("\x04\x00\x00\x00"), P("\x04\x01"), P("\x04\x02"), P("\x05\x01"),
+	P("\x05\x02"), P("\x05\x00"), P("\x05\x03"), P("\x05\x64"), P("\x05\x14\x3a"), P("\x07\xff\x00"),
+	P("\x07\x00?\x00"), P("\x08\x00\x01\x00"), P("\x09\x02"), P("\x10\x00\x00\x00"), P("\x11\x30"),
+	P("\x11\x00"), P("\x11\x01"), P("\x11\x02"), P("\x12\x34"), P("\x12\x01"), P("\x13" "BitT"), P("\x14\x03"),
+	P("\x14\xfe"), P("\x15\x03"), P("\x15\xfe"), P("\x16\x03"), P("\x16\xfe"), P("\x16\x80"), P("\x17\x03"),
+	P("\x17\xfe"), P("\x17\x01\x00\x00"), P("\x17\x24"), P("\x1a\x45\xdf\xa3"), P("\x1a\x90"), P("\x1a" "CGP"),
+	P("\x1f\x8b\x08"), P("\x21\x00"), P("\x21\x01"), P("\x21\x02"), P("\x28\x00\x00\x00"), P("\x31\x00"),
+	P("\x31\x01"), P("\x31\x02"), P("\x31\xff\x30\x2e"), P("\x32\xab\x98\x64"),
+	P("\x38????????\x00\x00\x00\x00\x00"), P("\x39\x18\x00\x00"), P("\x3a\x18\x00\x00"),
+	P("\x40????????\x01\x00\x00\x00\x00"), P("AMQP"), P("\x41\x02"), P("\x41\x00"), P("\x41\x01"),
+	P("C\x00\x00\x00"), P("\x45\x00"), P("ED\x00\x01"), P("\x4c\x00\x00\x00"), P("\x50\xbc\x45"),
+	P("Q\x00\x00"), P("R\x00\x00\x00"), P("T\x00\x00\x00"), P("\x56\x53\x30\x31"), P("WA"), P("\x6a\x81"),
+	P("\x6a\x82"), P("\x6b\x81"), P("\x6b\x82"), P("l\x00\x0b\x00"), P("\x6c\x81"), P("\x6c\x82"),
+	P("\x6d\x81"), P("\x6d\x82"), P("\x6e\x81"), P("\x6e\x82"), P("\x6f\x81"), P("\x6f\x82"), P("\x7e\x81"),
+	P("\x7e\x82"), P("\x7f\x7f" "ICA"), P("\x80\x00"), P("\x80\xc8\x00"), P("\x80\xc9\x00"), P("\x80\x08\xe7"),
+	P("\x80\x08\x26"), P("\x80?\x01\x03"), P("\x81\x00\x00\x44"), P("\x81\xc8\x00"), P("\x81\xc9\x00"),
+	P("\x88\x49\x1a\x00"), P("\xc1\x45\x7f\x03"), P("\xcf\x5f\x32\x02"), P("\xde\xad\xbe\xef"),
+	P("\xe3????\x01"), P("\xed\xab\xee\xdb"), P("\xef\x7f"), P("\xf4\xbe?\x00"), P("\xf9\xbe\xb4\xd9"),
+	P("\xfa\xbf\xb5\xda"), P("\xfe\xed\xfa\xce"), P("\xfe\x57\x7e\x2b"),
+	P("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"), P("\xff\x00\x00\x00"), P("\xff\xff\xff\xff"), P("\xff\xfa"),
+	P("\xff\xfb"), P("\xff\xfc"), P("\xff\xfd"), P("\xff\xfe"),
 };
 
 /* Words, as they stand. */
 static const struct prefix words[] = {
-	P("!/1 ["), P("* OK"), P("+OK "), P("-ERR "), P(". CAPABILITY"), P(". LOGIN"), P(". STARTTLS"), P("220 "), P("220-"), P("8=FIX."), P("8=O\x01"), P("<?xml"), P("<stream"), P("<<<check_mk"),
-	P("@RSYNCD"), P("ACK "), P("AMQP"), P("ANNOUNCE "), P("APOP "), P("AUEP "), P("AUCX "), P("AUTH"), P("BINF"), P("BJNB"), P("BJNP"), P("BNJB"),
-	P("BYE "), P("CANCEL "), P("CAPA"), P("CLIENT_ERROR "), P("CONNECT "), P("COPY "), P("CRCX "), P("CWD "), P("DELETE "), P("DELETED\r"),
-	P("DESCRIBE "), P("DLCX "), P("EHLO"), P("END\r"), P("EPCF "), P("ERROR\r"), P("EXISTS\r"), P("EXPN "), P("FEAT"), P("GET "),
-	P("GET_PARAMETER"), P("GIOP"), P("GIV"), P("GND"), P("GNUTELLA"), P("HEAD "), P("HELO "), P("HELP"), P("HTTP/1."), P("ICY "), P("INFO {"),
-	P("INVITE "), P("JOIN "), P("LIST"), P("LOCK "), P("M-SEARCH "), P("MAIL "), P("MDCX "), P("MEGACO/1 ["), P("MESSAGE "), P("MFNP"),
-	P("MKCOL "), P("MOVE "), P("MSG"), P("NICK "), P("NOOP"), P("NOTIFY "), P("NOT_FOUND\r"), P("NOT_STORED\r"), P("NTFY "), P("OPTIONS "),
-	P("PASS "), P("PATCH "), P("PAUSE "), P("PING"), P("PLAY "), P("PORT "), P("POST "), P("PRACK "), P("PRI * HTTP"), P("PROPFIND "),
-	P("PROPPATCH "), P("PUBLISH "), P("PUSH "), P("PUT "), P("QUIT"), P("RCPT "), P("RECORD "), P("REDIRECT "), P("REFER "), P("REGISTER "),
-	P("REPORT "), P("RETR "), P("RFB 00"), P("RQNT "), P("RSIP "), P("RTSP/1.0"), P("SERVER_ERROR "), P("SETUP "), P("SET_PARAMETER"),
-	P("SIP/2.0"), P("SOURCE "), P("SSH-"), P("STARTTLS"), P("STAT"), P("STLS"), P("STORED\r"), P("SUB "), P("SUBSCRIBE "), P("SYST"),
-	P("SpotUdp"), P("TEARDOWN "), P("TS3INIT1"), P("UNLOCK "), P("UPDATE "), P("USER "), P("VALUE "), P("VRFY "), P("YMSG"), P("add "),
-	P("append "), P("cas "), P("d1:"), P("decr "), P("delete "), P("ehlo "), P("gat "), P("gats "), P("get "), P("gets "), P("helo "),
-	P("incr "), P("invite "), P("login:"), P("mail from"), P("nick "), P("notify "), P("options "), P("pass "), P("password:"), P("prepend "),
-	P("r6fnvWj8"), P("register "), P("replace "), P("set "), P("sip/2.0"), P("stats"), P("subscribe "), P("touch "), P("user "),
+	P("!/1 ["), P("* OK"), P("+OK "), P("-ERR "), P(". CAPABILITY"), P(". LOGIN"), P(". STARTTLS"), P("220 "),
+	P("220-"), P("8=FIX."), P("8=O\x01"), P("<?xml"), P("<stream"), P("<<<check_mk"), P("@RSYNCD"), P("ACK "),
+	P("AMQP"), P("ANNOUNCE "), P("APOP "), P("AUEP "), P("AUCX "), P("AUTH"), P("BINF"), P("BJNB"), P("BJNP"),
+	P("BNJB"), P("BYE "), P("CANCEL "), P("CAPA"), P("CLIENT_ERROR "), P("CONNECT "), P("COPY "), P("CRCX "),
+	P("CWD "), P("DELETE "), P("DELETED\r"), P("DESCRIBE "), P("DLCX "), P("EHLO"), P("END\r"), P("EPCF "),
+	P("ERROR\r"), P("EXISTS\r"), P("EXPN "), P("FEAT"), P("GET "), P("GET_PARAMETER"), P("GIOP"), P("GIV"),
+	P("GND"), P("GNUTELLA"), P("HEAD "), P("HELO "), P("HELP"), P("HTTP/1."), P("ICY "), P("INFO {"),
+	P("INVITE "), P("JOIN "), P("LIST"), P("LOCK "), P("M-SEARCH "), P("MAIL "), P("MDCX "), P("MEGACO/1 ["),
+	P("MESSAGE "), P("MFNP"), P("MKCOL "), P("MOVE "), P("MSG"), P("NICK "), P("NOOP"), P("NOTIFY "),
+	P("NOT_FOUND\r"), P("NOT_STORED\r"), P("NTFY "), P("OPTIONS "), P("PASS "), P("PATCH "), P("PAUSE "),
+	P("PING"), P("PLAY "), P("PORT "), P("POST "), P("PRACK "), P("PRI * HTTP"), P("PROPFIND "),
+	P("PROPPATCH "), P("PUBLISH "), P("PUSH "), P("PUT "), P("QUIT"), P("RCPT "), P("RECORD "), P("REDIRECT "),
+	P("REFER "), P("REGISTER "), P("REPORT "), P("RETR "), P("RFB 00"), P("RQNT "), P("RSIP "), P("RTSP/1.0"),
+	P("SERVER_ERROR "), P("SETUP "), P("SET_PARAMETER"), P("SIP/2.0"), P("SOURCE "), P("SSH-"), P("STARTTLS"),
+	P("STAT"), P("STLS"), P("STORED\r"), P("SUB "), P("SUBSCRIBE "), P("SYST"), P("SpotUdp"), P("TEARDOWN "),
+	P("TS3INIT1"), P("UNLOCK "), P("UPDATE "), P("USER "), P("VALUE "), P("VRFY "), P("YMSG"), P("add "),
+	P("append "), P("cas "), P("d1:"), P("decr "), P("delete "), P("ehlo "), P("gat "), P("gats "), P("get "),
+	P("gets "), P("helo "), P("incr "), P("invite "), P("login:"), P("mail from"), P("nick "), P("notify "),
+	P("options "), P("pass "), P("password:"), P("prepend "), P("r6fnvWj8"), P("register "), P("replace "),
+	P("set "), P("sip/2.0"), P("stats"), P("subscribe "), P("touch "), P("user "),
 };
 
 static int agrees(const struct prefix *x, const uint8_t *p, size_t n)
@@ -146,7 +155,8 @@ static int coap(const uint8_t *p, size_t n)
 			break;
 		at += 1u + (p[at] >> 4 == 13) + (p[at] & 0xf);
 	}
-	return n < 2 || (p[1] >= 1 && p[1] <= 7 && (p[0] & 0x30) < 0x20) || ((p[1] == 0x44 || p[1] == 0x45) && (p[0] & 0x30) == 0x20);
+	return n < 2 || (p[1] >= 1 && p[1] <= 7 && (p[0] & 0x30) < 0x20) ||
+	       ((p[1] == 0x44 || p[1] == 0x45) && (p[0] & 0x30) == 0x20);
 }
 
 static int is_hex(uint8_t b)
@@ -164,7 +174,8 @@ static int git(const uint8_t *p, size_t n)
 /* PostgreSQL's messages: a letter and a length, several in a row. */
 static int postgres(const uint8_t *p, size_t n)
 {
-	return ((p[0] >= 'A' && p[0] <= 'Z') || (p[0] >= '1' && p[0] <= '3') || p[0] == 'n' || p[0] == 's') && stands(p, n, 1, "\0\0", 2);
+	return ((p[0] >= 'A' && p[0] <= 'Z') || (p[0] >= '1' && p[0] <= '3') || p[0] == 'n' || p[0] == 's') &&
+	       stands(p, n, 1, "\0\0", 2);
 }
 
 /* Headers that are told by bytes in their midst: OpenVPN's control channel, IAX, DHCPv6, connectionless DCE RPC. */
@@ -183,8 +194,8 @@ static int midst(const uint8_t *p, size_t n)
 static int quic(const uint8_t *p, size_t n)
 {
 	if (p[0] & 0x80)
-		return stands(p, n, 1, "\0\0\0\1", 4) || stands(p, n, 1, "\xff\0\0", 3) || stands(p, n, 1, "Q0", 2) || stands(p, n, 1, "T0", 2) ||
-		       stands(p, n, 1, "\xfa\xce\xb0", 3) || stands(p, n, 1, "\x6b\x33\x43\xcf", 4) ||
+		return stands(p, n, 1, "\0\0\0\1", 4) || stands(p, n, 1, "\xff\0\0", 3) || stands(p, n, 1, "Q0", 2) ||
+		       stands(p, n, 1, "T0", 2) || stands(p, n, 1, "\xfa\xce\xb0", 3) || stands(p, n, 1, "\x6b\x33\x43\xcf", 4) ||
 		       stands(p, n, 1, "\x70\x9a\x50\xc4", 4) || stands(p, n, 1, "\xab\xcd\0", 3);
 	return (p[0] & 9) == 9 && p[0] < 0x40 && stands(p, n, 9, "Q0", 2);
 }
@@ -217,13 +228,16 @@ static int ber(const uint8_t *p, size_t n)
 		return p[0] == 0x30;
 	if (p[1] < 0x80)
 		return stands(p, n, 2, "\2", 1) && (n < 4 || (p[3] >= 1 && p[3] <= 4));
-	return p[1] == 0x81 ? stands(p, n, 3, "\2", 1) : p[1] == 0x82 ? stands(p, n, 4, "\2", 1) : p[1] == 0x84 && stands(p, n, 2, "\0\0", 2);
+	return p[1] == 0x81   ? stands(p, n, 3, "\2", 1)
+	       : p[1] == 0x82 ? stands(p, n, 4, "\2", 1)
+			      : p[1] == 0x84 && stands(p, n, 2, "\0\0", 2);
 }
 
 /* Named by a few bits: worth a look only where such names refuse. */
 static int thin_may(const uint8_t *p, size_t n)
 {
-	return (p[0] & 0xdf) == 0x80 || p[0] == 0x90 || (n > 3 && p[3] == 0 && (p[2] == 3 || p[2] == 9 || p[2] == 0x19 || p[2] == 0x1b)) ||
+	return (p[0] & 0xdf) == 0x80 || p[0] == 0x90 ||
+	       (n > 3 && p[3] == 0 && (p[2] == 3 || p[2] == 9 || p[2] == 0x19 || p[2] == 0x1b)) ||
 	       (n > 2 && p[2] == 2) || p[0] == 0x38 || (n > 2 && p[2] == 0x38);
 }
 
@@ -235,7 +249,8 @@ int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n, i
 		n = DPI_BEGIN_BYTES;
 	if (any_agrees(binary, x->binary, p, n) || any_agrees(words, x->words, p, n))
 		return 1;
-	if ((p[0] == '{' && (n < 2 || p[1] == '"' || p[1] == ' ' || p[1] == '\n' || p[1] == '\r')) || (p[0] == '$' && (n < 2 || (p[1] >= 'A' && p[1] <= 'Z'))) || (p[0] == '*' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) ||
+	if ((p[0] == '{' && (n < 2 || p[1] == '"' || p[1] == ' ' || p[1] == '\n' || p[1] == '\r')) ||
+	    (p[0] == '$' && (n < 2 || (p[1] >= 'A' && p[1] <= 'Z'))) || (p[0] == '*' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) ||
 	    (p[0] == '<' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) || (p[0] == ':' && (n < 2 || (p[1] > ' ' && p[1] < 0x7f))))
 		return 1;
 	if (p[0] >= 0x30 && p[0] < 0x40 && stands(p, n, 1, "\0\0\0", 3)) /* Thunder */
@@ -260,7 +275,8 @@ int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n, i
 static const struct place { uint8_t at, more; } big[] = {
 	{ 0, 0 },  { 0, 2 },                          /* PPTP, TNS, DRDA; DNS and OpenVPN over TCP */
 	{ 1, 0 },                                     /* HP VirtGrp */
-	{ 2, 0 },  { 2, 4 },  { 2, 8 },  { 2, 20 },   /* TDS, RADIUS, TPKT, Diameter, SMPP; SMB, RPC, AJP, BER; GTP, WebSocket; STUN */
+	{ 2, 0 },  { 2, 4 },                          /* TDS, RADIUS, TPKT, Diameter, SMPP; SMB, RPC, AJP, BER */
+	{ 2, 8 },  { 2, 20 },                         /* GTP, WebSocket; STUN */
 	{ 3, 1 },  { 3, 5 },                          /* PostgreSQL; TLS */
 	{ 4, 6 },  { 4, 40 }, { 5, 8 },  { 6, 8 },  { 7, 9 },    /* Modbus, OSCAR; Teredo; AMQP; SOME/IP; Cassandra */
 	{ 8, 10 }, { 8, 14 }, { 8, 20 },              /* WebSocket; YMSG */

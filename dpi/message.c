@@ -51,7 +51,8 @@ void dpi_finding_text(const struct dpi_finding *f, char out[DPI_NAME_MAX])
 
 	name_text(f, name, sizeof(name));
 	if (f->pieces)
-		snprintf(suffix, sizeof(suffix), "%s over %u messages", f->why == DPI_WHY_DOUBTFUL ? ", doubtful" : "", f->pieces + 1u);
+		snprintf(suffix, sizeof(suffix), "%s over %u messages", f->why == DPI_WHY_DOUBTFUL ? ", doubtful" : "",
+			 f->pieces + 1u);
 	else if (f->why == DPI_WHY_DOUBTFUL)
 		snprintf(suffix, sizeof(suffix), ", doubtful");
 	if (f->why < DPI_WHYS && failed[f->why]) {

@@ -5,7 +5,7 @@
  *
  * A look costs as much as the piece's own, so one is taken only where it may come to something:
  *   open    the bytes so far may be the beginning of something that nDPI names (begin.c). Looked at when it is of 2 to 10
- *           pieces, of 16 while it is small, then of 12, 16, 20, 24, 32, 40, 48 and 64
+ *           pieces, of 16 while it is small, then of 12, 16, 20, 24, 32, 40, 48, 56 and 64
  *   fits    a length among its first bytes says that it is whole now, however many pieces it is of. Kept as a filter: bit
  *           t mod 64 for each length t
  *   named   nDPI recognised it and it was allowed (an HTTP request): a risk may show only with what follows. As if open, where
@@ -210,7 +210,7 @@ static int is_due(uint32_t pieces, size_t whole)
 {
 	if (pieces <= 10 || (pieces <= 16 && whole <= DUE_SMALL))
 		return 1;
-	return pieces == 12 || pieces == 16 || pieces == 20 || pieces == 24 || pieces == 32 || pieces == 40 || pieces == 48 || pieces == 64;
+	return pieces == 12 || pieces == 16 || pieces == 20 || pieces == 24 || (pieces <= 64 && pieces >= 32 && pieces % 8 == 0);
 }
 
 /* The filter of lengths. What is told by deeper bytes passes it. */
@@ -233,7 +233,8 @@ static int is_settled(const struct window *x, uint32_t i)
 
 enum worth { NOTHING = 0, DUE, FITS };
 
-static enum worth worth_of(const struct dpi_windows *w, const struct window *x, uint32_t i, const struct dpi_set *set, const struct dpi_piece *piece)
+static enum worth worth_of(const struct dpi_windows *w, const struct window *x, uint32_t i, const struct dpi_set *set,
+			   const struct dpi_piece *piece)
 {
 	size_t whole = (size_t)x->used - x->start[i] + piece->len, n;
 	uint8_t room[DPI_BEGIN_BYTES];
@@ -276,8 +277,8 @@ static size_t join(struct dpi_windows *w, const struct window *x, uint32_t i, co
 }
 
 /* Numbers of two or four bytes, most of them small: every other byte is next to nothing, and the rest is neither text (which would
- * be UTF-16) nor, where a header would be, nothing as well. Joined, such data comes to every length there is; a name that its first bytes and its length
- * spell is worth nothing. */
+ * be UTF-16) nor, where a header would be, nothing as well. Joined, such data comes to every length there is; a name that its
+ * first bytes and its length spell is worth nothing. */
 static int is_numbers(const uint8_t *p, size_t len)
 {
 	size_t half = len / 2, most = half / 16, large[2] = { 0, 0 }, text[2] = { 0, 0 }, zero[2] = { 0, 0 };

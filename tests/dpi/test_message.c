@@ -130,7 +130,8 @@ static void findings_are_told(void **state)
 {
 	static const struct { struct dpi_finding f; const char *text; } cases[] = {
 		{ { .answer = DPI_FORBIDDEN, .why = DPI_WHY_PROTOCOL, .app = NDPI_PROTOCOL_SSH }, "SSH" },
-		{ { .answer = DPI_FORBIDDEN, .why = DPI_WHY_PROTOCOL, .app = NDPI_PROTOCOL_SSH, .pieces = 2 }, "SSH over 3 messages" },
+		{ { .answer = DPI_FORBIDDEN, .why = DPI_WHY_PROTOCOL, .app = NDPI_PROTOCOL_SSH, .pieces = 2 },
+		  "SSH over 3 messages" },
 		{ { .answer = DPI_FORBIDDEN, .why = DPI_WHY_PROTOCOL, .master = NDPI_PROTOCOL_TLS, .app = NDPI_PROTOCOL_GOOGLE },
 		  "TLS.Google" },
 		{ { .answer = DPI_FORBIDDEN, .why = DPI_WHY_DOUBTFUL, .app = NDPI_PROTOCOL_RTP }, "RTP, doubtful" },

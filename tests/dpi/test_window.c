@@ -204,7 +204,7 @@ static void catches_what_is_cut(void **state)
 
 static void text_make(uint8_t *p, size_t n)
 {
-	static const char words[] = "the valve of that tank was opened at noon, its level fell by two hands; then Pressure came back. ";
+	static const char words[] = "the valve of that tank was opened at noon, its level fell by two hands; then Pressure came. ";
 	size_t at = random_next() % (sizeof(words) - 1);
 
 	for (size_t i = 0; i < n; i++)
@@ -319,7 +319,8 @@ static void sees_risks_over_messages(void **state)
 
 	(void)state;
 	assert_int_equal(say(&http, 20, 1, "GET /item?id=1%27%20UNI").answer, DPI_CLEAN);
-	f = say(&http, 20, 1, "ON%20SELECT%20name%2Cpassword%20FROM%20users-- HTTP/1.1\r\nHost: a.example\r\nUser-Agent: curl/7.88\r\n\r\n");
+	f = say(&http, 20, 1, "ON%20SELECT%20name%2Cpassword%20FROM%20users-- HTTP/1.1\r\nHost: a.example\r\n"
+			       "User-Agent: curl/7.88\r\n\r\n");
 	assert_int_equal(f.answer, DPI_RISK);
 	assert_int_equal(f.pieces, 1);
 	/* The beginning may have passed under another rule: that HTTP is not for this one says nothing. */

@@ -53,8 +53,8 @@ static void check(struct dpi *d, const struct dpi_message *m, const struct dpi_r
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const a[] = { "unknown" }, *const b[] = { "unknown", "doubtful" }, *const c[] = { "unknown", "HTTP", "TLS" },
-				*const e[] = { "DNS" };
+	static const char *const a[] = { "unknown" }, *const b[] = { "unknown", "doubtful" }, *const e[] = { "DNS" };
+	static const char *const c[] = { "unknown", "HTTP", "TLS" };
 	static struct dpi *one, *two;
 	static struct dpi_set sets[SETS];
 	static uint32_t epoch;
