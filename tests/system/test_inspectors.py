@@ -97,8 +97,8 @@ def run_load(f, receiver_args, sender_args, meanwhile=None):
     b = f.soak("b", "--receive", "--senders", len(SENDERS), *receiver_args)
     b.wait_up()
     senders = [f.soak(n, "--to", "b", *sender_args) for n in SENDERS]
-    for s in senders:
-        s.wait_up()
+    for s in senders:  # one may be through with all that it sends already
+        wait_for(f"{s.name}'s session", lambda s=s: s.events("up"), 10)
     if meanwhile:
         meanwhile()
         for s in senders:
