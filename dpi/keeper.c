@@ -168,9 +168,16 @@ static void hand_out(struct dpi_isolate *iso, struct dpi_isolate_lane *l)
 
 /* --- a worker's end --------------------------------------------------------------------------------------------------- */
 
+struct end {
+	int with_nursery; /* nobody's doing, then */
+	int there;        /* it had been started */
+	int clean;        /* it ended by itself, with status 0 */
+	int signal;
+};
+
 /* Why the first item without an answer is refused now that its worker is gone, or 0: the next one looks at it. Under lock;
  * nonsense: what stands in `out` is not to be believed. */
-static enum dpi_why blame(struct dpi_isolate_lane *l, uint64_t first, int nonsense, int with_nursery)
+static enum dpi_why blame(struct dpi_isolate_lane *l, uint64_t first, int nonsense, const struct end *end)
 {
 	uint64_t submitted = submitted_of(l);
 	uint32_t len;
@@ -183,17 +190,16 @@ static enum dpi_why blame(struct dpi_isolate_lane *l, uint64_t first, int nonsen
 	}
 	if (dpi_lane_blamed(&l->lane, &len) == NULL)
 		return 0;
-	if (l->ending == DPI_WHY_HUNG && !with_nursery)
+	if (l->ending == DPI_WHY_HUNG && !end->with_nursery)
 		return l->ending_item == first ? DPI_WHY_HUNG : 0; /* it had gone on before it was ended: not this one's doing */
+	/* No input can send a signal from within the sandbox, so this was somebody's hand; or the system's, short of memory, which
+	 * the same item shall not have twice. */
+	if (end->signal == SIGKILL && !end->with_nursery && l->killed_at != first + 1) {
+		l->killed_at = first + 1;
+		return 0;
+	}
 	return DPI_WHY_DIED;
 }
-
-struct end {
-	int with_nursery; /* nobody's doing, then */
-	int there;        /* it had been started */
-	int clean;        /* it ended by itself, with status 0 */
-	int signal;
-};
 
 /* No worker is there. What the last one left is put straight, and the lane is DOWN. */
 static void settle(struct dpi_isolate *iso, struct dpi_isolate_lane *l, const struct end *end, uint64_t now)
@@ -205,7 +211,7 @@ static void settle(struct dpi_isolate *iso, struct dpi_isolate_lane *l, const st
 
 	if (nonsense)
 		first = retired;
-	enum dpi_why why = blame(l, first, nonsense, end->with_nursery);
+	enum dpi_why why = blame(l, first, nonsense, end);
 
 	if (why != 0 && !end->with_nursery)
 		keep_evidence(iso, l, first, why, end->signal);

@@ -79,6 +79,7 @@ struct dpi_isolate_lane {
 	uint64_t watch_item, watch_seen_ns, watch_wall_ns, watch_cpu_ns; /* which; looked at last; waits since; CPU clock then */
 	enum dpi_why ending;  /* it was told to end, for that */
 	uint64_t ending_item, told_ns; /* because of that item; when */
+	uint64_t killed_at;   /* number + 1 of the last item at which somebody killed the worker; it is looked at again once */
 	int has_evidence;     /* to be handed out as soon as the next worker is there */
 	struct dpi_evidence_item evidence;
 	uint8_t *evidence_bytes; /* DPI_LANE_CONTENT_MAX */

@@ -460,6 +460,31 @@ static void wait_pid(uint32_t lane, int32_t before)
 	assert_true(pid_of(lane) != before && pid_of(lane) > 0);
 }
 
+/* Nothing that an input does is SIGKILL: what was being looked at is looked at again. Not a third time. */
+static void one_that_is_killed_is_not_of_its_input(void **state)
+{
+	(void)state;
+	start(FRAGILE, 1);
+	assert_int_equal(submit(0, "SLEEP! until somebody comes"), 0);
+	submit_some(0, 0, 3);
+	dpi_isolate_flush(iso);
+	for (unsigned n = 1; n <= 2; n++) {
+		int32_t before = pid_of(0);
+
+		moment(20 * MS); /* asleep over it by now */
+		assert_int_equal(kill(before, SIGKILL), 0);
+		if (n == 1) {
+			wait_pid(0, before);
+			assert_int_equal(evidence_count(), 0);
+		}
+	}
+	assert_int_equal(answer(0).result.found.why, DPI_WHY_DIED);
+	expect_some(0, 0, 3);
+	wait_evidence(1);
+	assert_int_equal(last.signal, SIGKILL);
+	assert_int_equal(STAT(0, blamed), 1);
+}
+
 static void idle_ones_blame_nobody(void **state)
 {
 	uint64_t longest = 0;
@@ -934,6 +959,7 @@ int main(void)
 		cmocka_unit_test_teardown(frames_die_too, stop),
 		cmocka_unit_test_teardown(fields_count, stop),
 		cmocka_unit_test_teardown(strikes_are_bounded, stop),
+		cmocka_unit_test_teardown(one_that_is_killed_is_not_of_its_input, stop),
 		cmocka_unit_test_teardown(idle_ones_blame_nobody, stop),
 		cmocka_unit_test_teardown(stopped_ones_are_replaced, stop),
 		cmocka_unit_test_teardown(nursery_is_replaced, stop),
