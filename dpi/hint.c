@@ -204,7 +204,8 @@ static int is_ntp(const uint8_t *p, size_t len)
 {
 	unsigned mode = p[0] & 7, version = p[0] >> 3 & 7;
 
-	if ((len != 48 && len != 68 && len != 72) || version < 1 || version > 4 || mode < 1 || mode > 5 || p[1] > 16 || p[2] > 17)
+	if ((len != 48 && len != 68 && len != 72) || version < 1 || version > 4 || mode < 1 || mode > 5 || p[1] > 16 || p[2] > 17 ||
+	    (p[3] && p[3] < 0xe0))
 		return 0;
 	uint32_t received = be32(p + 32), sent = be32(p + 40), zeroes = 0;
 	if (received && sent && sent - received <= 2)
@@ -360,7 +361,8 @@ static int is_coap(const uint8_t *p, size_t len)
 static int is_git(const uint8_t *p, size_t len)
 {
 	static const char *const words[] = { "git-", "want ", "have ", "NAK\n", "ACK ", "done", "ERR ", "# service=", "command=",
-					     "version ", "\x02" "Counting ", "\x02" "Compressing ", "\x02" "Enumerating ", "\x01" "PACK" };
+					     "version ", "\x02" "Counting ", "\x02" "Compressing ", ""
+						"\x02" "Enumerating ", "\x01" "PACK" };
 
 	size_t n = 0;
 	if (len < 8)

@@ -4,8 +4,8 @@
  *
  * libmagic reads the bytes that it knows files by, nearly all of them at the front; it tells a MIME type, the table below what
  * kinds that type is of. It is asked for all types that fit (a tar archive whose first name is "#!/bin/sh" is two things), once
- * about bytes that are no text and once about a text that they may be. It unpacks nothing, runs nothing and opens no file once it is
- * loaded. */
+ * about bytes that are no text and once about a text that they may be. It unpacks nothing, runs nothing and opens no file once
+ * it is loaded. */
 #include "ndpi.h"
 
 #include <errno.h>

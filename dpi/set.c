@@ -33,7 +33,8 @@ static int nobody_knows(struct dpi_err *err, const char *what, const char *name,
 
 	dpi_name_near(name, means, near, sizeof(near));
 	if ((means & DPI_IS_CATEGORY) && c >= 0)
-		snprintf(err->text, sizeof(err->text), "nDPI %s puts no protocol into its category \"%.40s\", so it says nothing here",
+		snprintf(err->text, sizeof(err->text), "nDPI %s puts no protocol into its category \"%.40s"
+			"\", so it says nothing here",
 			 ndpi_revision(), name);
 	else
 		snprintf(err->text, sizeof(err->text), "nDPI %s knows no %s \"%.40s\"%s%s%s", ndpi_revision(), what, name,
@@ -66,7 +67,7 @@ static int names_add(struct listed *l, const char *const *names, uint32_t n, int
 			unsigned id = (unsigned)dpi_name_find(name);
 			l->ids[id / 64] |= 1ull << (id % 64);
 		}
-		if (means & DPI_IS_CATEGORY) /* of two meanings both count; where nDPI has such a name, the category holds the protocol */
+		if (means & DPI_IS_CATEGORY) /* of two meanings both count: such a category holds the protocol of its name */
 			dpi_category_add(l->ids, (unsigned)dpi_name_category(name));
 		if (means & DPI_IS_KIND)
 			l->kinds |= 1u << (unsigned)dpi_name_kind(name);

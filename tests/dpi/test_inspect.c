@@ -214,7 +214,8 @@ static void doubt_refuses(void **state)
 	static const char *const dns[] = { "DNS" };
 	struct dpi_set only_dns;
 	struct dpi_err err;
-	static const uint8_t query[] = { 0x80, 0x60, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0, 3, 'w', 'w', 'w', 7, 'e', 'x', 'a', 'm', 'p', 'l',
+	static const uint8_t query[] = { 0x80, 0x60, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0, 3, 'w', 'w', 'w', 7, 'e',
+		'x', 'a', 'm', 'p', 'l',
 					 'e', 3, 'o', 'r', 'g', 0, 0, 1, 0, 1 };
 	assert_int_equal(set_make(&only_dns, dns, 1, &err), 0);
 	dpi_inspect(inspector, &only_dns, query, sizeof(query), &f);
@@ -234,7 +235,8 @@ static void listed_means_nothing_else(void **state)
 	expect(SET_ONLY_HTTP, TEXT("SSH-2.0-OpenSSH_9.2\r\n"), DPI_FORBIDDEN, "SSH");
 	expect(SET_ONLY_HTTP, TEXT("NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nNT: upnp:rootdevice\r\nUSN: x\r\n\r\n"),
 	       DPI_FORBIDDEN, "SSDP");
-	expect(SET_ONLY_HTTP, TEXT("GET /q?x=%3Cscript%3Ealert(1)%3C/script%3E HTTP/1.1\r\nHost: web.local\r\n\r\n"), DPI_RISK, "XSS");
+	expect(SET_ONLY_HTTP,
+		TEXT("GET /q?x=%3Cscript%3Ealert(1)%3C/script%3E HTTP/1.1\r\nHost: web.local\r\n\r\n"), DPI_RISK, "XSS");
 	expect(SET_ONLY_HTTP, TEXT("Nothing to see here."), DPI_FORBIDDEN, "");
 	dpi_inspect(inspector, &sets[SET_ONLY_HTTP], TEXT("Nothing to see here."), &f);
 	assert_int_equal(f.why, DPI_WHY_UNKNOWN);

@@ -52,19 +52,25 @@ static const struct {
 	unsigned kinds;
 } files[] = {
 	{ "gzip", T("\x1f\x8b\x08\0\0\0\0\0\x02\x03\xcb\x48\xcd\xc9\xc9\xe7\x02\0\x20\x30\x3a\x36\x06\0\0\0"), ARC },
-	{ "bzip2", T("BZh91AY&SY\xc1\xc0\x80\xe2\0\0\x01\x41\0\0\x10\x02\x44\xa0\0\x30\xcd\0\xc3\x46\x29\x97\x17\x72\x45\x38\x50\x90\xc1"
+	{ "bzip2", T("BZh91AY&SY\xc1\xc0\x80\xe2\0\0\x01\x41\0\0\x10\x02\x44\xa0\0\x30\xcd\0\xc3\x46\x29\x97\x17"
+		"\x72\x45\x38\x50\x90\xc1"
 		     "\xc0\x80\xe2"), ARC },
-	{ "xz", T("\xfd" "7zXZ\0\0\x04\xe6\xd6\xb4\x46\x02\0\x21\x01\x16\0\0\0\x74\x2f\xe5\xa3\x01\0\x05hello\n\0\0\0\xa5\x60\x97\xf1\x94\xf6"
+	{ "xz", T("\xfd" "7zXZ\0\0\x04\xe6\xd6\xb4\x46\x02\0\x21\x01\x16\0\0\0\x74\x2f\xe5\xa3\x01\0\x05hello\n\0\0"
+		"\0\xa5\x60\x97\xf1\x94\xf6"
 		  "\xfd\xe0\0\x01\x1e\x06\xc1\x2f\xa4\x1d\x1f\xb6\xf3\x7d\x01\0\0\0\0\x04YZ"), ARC },
 	{ "zstd", T("\x28\xb5\x2f\xfd\x04\x58\x31\0\0hello\n\x53\x88\xbd\x91"), ARC },
-	{ "zip", T("PK\x03\x04\x14\0\0\0\0\0\0\0\x21\0\xac\x2a\x93\xd8\x02\0\0\0\x02\0\0\0\x01\0\0\0ahiPK\x01\x02\x14\x03\x14\0\0\0\0\0\0\0\x21\0"
-		   "\xac\x2a\x93\xd8\x02\0\0\0\x02\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x80\x01\0\0\0\0aPK\x05\x06\0\0\0\0\x01\0\x01\0\x2f\0\0\0"
+	{ "zip", T("PK\x03\x04\x14\0\0\0\0\0\0\0\x21\0\xac\x2a\x93\xd8\x02\0\0\0\x02\0\0\0\x01\0\0\0ahiPK\x01\x02"
+		"\x14\x03\x14\0\0\0\0\0\0\0\x21\0"
+		   "\xac\x2a\x93\xd8\x02\0\0\0\x02\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x80\x01\0\0\0\0aPK\x05\x06\0\0\0"
+			"\0\x01\0\x01\0\x2f\0\0\0"
 		   "\x21\0\0\0\0\0"), ARC },
-	{ "jar", T("PK\x03\x04\x14\0\0\0\0\0\0\0\x21\0\x83\x16\xdc\x8c\x01\0\0\0\x01\0\0\0\x14\0\x04\0META-INF/MANIFEST.MF\xfe\xca\0\0x"),
+	{ "jar", T("PK\x03\x04\x14\0\0\0\0\0\0\0\x21\0\x83\x16\xdc\x8c\x01\0\0\0\x01\0\0\0\x14\0\x04"
+		"\0META-INF/MANIFEST.MF\xfe\xca\0\0x"),
 	  ARC | EXE },
 	{ "7z", T("7z\xbc\xaf\x27\x1c\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), ARC },
 	{ "rar", T("Rar!\x1a\x07\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), ARC },
-	{ "cpio", T("070701000000000000000000000000000000010000000000000000000000000000000000000000000000000000000000000001000000000a\0"),
+	{ "cpio", T("070701000000000000000000000000000000010000000000000000000000000000000000000000000000000000000000000001000000000a"
+		"\0"),
 	  ARC },
 	{ "ar", T("!<arch>\na.o/            0           0     0     644     4         `\nabcd"), ARC | TXT },
 	{ "deb", T("!<arch>\ndebian-binary   1342943816  0     0     100644  4         `\n2.0\n"), ARC | TXT },
@@ -119,7 +125,8 @@ static void only_what_is_asked_is_told(void **state)
 	(void)state;
 	for (size_t i = 0; i < FILES; i++)
 		for (unsigned asked = 0; asked < DPI_KINDS; asked++)
-			assert_int_equal(dpi_kinds_of(inspector->magic, asked, files[i].bytes, files[i].len), files[i].kinds & asked);
+			assert_int_equal(dpi_kinds_of(inspector->magic, asked, files[i].bytes, files[i].len),
+				files[i].kinds & asked);
 }
 
 static void a_program_of_this_machine_is_one(void **state)
