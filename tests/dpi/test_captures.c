@@ -157,7 +157,8 @@ static void nothing_that_ndpi_knows_escapes(void **state)
 	t.flow = calloc(1, sizeof(*t.flow));
 	assert_non_null(t.flow);
 	unsigned files = all_captures(&t, compare);
-	print_message("%u captures, %lu payloads: nDPI alone knows %lu under ports that mean nothing, %lu escape; %lu more under their own"
+	print_message("%u captures, %lu payloads: nDPI alone knows %lu under ports that mean nothing, %lu "
+		"escape; %lu more under their own"
 		      " ports, of these %lu are not seen. Refused in all: %lu, of these %lu on thin evidence alone\n",
 		      files, t.payloads, t.known, t.escaped, t.by_port, t.port_missed, t.named, t.thin);
 	assert_true(t.payloads > 0 && t.known > 0);
@@ -168,7 +169,8 @@ static void nothing_that_ndpi_knows_escapes(void **state)
 }
 
 /* skip.c's table: sets of one protocol each that need few dissectors. */
-static const char *const few[] = { "AMQP",  "BGP",     "DHCP",  "Diameter", "DNP3",   "DNS",        "FTP_CONTROL", "HTTP", "IEC60870",
+static const char *const few[] = { "AMQP",  "BGP",     "DHCP",  "Diameter", "DNP3",   "DNS",        "
+	""FTP_CONTROL", "HTTP", "IEC60870",
 				   "LDAP",  "IMAP",    "POP3",  "SMTP",     "Modbus", "MongoDB",    "MQTT",        "MySQL", "Nats",
 				   "NTP",   "PostgreSQL", "Redis", "RTSP",  "s7comm", "SIP",        "SNMP",        "SSH",  "Syslog",
 				   "TLS" };
@@ -214,7 +216,8 @@ static void few_dissectors_say_what_all_say(void **state)
 	(void)state;
 	assert_int_equal(dpi_open(&t.d, &err), 0);
 	all_captures(&t, compare_few);
-	print_message("%lu payloads under %zu sets of one protocol: %lu pass, %lu differ from what all dissectors say\n", t.payloads, FEW,
+	print_message("%lu payloads under %zu sets of one protocol: %lu pass, %lu differ from what all "
+		"dissectors say\n", t.payloads, FEW,
 		      t.known, t.escaped);
 	assert_true(t.known > 0);
 	assert_int_equal(t.escaped, 0);

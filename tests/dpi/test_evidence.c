@@ -84,7 +84,8 @@ static void holds_for_messages_of_the_protocol(void **state)
 
 static void is_always_thin_for_what_one_payload_cannot_prove(void **state)
 {
-	static const unsigned never[] = { NDPI_PROTOCOL_RTP, NDPI_PROTOCOL_SKYPE_TEAMS, NDPI_PROTOCOL_SKYPE_CALL, NDPI_PROTOCOL_VIBER,
+	static const unsigned never[] = { NDPI_PROTOCOL_RTP, NDPI_PROTOCOL_SKYPE_TEAMS,
+		NDPI_PROTOCOL_SKYPE_CALL, NDPI_PROTOCOL_VIBER,
 					  NDPI_PROTOCOL_OPENVPN };
 	uint8_t p[64];
 
@@ -195,21 +196,27 @@ static void knows_forms(void **state)
 	} forms[] = {
 		{ "S7comm, empty", 6, 102, T("\3\0\0\7\2\xf0\x80"), 5 },
 		{ "NetBIOS", 17, 137, T("\x12\x34\x01\x10\0\1\0\0\0\0\0\0 EHFFFEFEFEFFCACACACACACACACACACA\0\0\x20\0\1"), 20 },
-		{ "NetBIOS session", 6, 139, T("\x81\0\0\x44 EHFFFEFEFEFFCACACACACACACACACACA\0 EHFFFEFEFEFFCACACACACACACACACACA\0"), 3 },
+		{ "NetBIOS session", 6, 139, T("\x81\0\0\x44 EHFFFEFEFEFFCACACACACACACACACACA"
+			"\0 EHFFFEFEFEFFCACACACACACACACACACA\0"), 3 },
 		{ "mDNS", 17, 5353, T("\0\0\x84\0\0\0\0\1\0\0\0\0\5_http\4_tcp\5local\0\0\x0c\0\1\0\0\0\x0a\0\2\xc0\x0c"), 0 },
-		{ "SMB 2", 6, 445, T("\0\0\0\x40\xfeSMB\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+		{ "SMB 2", 6, 445, T("\0\0\0\x40\xfeSMB\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+			"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 				     "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), 5 },
 		{ "GTP-U", 17, 2152, T("\x30\xff\0\x14\0\0\0\1\x45\0\0\x14\0\0\0\0\x40\x11\0\0\x0a\0\0\1\x0a\0\0\2"), 3 },
 		{ "GTP-C", 17, 2123, T("\x48\x20\0\x0d\0\0\0\1\0\0\1\0\1\0\1\0\x09"), 3 },
 		{ "NTP's question", 17, 123, T("\x23\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 					       "\x12\x34\x56\x78\x9a\xbc\xde\xf0"), 20 },
-		{ "NTP's answer", 17, 123, T("\x24\2\3\xe8\0\0\1\2\0\0\1\2\x0a\0\0\1\xe7\1\2\3\4\5\6\7\x12\x34\x56\x78\x9a\xbc\xde\xf0"
+		{ "NTP's answer", 17, 123, T("\x24\2\3\xe8\0\0\1\2\0\0\1\2\x0a\0\0\1\xe7\1\2\3\4\5\6\7\x12\x34"
+			"\x56\x78\x9a\xbc\xde\xf0"
 					     "\xe7\1\2\x10\1\2\3\4\xe7\1\2\x10\2\2\3\4"), 32 },
 		{ "RADIUS", 17, 1812, T("\1\7\0\x1a" "0123456789abcdef" "\1\6user"), 3 },
-		{ "Kerberos", 17, 88, T("\x6a\x1c\x30\x1a\xa1\3\2\1\5\xa2\3\2\1\x0a\xa4\x0e\x30\x0c\xa0\7\3\5\0\x50\x80\0\0\xa1\1\0"), 8 },
-		{ "Kerberos in TCP", 6, 88, T("\0\0\0\x1e\x6a\x1c\x30\x1a\xa1\3\2\1\5\xa2\3\2\1\x0a\xa4\x0e\x30\x0c\xa0\7\3\5\0\x50\x80\0\0\xa1"
+		{ "Kerberos", 17, 88, T("\x6a\x1c\x30\x1a\xa1\3\2\1\5\xa2\3\2\1\x0a\xa4\x0e\x30\x0c\xa0\7\3\5\0"
+			"\x50\x80\0\0\xa1\1\0"), 8 },
+		{ "Kerberos in TCP", 6, 88, T("\0\0\0\x1e\x6a\x1c\x30\x1a\xa1\3\2\1\5\xa2\3\2\1\x0a\xa4\x0e\x30"
+			"\x0c\xa0\7\3\5\0\x50\x80\0\0\xa1"
 					      "\1\0"), 3 },
-		{ "Teredo", 17, 3544, T("\x60\0\0\0\0\0\x3b\x40\x20\1\0\0\1\2\3\4\5\6\7\x08\1\2\3\4\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\1"), 5 },
+		{ "Teredo", 17, 3544, T("\x60\0\0\0\0\0\x3b\x40\x20\1\0\0\1\2\3\4\5\6\7\x08\1\2\3\4\xfe\x80\0\0"
+			"\0\0\0\0\0\0\0\0\0\0\0\1"), 5 },
 		{ "SOME/IP", 17, 30501, T("\x12\x34\0\1\0\0\0\x0a\0\1\0\2\1\1\0\0\x55\xaa"), 7 },
 		{ "TNS", 6, 1521, T("\0\x1a\0\0\1\0\0\0\x01\x34\x01\x2c\0\0\x08\0\x7f\xff\x86\x0e\0\0\1\0\0\0"), 1 },
 		{ "XDMCP", 17, 177, T("\0\1\0\2\0\1\0"), 3 },

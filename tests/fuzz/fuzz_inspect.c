@@ -66,7 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (f[ONLY_WEB].answer == DPI_CLEAN && f[WEB].answer != DPI_CLEAN && f[ALL_WEB].answer == DPI_CLEAN)
 		abort();
 	/* Few dissectors or all: what is refused is refused by both for the same reason. */
-	if (f[ONLY_WEB].answer != DPI_CLEAN && memcmp(&f[ONLY_WEB], &f[ALL_WEB], sizeof(f[0])) != 0 && f[ALL_WEB].answer == DPI_CLEAN)
+	if (f[ONLY_WEB].answer != DPI_CLEAN && memcmp(&f[ONLY_WEB], &f[ALL_WEB], sizeof(f[0])) != 0 &&
+		f[ALL_WEB].answer == DPI_CLEAN)
 		abort();
 	dpi_inspect_joined(d, &sets[UNKNOWN], data, size, NULL, &again);
 	if (again.answer != f[UNKNOWN].answer && f[UNKNOWN].why != DPI_WHY_UNKNOWN)
