@@ -169,11 +169,11 @@ static void nothing_that_ndpi_knows_escapes(void **state)
 }
 
 /* skip.c's table: sets of one protocol each that need few dissectors. */
-static const char *const few[] = { "AMQP",  "BGP",     "DHCP",  "Diameter", "DNP3",   "DNS",        "
-	""FTP_CONTROL", "HTTP", "IEC60870",
-				   "LDAP",  "IMAP",    "POP3",  "SMTP",     "Modbus", "MongoDB",    "MQTT",        "MySQL", "Nats",
-				   "NTP",   "PostgreSQL", "Redis", "RTSP",  "s7comm", "SIP",        "SNMP",        "SSH",  "Syslog",
-				   "TLS" };
+static const char *const few[] = {
+	"AMQP",   "BGP",     "DHCP", "Diameter", "DNP3",       "DNS",   "FTP_CONTROL", "HTTP",   "IEC60870", "LDAP",
+	"IMAP",   "POP3",    "SMTP", "Modbus",   "MongoDB",    "MQTT",  "MySQL",       "Nats",   "NTP",      "PostgreSQL",
+	"Redis",  "RTSP",    "s7comm", "SIP",    "SNMP",       "SSH",   "Syslog",      "TLS",
+};
 #define FEW (sizeof(few) / sizeof(few[0]))
 
 /* A set that lists a protocol by itself gives the answer that it gives when all dissectors are run. */
