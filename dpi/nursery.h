@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What weftd's keeper (isolate.c) and the nursery (weft_dpi.c) say to each other: fixed records over a SOCK_SEQPACKET pair. The
+/* What weftd's keeper (keeper.c) and the nursery (weft_dpi.c) say to each other: fixed records over a SOCK_SEQPACKET pair. The
  * nursery never sees a message's bytes; it forks workers and reaps them, so a worker's pid is its own until it has said
  * that it is gone.
  *

@@ -3,6 +3,7 @@
 """Rules that a file's text can break: who includes whom, heads, sizes, words that must not stay, links. Prints TAP.
 
 Leaves what a compiler knows to test_compile.py."""
+import fnmatch
 import os
 import re
 import subprocess
@@ -43,6 +44,8 @@ SPDX = "SPDX-License-Identifier: BSD-2-Clause"
 # The words are put together here so that this file does not hold them.
 UNFINISHED = re.compile(r"\b(%s)\b" % "|".join(("TO" "DO", "FIX" "ME", "X" "XX", "HA" "CK")))
 MACHINE = re.compile(r"(?<![\w.$}~/-])/(%s)/" % "|".join(("wo" "rk", "ro" "ot", "ho" "me")))
+ROOMS_PAGE = "docs/architecture.md"
+ROOMS = ("schemas", "policy", "dpi", "fabric")
 LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)")
 
 
@@ -188,6 +191,24 @@ def links(all_files):
     return wrong
 
 
+def rooms(all_files):
+    """Architecture's tables say of each source where it belongs, and name none that is not there. `_x.c` behind `a_b.c` is a_x.c."""
+    page = text_of(ROOMS_PAGE) or ""
+    wrong = []
+    for folder in ROOMS:
+        part = re.search(r"^## Where things are in `%s/`$(.*?)(?=^## |\Z)" % folder, page, re.M | re.S)
+        names, last = [], ""
+        for name in re.findall(r"`([\w.*]+\.(?:c|cc|h|inc))`", part.group(1) if part else ""):
+            last = last.rsplit("_", 1)[0] + name if name.startswith("_") else name
+            names.append(last)
+        sources = {os.path.basename(p) for p in all_files if os.path.dirname(p) == folder and is_c(p)}
+        wrong += ["%s/%s: stands in no row of %s" % (folder, s, ROOMS_PAGE) for s in sorted(sources)
+                  if not s.endswith(".h") and not any(fnmatch.fnmatch(s, n) for n in names)]
+        wrong += ["%s: names %s/%s, which is not there" % (ROOMS_PAGE, folder, n) for n in names
+                  if not fnmatch.filter(sources, n) and not any(os.path.basename(p) == n for p in all_files if p.startswith(folder + "/"))]
+    return wrong
+
+
 def modes(all_files):
     """What starts with an interpreter's name can be started, and nothing else can."""
     wrong = []
@@ -230,6 +251,7 @@ def main():
               ("lines end and fit as they should", layout),
               ("no unfinished work, no path of one machine", words),
               ("documents link to what exists", links),
+              ("the architecture has a place for each source", rooms),
               ("scripts can be started, other files cannot", modes),
               ("Python files compile", python)]
     tap = Tap(len(checks) + 2)
