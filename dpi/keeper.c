@@ -440,8 +440,10 @@ static void nursery_down(struct dpi_isolate *iso, const char *because, uint64_t 
 	}
 	/* One that was whole is replaced at once, and some that were killed on their way. */
 	if ((loading || !started) && (!iso->begun || because != NULL || ++nursery->fruitless > DPI_FRUITLESS_MAX)) {
-		fail(iso, -EIO, "the inspector %.80s %s before it was ready%s; it and weftd must be of one build, and its own words stand "
-			"on standard error", iso->program, because != NULL ? because : how, because != NULL ? " and was ended" : "");
+		fail(iso, -EIO,
+		     "the inspector %.80s %s before it was ready%s; it and weftd must be of one build, and its own words stand on "
+		     "standard error",
+		     iso->program, because != NULL ? because : how, because != NULL ? " and was ended" : "");
 		put_off(&nursery->retry_ns, &nursery->wait_ns, now);
 	} else {
 		nursery->retry_ns = nursery->wait_ns = 0;

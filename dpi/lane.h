@@ -118,9 +118,9 @@ void dpi_lane_mend(struct dpi_lane *l, uint64_t done, enum dpi_why why);
 
 #define DPI_LANE_BATCH 32u /* items after which the worker looks whether somebody sleeps for their answers */
 
-/* Looks at the items from *next on that are there, up to DPI_LANE_BATCH, answering each; moves *next. Returns how many; 0 also where
- * more would be there than a lane holds, which nobody said in earnest. A pure function over the two
- * pieces of memory: in may hold anything and is read as if it changed all the time; nothing outside of it is read. */
+/* Looks at the items from *next on that are there, up to DPI_LANE_BATCH, answering each; moves *next. Returns how many; 0 also
+ * where more would be there than a lane holds, which nobody said in earnest. A pure function over the two pieces of memory: in
+ * may hold anything and is read as if it changed all the time; nothing outside of it is read. */
 uint32_t dpi_lane_serve(struct dpi *d, const struct dpi_lane_in *in, struct dpi_lane_out *out, uint64_t *next);
 
 #endif

@@ -238,8 +238,9 @@ static int has_shell_function(struct text head)
 static int is_scanner(struct text low)
 {
 	static const char *const scanners[] = {
-		"acunetix", "arachni", "commix", "dirbuster", "feroxbuster", "fuzz faster u fool", "gobuster", "havij", "masscan", "nessus",
-		"nikto", "nmap scripting engine", "nuclei", "openvas", "sqlmap", "w3af", "wapiti", "wfuzz", "whatweb", "wpscan", "zgrab",
+		"acunetix", "arachni", "commix", "dirbuster", "feroxbuster", "fuzz faster u fool", "gobuster",
+		"havij", "masscan", "nessus", "nikto", "nmap scripting engine", "nuclei", "openvas",
+		"sqlmap", "w3af", "wapiti", "wfuzz", "whatweb", "wpscan", "zgrab",
 	};
 	const uint8_t *at = find(low, "\nuser-agent:");
 	uint32_t initials = 0;
@@ -268,10 +269,11 @@ static int is_scanner(struct text low)
 /* XML 1.0, section 4.2: '<!ENTITY' S ('%' S)? Name S ('SYSTEM' | 'PUBLIC'). */
 static int has_external_entity(struct text body)
 {
-	unsigned tried = 0;
+	const uint8_t *p = find(body, "<!ENTITY");
 
-	for (const uint8_t *p = find(body, "<!ENTITY"); p && tried < ENTITIES_MAX; p = find(from(body, p + 8), "<!ENTITY"), tried++) {
+	for (unsigned tried = 0; p && tried < ENTITIES_MAX; tried++) {
 		struct text t = from(body, p + 8);
+		p = find(t, "<!ENTITY");
 		size_t i = 0;
 		if (t.len > ENTITY_MAX)
 			t.len = ENTITY_MAX;
@@ -290,7 +292,9 @@ static int has_external_entity(struct text body)
 
 static int starts_as_program(struct text t)
 {
-	static const char *const starts[] = { "\177ELF", "MZ", "\xca\xfe\xba\xbe", "\xfe\xed\xfa", "\xce\xfa\xed\xfe", "\xcf\xfa\xed\xfe" };
+	static const char *const starts[] = {
+		"\177ELF", "MZ", "\xca\xfe\xba\xbe", "\xfe\xed\xfa", "\xce\xfa\xed\xfe", "\xcf\xfa\xed\xfe",
+	};
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
 		if (t.len > 8 && memcmp(t.p, starts[i], strlen(starts[i])) == 0)
@@ -304,7 +308,9 @@ static int is_program(struct magic_set *magic, struct text t, unsigned *tried)
 		return 0;
 	if (++*tried > PROGRAMS_MAX)
 		return 1;
-	return (dpi_kinds_of(magic, DPI_KIND_EXECUTABLE, t.p, t.len < PROGRAM_BYTES ? t.len : PROGRAM_BYTES) & DPI_KIND_EXECUTABLE) != 0;
+	size_t len = t.len < PROGRAM_BYTES ? t.len : PROGRAM_BYTES;
+
+	return (dpi_kinds_of(magic, DPI_KIND_EXECUTABLE, t.p, len) & DPI_KIND_EXECUTABLE) != 0;
 }
 
 static int has_program(struct magic_set *magic, struct text low, struct text body)

@@ -13,18 +13,18 @@
 /* The risks that dpi_risks_http can tell of. */
 #define DPI_RISKS_HTTP \
 	(DPI_RISK_BIT(NDPI_URL_POSSIBLE_XSS) | DPI_RISK_BIT(NDPI_URL_POSSIBLE_SQL_INJECTION) | \
-	 DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_URL) | DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_USER_AGENT) | DPI_RISK_BIT(NDPI_POSSIBLE_EXPLOIT) | \
-	 DPI_RISK_BIT(NDPI_BINARY_APPLICATION_TRANSFER))
+	 DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_URL) | DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_USER_AGENT) | \
+	 DPI_RISK_BIT(NDPI_POSSIBLE_EXPLOIT) | DPI_RISK_BIT(NDPI_BINARY_APPLICATION_TRANSFER))
 
 /* Risk bits of a payload that is HTTP, a request or a response, from its beginning:
  *   SQL injection, XSS     what nDPI finds in a URL's parameters, in the values of a form (application/x-www-form-urlencoded)
  *   suspicious URL         ".." between separators in the target, under up to three layers of encoding
  *   suspicious user agent  a scanner that gives its name
- *   possible exploit       a JNDI lookup (Log4j) in the target, headers or body, nested lookups resolved; a header's value that is a
- *                          shell function; XML that declares an external entity
+ *   possible exploit       a JNDI lookup (Log4j) in the target, headers or body, nested lookups resolved; a header's value that
+ *                          is a shell function; XML that declares an external entity
  *   binary transfer        a program, as libmagic tells it, that is the body or a part of an upload
- * Bounded as above; magic is kind.c's. Cost: some passes of memmem over the payload; a form's values as nDPI's for a URL; libmagic only
- * where the first bytes may be a program's. */
+ * Bounded as above; magic is kind.c's. Cost: some passes of memmem over the payload; a form's values as nDPI's for a URL;
+ * libmagic only where the first bytes may be a program's. */
 uint64_t dpi_risks_http(struct magic_set *magic, const uint8_t *p, size_t len);
 
 #endif

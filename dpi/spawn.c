@@ -37,7 +37,9 @@ static int give(posix_spawn_file_actions_t *fa, int *copies, uint32_t *n, int fd
 /* An operator's environment may hold secrets, and what parses hostile bytes needs nothing of it. */
 static void environment(char *out[ENV_MAX])
 {
-	static const char *const kept[] = {"ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LD_LIBRARY_PATH=", NULL};
+	static const char *const kept[] = {
+		"ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LD_LIBRARY_PATH=", NULL,
+	};
 	uint32_t n = 0;
 
 	for (char **e = environ; e != NULL && *e != NULL; e++)

@@ -277,8 +277,8 @@ static void say_what(struct fab_evidence *e, const struct dpi_evidence_item *it,
 			 named(e->config, it->dst));
 	else
 		snprintf(what, sizeof what, "a frame from %s", named(e->config, it->src));
-	fprintf(stderr, "weftd: an inspector %s %s%s%s%s%s\n", why, what, *name ? "; it is kept as evidence/" : "; it is lost", name,
-		*name ? ".json" : "",
+	fprintf(stderr, "weftd: an inspector %s %s%s%s%s%s\n", why, what,
+		*name ? "; it is kept as evidence/" : "; it is lost", name, *name ? ".json" : "",
 		it->strikes >= DPI_STRIKES ? ", and such content is refused untried from now on" : "");
 }
 

@@ -271,8 +271,8 @@ static int run(struct fab *f, struct fab_epochs *epochs, const struct options *o
 		 f->config->busy ? "busy" : "sleep", core);
 	fprintf(stderr, "weftd: %s: %u ports; %s\n", f->config->name, f->n_ports, settings);
 	if (f->dpi != NULL)
-		fprintf(stderr, "weftd: `inspect: inline`: nDPI parses what guests send in this very process, which holds everyone's "
-				"keys; that is for measuring, never for service\n");
+		fprintf(stderr, "weftd: `inspect: inline`: nDPI parses what guests send in this very process, which holds "
+				"everyone's keys; that is for measuring, never for service\n");
 
 	struct fab_control_view view = {
 		.config = f->config,

@@ -76,14 +76,21 @@ static void knows_first_words(void **state)
 static void does_not_take_what_is_nearly_one(void **state)
 {
 	static const struct { const char *bytes; size_t len; } others[] = {
-		{ B("+OK\r\n") }, { B("+OK \r\n") }, { B("+OK a\r\nb\r\n") }, { B("+OK, then\r\n") }, { B("CAPA\r\nx") }, { B("set the table\r\n") },
-		{ B("set value 0 0\r\n") }, { B("set value 0 0 x\r\n") }, { B("VALUE ADDED 2\r\n") }, { B("STAT pid x\r\n") }, { B("add a b c d\r\n") },
-		{ B("\xff\xfd\x18\xff\xfd\x20") }, { B("\xff\xfa\x20\x00\x00\x00\x00\x00\x00") }, { B("\xff\xff\xff\xff\xff\xff\xff\xff\xff") },
+		{ B("+OK\r\n") }, { B("+OK \r\n") }, { B("+OK a\r\nb\r\n") }, { B("+OK, then\r\n") },
+		{ B("CAPA\r\nx") }, { B("set the table\r\n") },
+		{ B("set value 0 0\r\n") }, { B("set value 0 0 x\r\n") }, { B("VALUE ADDED 2\r\n") },
+		{ B("STAT pid x\r\n") }, { B("add a b c d\r\n") },
+		{ B("\xff\xfd\x18\xff\xfd\x20") }, { B("\xff\xfa\x20\x00\x00\x00\x00\x00\x00") },
+		{ B("\xff\xff\xff\xff\xff\xff\xff\xff\xff") },
 		{ B("\x00\x01" "boot.cfg\0octal\0") }, { B("\x00\x01\0octet\0\0\0") }, { B("\x00\x03" "boot.cfg\0octet\0") },
-		{ B("\x05\x01\x00\x03\x09localhost\x00") }, { B("\x05\x01\x00\x01\0\0\0\0\0\0") }, { B("\x05\x01\x00\x03\x02\x01\x02\x00\x50") },
-		{ B("\x38" "12345678\0\0\0\0\x01") }, { B("\x38\0\0\0\0\0\0\0\0\0\0\0\0") }, { B("\0\0\0\x08\0\0\0\0") }, { B("\0\0\0\x08\x04\xd2\x16\x30\0") },
-		{ B("\0\0\0\x13\0\x03\0\0used\0anna\0\0") }, { B("Q\0\0\0\x0dselect 1 ") }, { B("Q\0\0\0\x0dsel\0ct 1\0") }, { B("R\0\0\0\x08\0\0\0\x0d") },
-		{ B("R\0\0\0\x04") }, { B("C\0\0\0\x04" "Z\0\0\0\x05X") }, { B("AMQP is a protocol") }, { B("RFB 004.000\n") }, { B("a") }, { B("\0") },
+		{ B("\x05\x01\x00\x03\x09localhost\x00") }, { B("\x05\x01\x00\x01\0\0\0\0\0\0") },
+		{ B("\x05\x01\x00\x03\x02\x01\x02\x00\x50") },
+		{ B("\x38" "12345678\0\0\0\0\x01") }, { B("\x38\0\0\0\0\0\0\0\0\0\0\0\0") },
+		{ B("\0\0\0\x08\0\0\0\0") }, { B("\0\0\0\x08\x04\xd2\x16\x30\0") },
+		{ B("\0\0\0\x13\0\x03\0\0used\0anna\0\0") }, { B("Q\0\0\0\x0dselect 1 ") },
+		{ B("Q\0\0\0\x0dsel\0ct 1\0") }, { B("R\0\0\0\x08\0\0\0\x0d") },
+		{ B("R\0\0\0\x04") }, { B("C\0\0\0\x04" "Z\0\0\0\x05X") }, { B("AMQP is a protocol") },
+		{ B("RFB 004.000\n") }, { B("a") }, { B("\0") },
 		{ B("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0") },
 	};
 

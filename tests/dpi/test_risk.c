@@ -104,7 +104,8 @@ static void finds_programs(void **state)
 	static const struct { const char *before; int found; } cases[] = {
 		{ OK, 1 },
 		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n200\r\n", 1 },
-		{ "POST /up HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\nContent-Disposition: form-data\r\n\r\n", 1 },
+		{ "POST /up HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+		  "Content-Disposition: form-data\r\n\r\n", 1 },
 		{ "PUT /a HTTP/1.1\r\nHost: a\r\n\r\n", 1 },
 		{ "HTTP/1.1 200 OK\r\n\r\nsee: ", 0 },
 		{ "HTTP/1.1 200 OK\r\nA: ", 0 },
@@ -137,7 +138,8 @@ static void lets_honest_ones_be(void **state)
 		POST "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0//EN\" \"http://www.w3.org/x.dtd\"><p/>",
 		POST "<!DOCTYPE r [<!ENTITY x \"text\">]><r>&x;</r>",
 		POST "<!ENTITY", POST "<!ENTITY ", POST "<!ENTITY % SYSTEM",
-		OK "MZ is the name of a band", OK "\177ELFIN dances in the night", "HTTP/1.1 200 OK", "G", "GET ", "${", "}", "${}", "${${}",
+		OK "MZ is the name of a band", OK "\177ELFIN dances in the night", "HTTP/1.1 200 OK", "G", "GET ",
+		"${", "}", "${}", "${${}",
 	};
 
 	(void)state;
@@ -153,8 +155,10 @@ static void lets_honest_ones_be(void **state)
 static void is_bounded(void **state)
 {
 	enum { LEN = 61440 };
-	static const char *const units[] = { "${", "${}", "${a:-", "}", "<!ENTITY a", "<!ENTITYaaaaaaaaaaaaaaaaaa ", "a='&", "() {", "%25", "..%2f",
-					     "\r\n\r\n", "\r\n\r\nMZ", "a=1' or '1", "chunke" };
+	static const char *const units[] = {
+		"${", "${}", "${a:-", "}", "<!ENTITY a", "<!ENTITYaaaaaaaaaaaaaaaaaa ", "a='&", "() {", "%25", "..%2f",
+		"\r\n\r\n", "\r\n\r\nMZ", "a=1' or '1", "chunke",
+	};
 	static const char *const heads[] = { FORM, POST, "GET /", "PUT / HTTP/1.1\r\nContent-Type: multipart/x\r\n\r\n" };
 	char *text = malloc(LEN);
 

@@ -52,7 +52,8 @@ static void start(struct running *r, int works)
 	assert_int_equal(dpi_open(&r->dpi, &de), 0);
 	r->ring = fab_decision_ring_make(64);
 	assert_non_null(r->ring);
-	assert_int_equal(fab_make(&r->f, config, fab_epochs_now(epochs), (struct fab_inspector){.dpi = r->dpi}, r->ring, 0x1234), 0);
+	const struct fab_inspector inspector = { .dpi = r->dpi };
+	assert_int_equal(fab_make(&r->f, config, fab_epochs_now(epochs), inspector, r->ring, 0x1234), 0);
 	assert_int_equal(fab_worker_make(&r->w, r->f, 0), 0);
 	view.fab = r->f;
 	view.ports = r->f->port_counters;

@@ -210,7 +210,8 @@ static void content_by_field(void **state)
 {
 	static const char data_only[] = "unikernel: alice\nsend:\n  - to: bob\n    message: road.Item\n"
 					"    carries: {data: [HTTP], code: unknown}\n";
-	static const char all[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n    carries: [HTTP, unknown]\n";
+	static const char all[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n"
+				  "    carries: [HTTP, unknown]\n";
 	static const char soft_text[] = "unikernel: bob\nreceive:\n  - from: alice\n    message: road.Item\n"
 					"    carries: {text: [HTTP]}\n    mode: observe\n";
 	struct road *r = *state;

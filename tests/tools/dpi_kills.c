@@ -4,9 +4,9 @@
  *
  *   dpi_kills --program BUILD/bin/weft-dpi --kills 1000 --lanes 2 --seed 1
  *
- * What must hold: each message gets one answer, in order; what must be refused is never found clean; what is clean is found so, or is
- * refused because its inspector is gone, at most once per kill and lane, or because none could be started; afterwards all is as
- * before. Exit status 0: so it was; 1: it was not; 2: it could not start. */
+ * What must hold: each message gets one answer, in order; what must be refused is never found clean; what is clean is found so,
+ * or is refused because its inspector is gone, at most once per kill and lane, or because none could be started; afterwards all
+ * is as before. Exit status 0: so it was; 1: it was not; 2: it could not start. */
 #include <argp.h>
 #include <dirent.h>
 #include <errno.h>
@@ -89,7 +89,8 @@ static void submit(struct kills *k, uint32_t lane)
 	m.dst = (uint16_t)(1 + lane);
 	m.span[0] = (struct dpi_span){.set = &k->set, .field = 1, .len = (uint32_t)len};
 	if (dpi_isolate_submit(k->iso, lane, &m) != 0) {
-		fprintf(stderr, "dpi_kills: message %" PRIu64 " of lane %u was refused as if it had been there before\n", k->sent[lane], lane);
+		fprintf(stderr, "dpi_kills: message %" PRIu64 " of lane %u was refused as if it had been there before\n",
+			k->sent[lane], lane);
 		k->wrong++;
 		return;
 	}
@@ -112,8 +113,8 @@ static void check(struct kills *k, uint32_t lane, const struct dpi_isolate_answe
 		k->gone++;
 	} else {
 		dpi_finding_text(f, text);
-		fprintf(stderr, "dpi_kills: message %" PRIu64 " of lane %u: answer %u, \"%s\", but it %s\n", k->got[lane], lane, f->answer,
-			text, may_pass ? "may pass" : "must be refused");
+		fprintf(stderr, "dpi_kills: message %" PRIu64 " of lane %u: answer %u, \"%s\", but it %s\n", k->got[lane], lane,
+			f->answer, text, may_pass ? "may pass" : "must be refused");
 		k->wrong++;
 	}
 	k->got[lane]++;
@@ -268,8 +269,8 @@ static int load(struct kills *k)
 		back = s.back_ns_max > back ? s.back_ns_max : back;
 	}
 	printf("%u kills (%u of the nursery, %u stops) in %.1f s: %" PRIu64 " workers ended; of %" PRIu64 " messages %" PRIu64
-	       " clean, %" PRIu64 " forbidden, %" PRIu64 " refused with their inspector, %" PRIu64 " without one, %u kept as evidence, %"
-	       PRIu64 " wrong; back after %.1f ms at most\n",
+	       " clean, %" PRIu64 " forbidden, %" PRIu64 " refused with their inspector, %" PRIu64 " without one, %u kept as "
+	       "evidence, %" PRIu64 " wrong; back after %.1f ms at most\n",
 	       atomic_load(&k->killed), atomic_load(&k->nurseries), atomic_load(&k->stops), (double)(now_ns() - began) / 1e9, died,
 	       sum(k->sent, k->lanes), k->clean, k->forbidden, k->gone, k->absent, atomic_load(&k->evidence), k->wrong,
 	       (double)back / 1e6);

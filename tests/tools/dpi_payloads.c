@@ -6,9 +6,9 @@
  *   tcp, udp   nDPI's name for it, alone: one packet of a fresh flow, "" where it recognises nothing
  *   answer     of one message: "clean", "forbidden", "risk", "failed"; text: why
  *   isolated   with --worker: 1 when the isolated inspector says the same to the last byte, else 0
- *   split      {"2": [caught, tried], ...}: cut into k pieces that consecutive messages of one conversation carry, so many times was
- *              one of these refused; every cut where there are at most N, else N at random, by a fixed sequence. "bytes": into
- *              single bytes, where there are fewer than 64 of them
+ *   split      {"2": [caught, tried], ...}: cut into k pieces that consecutive messages of one conversation carry, so many times
+ *              was one of these refused; every cut where there are at most N, else N at random, by a fixed sequence. "bytes":
+ *              into single bytes, where there are fewer than 64 of them
  *
  * Exit status 2 when something could not be done. What the numbers are worth is for tests/rates/ to say. */
 #include <errno.h>
