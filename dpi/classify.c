@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "classify.h"
 #include "link.h"
 
@@ -71,11 +72,6 @@ static uint16_t ne16(const uint8_t *p)
 
 	memcpy(&v, p, sizeof v);
 	return v;
-}
-
-static uint16_t be16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
 static struct flow *flow_at(const struct dpi_capture *c, uint32_t i)

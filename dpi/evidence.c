@@ -7,6 +7,8 @@
 
 #include <ndpi/ndpi_api.h>
 
+#include "bytes.h"
+
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 /* A payload this long may be the first segment of something longer. */
 #define SEGMENT 1400u
@@ -17,21 +19,6 @@
  * these formats have no more that is fixed, so their evidence is always thin. */
 static const uint16_t never[] = { NDPI_PROTOCOL_RTP, NDPI_PROTOCOL_SKYPE_TEAMS, NDPI_PROTOCOL_SKYPE_CALL,
 				  NDPI_PROTOCOL_VIBER, NDPI_PROTOCOL_OPENVPN };
-
-static unsigned be16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)be16(p) << 16 | be16(p + 2);
-}
-
-static uint32_t le32(const uint8_t *p)
-{
-	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
-}
 
 int dpi_is_text(const uint8_t *p, size_t len, int line_ends)
 {
@@ -86,7 +73,7 @@ static int tls(const uint8_t *p, size_t len)
 	unsigned first = be16(p + 3);
 	if (p[0] == 21 && first == 2 && len >= 7 && (p[5] == 1 || p[5] == 2) && p[6] <= 121)
 		return 1;
-	if (p[0] == 22 && len >= 11 && first >= 4 && p[5] <= 24 && p[6] == 0 && be16(p + 7) + 4 <= first && p[9] == 3 &&
+	if (p[0] == 22 && len >= 11 && first >= 4 && p[5] <= 24 && p[6] == 0 && be16(p + 7) + 4u <= first && p[9] == 3 &&
 	    p[10] <= 4)
 		return 1;
 	for (unsigned records = 0; records < 64 && at < len; records++) {

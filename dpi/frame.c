@@ -25,6 +25,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
+
 #define DPI_GROUPS 16u
 #define DPI_GROUP_FLOWS 64u
 #define FLOW_IDLE_NS (60ull * 1000000000ull)
@@ -172,22 +174,6 @@ static struct flow *flow_get(struct dpi_flows *flows, const struct flow_key *key
 	return free_one;
 }
 
-static unsigned be16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)be16(p) << 16 | be16(p + 2);
-}
-
-static void put16(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
 static int ipv4_sum_ok(const uint8_t *p, size_t hdr_len)
 {
 	uint32_t sum = 0;
@@ -205,12 +191,12 @@ static void ipv6_put(uint8_t out[IPV6_LEN], const struct flow_key *key, size_t l
 {
 	memset(out, 0, IPV6_LEN);
 	out[0] = 0x60;
-	put16(out + 4, l4_len);
+	put_be16(out + 4, l4_len);
 	out[6] = key->l4;
 	out[7] = 64;
 	out[8] = out[24] = 1;
-	put16(out + 20, key->port);
-	put16(out + 36, key->port);
+	put_be16(out + 20, key->port);
+	put_be16(out + 36, key->port);
 	out[23] = 1;
 	out[39] = 2;
 	if (key->dst[0] == 0xff)
@@ -272,7 +258,7 @@ static void flow_look(struct dpi *d, const struct flow_key *key, int restart, co
 			l4_len = hdr_len + FRAME_PAYLOAD_MAX;
 		memcpy(l4, p, l4_len);
 		if (key->l4 == IP_UDP)
-			put16(l4 + 4, l4_len);
+			put_be16(l4 + 4, l4_len);
 		if (key->version == 6)
 			ipv6_put(d->packet, key, l4_len);
 		else

@@ -7,17 +7,9 @@
 
 #include <ndpi/ndpi_api.h>
 
+#include "bytes.h"
+
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
-
-static unsigned be16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)be16(p) << 16 | be16(p + 2);
-}
 
 static int printable(const uint8_t *p, size_t n)
 {

@@ -9,19 +9,11 @@
 
 #include <ndpi/ndpi_api.h>
 
+#include "bytes.h"
+
 #define TCP 6u
 #define UDP 17u
 #define OTHER 59001u /* a port that says nothing */
-
-static unsigned be16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)be16(p) << 16 | be16(p + 2);
-}
 
 /* RFC 1035 section 4.1: a legal name, not compressed, and its end; 0: none begins at p[at]. */
 static size_t dns_name(const uint8_t *p, size_t len, size_t at)

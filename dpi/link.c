@@ -7,6 +7,8 @@
  * back to the link header, to IP, or to the end. */
 #include "link.h"
 
+#include "bytes.h"
+
 #define TYPE_IPV4 0x0800u
 #define TYPE_IPV6 0x86ddu
 #define TYPE_VLAN 0x8100u
@@ -41,16 +43,6 @@ struct walk {
 };
 
 enum way { DROP, GO_ON, TO_LINK, TO_IP };
-
-static uint16_t be16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint16_t le16(const uint8_t *p)
-{
-	return (uint16_t)(p[1] << 8 | p[0]);
-}
 
 int dpi_link_known(int link)
 {

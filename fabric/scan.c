@@ -317,19 +317,30 @@ int fab_scan_take(struct fab *f, struct fab_port *p, const struct fab_decision *
 	return 1;
 }
 
+/* The finding is told and this record of it fits. */
+static int tellable(struct fab *f, struct fab_port *p, uint64_t now_ns)
+{
+	tell_begin(f, p, now_ns);
+	return p->scan->told && fab_decision_ring_room(f->ring) != 0;
+}
+
+static void end(struct fab *f, struct fab_port *p, uint64_t now_ns)
+{
+	tell_totals(f, p, FAB_SCAN_OVER, 0, p->scan->new_ns, now_ns);
+	p->scan->open = 0;
+	p->scan->n_targets = 0;
+}
+
 int fab_scan_tick(struct fab *f, struct fab_port *p, uint64_t now_ns)
 {
 	struct fab_scan *s = p->scan;
 
 	if (!s->open)
 		return 0;
-	tell_begin(f, p, now_ns);
-	if (!s->told || fab_decision_ring_room(f->ring) == 0)
+	if (!tellable(f, p, now_ns))
 		return 1;
 	if (now_ns - s->new_ns >= FAB_SCAN_QUIET_NS) {
-		tell_totals(f, p, FAB_SCAN_OVER, 0, s->new_ns, now_ns);
-		s->open = 0;
-		s->n_targets = 0;
+		end(f, p, now_ns);
 		return 0;
 	}
 	/* One frame stays for the record that ends it. */
@@ -340,15 +351,10 @@ int fab_scan_tick(struct fab *f, struct fab_port *p, uint64_t now_ns)
 
 int fab_scan_end(struct fab *f, struct fab_port *p, uint64_t now_ns)
 {
-	struct fab_scan *s = p->scan;
-
-	if (!s->open)
+	if (!p->scan->open)
 		return 0;
-	tell_begin(f, p, now_ns);
-	if (!s->told || fab_decision_ring_room(f->ring) == 0)
+	if (!tellable(f, p, now_ns))
 		return 1;
-	tell_totals(f, p, FAB_SCAN_OVER, 0, s->new_ns, now_ns);
-	s->open = 0;
-	s->n_targets = 0;
+	end(f, p, now_ns);
 	return 0;
 }

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "dpi/bytes.h"
+
 #define SECOND 1000000000ull
 
 static struct dpi *inspector;
@@ -30,28 +32,16 @@ static int close_all(void **state)
 	return 0;
 }
 
-static void put16(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v & 0xffff);
-}
-
 static void sum_put(uint8_t *ip)
 {
 	uint32_t sum = 0;
 
-	put16(ip + 10, 0);
+	put_be16(ip + 10, 0);
 	for (unsigned i = 0; i < (ip[0] & 0xfu) * 4; i += 2)
 		sum += (uint32_t)ip[i] << 8 | ip[i + 1];
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
-	put16(ip + 10, ~sum & 0xffff);
+	put_be16(ip + 10, ~sum & 0xffff);
 }
 
 /* Ethernet, IPv4 and TCP (flags) or UDP (flags 0) around a payload. */
@@ -64,22 +54,22 @@ static size_t frame_make(uint8_t *f, uint8_t l4, uint16_t src_port, uint16_t dst
 	memset(f, 0, 14 + 20 + hdr);
 	memcpy(f, "\x02\x57\x45\x46\x00\x01\x02\x57\x45\x46\x00\x04\x08\x00", 14);
 	ip[0] = 0x45;
-	put16(ip + 2, 20 + hdr + len);
+	put_be16(ip + 2, 20 + hdr + len);
 	ip[8] = 64;
 	ip[9] = l4;
-	put32(ip + 12, 0x0a570004);
-	put32(ip + 16, 0x0a570002);
+	put_be32(ip + 12, 0x0a570004);
+	put_be32(ip + 16, 0x0a570002);
 	sum_put(ip);
 	if (hdr) {
-		put16(t, src_port);
-		put16(t + 2, dst_port);
+		put_be16(t, src_port);
+		put_be16(t + 2, dst_port);
 	}
 	if (l4 == 6) {
-		put32(t + 4, 1000);
+		put_be32(t + 4, 1000);
 		t[12] = 0x50;
 		t[13] = flags;
 	} else if (l4 == 17) {
-		put16(t + 4, 8 + len);
+		put_be16(t + 4, 8 + len);
 	}
 	if (len)
 		memcpy(t + hdr, payload, len);
@@ -168,8 +158,8 @@ static void names_other_frames(void **state)
 	(void)state;
 	memset(f, 0, sizeof(f));
 	memcpy(f + 12, "\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01", 10);
-	put32(f + 28, 0x0a570004);
-	put32(f + 38, 0x0a570001);
+	put_be32(f + 28, 0x0a570004);
+	put_be32(f + 38, 0x0a570001);
 	n = named(1, f, 60);
 	assert_string_equal(n.name, "ARP");
 	assert_int_equal(n.f.src_ip, 0x0a570004);
@@ -204,7 +194,7 @@ static size_t frame6_make(uint8_t *f, uint8_t next, const void *payload, size_t 
 {
 	memset(f, 0, 14 + 40);
 	memcpy(f, "\x02\x57\x45\x46\x00\x01\x02\x57\x45\x46\x00\x04\x86\xdd\x60", 15);
-	put16(f + 18, len);
+	put_be16(f + 18, len);
 	f[20] = next;
 	f[21] = 64;
 	memcpy(f + 22, "\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04", 16);
@@ -304,7 +294,7 @@ static void looks_behind_extension_headers(void **state)
 	struct named got = named(9, f, frame6_make(f, 44, p, 8 + 8));
 	assert_string_equal(got.name, "IPv6 fragment");
 	assert_int_equal(got.f.dst_l4, 22);
-	put16(p + 2, 8 | 1);
+	put_be16(p + 2, 8 | 1);
 	got = named(9, f, frame6_make(f, 44, p, 8 + 8));
 	assert_string_equal(got.name, "IPv6 fragment");
 	assert_int_equal(got.f.l4, 6);
@@ -313,7 +303,7 @@ static void looks_behind_extension_headers(void **state)
 	len = frame6_make(f, 6, l4, n);
 	for (size_t cut = 0; cut < len; cut++)
 		assert_string_not_equal(named(9, f, cut).name, "SSH");
-	put16(f + 18, n + 1);
+	put_be16(f + 18, n + 1);
 	assert_string_equal(named(9, f, len).name, "broken IPv6");
 	for (unsigned i = 12; i < 54 + 20; i++) {
 		for (unsigned v = 0; v < 256; v++) {
@@ -383,7 +373,7 @@ static void believes_no_length(void **state)
 		}
 	}
 	memcpy(f, good, len);
-	put16(f + 16, 2000);
+	put_be16(f + 16, 2000);
 	sum_put(f + 14);
 	assert_string_equal(named(4, f, len).name, "broken IPv4");
 	memcpy(f, good, len);
@@ -393,12 +383,12 @@ static void believes_no_length(void **state)
 	f[14] = 0x4f; /* 60 bytes of header, of which the frame has fewer */
 	assert_string_equal(named(4, f, 14 + 40).name, "broken IPv4");
 	memcpy(f, good, len);
-	put16(f + 20, 0x2000);
+	put_be16(f + 20, 0x2000);
 	sum_put(f + 14);
 	struct named first = named(4, f, len);
 	assert_string_equal(first.name, "IPv4 fragment");
 	assert_int_equal(first.f.dst_l4, 22); /* it is the first one, and its ports are in it */
-	put16(f + 20, 0x2001);
+	put_be16(f + 20, 0x2001);
 	sum_put(f + 14);
 	first = named(4, f, len);
 	assert_string_equal(first.name, "IPv4 fragment");
@@ -409,9 +399,9 @@ static void believes_no_length(void **state)
 	f[14 + 20 + 12] = 0xf0;
 	assert_string_equal(named(4, f, len).name, "broken TCP");
 	len = frame_make(f, 17, 40000, 40001, 0, "abcd", 4);
-	put16(f + 14 + 20 + 4, 13);
+	put_be16(f + 14 + 20 + 4, 13);
 	assert_string_equal(named(4, f, len).name, "broken UDP");
-	put16(f + 14 + 20 + 4, 7);
+	put_be16(f + 14 + 20 + 4, 7);
 	assert_string_equal(named(4, f, len).name, "broken UDP");
 }
 
