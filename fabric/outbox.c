@@ -233,6 +233,13 @@ static int out_welcome(struct fab *f, struct fab_port *p)
 	return 1;
 }
 
+uint32_t fab_notice_room(const struct fab_port *p)
+{
+	uint32_t used = p->notice_n + p->parked_n;
+
+	return used < FAB_NOTICES_MAX ? FAB_NOTICES_MAX - used : 0;
+}
+
 void fab_notice_put(struct fab_port *p, const struct fab_notice *n)
 {
 	assert(p->notice_n < FAB_NOTICES_MAX);
@@ -326,7 +333,7 @@ void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg
 	i->subject = m->hdr.subject;
 	i->id = m->hdr.id;
 	i->kind = m->hdr.kind;
-	if (m->hdr.kind == WEFT_KIND_REQUEST)
+	if (m->hdr.kind == WEFT_KIND_REQUEST && m->request != NULL) /* of one that went while it was parked: it has none */
 		m->request->waits = 1;
 	memcpy(fab_item_data(i), m->data, m->len);
 	fab_count_add(&to->c->queued_bytes, m->len);
@@ -353,7 +360,7 @@ static void flush_doomed(struct fab *f, struct fab_port *p, struct fab_pair *pai
 	struct fab_port *from = &f->port[pair->src];
 	int tell = from->live.s.suite != 0; /* else nobody is there who could be told */
 
-	while (pair->doomed > 0 && (!tell || from->notice_n < FAB_NOTICES_MAX)) {
+	while (pair->doomed > 0 && (!tell || fab_notice_room(from) > 0)) {
 		struct fab_item *i = fab_queue_front(&pair->queue);
 		/* Rule numbers mean nothing in another epoch. */
 		uint32_t rule = i->epoch == f->now->number ? i->rule : 0;

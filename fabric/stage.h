@@ -86,6 +86,8 @@ void fab_pairs_tell(struct fab_port *p); /* its guest gets the list of its peers
 /* outbox.c: what goes into a port's receive ring. */
 int fab_out_message(struct fab_port *p, const uint8_t *plain, uint32_t len); /* 1 sent, 0 no room */
 void fab_notice_put(struct fab_port *p, const struct fab_notice *n); /* asserts room */
+/* How many notices p can have yet, besides those that what it has parked may cause. */
+uint32_t fab_notice_room(const struct fab_port *p);
 void fab_pair_dispose(struct fab *f, struct fab_pair *pair, uint32_t cost); /* its credit goes back */
 void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg *m);
 void fab_credit_tick(struct fab *f, struct fab_port *p); /* credit that was held back is due */

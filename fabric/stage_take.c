@@ -14,13 +14,12 @@ static uint32_t room(const struct fab *f, const struct fab_port *p)
 {
 	uint32_t n = p->burst_max;
 	uint32_t ring = fab_decision_ring_room(f->ring);
-	uint32_t notices = FAB_NOTICES_MAX - p->notice_n;
+	uint32_t notices = fab_notice_room(p);
 
 	if (f->draining || p->barred_until_ns != 0)
 		return 0;
-	/* What is parked will want its decision and its notice too. */
+	/* What is parked will want its decision too. */
 	ring = ring > f->parked_n ? ring - f->parked_n : 0;
-	notices = notices > p->parked_n ? notices - p->parked_n : 0;
 	if (n > ring)
 		n = ring;
 	if (n > notices)

@@ -173,7 +173,7 @@ static int look(struct fab *f, struct fab_port *p, struct fab_pair *pair, struct
 	}
 	if (!cut && fab_request_renew(f, pair, r, now_ns, &d))
 		return 1;
-	if (p->notice_n == FAB_NOTICES_MAX)
+	if (fab_notice_room(p) == 0)
 		return 0;
 	if (cut)
 		end_request(f, p, pair, r, WEFT_V_QUARANTINED, 0, now_ns);

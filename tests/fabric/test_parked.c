@@ -293,6 +293,7 @@ static void an_inspector_that_ends_costs_one_message(void **state)
 		unsigned had = r->g[BOB].message.n, refusals = a->verdict.n;
 		uint32_t id;
 
+		r->f->port[ALICE].burst_max = FAB_BURST_MAX; /* a busy machine may have made it smaller */
 		say(r, ALICE, BOB, 1, "before it");
 		id = say(r, ALICE, BOB, 2, cases[i].text);
 		say(r, ALICE, BOB, 3, "behind it");
@@ -334,6 +335,84 @@ static void an_input_that_ends_two_is_not_tried_again(void **state)
 		assert_true(i < 2 || s.started == started);
 	}
 	assert_int_equal(s.refused, 2);
+}
+
+/* Fills bob's ring, and the queue to him with n messages that have nothing opaque in them. */
+static unsigned crowd_bob(struct road *r, uint32_t n)
+{
+	const struct fab_pair *pair = fab_pair_find(r->f, ALICE, BOB);
+	unsigned said = 0;
+
+	for (; pair->queue.n < n && said < 1000; said++) {
+		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, sizeof(one));
+		road_serve(r, ALICE);
+	}
+	assert_int_equal(pair->queue.n, n);
+	return said;
+}
+
+/* What waits has room kept for what its sender will be told of it, whatever that is told of meanwhile. */
+static void room_for_its_verdict_is_kept(void **state)
+{
+	enum { WAIT = 8, DOOMED = FAB_NOTICES_MAX + 10 };
+	struct road *r = *state;
+
+	crowd_bob(r, DOOMED);
+	hold(r, ALICE, SIGSTOP);
+	for (uint8_t i = 1; i <= WAIT; i++) {
+		say(r, ALICE, CAROL, i, "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n");
+		take(r, ALICE);
+	}
+	assert_int_equal(r->f->parked_n, WAIT);
+	fab_port_gone(r->f, &r->f->port[BOB], r->now_ns);
+	assert_int_equal(r->f->port[ALICE].notice_n, FAB_NOTICES_MAX - WAIT);
+	release(r, ALICE);
+	road_turn(r, 0);
+	assert_int_equal(r->g[ALICE].verdict.n, DOOMED + WAIT);
+	assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_RECEIVER_GONE], DOOMED);
+	assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_CONTENT_FORBIDDEN], WAIT);
+}
+
+/* Nor do requests that end fill it. */
+static void room_is_kept_from_requests_that_end(void **state)
+{
+	struct road *r = *state;
+
+	for (unsigned i = 0; i < 20; i++) {
+		road_send(&r->g[ALICE], WEFT_KIND_REQUEST, BOB, ACT, 0, 60000, one, sizeof(one));
+		road_serve(r, ALICE);
+	}
+	hold(r, ALICE, SIGSTOP);
+	say(r, ALICE, CAROL, 1, "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n");
+	take(r, ALICE);
+	for (unsigned i = 0; r->f->port[ALICE].notice_n < FAB_NOTICES_MAX - 11; i++)
+		fab_notice_put(&r->f->port[ALICE], &(struct fab_notice){.verdict = WEFT_V_OVER_RATE});
+	r->f->port[BOB].quarantined = 1;
+	r->f->port[ALICE].sweep = r->f->port[ALICE].pairs;
+	fab_sweep_tick(r->f, &r->f->port[ALICE], r->now_ns);
+	assert_int_equal(r->f->port[ALICE].notice_n, FAB_NOTICES_MAX - 1);
+	release(r, ALICE);
+	road_turn(r, 0);
+	r->f->port[BOB].quarantined = 0;
+	assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_CONTENT_FORBIDDEN], 1);
+	assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_QUARANTINED], 20);
+}
+
+/* It was let in, so it comes to its receiver, who has no room at that moment; its slot is nobody's any more. */
+static void a_request_of_one_that_went_may_wait_again(void **state)
+{
+	struct road *r = *state;
+	struct fab_pair *pair = fab_pair_find(r->f, ALICE, BOB);
+	unsigned before = crowd_bob(r, 3);
+
+	hold(r, ALICE, SIGSTOP);
+	ask_with_text(r, 60000);
+	take(r, ALICE);
+	fab_port_forget(r->f, &r->f->port[ALICE], r->now_ns);
+	release(r, ALICE);
+	assert_int_equal(pair->open_n, 0);
+	assert_int_equal(r->g[BOB].message.n, before + 1);
+	assert_int_equal(r->g[BOB].message.hdr.kind, WEFT_KIND_REQUEST);
 }
 
 static void quarantine_reaches_what_waits(void **state)
@@ -382,6 +461,9 @@ int main(void)
 		ROAD_TEST(a_port_has_two_bursts_at_most),
 		ROAD_TEST(an_inspector_that_ends_costs_one_message),
 		ROAD_TEST(an_input_that_ends_two_is_not_tried_again),
+		ROAD_TEST(room_for_its_verdict_is_kept),
+		ROAD_TEST(room_is_kept_from_requests_that_end),
+		ROAD_TEST(a_request_of_one_that_went_may_wait_again),
 		ROAD_TEST(quarantine_reaches_what_waits),
 		ROAD_TEST(sizes_of_all_kinds_come_through),
 	};
