@@ -18,6 +18,7 @@
 
 #include "dpi/isolate.h"
 #include "dpi/ndpi.h"
+#include "tests/dpi/alone.h"
 
 #define ALLOW_MAX 16u
 #define SETS_MAX 32u
@@ -26,8 +27,7 @@
 
 struct told {
 	struct dpi *d;
-	struct dpi alone; /* its module only */
-	struct ndpi_flow_struct *flow;
+	struct alone alone;
 	struct dpi_isolate *iso;
 	struct { char allow[200]; struct dpi_set set; } sets[SETS_MAX];
 	uint32_t n_sets, cuts, field;
@@ -40,32 +40,10 @@ static int fail(const char *what, const char *why)
 	return 2;
 }
 
-/* nDPI by itself, over headers that mean nothing to it. */
 static void name_alone(struct told *t, unsigned l4, const uint8_t *payload, size_t len, char *name, size_t cap)
 {
-	static uint8_t p[DPI_PACKET_MAX + 1];
-	size_t hdr = l4 == 6 ? 20 : 8, total = 20 + hdr + len;
-	uint8_t guessed;
+	ndpi_protocol r = alone_name(&t->alone, l4, ALONE_SRC_PORT, ALONE_DST_PORT, payload, len);
 
-	memset(p, 0, 20 + hdr);
-	memset(t->flow, 0, sizeof(*t->flow));
-	dpi_ipv4_put(p, (uint8_t)l4, 0xf0000001u, 0xf0000002u, hdr + len);
-	memcpy(p + 20, "\xe6\x79\xa0\x29", 4); /* ports 59001 and 41001 */
-	if (l4 == 6) {
-		p[27] = 1;
-		p[31] = 1;
-		p[32] = 0x50;
-		p[33] = 0x18;
-	} else {
-		p[24] = (uint8_t)((8 + len) >> 8);
-		p[25] = (uint8_t)(8 + len);
-	}
-	memcpy(p + 20 + hdr, payload, len);
-	ndpi_protocol r = ndpi_detection_process_packet(t->alone.module, t->flow, p, (unsigned short)total, 1000);
-	if (!r.master_protocol && !r.app_protocol)
-		r = ndpi_detection_giveup(t->alone.module, t->flow, 0, &guessed);
-	ndpi_free_flow_data(t->flow);
-	dpi_caches_drop(&t->alone);
 	name[0] = 0;
 	if (r.master_protocol || r.app_protocol)
 		dpi_name_render(r.master_protocol, r.app_protocol, name, cap);
@@ -191,8 +169,8 @@ static int answer(struct told *t, const char *allow, const uint8_t *bytes, size_
 
 	if (!set)
 		return 2;
-	name_alone(t, 6, bytes, len, tcp, sizeof(tcp));
-	name_alone(t, 17, bytes, len, udp, sizeof(udp));
+	name_alone(t, ALONE_TCP, bytes, len, tcp, sizeof(tcp));
+	name_alone(t, ALONE_UDP, bytes, len, udp, sizeof(udp));
 	t->field++;
 	message_of(t, set, bytes, len, &m);
 	dpi_message_inspect(t->d, &m, &r);
@@ -290,9 +268,7 @@ int main(int argc, char **argv)
 		fail("nDPI", err.text);
 		goto out;
 	}
-	t.alone.module = dpi_module_make();
-	t.flow = calloc(1, sizeof(*t.flow));
-	if (!t.alone.module || !t.flow) {
+	if (alone_make(&t.alone)) {
 		fail("nDPI", "no memory");
 		goto out;
 	}
@@ -305,8 +281,7 @@ int main(int argc, char **argv)
 		status = fail("output", strerror(errno));
 out:
 	dpi_isolate_stop(t.iso);
-	free(t.flow);
-	dpi_module_free(t.alone.module);
+	alone_free(&t.alone);
 	dpi_close(t.d);
 	fclose(f);
 	return status;
