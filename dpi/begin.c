@@ -81,6 +81,18 @@ static const struct prefix words[] = {
 	P("set "), P("sip/2.0"), P("stats"), P("subscribe "), P("touch "), P("user "),
 };
 
+/* Of files that are executables, archives or scripts to libmagic or to kind.c, by their first bytes. */
+static const struct prefix kinds[] = {
+	P("\x00" "asm"), P("\x04\x22\x4d\x18"), P("\x1b" "LJ"), P("\x1b" "Lua"), P("\x1f\x8b"),
+	P("\x1f\x9d"), P("\x1f\xa0"), P("!<arch>\n"), P("#!"), P("(This file must be converted with BinHex"),
+	P("\x28\xb5\x2f\xfd"), P("070701"), P("070702"), P("070707"), P("7z\xbc\xaf\x27\x1c"), P(";ELC"), P("<?php"),
+	P("@echo off"), P("BC\xc0\xde"), P("BZh"), P("CWS"), P("FWS"), P("LZIP"), P("L\0\0\0\1\x14\2\0"), P("MSCF"),
+	P("MZ"), P("PK\3\4"), P("PK\5\6"), P("Rar!"), P("WARC/"), P("ZM"), P("ZWS"), P("]\0\0"), P("`\xea"), P("dex\n0"),
+	P("xar!"), P("\x78\x01"), P("\x78\x5e"), P("\x78\x9c"), P("\x78\xda"), P("\x7f" "ELF"), P("\xc7\x71"),
+	P("\xca\xfe\xba\xbe"), P("\xce\xfa\xed\xfe"), P("\xcf\xfa\xed\xfe"), P("\xd0\xcf\x11\xe0"),
+	P("\xed\xab\xee\xdb"), P("\xef\xbb\xbf#!"), P("\xfd" "7zXZ\0"), P("\xfe\xed\xfa\xce"), P("\xfe\xed\xfa\xcf"),
+};
+
 static int agrees(const struct prefix *x, const uint8_t *p, size_t n)
 {
 	size_t m = n < x->len ? n : x->len;
@@ -106,9 +118,10 @@ static void index_list(uint8_t first[257], const struct prefix *list, size_t cou
 
 void dpi_begin_index_make(struct dpi_begin_index *x)
 {
-	_Static_assert(LEN(binary) < 256 && LEN(words) < 256, "their places are bytes");
+	_Static_assert(LEN(binary) < 256 && LEN(words) < 256 && LEN(kinds) < 256, "their places are bytes");
 	index_list(x->binary, binary, LEN(binary));
 	index_list(x->words, words, LEN(words));
+	index_list(x->kinds, kinds, LEN(kinds));
 }
 
 static int any_agrees(const struct prefix *list, const uint8_t first[257], const uint8_t *p, size_t n)
@@ -117,6 +130,11 @@ static int any_agrees(const struct prefix *list, const uint8_t first[257], const
 		if (agrees(&list[i], p, n))
 			return 1;
 	return 0;
+}
+
+int dpi_begin_kind(const struct dpi_begin_index *x, const uint8_t *p, size_t n)
+{
+	return n == 0 || any_agrees(kinds, x->kinds, p, n);
 }
 
 /* 1 when bytes at..at+len-1, as far as they are there, are these. */
@@ -233,15 +251,7 @@ static int ber(const uint8_t *p, size_t n)
 			      : p[1] == 0x84 && stands(p, n, 2, "\0\0", 2);
 }
 
-/* Named by a few bits: worth a look only where such names refuse. */
-static int thin_may(const uint8_t *p, size_t n)
-{
-	return (p[0] & 0xdf) == 0x80 || p[0] == 0x90 ||
-	       (n > 3 && p[3] == 0 && (p[2] == 3 || p[2] == 9 || p[2] == 0x19 || p[2] == 0x1b)) ||
-	       (n > 2 && p[2] == 2) || p[0] == 0x38 || (n > 2 && p[2] == 0x38);
-}
-
-int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n, int thin)
+int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n)
 {
 	if (n == 0)
 		return 1;
@@ -260,12 +270,10 @@ int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n, i
 		return 1;
 	if (n > 2 && dns(p + 2, n - 2) && n > 7)
 		return 1;
-	if ((n > 2 && stands(p, n, 2, "\1\3", 2)) || (n > 4 && stands(p, n, 4, "\x21\x12\xa4\x42", 4)) ||
+	return (n > 2 && stands(p, n, 2, "\1\3", 2)) || (n > 4 && stands(p, n, 4, "\x21\x12\xa4\x42", 4)) ||
 	    (n > 4 && stands(p, n, 4, "\0\0\0\0\0\0\0\2", 8)) || (n > 6 && stands(p, n, 6, "\0\0\2\0\0\x40\2\x0f", 8)) ||
 	    (n > 11 && stands(p, n, 11, "\0\1\x32\x09", 4)) || (n > 11 && !p[0] && stands(p, n, 11, "\x17\x24", 2)) ||
-	    (n > 4 && (p[1] == 0x80 || p[1] == 0x84) && p[3] == p[4]))
-		return 1;
-	return thin && thin_may(p, n);
+	    (n > 4 && (p[1] == 0x80 || p[1] == 0x84) && p[3] == p[4]);
 }
 
 /* --- lengths ---------------------------------------------------------------------------------------------------------------- */

@@ -12,12 +12,14 @@
 #define DPI_BEGIN_LENGTHS 48u
 
 /* Where in begin.c's lists what begins with a byte is. */
-struct dpi_begin_index { uint8_t binary[257], words[257]; };
+struct dpi_begin_index { uint8_t binary[257], words[257], kinds[257]; };
 void dpi_begin_index_make(struct dpi_begin_index *x);
 
-/* 1: what nDPI, or a form or opening of ours (hint.c), names may begin with these n bytes. With thin: also what it names on
- * evidence that is never enough. Once 0, it is 0 however many more bytes there are. Pure; some 20 ns. */
-int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n, int thin);
+/* 1: what nDPI, or a form or opening of ours (hint.c), names may begin with these n bytes. Not what is only ever
+ * named on thin evidence. Once 0, it is 0 however many more bytes there are. Pure; some 20 ns. */
+int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n);
+/* Likewise 1: a file of a kind that libmagic tells (executable, archive, script) may. Pure; a few ns. */
+int dpi_begin_kind(const struct dpi_begin_index *x, const uint8_t *p, size_t n);
 
 /* What the whole would be long, by numbers where protocols that are recognised by their length keep it: up to
  * DPI_BEGIN_LENGTHS of them, not sorted. Pure; some 30 ns. */

@@ -91,17 +91,11 @@ static int permitted(const struct dpi_set *s, ndpi_protocol p)
 	       !has(s->banned, p.app_protocol);
 }
 
-/* nDPI's own macros for these do not pass the compiler's warnings under sanitizers. */
+/* nDPI's own macro for this does not pass the compiler's warnings under sanitizers. */
 static void mask_add(NDPI_PROTOCOL_BITMASK *m, unsigned id)
 {
 	assert(id / NDPI_BITS < NDPI_NUM_FDS_BITS);
 	m->fds_bits[id / NDPI_BITS] |= (ndpi_ndpi_mask)1 << (id % NDPI_BITS);
-}
-
-static void mask_remove(NDPI_PROTOCOL_BITMASK *m, const NDPI_PROTOCOL_BITMASK *those)
-{
-	for (unsigned i = 0; i < NDPI_NUM_FDS_BITS; i++)
-		m->fds_bits[i] &= ~those->fds_bits[i];
 }
 
 static int library_fits(struct dpi_err *err)
@@ -234,10 +228,9 @@ static int among(const unsigned *ids, unsigned n, unsigned id)
 	return 0;
 }
 
-/* One transport. Dissectors in `without` are not asked; `ruled`, where not NULL, takes those that ruled themselves out. Honest
+/* One transport. Dissectors in `without` are not asked. Honest
  * data is never thin evidence of four protocols at once, so what is, ambiguous, was made to hide the fifth. */
-static void look(struct dpi *d, struct told *t, struct dpi_hint at, size_t len, const NDPI_PROTOCOL_BITMASK *without,
-		 NDPI_PROTOCOL_BITMASK *ruled)
+static void look(struct dpi *d, struct told *t, struct dpi_hint at, size_t len, const NDPI_PROTOCOL_BITMASK *without)
 {
 	const uint8_t *payload = d->packet + DPI_HEADERS_MAX;
 	NDPI_PROTOCOL_BITMASK ours = *without;
@@ -276,14 +269,10 @@ static void look(struct dpi *d, struct told *t, struct dpi_hint at, size_t len, 
 		mask_add(&ours, named);
 	}
 	t->ambiguous |= n == DPI_RETRIES_MAX;
-	if (ruled) {
-		*ruled = d->flow->excluded_protocol_bitmask;
-		mask_remove(ruled, &ours);
-	}
 }
 
 /* All looks, until one of them refuses for certain. */
-static void looks(struct dpi *d, struct told *t, size_t len, const struct dpi_ruled *without, struct dpi_ruled *ruled)
+static void looks(struct dpi *d, struct told *t, size_t len, const NDPI_PROTOCOL_BITMASK *without)
 {
 	const uint8_t *payload = d->packet + DPI_HEADERS_MAX;
 	unsigned first_words = dpi_opening(payload, len);
@@ -295,11 +284,11 @@ static void looks(struct dpi *d, struct told *t, size_t len, const struct dpi_ru
 	if (is_name(opening))
 		note(permitted(t->set, opening) ? &t->name : &t->other, opening);
 	if (!is_name(t->other))
-		look(d, t, (struct dpi_hint){ IP_TCP, SRC_PORT, DST_PORT }, len, &without->tcp, ruled ? &ruled->tcp : NULL);
+		look(d, t, (struct dpi_hint){ IP_TCP, SRC_PORT, DST_PORT }, len, without);
 	if (!is_name(t->other))
-		look(d, t, (struct dpi_hint){ IP_UDP, SRC_PORT, DST_PORT }, len, &without->udp, ruled ? &ruled->udp : NULL);
+		look(d, t, (struct dpi_hint){ IP_UDP, SRC_PORT, DST_PORT }, len, without);
 	for (unsigned at = 0; !is_name(t->other) && !is_name(t->name) && dpi_hint(payload, len, &at, &hint);)
-		look(d, t, hint, len, hint.l4 == IP_TCP ? &without->tcp : &without->udp, NULL);
+		look(d, t, hint, len, without);
 	if (!is_name(t->other) && is_http(t->name) && (t->set->risks & DPI_RISKS_HTTP))
 		t->risks |= dpi_risks_http(d->magic, payload, len);
 }
@@ -367,43 +356,34 @@ static void kinds_look(struct dpi *d, const struct dpi_set *set, size_t len, str
 	}
 }
 
-static const struct dpi_ruled nothing;
+static const NDPI_PROTOCOL_BITMASK nothing;
 
-void dpi_inspect_noting(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len, struct dpi_ruled *ruled,
-			struct dpi_finding *f)
+void dpi_inspect(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len, struct dpi_finding *f)
 {
 	struct told t = { .set = set };
-	struct dpi_ruled few;
+	NDPI_PROTOCOL_BITMASK few;
 
-	if (ruled)
-		*ruled = nothing;
 	if (!take(d, bytes, len, f))
 		return;
-	if (dpi_skip(set, &few.tcp)) {
-		few.udp = few.tcp;
-		looks(d, &t, len, &few, NULL);
-	}
+	if (dpi_skip(set, &few))
+		looks(d, &t, len, &few);
 	if (!is_name(t.name) || is_name(t.other) || is_name(t.taken) || is_name(t.doubt) || t.ambiguous) {
 		t = (struct told){ .set = set };
-		looks(d, &t, len, &nothing, ruled);
+		looks(d, &t, len, &nothing);
 	}
 	conclude(&t, f);
 	if (f->answer == DPI_CLEAN)
 		kinds_look(d, set, len, f);
 }
 
-void dpi_inspect(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len, struct dpi_finding *f)
+void dpi_inspect_joined(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len, struct dpi_finding *f)
 {
-	dpi_inspect_noting(d, set, bytes, len, NULL, f);
-}
+	struct dpi_set firm = *set;
+	struct told t = { .set = &firm };
 
-void dpi_inspect_joined(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len,
-			const struct dpi_ruled *without, struct dpi_finding *f)
-{
-	struct told t = { .set = set };
-
+	firm.doubtful = 1;
 	if (!take(d, bytes, len, f))
 		return;
-	looks(d, &t, len, without ? without : &nothing, NULL);
+	looks(d, &t, len, &nothing);
 	conclude(&t, f);
 }

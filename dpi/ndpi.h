@@ -54,18 +54,9 @@ void dpi_ipv4_put(uint8_t out[20], uint8_t l4, uint32_t src, uint32_t dst, size_
 
 /* --- inspect.c, for window.c --- */
 
-/* Dissectors that have ruled themselves out over some bytes, as nDPI notes it, by transport. */
-struct dpi_ruled {
-	NDPI_PROTOCOL_BITMASK tcp, udp;
-};
-/* dpi_inspect, and what has ruled itself out meanwhile (ruled may be NULL). */
-void dpi_inspect_noting(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len, struct dpi_ruled *ruled,
-			struct dpi_finding *f);
-/* The same looks at pieces of several messages put together. Dissectors in `without` (NULL: none) are not asked: they have ruled
- * themselves out over the first piece, which was long enough to be believed. Only protocols and risks are looked for:
- * DPI_CLEAN where nothing is recognised, whatever the set says of unrecognised content. */
-void dpi_inspect_joined(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len,
-			const struct dpi_ruled *without, struct dpi_finding *f);
+/* dpi_inspect's looks at pieces of several messages put together. Only protocols and risks are looked for, and thin evidence counts
+ * for nothing: DPI_CLEAN where nothing is recognised, whatever the set says of unrecognised content. */
+void dpi_inspect_joined(struct dpi *d, const struct dpi_set *set, const uint8_t *bytes, size_t len, struct dpi_finding *f);
 
 /* names.c: the id of a protocol by name, ignoring case, or -1. */
 int dpi_name_find(const char *name);

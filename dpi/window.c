@@ -10,7 +10,10 @@
  *           t mod 64 for each length t
  *   named   nDPI recognised it and it was allowed (an HTTP request): a risk may show only with what follows. As if open, where
  *           what follows is not recognised by itself
- * Ordinary traffic is none of these, and costs the copy into the window.
+ *   file    where the set forbids executables, archives or scripts, and the bytes so far may be the beginning of one: as if open,
+ *           but for its kind. At most DPI_WINDOW_KINDS of these for a message, for libmagic is dear
+ * Ordinary traffic is none of these, and costs the copy into the window. Thin evidence (evidence.h) does not count here: pieces
+ * of honest data come to some of it sooner or later.
  *
  * A piece that is refused for what it makes with earlier ones stays out, as its bytes were not delivered, and those stay: the next
  * piece may be the same again. But it takes a place among the pieces, so that data that was mistaken gets through after
@@ -34,6 +37,8 @@
 #define ROOM (DPI_WINDOW_BYTES + 1024u) /* what is dropped at the front is moved away once in a while */
 #define DUE_SMALL 512u   /* bytes */
 #define NUMBERS_LEAST 32u /* bytes: what is shorter and all small is a message of control protocols as well */
+#define TAR_MARK 257u  /* offset */
+#define TAR_HEADER 512u
 #define FITS_MAX 8191u /* longer ones are not waited for: two letters are a number beyond it */
 
 _Static_assert(DPI_WINDOW_PIECES <= 63, "pieces are bits of 64, and a shift by one more must be defined");
@@ -46,6 +51,7 @@ struct window {
 	uint16_t used;          /* bytes, from the first that is kept at start[0] on */
 	uint32_t n;             /* pieces, the oldest first */
 	uint64_t open, named;   /* of pieces as beginnings: bit i for piece i */
+	uint64_t file;          /* beginnings of what may be of a kind that some sets forbid */
 	uint64_t refused;       /* pieces that are none: their messages did not pass, and only take up a place */
 	uint16_t start[DPI_WINDOW_PIECES];
 	uint64_t fits[DPI_WINDOW_PIECES];
@@ -180,7 +186,7 @@ static uint16_t find_or_make(struct dpi_windows *w, const struct dpi_window_at *
 	x->at = *at;
 	x->used = 0;
 	x->n = 0;
-	x->open = x->named = x->refused = 0;
+	x->open = x->named = x->file = x->refused = 0;
 	x->next = *bucket;
 	*bucket = i;
 	s->count++;
@@ -233,8 +239,7 @@ static int is_settled(const struct window *x, uint32_t i)
 
 enum worth { NOTHING = 0, DUE, FITS };
 
-static enum worth worth_of(const struct dpi_windows *w, const struct window *x, uint32_t i, const struct dpi_set *set,
-			   const struct dpi_piece *piece)
+static enum worth worth_of(const struct dpi_windows *w, const struct window *x, uint32_t i, const struct dpi_piece *piece)
 {
 	size_t whole = (size_t)x->used - x->start[i] + piece->len, n;
 	uint8_t room[DPI_BEGIN_BYTES];
@@ -243,7 +248,7 @@ static enum worth worth_of(const struct dpi_windows *w, const struct window *x, 
 	if (x->named >> i & 1)
 		return !piece->recognised && is_due(x->n - i + 1, whole) ? DUE : NOTHING;
 	head = head_of(x, i, piece, room, &n);
-	if (x->open >> i & 1 && is_due(x->n - i + 1, whole) && dpi_begin_may(&w->begins, head, n, !set->doubtful))
+	if (x->open >> i & 1 && is_due(x->n - i + 1, whole) && dpi_begin_may(&w->begins, head, n))
 		return DUE;
 	return dpi_begin_fits(head, n, whole) ? FITS : NOTHING;
 }
@@ -304,45 +309,107 @@ static int is_news(struct dpi *d, struct dpi_windows *w, const struct window *x,
 
 	if (!(x->named >> i & 1))
 		return 1;
-	dpi_inspect_joined(d, set, w->joined, end - x->start[i], NULL, &before);
+	dpi_inspect_joined(d, set, w->joined, end - x->start[i], &before);
 	return before.answer == DPI_CLEAN;
 }
 
-void dpi_windows_look(struct dpi *d, struct dpi_windows *w, const struct dpi_window_at *at, const struct dpi_set *set,
-		      const struct dpi_piece *piece, struct dpi_finding *f)
+static void look_for_protocols(struct dpi *d, struct dpi_windows *w, const struct window *x, const struct dpi_set *set,
+			       const struct dpi_piece *piece, struct dpi_finding *f)
 {
-	uint16_t index = find(w, at);
 	uint32_t fits = 0;
-
-	memset(f, 0, sizeof(*f));
-	if (index == NONE)
-		return;
-	const struct window *x = &w->window[index];
 
 	for (uint64_t left = candidates(x, piece); left;) { /* nearest first: one bit less each time */
 		uint32_t i = 63u - (uint32_t)__builtin_clzll(left);
 
 		left &= ~(1ull << i);
-		enum worth worth = worth_of(w, x, i, set, piece);
+		enum worth worth = worth_of(w, x, i, piece);
 		if (worth == NOTHING)
 			continue;
 		size_t len = join(w, x, i, piece);
 		if (is_numbers(w->joined, len))
 			continue;
 		fits += worth == FITS;
+		f->pieces = (uint8_t)(x->n - i);
 		if (fits > DPI_WINDOW_FITS) {
 			f->answer = DPI_FAILED;
 			f->why = DPI_WHY_AMBIGUOUS;
-			f->pieces = (uint8_t)(x->n - i);
 			return;
 		}
-		dpi_inspect_joined(d, set, w->joined, len, NULL, f);
-		if (f->answer != DPI_CLEAN && is_news(d, w, x, i, set)) {
-			f->pieces = (uint8_t)(x->n - i);
+		dpi_inspect_joined(d, set, w->joined, len, f);
+		f->pieces = (uint8_t)(x->n - i);
+		if (f->answer != DPI_CLEAN && is_news(d, w, x, i, set))
+			return;
+	}
+	memset(f, 0, sizeof(*f));
+}
+
+/* A tar archive's mark is the one that stands far behind the beginning, and counts once its header is whole (POSIX ustar). */
+static int completes_tar(const struct window *x, uint32_t i, const struct dpi_piece *piece)
+{
+	static const char mark[] = "ustar";
+	size_t kept = (size_t)x->used - x->start[i];
+
+	if (kept >= TAR_HEADER || kept + piece->len < TAR_HEADER)
+		return 0;
+	for (size_t k = 0; k < 5; k++) {
+		size_t at = TAR_MARK + k;
+
+		if ((at < kept ? x->bytes[x->start[i] + at] : piece->bytes[at - kept]) != (uint8_t)mark[k])
+			return 0;
+	}
+	return 1;
+}
+
+/* What is there already may have passed under another rule, which forbids less: then it says nothing of the two. */
+static void look_for_files(struct dpi *d, struct dpi_windows *w, const struct window *x, unsigned kinds,
+			   const struct dpi_piece *piece, struct dpi_finding *f)
+{
+	uint32_t looks = 0;
+
+	for (uint32_t i = x->n; i-- > 0;) { /* nearest first */
+		uint8_t room[DPI_BEGIN_BYTES];
+		size_t n, end = i + 1 < x->n ? x->start[i + 1] : x->used;
+		const uint8_t *head;
+
+		if (x->refused >> i & 1)
+			continue;
+		if (!completes_tar(x, i, piece)) {
+			if (!(x->file >> i & 1) || !is_due(x->n - i + 1, (size_t)x->used - x->start[i] + piece->len))
+				continue;
+			head = head_of(x, i, piece, room, &n);
+			if (!dpi_begin_kind(&w->begins, head, n))
+				continue;
+		}
+		f->pieces = (uint8_t)(x->n - i);
+		if (looks++ == DPI_WINDOW_KINDS) {
+			f->answer = DPI_FAILED;
+			f->why = DPI_WHY_AMBIGUOUS;
+			return;
+		}
+		f->kinds = (uint8_t)dpi_kinds_of(d->magic, kinds, w->joined, join(w, x, i, piece));
+		if (f->kinds && !dpi_kinds_of(d->magic, f->kinds, w->joined, end - x->start[i])) {
+			f->answer = DPI_FORBIDDEN;
+			f->why = DPI_WHY_KIND;
 			return;
 		}
 	}
 	memset(f, 0, sizeof(*f));
+}
+
+void dpi_windows_look(struct dpi *d, struct dpi_windows *w, const struct dpi_window_at *at, const struct dpi_set *set,
+		      const struct dpi_piece *piece, struct dpi_finding *f)
+{
+	uint16_t index = find(w, at);
+	unsigned kinds = set->banned_kinds & (DPI_KIND_EXECUTABLE | DPI_KIND_ARCHIVE | DPI_KIND_SCRIPT);
+
+	memset(f, 0, sizeof(*f));
+	if (index == NONE)
+		return;
+	const struct window *x = &w->window[index];
+
+	look_for_protocols(d, w, x, set, piece, f);
+	if (f->answer == DPI_CLEAN && kinds)
+		look_for_files(d, w, x, kinds, piece, f);
 }
 
 /* --- what is kept --------------------------------------------------------------------------------------------------------- */
@@ -361,6 +428,7 @@ static void make_room(struct window *x, size_t len)
 	x->n -= gone;
 	x->open >>= gone; /* at most DPI_WINDOW_PIECES */
 	x->named >>= gone;
+	x->file >>= gone;
 	x->refused >>= gone;
 }
 
@@ -412,8 +480,10 @@ static void settle(const struct dpi_windows *w, struct window *x, const struct d
 
 		if (x->refused >> i & 1)
 			continue;
-		if (!dpi_begin_may(&w->begins, head, n, 1))
+		if (!dpi_begin_may(&w->begins, head, n))
 			x->open &= ~(1ull << i);
+		if (!dpi_begin_kind(&w->begins, head, n))
+			x->file &= ~(1ull << i);
 		x->fits[i] = filter_of(head, n);
 	}
 }
@@ -437,8 +507,10 @@ void dpi_windows_add(struct dpi_windows *w, const struct dpi_window_at *at, cons
 	x->used = (uint16_t)(x->used + piece->len);
 	if (piece->recognised)
 		x->named |= 1ull << i;
-	else if (dpi_begin_may(&w->begins, piece->bytes, piece->len, 1) && !is_closed_json(piece))
+	else if (dpi_begin_may(&w->begins, piece->bytes, piece->len) && !is_closed_json(piece))
 		x->open |= 1ull << i;
+	if (dpi_begin_kind(&w->begins, piece->bytes, piece->len))
+		x->file |= 1ull << i;
 	x->fits[i] = filter_of(piece->bytes, piece->len);
 }
 
@@ -481,6 +553,7 @@ void dpi_windows_undo(struct dpi_windows *w)
 		x->n = s->was.n;
 		x->open = s->was.open;
 		x->named = s->was.named;
+		x->file = s->was.file;
 		x->refused = s->was.refused;
 		memcpy(x->start, s->was.start, sizeof(x->start));
 		memcpy(x->fits, s->was.fits, sizeof(x->fits));

