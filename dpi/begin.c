@@ -7,17 +7,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "bytes.h"
+
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
-
-static unsigned be16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
-static unsigned le16(const uint8_t *p)
-{
-	return (unsigned)p[1] << 8 | p[0];
-}
 
 /* First bytes by themselves; '?' is any byte. In words, ' ' and letters are taken as they stand. */
 struct prefix { const char *bytes; uint8_t len; };
