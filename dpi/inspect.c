@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "evidence.h"
 #include "greet.h"
 #include "risk.h"
@@ -33,18 +34,6 @@
 
 #define RISK(r) (1ull << (unsigned)(r))
 
-static void put16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v & 0xffffu);
-}
-
 void dpi_ipv4_put(uint8_t out[20], uint8_t l4, uint32_t src, uint32_t dst, size_t l4_len)
 {
 	uint32_t sum = 0;
@@ -52,17 +41,17 @@ void dpi_ipv4_put(uint8_t out[20], uint8_t l4, uint32_t src, uint32_t dst, size_
 	assert(l4_len <= DPI_PACKET_MAX - 20);
 	memset(out, 0, 20);
 	out[0] = 0x45;
-	put16(out + 2, (unsigned)(20 + l4_len));
+	put_be16(out + 2, 20 + l4_len);
 	out[6] = 0x40; /* don't fragment */
 	out[8] = 64;
 	out[9] = l4;
-	put32(out + 12, src);
-	put32(out + 16, dst);
+	put_be32(out + 12, src);
+	put_be32(out + 16, dst);
 	for (unsigned i = 0; i < 20; i += 2)
 		sum += (uint32_t)out[i] << 8 | out[i + 1];
 	sum = (sum & 0xffffu) + (sum >> 16);
 	sum = (sum & 0xffffu) + (sum >> 16);
-	put16(out + 10, ~sum & 0xffffu);
+	put_be16(out + 10, ~sum & 0xffffu);
 }
 
 void dpi_caches_drop(struct dpi *d)
@@ -156,18 +145,18 @@ static uint8_t *headers_put(struct dpi *d, struct dpi_hint at, size_t len, size_
 	uint8_t *p = d->packet + DPI_HEADERS_MAX - 20 - l4_hdr, *h = p + 20;
 
 	dpi_ipv4_put(p, (uint8_t)at.l4, SRC_IP, DST_IP, l4_hdr + len);
-	put16(h, at.src);
-	put16(h + 2, at.dst);
+	put_be16(h, at.src);
+	put_be16(h + 2, at.dst);
 	if (at.l4 == IP_TCP) {
-		put32(h + 4, 1001);
-		put32(h + 8, 5001);
+		put_be32(h + 4, 1001);
+		put_be32(h + 8, 5001);
 		h[12] = TCP_LEN / 4 << 4;
 		h[13] = 0x18; /* PSH, ACK */
-		put16(h + 14, 0xffff);
-		put32(h + 16, 0);
+		put_be16(h + 14, 0xffff);
+		put_be32(h + 16, 0);
 	} else {
-		put16(h + 4, (unsigned)(UDP_LEN + len));
-		put16(h + 6, 0);
+		put_be16(h + 4, UDP_LEN + len);
+		put_be16(h + 6, 0);
 	}
 	*packet_len = 20 + l4_hdr + len;
 	return p;
