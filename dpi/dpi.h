@@ -89,7 +89,8 @@ enum dpi_why {
 	DPI_WHY_HUNG,        /* took too long and was ended, */
 	DPI_WHY_TWICE,       /* has died of this input twice: not tried again, */
 	DPI_WHY_ABSENT,      /* could not be started, */
-	DPI_WHY_NONSENSE,    /* gave an answer that is none */
+	DPI_WHY_NONSENSE,    /* gave an answer that is none, */
+	DPI_WHY_SKIPPED,     /* did not look at it: others of its sender's had ended too many */
 	DPI_WHYS
 };
 

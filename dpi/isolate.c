@@ -95,6 +95,11 @@ int dpi_isolate_submit_frame(struct dpi_isolate *iso, uint32_t lane, uint16_t po
 	return 0;
 }
 
+void dpi_isolate_skip(struct dpi_isolate *iso, uint32_t lane, uint32_t nth)
+{
+	dpi_lane_skip(&lane_of(iso, lane)->lane, nth);
+}
+
 /* The keeper says that it sleeps before it looks at what was submitted for the last time. */
 static void wake_keeper(struct dpi_isolate *iso)
 {

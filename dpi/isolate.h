@@ -68,6 +68,9 @@ uint32_t dpi_isolate_room(const struct dpi_isolate *iso, uint32_t lane);
 int dpi_isolate_submit(struct dpi_isolate *iso, uint32_t lane, const struct dpi_message *m);
 int dpi_isolate_submit_frame(struct dpi_isolate *iso, uint32_t lane, uint16_t port, const uint8_t *frame, uint32_t len,
 			     uint64_t now_ns);
+/* The nth of a lane's items that has no answer, counted from 0, need not be looked at any more: its answer is DPI_WHY_SKIPPED, but
+ * where somebody looks at it already. */
+void dpi_isolate_skip(struct dpi_isolate *iso, uint32_t lane, uint32_t nth);
 /* Lets the workers see what was submitted, and wakes those that sleep. After each burst. */
 void dpi_isolate_flush(struct dpi_isolate *iso);
 

@@ -201,6 +201,19 @@ static enum dpi_why blame(struct dpi_isolate_lane *l, uint64_t first, int nonsen
 	return DPI_WHY_DIED;
 }
 
+/* Likewise, of a worker that had not begun with that item, it says. */
+static enum dpi_why suspect(struct dpi_isolate_lane *l, uint64_t first, const struct end *end)
+{
+	if (!end->there || end->with_nursery || first == submitted_of(l))
+		return 0;
+	l->suspected = l->suspected > 0 && l->suspect == first ? l->suspected + 1 : 1;
+	l->suspect = first;
+	if (l->suspected < DPI_SUSPECT_MAX)
+		return 0;
+	l->suspected = 0;
+	return l->ending == DPI_WHY_HUNG ? DPI_WHY_HUNG : DPI_WHY_DIED;
+}
+
 /* No worker is there. What the last one left is put straight, and the lane is DOWN. */
 static void settle(struct dpi_isolate *iso, struct dpi_isolate_lane *l, const struct end *end, uint64_t now)
 {
@@ -212,7 +225,10 @@ static void settle(struct dpi_isolate *iso, struct dpi_isolate_lane *l, const st
 	if (nonsense)
 		first = retired;
 	enum dpi_why why = blame(l, first, nonsense, end);
+	int begun = why != 0 || nonsense;
 
+	if (!begun)
+		why = suspect(l, first, end);
 	if (why != 0 && !end->with_nursery)
 		keep_evidence(iso, l, first, why, end->signal);
 	dpi_lane_mend(&l->lane, first, why);
@@ -228,7 +244,7 @@ static void settle(struct dpi_isolate *iso, struct dpi_isolate_lane *l, const st
 	if (why != 0)
 		count(&l->blamed);
 	/* It answered nothing: ended at once, or had to be ended before it began with anything. */
-	if (why == 0 && !end->with_nursery && !nonsense && first == l->from &&
+	if (!begun && !end->with_nursery && first == l->from &&
 	    (since(l->since_ns, now) < FRUITLESS_NS || l->ending != 0)) {
 		l->fruitless++;
 	} else {

@@ -40,6 +40,9 @@
 #define DPI_FRUITLESS_MAX 20u            /* workers in a row that did nothing and ended, and nurseries without a worker, that are
                                           * followed at once: who kills at random hits some on their way */
 
+#define DPI_SUSPECT_MAX 3u               /* workers in a row that end before they say that they began with one and the same item: it
+                                          * is refused for that. They may lie, and who kills at random does not meet one so often */
+
 /* A worker that answered nonsense, or wrote it all over what it shares, may have done so because of any item that waits. Then no
  * item is refused for it; those that wait are looked at again, one by one, by a worker that sees no other. */
 enum dpi_care {
@@ -75,6 +78,8 @@ struct dpi_isolate_lane {
 	uint64_t wait_ns;     /* how long it was last put off */
 	uint32_t fruitless;   /* workers in a row that answered nothing */
 	uint64_t from;        /* item at which its worker began */
+	uint64_t suspect;     /* item that was first when the last worker ended, which had not begun with it, it said; */
+	uint32_t suspected;   /* so often in a row */
 	int watching;         /* an item has no answer yet: */
 	uint64_t watch_item, watch_seen_ns, watch_wall_ns, watch_cpu_ns; /* which; looked at last; waits since; CPU clock then */
 	enum dpi_why ending;  /* it was told to end, for that */

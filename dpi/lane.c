@@ -292,6 +292,17 @@ int dpi_lane_take(struct dpi_lane *l, struct dpi_lane_answer *a)
 	return 1;
 }
 
+void dpi_lane_skip(struct dpi_lane *l, uint32_t nth)
+{
+	uint64_t number = l->retired + nth;
+
+	assert(nth < l->written - l->retired);
+	struct dpi_lane_item *item = (void *)(l->in->ring + (size_t)atomic_load_explicit(&l->in->where[slot_of(number)],
+											 memory_order_relaxed) * ALIGN);
+
+	atomic_store_explicit(&item->skip, 1, memory_order_relaxed);
+}
+
 const struct dpi_lane_item *dpi_lane_blamed(const struct dpi_lane *l, uint32_t *len)
 {
 	uint64_t done = atomic_load_explicit(&l->out->done, memory_order_acquire);
@@ -413,6 +424,9 @@ uint32_t dpi_lane_serve(struct dpi *d, const struct dpi_lane_in *in, struct dpi_
 		atomic_signal_fence(memory_order_seq_cst);
 		if (!item_read(in, number, &it)) {
 			a.result.found = (struct dpi_finding){ .answer = DPI_FAILED, .why = DPI_WHY_NONSENSE };
+			a.frame.what = DPI_FRAME_UNSEEN;
+		} else if (it.head.skip) {
+			a.result.found = (struct dpi_finding){ .answer = DPI_FAILED, .why = DPI_WHY_SKIPPED };
 			a.frame.what = DPI_FRAME_UNSEEN;
 		} else if (it.head.kind == DPI_ANSWER_MESSAGE) {
 			look_at_message(d, &it, &a.result);

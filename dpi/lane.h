@@ -46,7 +46,8 @@ struct dpi_lane_item {
 	uint32_t id;
 	uint16_t n_spans, n_sets;
 	uint32_t bytes;    /* of content that follow */
-	uint32_t pad[3];
+	_Atomic uint32_t skip; /* 1: not to be looked at any more; the one word that weftd changes in an item that waits */
+	uint32_t pad[2];
 };
 _Static_assert(sizeof(struct dpi_lane_item) == 64 - 8, "what follows is aligned for 8 bytes");
 
@@ -107,6 +108,10 @@ void dpi_lane_wake(struct dpi_lane *l);
 /* The next answer. 1; 0: not there yet; -1: what stands there is nonsense (a number out of range, done that went back or
  * beyond what was submitted): the worker is not to be believed in anything any more. */
 int dpi_lane_take(struct dpi_lane *l, struct dpi_lane_answer *a);
+
+/* The nth item that was put and has no answer yet, counted from 0, is answered with DPI_WHY_SKIPPED unless the worker has begun with
+ * it. */
+void dpi_lane_skip(struct dpi_lane *l, uint32_t nth);
 
 /* Keeper, while no worker is there: the item that its worker died of, or NULL. *len: bytes of the item. */
 const struct dpi_lane_item *dpi_lane_blamed(const struct dpi_lane *l, uint32_t *len);

@@ -45,6 +45,7 @@ void dpi_finding_text(const struct dpi_finding *f, char out[DPI_NAME_MAX])
 		[DPI_WHY_TWICE] = "inspectors died on it before",
 		[DPI_WHY_ABSENT] = "no inspector could be started",
 		[DPI_WHY_NONSENSE] = "the inspector answered nonsense",
+		[DPI_WHY_SKIPPED] = "not looked at, its sender ended inspectors",
 	};
 	char name[DPI_NAME_MAX], suffix[32] = "";
 	const char *risk = f->why == DPI_WHY_RISK && f->risk < NDPI_MAX_RISK ? ndpi_risk2str((ndpi_risk_enum)f->risk) : NULL;
@@ -87,7 +88,7 @@ int dpi_finding_sane(const struct dpi_finding *f, uint32_t n_spans)
 		[DPI_WHY_UNKNOWN] = DPI_FORBIDDEN, [DPI_WHY_KIND] = DPI_FORBIDDEN,    [DPI_WHY_RISK] = DPI_RISK,
 		[DPI_WHY_LONG] = DPI_FAILED,      [DPI_WHY_AMBIGUOUS] = DPI_FAILED,   [DPI_WHY_MEMORY] = DPI_FAILED,
 		[DPI_WHY_DIED] = DPI_FAILED,      [DPI_WHY_HUNG] = DPI_FAILED,        [DPI_WHY_TWICE] = DPI_FAILED,
-		[DPI_WHY_ABSENT] = DPI_FAILED,    [DPI_WHY_NONSENSE] = DPI_FAILED,
+		[DPI_WHY_ABSENT] = DPI_FAILED,    [DPI_WHY_NONSENSE] = DPI_FAILED,    [DPI_WHY_SKIPPED] = DPI_FAILED,
 	};
 
 	if (f->why >= DPI_WHYS || f->answer != answer_of[f->why] || f->risk >= NDPI_MAX_RISK || f->kinds >= DPI_KINDS ||

@@ -181,20 +181,39 @@ static void come_back(struct fab *f, struct parked *s)
 	}
 }
 
+/* What p has sent since may all be of that kind, and each piece costs those who wait behind it a worker's life. */
+static void skip_others(struct fab *f, uint32_t lane, const struct fab_port *p)
+{
+	const struct fab_parking *l = f->parking[lane];
+	uint32_t waiting = 0;
+
+	for (uint32_t i = 0; i < l->n; i++) {
+		const struct parked *s = &l->slot[(l->first + i) % SLOTS];
+
+		if (s->waits && s->m.src == p->number)
+			dpi_isolate_skip(f->iso, lane, waiting);
+		waiting += s->waits;
+	}
+}
+
 /* Others on the lane had to wait for the next worker; whoever could do that at will could do it all the time. So its port waits
- * too: each time twice as long as the time before, and anew from the beginning when a minute went well. */
-static void bar(struct fab_port *p, const struct dpi_isolate_answer *a, uint64_t now_ns)
+ * too: each time longer than the time before, and anew from the beginning when a minute went well. */
+static void bar(struct fab *f, uint32_t lane, struct fab_port *p, const struct dpi_isolate_answer *a, uint64_t now_ns)
 {
 	enum dpi_why why = (enum dpi_why)a->result.found.why;
 
 	if (why != DPI_WHY_DIED && why != DPI_WHY_HUNG && why != DPI_WHY_NONSENSE)
 		return;
-	if (now_ns > p->barred_last_ns + FAB_BARRED_FORGET_NS)
+	if (p->barred_ns == 0 || now_ns > p->barred_last_ns + FAB_BARRED_FORGET_NS)
 		p->barred_ns = FAB_BARRED_FIRST_NS;
-	else if (p->barred_ns < FAB_BARRED_MAX_NS)
+	else
 		p->barred_ns *= why == DPI_WHY_HUNG ? 8 : 2;
+	if (p->barred_ns > FAB_BARRED_MAX_NS)
+		p->barred_ns = FAB_BARRED_MAX_NS;
 	p->barred_last_ns = now_ns;
 	p->barred_until_ns = now_ns + p->barred_ns;
+	if (p->barred_ns >= FAB_BARRED_SKIP_NS)
+		skip_others(f, lane, p);
 }
 
 /* The oldest messages of a lane that can go on, all of one port, become the burst. */
@@ -211,7 +230,10 @@ static void collect(struct fab *f, uint32_t lane, struct fab_burst *b)
 		if (s->waits) {
 			struct dpi_isolate_answer a;
 
-			if (!dpi_isolate_take(f->iso, lane, &a))
+			if (f->abandoned)
+				a = (struct dpi_isolate_answer){.result.found = {.answer = DPI_FAILED, .why = DPI_WHY_ABSENT},
+								.frame.what = DPI_FRAME_UNSEEN};
+			else if (!dpi_isolate_take(f->iso, lane, &a))
 				break;
 			s->waits = 0;
 			spent += a.cycles;
@@ -219,7 +241,7 @@ static void collect(struct fab *f, uint32_t lane, struct fab_burst *b)
 				fab_frame_answer(f, &s->m, &a.frame);
 			else
 				fab_content_answer(f, &s->m, s->span, &a.result);
-			bar(&f->port[s->m.src], &a, b->now_ns);
+			bar(f, lane, &f->port[s->m.src], &a, b->now_ns);
 		}
 		come_back(f, s);
 		b->port = &f->port[s->m.src];

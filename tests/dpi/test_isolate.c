@@ -352,6 +352,9 @@ static void each_death(void **state)
 		{"HANG!!", DPI_WHY_HUNG, DPI_WHY_HUNG, SIGKILL, 1},
 		{"SLEEP!", DPI_WHY_HUNG, DPI_WHY_HUNG, SIGKILL, 1},
 		{"MEMORY", DPI_WHY_DIED, DPI_WHY_HUNG, -1, 1},
+		/* Who is first each time that a worker ends is to blame, whatever that said. */
+		{"DENY!!", DPI_WHY_DIED, DPI_WHY_DIED, 0, 1},
+		{"LURK!!", DPI_WHY_HUNG, DPI_WHY_HUNG, SIGKILL, 1},
 		/* Whose doing it was is found out by the next worker, so these end two at once. */
 		{"SCRIBBLE", DPI_WHY_NONSENSE, DPI_WHY_NONSENSE, -1, 2},
 		{"LIES!!", DPI_WHY_NONSENSE, DPI_WHY_NONSENSE, -1, 2},

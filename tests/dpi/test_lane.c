@@ -127,6 +127,43 @@ static void messages_and_frames(void **state)
 	assert_int_equal(lane->head, lane->tail);
 }
 
+/* What is not to be looked at any more is not, and is answered; what the worker has begun with has its answer. */
+static void skipped(void **state)
+{
+	const uint8_t arp[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1 };
+	struct dpi_lane_answer a;
+	uint64_t next = 0;
+
+	(void)state;
+	put("first", 5);
+	dpi_lane_flush(lane);
+	assert_int_equal(dpi_lane_serve(inspector, lane->in, lane->out, &next), 1);
+	put(SSH, strlen(SSH));
+	dpi_lane_put_frame(lane, 3, arp, sizeof(arp), 1000);
+	put("last", 4);
+	for (uint32_t i = 0; i < 3; i++)
+		dpi_lane_skip(lane, i);
+	dpi_lane_flush(lane);
+	assert_int_equal(dpi_lane_serve(inspector, lane->in, lane->out, &next), 3);
+	assert_int_equal(dpi_lane_take(lane, &a), 1);
+	assert_int_equal(a.result.found.answer, DPI_CLEAN);
+	assert_int_equal(dpi_lane_take(lane, &a), 1);
+	assert_int_equal(a.result.found.answer, DPI_FAILED);
+	assert_int_equal(a.result.found.why, DPI_WHY_SKIPPED);
+	assert_int_equal(dpi_lane_take(lane, &a), 1);
+	assert_int_equal(a.frame.what, DPI_FRAME_UNSEEN);
+	assert_int_equal(dpi_lane_take(lane, &a), 1);
+	assert_int_equal(a.result.found.answer, DPI_CLEAN);
+	/* Its place in the ring is another's, then. */
+	for (uint64_t i = 0; i < 3 * DPI_LANE_ITEMS; i++) {
+		put("again", 5);
+		dpi_lane_flush(lane);
+		assert_int_equal(dpi_lane_serve(inspector, lane->in, lane->out, &next), 1);
+		assert_int_equal(dpi_lane_take(lane, &a), 1);
+		assert_int_equal(a.result.found.answer, DPI_CLEAN);
+	}
+}
+
 /* Fields are put side by side, sets once each; the answer is the one that the same message gets without a lane. */
 static void fields_and_sets(void **state)
 {
@@ -593,6 +630,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LANE(messages_and_frames),
+		LANE(skipped),
 		LANE(fields_and_sets),
 		LANE(full_of_small_ones),
 		LANE(full_of_large_ones),

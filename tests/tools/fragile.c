@@ -6,6 +6,7 @@
  *   HANG!!    computes for ever                        MEMORY    takes memory until there is no more, and crashes
  *   SLEEP!    sleeps for ever, without using the CPU   SCRIBBLE  writes nonsense all over what it shares with weftd, and ends
  *   KILL!!    makes a system call that it may not      LIES!!    answers with numbers that no answer has
+ *   DENY!!    says that it had not begun, and ends     LURK!!    says so, and sleeps for ever
  *
  * The linker puts it between the lane and the inspector (--wrap). */
 #include <linux/futex.h>
@@ -55,6 +56,10 @@ static int obey(const uint8_t *p, size_t len)
 
 	if (says(p, len, "CRASH!"))
 		crash();
+	if (says(p, len, "DENY!!") || says(p, len, "LURK!!"))
+		atomic_store(&shared->started, atomic_load(&shared->done));
+	if (says(p, len, "DENY!!"))
+		_exit(0);
 	if (says(p, len, "EXIT!!"))
 		_exit(3);
 	if (says(p, len, "KILL!!"))
@@ -63,7 +68,7 @@ static int obey(const uint8_t *p, size_t len)
 	while (says(p, len, "HANG!!"))
 		turns = turns + 1;
 	/* forever: a word that nobody changes or rings for */
-	while (says(p, len, "SLEEP!")) {
+	while (says(p, len, "SLEEP!") || says(p, len, "LURK!!")) {
 		static uint32_t word;
 
 		syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0);
