@@ -25,7 +25,7 @@ MAKEFLAGS += --no-print-directory
 put = mv -f $@.part $@
 
 help: ## this list
-	@grep -hE '^[a-z][a-z-]*:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 16
+	@grep -hE '^[a-z][a-z-]*:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 18
 
 # --- set-up: packages and flags; remade when the list of packages changes --------------------------------------------
 NO_SETUP := help clean
@@ -328,7 +328,7 @@ $(FRAGILE): $(OBJ)/tests/tools/fragile.o $(call obj,dpi/weft_dpi.c) $(LIB)
 CUTS ?= 50
 RATES_PAGE ?= docs/detection.md
 .PHONY: dpi-rates
-dpi-rates: $(BUILD)/tests/dpi_payloads $(WEFT_DPI) ## detection rates of 40 protocols and 20 attacks: remakes docs/detection.md; CUTS, RATES_PAGE
+dpi-rates: $(BUILD)/tests/dpi_payloads $(WEFT_DPI) ## detection rates of real programs and attacks: remakes docs/detection.md; CUTS, RATES_PAGE
 	@.ci/setup packages-rates
 	tests/rates/rates.py --build $(BUILD) --cuts $(CUTS) --write $(RATES_PAGE)
 

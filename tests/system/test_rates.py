@@ -112,5 +112,13 @@ def test_the_page_is_about_what_is_recorded():
     expect("Not recorded" not in text, "the page was made on a machine where something could not be recorded")
 
 
+def test_what_programs_need_is_what_gets_installed():
+    """`make` installs one list, `make dpi-rates` the other too; none names what nobody uses."""
+    base, more = ({line.split("#")[0].strip() for line in (ROOT / ".ci" / name).read_text(encoding="utf-8").splitlines()} - {""}
+                  for name in ("packages", "packages-rates"))
+    used = {x for p in program.PROGRAMS + attacks.ATTACKS for x in p.packages}
+    expect(more == used - base, f"missing {sorted(used - base - more)}, of no use {sorted(more - used)}, twice {sorted(more & base)}")
+
+
 if __name__ == "__main__":
     sys.exit(tap.run(tap.named_tests(globals())))
