@@ -7,11 +7,14 @@
 #include "ndpi.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bytes.h"
@@ -79,9 +82,36 @@ static struct flow *flow_at(const struct dpi_capture *c, uint32_t i)
 	return &c->chunk[i / CHUNK][i % CHUNK];
 }
 
-/* As ndpiReader sets it up: everything on, Tor's addresses too, which inspect.c's has no use for. */
-static struct ndpi_detection_module_struct *module_make(const char *protos)
+/* Lines that nDPI does not understand it prints to standard output and steps over. The first of them goes to said, "": none. */
+static void protos_load(struct ndpi_detection_module_struct *m, const char *protos, char *said, size_t cap)
 {
+	int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3), notes = memfd_create("notes", MFD_CLOEXEC);
+	ssize_t n = -1;
+
+	snprintf(said, cap, "nDPI cannot load it");
+	fflush(stdout);
+	if (notes >= 0 && dup2(notes, STDOUT_FILENO) >= 0 && ndpi_load_protocols_file(m, protos) == 0) {
+		fflush(stdout);
+		n = pread(notes, said, cap - 1, 0);
+	}
+	if (out < 0 || dup2(out, STDOUT_FILENO) < 0)
+		close(STDOUT_FILENO); /* as it was */
+	if (n >= 0)
+		said[n] = 0;
+	said[strcspn(said, "\n")] = 0;
+	for (char *c = said; *c; c++)
+		*c = *c < ' ' || *c == 0x7f ? '?' : *c; /* it quotes the file */
+	if (out >= 0)
+		close(out);
+	if (notes >= 0)
+		close(notes);
+}
+
+/* As ndpiReader sets it up: everything on, Tor's addresses too, which inspect.c's has no use for. */
+static struct ndpi_detection_module_struct *module_make(const char *protos, struct dpi_err *err)
+{
+	char said[100] = "";
+
 	NDPI_PROTOCOL_BITMASK all;
 	struct ndpi_detection_module_struct *m = ndpi_init_detection_module(ndpi_no_prefs);
 
@@ -89,7 +119,9 @@ static struct ndpi_detection_module_struct *module_make(const char *protos)
 		NDPI_BITMASK_SET_ALL(all);
 		ndpi_set_protocol_detection_bitmask2(m, &all);
 		if (protos)
-			ndpi_load_protocols_file(m, protos);
+			protos_load(m, protos, said, sizeof said);
+		if (said[0])
+			snprintf(err->text, sizeof err->text, "%.100s: %s; a file of protocols in nDPI's format is needed", protos, said);
 		ndpi_finalize_initialization(m);
 	}
 	return m;
@@ -108,8 +140,9 @@ int dpi_capture_open(struct dpi_capture **out, const char *protos, struct dpi_er
 			 ndpi_revision());
 		return -ELIBBAD;
 	}
-	if (protos && access(protos, R_OK) != 0) {
-		int why = errno;
+	struct stat st;
+	if (protos && (access(protos, R_OK) != 0 || stat(protos, &st) != 0 || S_ISDIR(st.st_mode))) {
+		int why = access(protos, R_OK) != 0 ? errno : EISDIR;
 
 		snprintf(err->text, sizeof err->text, "%.120s: %s; a file of protocols in nDPI's format is needed", protos,
 			 strerror(why));
@@ -119,12 +152,16 @@ int dpi_capture_open(struct dpi_capture **out, const char *protos, struct dpi_er
 	if (c) {
 		c->n_buckets = BUCKETS_MIN;
 		c->bucket = malloc(BUCKETS_MIN * sizeof *c->bucket);
-		c->module = module_make(protos);
+		c->module = module_make(protos, err);
 	}
 	if (!c || !c->bucket || !c->module || getrandom(&c->key, sizeof c->key, 0) != (ssize_t)sizeof c->key) {
 		snprintf(err->text, sizeof err->text, "no memory for nDPI and its tables");
 		dpi_capture_close(c);
 		return -ENOMEM;
+	}
+	if (err->text[0]) {
+		dpi_capture_close(c);
+		return -EINVAL;
 	}
 	memset(c->bucket, 0xff, BUCKETS_MIN * sizeof *c->bucket);
 	struct mallinfo2 m = mallinfo2();

@@ -20,8 +20,9 @@
 struct dpi_capture; /* one capture; one thread */
 
 /* Loads nDPI and takes what it takes of files: all that a sandbox would not let happen later. protos: a file of more protocols,
- * by port, host or address, in nDPI's format; NULL: none. 0; -ENOMEM; -ELIBBAD; -ENOENT: no such file, each with a text. Not while
- * another thread opens anything of dpi/: nDPI's set-up is not reentrant. */
+ * by port, host or address, in nDPI's format; NULL: none. 0; -ENOMEM; -ELIBBAD; -ENOENT: no such file; -EINVAL: nDPI does not
+ * understand a line of it; each with a text. Not while another thread opens anything of dpi/, or prints: nDPI's set-up is not
+ * reentrant, and what it prints is caught. */
 int dpi_capture_open(struct dpi_capture **c, const char *protos, struct dpi_err *err);
 /* Before the first packet: the capture's link type, libpcap's DLT. 0, or -ENOTSUP with a text: ndpiReader does not read it. */
 int dpi_capture_link(struct dpi_capture *c, int link, struct dpi_err *err);

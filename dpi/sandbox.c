@@ -95,7 +95,7 @@ static int drop_rights(void)
 }
 
 /* What both kinds of process give up besides system calls. */
-static int give_up(uint64_t more_memory, int keep[KEEP_MAX], unsigned n_keep, struct dpi_err *err)
+static int give_up(pid_t parent, uint64_t more_memory, int keep[KEEP_MAX], unsigned n_keep, struct dpi_err *err)
 {
 	uint64_t memory = memory_now();
 	int r;
@@ -119,6 +119,11 @@ static int give_up(uint64_t more_memory, int keep[KEEP_MAX], unsigned n_keep, st
 		return fail(err, "PR_SET_NO_NEW_PRIVS", errno);
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return fail(err, "PR_SET_DUMPABLE", errno);
+	/* After the rights are dropped: who changes his is no longer told of his parent's death. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return fail(err, "PR_SET_PDEATHSIG", errno);
+	if (getppid() != parent)
+		return fail(err, "who started this is gone", ESRCH);
 	return 0;
 }
 
@@ -180,18 +185,12 @@ static int confine(const struct rule *rules, size_t n, const struct rule *refuse
 int dpi_sandbox_worker(pid_t parent, int event_fd, int ready_fd, struct dpi_err *err)
 {
 	int keep[KEEP_MAX] = { 2, event_fd, ready_fd };
-	int r = give_up(DPI_WORKER_MEMORY, keep, 3, err);
+	int r = give_up(parent, DPI_WORKER_MEMORY, keep, 3, err);
 
 	if (r)
 		return r;
 	if ((r = limit(RLIMIT_FSIZE, 0)) != 0)
 		return fail(err, "setrlimit", -r);
-	/* After the rights are dropped: who changes his is no longer told of his parent's death. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-		return fail(err, "PR_SET_PDEATHSIG", errno);
-	if (getppid() != parent)
-		return fail(err, "who started this is gone", ESRCH);
-
 	const struct rule rules[] = {
 		/* answers are there */
 		{ SCMP_SYS(write), 2, { INT_ARG(0, event_fd), { 2, SCMP_CMP_EQ, 8, 0 } } },
@@ -210,10 +209,10 @@ int dpi_sandbox_worker(pid_t parent, int event_fd, int ready_fd, struct dpi_err 
 	return 0;
 }
 
-int dpi_sandbox_file(int fd, struct dpi_err *err)
+int dpi_sandbox_file(pid_t parent, int fd, struct dpi_err *err)
 {
 	int keep[KEEP_MAX] = { 1, 2, fd };
-	int r = give_up(DPI_TOOL_MEMORY, keep, 3, err);
+	int r = give_up(parent, DPI_TOOL_MEMORY, keep, 3, err);
 
 	if (r)
 		return r;

@@ -21,7 +21,8 @@ int dpi_sandbox_worker(pid_t parent, int event_fd, int ready_fd, struct dpi_err 
 /* For a tool that reads one open file and prints. From here on the calling process, which has one thread, can compute, take
  * DPI_TOOL_MEMORY more memory than it has, read fd and move in it (fstat, close too), write to 1 and 2, and end by exit(). All
  * other descriptors are closed; fd may be 0, and -1: none. What it needs besides (dpi_open, names, locales) is opened before.
+ * It dies when `parent` does, and leaves no core.
  * 0, or -errno with a text: then the process is half in and must end. */
-int dpi_sandbox_file(int fd, struct dpi_err *err);
+int dpi_sandbox_file(pid_t parent, int fd, struct dpi_err *err);
 
 #endif

@@ -5,18 +5,20 @@
 #define FAB_CLI_DPI_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* argv[0] is "weft dpi COMMAND", the rest are the command's own arguments. Each returns the exit status. */
 int cli_dpi_classify(int argc, char **argv);
 int cli_dpi_inspect(int argc, char **argv);
 int cli_dpi_names(int argc, char **argv);
 
-#define CLI_WALLS_STILL_NS 20000000000ull /* how long one step may take */
+#define CLI_WALLS_STILL_S 20 /* how long one step may take */
 
 /* Shared with the process behind the walls, which may write anything into it. */
 struct cli_walls_progress {
 	volatile uint64_t step; /* counted up with each step; it is what an error message names */
 	volatile uint32_t busy; /* 1: working on a step, which has to end; 0: waiting for input, as long as it takes */
+	pid_t parent;           /* with whom it dies; set before it begins */
 };
 
 struct cli_walls {
@@ -27,8 +29,9 @@ struct cli_walls {
 	int (*work)(void *arg, struct cli_walls_progress *progress);
 	void *arg;
 };
-/* Runs work in a process of its own. Returns its exit status; CLI_ERROR after telling how it died, or that it hung and was
- * ended. */
+/* Runs work in a process of its own, which does not outlive the calling one. Returns its exit status; CLI_ERROR after telling how
+ * it died, or that it hung and was ended. Where nobody reads any more what it prints, the calling process ends as it did: by
+ * SIGPIPE. */
 int cli_walls_run(const struct cli_walls *w);
 
 #endif

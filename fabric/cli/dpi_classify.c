@@ -130,7 +130,15 @@ static int element_print(json_t *o, int *first)
 	return rc;
 }
 
-static int json_print(const struct options *o, const struct dpi_capture *c, uint32_t n_flows, const char *cut)
+/* A member behind the first two: why the answer is not of the whole capture. */
+static int reason_print(const char *key, const char *reason)
+{
+	int first = 1;
+
+	return !reason[0] || (printf(",\"%s\":", key) > 0 && element_print(cli_json_text(reason), &first));
+}
+
+static int json_print(const struct options *o, const struct dpi_capture *c, uint32_t n_flows, const char *cut, const char *unread)
 {
 	struct dpi_capture_row row;
 	struct dpi_capture_flow f;
@@ -148,10 +156,7 @@ static int json_print(const struct options *o, const struct dpi_capture *c, uint
 		if (f.risks || o->all)
 			ok = element_print(flow_json(c, &f), &first);
 	}
-	ok = ok && putchar(']') != EOF;
-	first = 1;
-	if (cut[0])
-		ok = ok && fputs(",\"cut_short\":", stdout) != EOF && element_print(cli_json_text(cut), &first);
+	ok = ok && putchar(']') != EOF && reason_print("cut_short", cut) && reason_print("not_read", unread);
 	return ok && puts("}") != EOF ? 0 : cli_fail(COMMAND, "cannot write the answer: %s", strerror(errno));
 }
 
@@ -209,22 +214,28 @@ static int people_print(const struct options *o, const struct dpi_capture *c, co
 
 static int classify(const struct options *o, struct dpi_capture *c, pcap_t *in, struct cli_walls_progress *progress)
 {
-	char cut[PCAP_ERRBUF_SIZE];
+	char cut[PCAP_ERRBUF_SIZE] = "";
 	struct dpi_capture_counts counts;
-	struct dpi_err err;
+	struct dpi_err unread;
+	int link = pcap_datalink(in);
 
-	if (dpi_capture_link(c, pcap_datalink(in), &err) != 0)
-		return cli_fail(COMMAND, "%s: %s", o->file, err.text);
-	int rc = packets_read(o, c, in, progress, cut);
-	if (rc != CLI_YES)
+	/* ndpiReader's answer to a link type that it does not know is an empty table, and a script may compare the two. */
+	int known = dpi_capture_link(c, link, &unread) == 0;
+	int rc = known ? packets_read(o, c, in, progress, cut) : CLI_NO;
+	if (rc == CLI_ERROR)
 		return rc;
 	dpi_capture_counts(c, &counts);
 	progress->busy = 0; /* who reads what is printed may take his time */
 	if (cut[0])
 		cli_fail(COMMAND, "%s is cut short after packet %llu (%s): this is of what is there", o->file,
 			 (unsigned long long)counts.packets, cut);
-	rc = o->json ? json_print(o, c, counts.flows, cut) : people_print(o, c, &counts);
-	return rc ? CLI_ERROR : CLI_YES;
+	if (!known) {
+		const char *name = pcap_datalink_val_to_description(link);
+
+		cli_fail(COMMAND, "%s: not read: %s. This one is %s", o->file, unread.text, name ? name : "none that has a name");
+	}
+	int failed = o->json ? json_print(o, c, counts.flows, cut, unread.text) : people_print(o, c, &counts);
+	return failed ? CLI_ERROR : rc;
 }
 
 static int work(void *arg, struct cli_walls_progress *progress)
@@ -239,7 +250,7 @@ static int work(void *arg, struct cli_walls_progress *progress)
 		return cli_fail(COMMAND, "%s", err.text);
 	json_object_seed(0); /* from a file */
 	FILE *f = fdopen(o->fd, "rb");
-	if (!f || dpi_sandbox_file(o->fd, &err) != 0)
+	if (!f || dpi_sandbox_file(progress->parent, o->fd, &err) != 0)
 		return cli_fail(COMMAND, "%s", f ? err.text : strerror(errno));
 	progress->busy = (uint32_t)o->is_file;
 	pcap_t *in = pcap_fopen_offline(f, why);
@@ -296,7 +307,8 @@ int cli_dpi_classify(int argc, char **argv)
 		.doc = "What nDPI makes of a capture (pcap or pcapng): packets, bytes and flows of each protocol, and the flows in "
 		       "which it sees a risk. Counts as nDPI's own ndpiReader does with -t (tunnels are opened) and -p (more "
 		       "protocols).\v"
-		       "Exit status: 0, also where the capture is cut short, which is said; 2 the question could not be answered.",
+		       "Exit status: 0, also where the capture is cut short, which is said; 1 nDPI's reader does not know the capture's link "
+		       "type: the table is empty; 2 the question could not be answered.",
 	};
 	struct options o = { .fd = STDIN_FILENO };
 

@@ -198,7 +198,7 @@ static int work(void *arg, struct cli_walls_progress *progress)
 	/* What is read from files when it is first needed. */
 	dpi_name_means("HTTP");
 	json_object_seed(0);
-	if (dpi_sandbox_file(-1, &err) != 0)
+	if (dpi_sandbox_file(progress->parent, -1, &err) != 0)
 		return cli_fail(COMMAND, "%s", err.text);
 	for (uint32_t i = 0; i < o->n_files && rc != CLI_ERROR; i++) {
 		const struct payload *p = &o->payload[i];

@@ -10,27 +10,20 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fabric/cli/cli.h"
 #include "fabric/cli/dpi.h"
 
 #define LOOK_EVERY_MS 500
-#define NS_PER_S 1000000000ull
+#define LOOKS_MAX (CLI_WALLS_STILL_S * 1000 / LOOK_EVERY_MS)
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
-/* Until the process has ended. 1 when it had to be: one step took too long. */
+/* Until the process has ended. 1 when it had to be: one step took too long. Looks are counted, not time: while somebody has stopped
+ * both (^Z), nobody looks. */
 static int watch(pid_t pid, int pidfd, const struct cli_walls_progress *progress)
 {
-	uint64_t step = 0, since = now_ns();
+	uint64_t step = 0;
+	unsigned still = 0;
 
 	for (;;) { /* ends with the process, which ends with its input or here */
 		struct pollfd p = { .fd = pidfd, .events = POLLIN };
@@ -38,10 +31,12 @@ static int watch(pid_t pid, int pidfd, const struct cli_walls_progress *progress
 
 		if (n > 0)
 			return 0;
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (!progress->busy || progress->step != step) {
 			step = progress->step;
-			since = now_ns();
-		} else if (now_ns() - since > CLI_WALLS_STILL_NS) {
+			still = 0;
+		} else if (++still > LOOKS_MAX) {
 			kill(pid, SIGKILL);
 			return 1;
 		}
@@ -53,8 +48,10 @@ static int told(const struct cli_walls *w, const struct cli_walls_progress *prog
 	unsigned long long step = progress->step;
 
 	if (hung)
-		return cli_fail(w->command, "%s: the inspector stood still for %llu s at %s %llu and was ended", w->what,
-				CLI_WALLS_STILL_NS / NS_PER_S, w->step, step);
+		return cli_fail(w->command, "%s: the inspector stood still for %d s at %s %llu and was ended", w->what,
+				CLI_WALLS_STILL_S, w->step, step);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE)
+		raise(SIGPIPE); /* nobody reads on: as if this one had printed */
 	if (WIFSIGNALED(status))
 		return cli_fail(w->command, "%s ended the inspector (signal %d, %s) at %s %llu", w->what, WTERMSIG(status),
 				strsignal(WTERMSIG(status)), w->step, step);
@@ -70,6 +67,7 @@ int cli_walls_run(const struct cli_walls *w)
 	if (progress == MAP_FAILED)
 		return cli_fail(w->command, "out of memory");
 	fflush(stdout);
+	progress->parent = getpid();
 	pid_t pid = fork();
 	if (pid == 0) {
 		status = w->work(w->arg, progress);

@@ -427,6 +427,11 @@ static void what_cannot_be(void **state)
 	assert_int_equal(dpi_capture_open(&c, "tests/dpi/absent", &err), -ENOENT);
 	assert_non_null(strstr(err.text, "tests/dpi/absent"));
 	assert_null(c);
+	assert_int_equal(dpi_capture_open(&c, "tests/dpi", &err), -ENOENT);
+	assert_non_null(strstr(err.text, "Is a directory"));
+	assert_int_equal(dpi_capture_open(&c, "tests/dpi/test_classify.c", &err), -EINVAL);
+	assert_non_null(strstr(err.text, "test_classify.c: Unknown rule"));
+	assert_null(c);
 	assert_null(dpi_risk_name(0));
 	assert_null(dpi_risk_name(63));
 	assert_non_null(dpi_risk_name(1));

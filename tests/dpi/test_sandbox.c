@@ -67,11 +67,11 @@ static int worker_status(inside *fn)
 static int tool_status(inside *fn, int fd)
 {
 	int status;
-	pid_t pid = fork();
+	pid_t parent = getpid(), pid = fork();
 
 	if (pid == 0) {
 		struct dpi_err err;
-		if (dpi_sandbox_file(fd, &err)) {
+		if (dpi_sandbox_file(parent, fd, &err)) {
 			fprintf(stderr, "# %s\n", err.text);
 			_exit(99);
 		}
