@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "err.h"
@@ -36,11 +37,17 @@ struct tally {
 	int64_t first, last;
 	struct busiest second, minute;
 };
+struct content {
+	char *field, *name;
+	uint64_t count;
+};
 struct talk {
 	uint32_t from, to; /* unikernels, in the order in which they were seen */
 	char *subject;
 	int is_method;
-	struct tally of[3]; /* by enum pol_learned */
+	struct tally of[POL_LEARN_OTHER]; /* by enum pol_learned */
+	struct content *c;  /* POL_LEARN_CONTENTS_MAX, once there is one; ordered by field and name */
+	uint32_t n_c;
 	uint32_t next[2];   /* talk of the same sender, of the same receiver; UINT32_MAX: none */
 };
 struct unikernel {
@@ -71,8 +78,14 @@ void pol_learn_free(struct pol_learn *l)
 		return;
 	for (uint32_t i = 0; i < l->n_u; i++)
 		free(l->u[i].name);
-	for (uint32_t i = 0; i < l->n_t; i++)
+	for (uint32_t i = 0; i < l->n_t; i++) {
 		free(l->t[i].subject);
+		for (uint32_t k = 0; k < l->t[i].n_c; k++) {
+			free(l->t[i].c[k].field);
+			free(l->t[i].c[k].name);
+		}
+		free(l->t[i].c);
+	}
 	pol_index_free(&l->names);
 	pol_index_free(&l->talks);
 	free(l->u);
@@ -191,13 +204,52 @@ static void tally_add(struct tally *t, const struct pol_seen *s)
 	busiest_add(&t->minute, s->unix_s / 60, s->count);
 }
 
+/* A text that can stand in a list as it is, and in a comment. */
+static int word_ok(const char *text)
+{
+	static const char in[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-.()";
+	size_t len = text != NULL ? strlen(text) : 0;
+	return len > 0 && len <= POL_CONTENT_NAME_MAX && strspn(text, in) == len && strspn(text, "-.()") == 0;
+}
+
+static int content_add(struct talk *t, const struct pol_seen *s)
+{
+	uint32_t i = 0;
+	int d = 1;
+	for (; i < t->n_c; i++) {
+		d = strcmp(t->c[i].field, s->field);
+		d = d != 0 ? d : strcasecmp(t->c[i].name, s->content);
+		if (d >= 0)
+			break;
+	}
+	if (i < t->n_c && d == 0) {
+		add_saturating(&t->c[i].count, s->count);
+		return 0;
+	}
+	if (t->n_c == POL_LEARN_CONTENTS_MAX)
+		return 0; /* counted with the others; who sends so much else is no sender to learn from */
+	if (t->c == NULL)
+		t->c = calloc(POL_LEARN_CONTENTS_MAX, sizeof *t->c);
+	struct content c = {strdup(s->field), strdup(s->content), s->count};
+	if (t->c == NULL || c.field == NULL || c.name == NULL) {
+		free(c.field);
+		free(c.name);
+		return -ENOMEM;
+	}
+	memmove(&t->c[i + 1], &t->c[i], (t->n_c - i) * sizeof *t->c);
+	t->c[i] = c;
+	t->n_c++;
+	return 0;
+}
+
 int pol_learn_add(struct pol_learn *l, const struct pol_seen *s)
 {
 	uint32_t from, to;
 	struct talk *t;
 	if (!unikernel_ok(s->from) || (s->to != NULL && !unikernel_ok(s->to)) || s->count < 1 || s->unix_s < 0 ||
 	    s->unix_s > POL_LEARN_TIME_MAX || (s->subject != NULL && !subject_ok(s->subject, s->is_method)) ||
-	    (s->to != NULL && strcmp(s->from, s->to) == 0))
+	    (s->to != NULL && strcmp(s->from, s->to) == 0) ||
+	    (s->what == POL_LEARN_CONTENT && (!word_ok(s->content) || !word_ok(s->field))))
 		return -EINVAL;
 	int rc = unikernel_find(l, s->from, &from);
 	if (rc == 0 && s->to != NULL)
@@ -213,6 +265,8 @@ int pol_learn_add(struct pol_learn *l, const struct pol_seen *s)
 		return 0;
 	}
 	rc = talk_find(l, from, to, s->subject, s->is_method, &t);
+	if (rc == 0 && s->what == POL_LEARN_CONTENT)
+		rc = content_add(t, s);
 	if (rc == 0)
 		tally_add(&t->of[s->what], s);
 	return rc;
@@ -333,6 +387,34 @@ static void put_rule(struct text *f, const struct pol_learn *l, const struct tal
 	}
 }
 
+/* What was refused for its content, and the line that lists it. Drafted rules have no `carries`: `unknown` is what they let pass
+ * already. */
+static void put_content(struct text *f, const struct talk *t)
+{
+	if (t->n_c == 0)
+		return;
+	put(f, "  # %" PRIu64 " were refused, or passed in a dry run only, for content:", t->of[POL_LEARN_CONTENT].count);
+	for (uint32_t i = 0; i < t->n_c; i++)
+		put(f, "%s %s in %s (%" PRIu64 ")", i > 0 ? "," : "", t->c[i].name, t->c[i].field, t->c[i].count);
+	put(f, "\n  # If that is right, this line is the rule's, too, at both ends:\n  #   carries: {");
+	for (uint32_t i = 0; i < t->n_c; i++) {
+		int is_first = i == 0 || strcmp(t->c[i - 1].field, t->c[i].field) != 0;
+		int is_last = i + 1 == t->n_c || strcmp(t->c[i + 1].field, t->c[i].field) != 0;
+		if (is_first)
+			put(f, "%s%s: [unknown", i > 0 ? ", " : "", t->c[i].field);
+		if (strcasecmp(t->c[i].name, "unknown") != 0)
+			put(f, ", %s", t->c[i].name);
+		if (is_last)
+			put(f, "]");
+	}
+	put(f, "}\n");
+	for (uint32_t i = 0; i < t->n_c; i++)
+		if (strcasecmp(t->c[i].name, "unknown") == 0) {
+			put(f, "  # What is unknown passes a rule without `carries`; where it should not, list kinds (text, json ...)\n");
+			break;
+		}
+}
+
 static int talk_order(const void *a, const void *b, void *arg)
 {
 	const struct talk *x = *(const struct talk *const *)a, *y = *(const struct talk *const *)b;
@@ -345,14 +427,20 @@ static int talk_order(const void *a, const void *b, void *arg)
 
 static void put_suggestion(struct text *f, struct pol_learn *l, const struct talk *t, enum pol_side side)
 {
-	static const char *const what[3] = {[POL_LEARN_OBSERVED] = "that no rule allows passed in a dry run,",
-					    [POL_LEARN_DENIED] = "were refused for lack of a rule,"};
-	/* Where both happened, the one of which more is known. */
-	enum pol_learned k = t->of[POL_LEARN_OBSERVED].count > 0 ? POL_LEARN_OBSERVED : POL_LEARN_DENIED;
+	static const char *const what[POL_LEARN_OTHER] = {
+		[POL_LEARN_OBSERVED] = "that no rule allows passed in a dry run,",
+		[POL_LEARN_DENIED] = "were refused for lack of a rule,",
+		[POL_LEARN_CONTENT] = "were refused for their content,",
+	};
+	/* Where more than one happened, the one of which more is known. */
+	enum pol_learned k = t->of[POL_LEARN_OBSERVED].count > 0 ? POL_LEARN_OBSERVED
+			     : t->of[POL_LEARN_DENIED].count > 0 ? POL_LEARN_DENIED
+								 : POL_LEARN_CONTENT;
 	put_evidence(f, &t->of[k], what[k]);
 	put(f, "  # If that is right, these lines are the rule:\n");
 	put_rule(f, l, t, &t->of[k], side, "# ");
 	l->suggestions++;
+	put_content(f, t);
 }
 
 /* What of a talk becomes a rule. NULL: nothing does. */
@@ -401,6 +489,8 @@ static int put_side(struct text *f, struct pol_learn *l, uint32_t u, enum pol_si
 			if (t->of[POL_LEARN_DENIED].count > 0)
 				put(f, "  # besides, %" PRIu64 " were refused for lack of a rule\n",
 					t->of[POL_LEARN_DENIED].count);
+			put_content(f, t);
+			l->suggestions += t->n_c > 0;
 			put_rule(f, l, t, y, side, "");
 			l->rules++;
 		}

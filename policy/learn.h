@@ -15,7 +15,8 @@ enum pol_learned {
 	POL_LEARN_PASSED,
 	POL_LEARN_OBSERVED, /* delivered, because `mode: observe` let pass what no rule allows */
 	POL_LEARN_DENIED,   /* refused, because no rule allows it */
-	POL_LEARN_OTHER     /* refused, or observed, for another reason: a limit, a deny rule, the schema, content */
+	POL_LEARN_CONTENT,  /* refused, or observed, because of content that `carries` could list */
+	POL_LEARN_OTHER     /* refused, or observed, for another reason: a limit, a deny rule, the schema, an attack */
 };
 
 struct pol_seen {
@@ -26,8 +27,10 @@ struct pol_seen {
 	uint64_t count;      /* of messages; at least 1 */
 	uint32_t len;        /* bytes of payload; of one of them, where count is more */
 	int64_t unix_s;      /* when; from 0 to POL_LEARN_TIME_MAX */
+	const char *content, *field; /* POL_LEARN_CONTENT: what would be listed, in the language's words, and for which field */
 };
 #define POL_LEARN_TIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
+#define POL_LEARN_CONTENTS_MAX 15u /* of one conversation; `carries` takes one more, and each stands beside `unknown` */
 
 struct pol_learn;
 int pol_learn_make(struct pol_learn **l); /* 0 or -ENOMEM */

@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include "fabric/cli/cli.h"
+#include "fabric/cli/content_detail.h"
 #include "fabric/cli/explain_find.h"
 #include "fabric/cli/policy_answer.h"
 #include "fabric/config.h"
@@ -101,6 +102,17 @@ static void remedy(void *arg, const struct pol_remedy *r)
 	json_array_append_new(a->changes, o);
 }
 
+/* What was found is in the record, but not what was looked at: what either rule lacks the inspector could say, had it the
+ * message. */
+static int content_change_find(struct answer *a)
+{
+	char text[320];
+
+	cli_detail_advice(a->observed ? a->observed : a->verdict, cli_string(a->d, "detail", ""), text, sizeof text);
+	return text[0] ? json_array_append_new(a->changes, json_pack("{s:s, s:s, s:b}", "kind", pol_remedy_name(POL_REMEDY_LOOSEN),
+								     "text", text, "instead", 0)) : 0;
+}
+
 /* Only what policy refused can be turned by policy, and only with the schemas of that time can it be told how. What the message
  * said is not in the log. */
 static int changes_find(struct answer *a)
@@ -112,7 +124,9 @@ static int changes_find(struct answer *a)
 	struct pol_when when = { .unix_s = t.tv_sec, .unix_ns = (int32_t)t.tv_nsec };
 	struct pol_question q = { .set = a->epoch.p.set, .len = (uint32_t)cli_int(a->d, "len"), .when = &when };
 	int is_method;
-	if (answer == POL_ALLOW || !q.set || !a->epoch.exact || cli_int(a->d, "count") != 1)
+	if (answer == POL_ALLOW)
+		return content_change_find(a);
+	if (!q.set || !a->epoch.exact || cli_int(a->d, "count") != 1)
 		return 0;
 	q.src = port_of(k, cli_string(a->d, "from", ""));
 	q.dst = port_of(k, cli_string(a->d, "to", ""));

@@ -170,7 +170,8 @@ static void wanted(const struct dpi_finding *found, const struct pol_content_lis
 	plain.why = DPI_WHY_PROTOCOL;
 	plain.pieces = 0;
 	dpi_finding_text(&plain, name);
-	name[strcspn(name, ".")] = '\0'; /* of "TLS.Google" the one that it is spoken in */
+	if (!(dpi_name_means(name) & DPI_IS_PROTOCOL))
+		name[strcspn(name, ".")] = '\0'; /* of "TLS.Google" the one that it is spoken in */
 	if (found->why == DPI_WHY_PROTOCOL) /* of a rule without `carries`, which lists unknown, too, that is to stay */
 		snprintf(out, cap, "list %s%s", name, lists_name(list, "unknown") ? " beside unknown" : "");
 	else if (found->why == DPI_WHY_DOUBTFUL)

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "fabric/cli/cli.h"
+#include "fabric/cli/content_detail.h"
 #include "fabric/cli/policy_learn_log.h"
 #include "guest-lib/verdict.h"
 #include "schemas/expr.h"
@@ -54,6 +55,17 @@ static enum pol_learned outcome(int verdict, int observed)
 	return verdict != WEFT_V_PASSED && lacks_rule(verdict) ? POL_LEARN_DENIED : POL_LEARN_OTHER;
 }
 
+/* Content that a list could let pass: `c` says which, and keeps the words. */
+static void content_learn(struct pol_seen *s, struct cli_detail *c, const json_t *d)
+{
+	cli_detail_read(c, cli_string(d, "detail", ""));
+	if (c->how != CLI_DETAIL_PROTOCOL && c->how != CLI_DETAIL_DOUBTFUL && c->how != CLI_DETAIL_UNKNOWN)
+		return;
+	s->what = POL_LEARN_CONTENT;
+	s->content = c->how == CLI_DETAIL_UNKNOWN ? "unknown" : c->list; /* a draft lists that besides */
+	s->field = c->field;
+}
+
 /* Do the schemas have the subject? Yes where there are none to ask. */
 static int subject_known(const struct cli_learned *ln, const char *subject, int is_method)
 {
@@ -76,6 +88,7 @@ static const char *decision_learn(struct cli_learned *ln, const json_t *d, int *
 		.subject = json_string_value(json_object_get(d, "subject")),
 		.unix_s = time_of(json_string_value(json_object_get(d, "time"))),
 	};
+	struct cli_detail content;
 	int verdict = verdict_find(json_string_value(json_object_get(d, "verdict"))), would = verdict_find(observed);
 
 	if (verdict < 0 || (observed && would < 0))
@@ -83,6 +96,8 @@ static const char *decision_learn(struct cli_learned *ln, const json_t *d, int *
 	if (!s.from || s.unix_s < 0 || len < 0 || len > UINT32_MAX || count < 1 || count > COUNT_MAX)
 		return "no decision: it lacks from, time, len or count, or they are out of range";
 	s.what = outcome(verdict, would);
+	if (verdict == WEFT_V_CONTENT_FORBIDDEN || would == WEFT_V_CONTENT_FORBIDDEN)
+		content_learn(&s, &content, d);
 	s.len = (uint32_t)len;
 	s.count = (uint64_t)count;
 	if (kind && !strcmp(kind, "reply")) {

@@ -84,6 +84,36 @@ def test_a_log_that_cannot_be_read():
     explain(1)
 
 
+CONTENT = (  # what was found, and what would be listed for it
+    ("SSH in receipt", "list SSH under `carries` for the field receipt, beside what is there"),
+    ("TLS.Google in a", "list TLS under `carries` for the field a"),
+    ("Z39.50 in a", "list Z39.50 under `carries` for the field a"),
+    ("HTTP over 3 messages in a_1", "list HTTP under `carries` for the field a_1"),
+    ("RTP, doubtful in data", "list unknown and doubtful under `carries` for the field data"),
+    ("not recognised in body", "list unknown, or the kind that it is (text, json ...), under `carries` for the field body"),
+    ("not recognised: text in body", "list text or unknown under `carries` for the field body"),
+    ("script in content", "carry another profile for the field content: one of the two rules' forbids \"script\""),
+)
+
+
+def test_what_content_would_need():
+    fresh()
+    silent = ("Nothing in a", "SSH", "SSH in a b", "SSH in \u00e4", "SSH in 1a", "SSH in " + "a" * 40, "", " in a")
+    log("".join(line(i + 1, verdict="content_forbidden", detail=d) for i, d in enumerate([d for d, _ in CONTENT] + list(silent))) +
+        line(90, verdict="content_risk", detail="SQL Injection over 2 messages in request") +
+        line(91, verdict="content_risk", detail="\u00e4" * 60 + " in request"))
+    for i, (detail, advice) in enumerate(CONTENT):
+        out, _ = explain(i + 1)
+        expect(f"to change {advice}" in out, detail, out)
+        changes = json.loads(explain(i + 1, "--json")[0])["changes"]
+        expect(len(changes) == 1 and changes[0]["kind"] == "loosen" and advice in changes[0]["text"], detail, changes)
+    for i, detail in enumerate(silent):
+        expect("to change" not in explain(len(CONTENT) + 1 + i)[0], detail)
+    expect("`risks` without \"SQL Injection\"" in explain(90)[0], explain(90))
+    expect("to change" not in explain(91)[0], explain(91))
+    json.loads(explain(91, "--json")[0])
+
+
 def test_lines_that_anybody_wrote():
     fresh()
     hostile = "\u001b[31m\u202e" + "x" * 300

@@ -167,6 +167,39 @@ HOSTILE = [
 ]
 
 
+def content(detail, **more):
+    return line(verdict="content_forbidden", passed=False, detail=detail, **more)
+
+
+def test_content_becomes_suggestions():
+    odd = ["SSH in a: b", "Nothing in data", "SSH", "script in data", "SSH in " + "a" * 41]
+    out, err = learn(fresh(line(), content("SSH in data"), content("HTTP over 2 messages in data", count=2),
+                           content("RTP, doubtful in data"), content("not recognised: text in data"),
+                           line(observed="content_forbidden", detail="TLS.Google in data"),
+                           content("SSH in data", to="valve", subject="t.Alarm"), *[content(x) for x in odd]))
+    expect("with 2 rules and 4 suggestions" in out and not err, out + err)
+    sound()
+    rule = ("  # 6 were refused, or passed in a dry run only, for content: doubtful in data (1), HTTP in data (2), SSH in data (1), "
+            "TLS in data (1), unknown in data (1)\n  # If that is right, this line is the rule's, too, at both ends:\n"
+            "  #   carries: {data: [unknown, doubtful, HTTP, SSH, TLS]}\n")
+    meter, hub = draft("meter"), draft("hub")
+    expect(rule in meter and rule in hub, meter)
+    expect(f"# {len(odd)} more of its messages were refused for another reason" in meter, meter)
+    expect("1 were refused for their content, between" in meter and "  # - to: valve\n  #   message: t.Alarm" in meter and
+           "  #   carries: {data: [unknown, SSH]}" in meter, meter)
+    for name, way in (("meter", "to: hub"), ("hub", "from: meter")):
+        at_ = draft(name).index(rule) + len(rule)
+        text = draft(name)
+        end = text.index(f"  - {way}\n", at_) + len(f"  - {way}\n")
+        carries = "    carries: {data: [unknown, doubtful, HTTP, SSH, TLS]}\n"
+        (DIR / "draft" / f"{name}.yaml").write_text(text[:end] + carries + text[end:])
+    weft("check", DIR / "draft")
+    many = fresh(line(), *[content(f"SSH in f{i:02}") for i in range(20)])
+    learn(many)
+    expect("# 20 were refused" in draft("meter") and "f14: [unknown, SSH]}" in draft("meter") and "f15" not in draft("meter"),
+           draft("meter"))
+
+
 def test_hostile_lines_write_nothing():
     log = fresh(line(), *HOSTILE)
     _, err = learn(log, schemas=False)
