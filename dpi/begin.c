@@ -243,12 +243,8 @@ static int ber(const uint8_t *p, size_t n)
 			      : p[1] == 0x84 && stands(p, n, 2, "\0\0", 2);
 }
 
-int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n)
+static int may(const struct dpi_begin_index *x, const uint8_t *p, size_t n)
 {
-	if (n == 0)
-		return 1;
-	if (n > DPI_BEGIN_BYTES)
-		n = DPI_BEGIN_BYTES;
 	if (any_agrees(binary, x->binary, p, n) || any_agrees(words, x->words, p, n))
 		return 1;
 	if ((p[0] == '{' && (n < 2 || p[1] == '"' || p[1] == ' ' || p[1] == '\n' || p[1] == '\r')) ||
@@ -266,6 +262,17 @@ int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n)
 	    (n > 4 && stands(p, n, 4, "\0\0\0\0\0\0\0\2", 8)) || (n > 6 && stands(p, n, 6, "\0\0\2\0\0\x40\2\x0f", 8)) ||
 	    (n > 11 && stands(p, n, 11, "\0\1\x32\x09", 4)) || (n > 11 && !p[0] && stands(p, n, 11, "\x17\x24", 2)) ||
 	    (n > 4 && (p[1] == 0x80 || p[1] == 0x84) && p[3] == p[4]);
+}
+
+int dpi_begin_may(const struct dpi_begin_index *x, const uint8_t *p, size_t n)
+{
+	size_t lines = 0;
+
+	if (n > DPI_BEGIN_BYTES)
+		n = DPI_BEGIN_BYTES;
+	while (lines < n && (p[lines] == '\r' || p[lines] == '\n')) /* servers skip these */
+		lines++;
+	return lines == n || may(x, p, n) || (lines && may(x, p + lines, n - lines));
 }
 
 /* --- lengths ---------------------------------------------------------------------------------------------------------------- */

@@ -4,11 +4,14 @@
 #include "greet.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include <ndpi/ndpi_api.h>
 
 #include "bytes.h"
 
+#define METHOD_MAX 32u       /* letters */
+#define REQUEST_LINE_MAX 8192u
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 static int printable(const uint8_t *p, size_t n)
@@ -156,6 +159,27 @@ static int pop3(const uint8_t *p, size_t len)
 	return len >= 8 && len <= 512 && memcmp(p, "+OK ", 4) == 0 && memcmp(p + len - 2, "\r\n", 2) == 0 && printable(p, len - 2);
 }
 
+static int is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t';
+}
+
+int dpi_is_request(const uint8_t *p, size_t len)
+{
+	size_t at = 0, seen = len < REQUEST_LINE_MAX ? len : REQUEST_LINE_MAX;
+
+	while (at < seen && at < METHOD_MAX && (((p[at] | 0x20) >= 'a' && (p[at] | 0x20) <= 'z') || p[at] == '-'))
+		at++;
+	if (at == 0 || at == seen || !is_blank(p[at]))
+		return 0;
+	const uint8_t *line_end = memchr(p + at, '\n', seen - at);
+	size_t end = line_end ? (size_t)(line_end - p) : 0;
+	while (end > at && (is_blank(p[end - 1]) || p[end - 1] == '\r'))
+		end--;
+	return end >= at + 11 && is_blank(p[end - 9]) && strncasecmp((const char *)p + end - 8, "HTTP/", 5) == 0 &&
+	       p[end - 3] >= '0' && p[end - 3] <= '9' && p[end - 2] == '.' && p[end - 1] >= '0' && p[end - 1] <= '9';
+}
+
 unsigned dpi_greeting(const uint8_t *p, size_t len)
 {
 	static const struct { const char *bytes; uint8_t len, whole; uint16_t id; } words[] = {
@@ -168,6 +192,8 @@ unsigned dpi_greeting(const uint8_t *p, size_t len)
 		{ "AMQP\x03\x01\x00\x00", 8, 0, NDPI_PROTOCOL_AMQP },
 		{ "\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f", 10, 0, NDPI_PROTOCOL_ZMQ }, /* ZMTP 3.0's greeting */
 		{ "MAIL FROM:<", 11, 0, NDPI_PROTOCOL_MAIL_SMTP },
+		{ "mail from:<", 11, 0, NDPI_PROTOCOL_MAIL_SMTP },
+		{ "rcpt to:<", 9, 0, NDPI_PROTOCOL_MAIL_SMTP },
 		{ "RCPT TO:<", 9, 0, NDPI_PROTOCOL_MAIL_SMTP },
 		{ "CAPA\r\n", 6, 1, NDPI_PROTOCOL_MAIL_POP },
 	};

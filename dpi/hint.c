@@ -465,13 +465,13 @@ int dpi_hint(const uint8_t *p, size_t len, unsigned *at, struct dpi_hint *hint)
 
 /* --- openings of dialogues ------------------------------------------------------------------------------------------ */
 
-/* The first line, without its end: CR LF within the first 512 bytes, printable before it. 0 when there is none. */
+/* The first line, without its end: CR LF, or LF alone, within the first 512 bytes, printable before it. 0 when there is none. */
 static size_t first_line(const uint8_t *p, size_t len)
 {
 	size_t n = len < 514 ? len : 514;
 
-	for (size_t i = 0; i + 1 < n; i++) {
-		if (p[i] == '\r' && p[i + 1] == '\n')
+	for (size_t i = 0; i < n; i++) {
+		if (p[i] == '\n' || (p[i] == '\r' && i + 1 < n && p[i + 1] == '\n'))
 			return i;
 		if (p[i] < 0x20 || p[i] > 0x7e)
 			return 0;
@@ -509,7 +509,7 @@ static int is_redis(const uint8_t *p, size_t len)
 {
 	size_t line = first_line(p, len);
 
-	if (line < 2 || line > 8 || p[0] != '*' || !digits(p + 1, line - 1) || len - line < 7 || p[line + 2] != '$')
+	if (line < 2 || line > 8 || p[line] != '\r' || p[0] != '*' || !digits(p + 1, line - 1) || len - line < 7 || p[line + 2] != '$')
 		return 0;
 	size_t size = first_line(p + line + 2, len - line - 2);
 	return size >= 2 && size <= 11 && digits(p + line + 3, size - 1);
@@ -535,7 +535,7 @@ unsigned dpi_opening(const uint8_t *p, size_t len)
 		if (has(p + 4, line - 4, "FTP"))
 			return NDPI_PROTOCOL_FTP_CONTROL;
 	}
-	if (line >= 6 && line == len - 2 && (begins(p, line, "EHLO ") || begins(p, line, "HELO ")))
+	if (line >= 6 && line + 1u + (p[line] == '\r') == len && (begins(p, line, "EHLO ") || begins(p, line, "HELO ")))
 		return NDPI_PROTOCOL_MAIL_SMTP;
 	if (line >= 4 && begins(p, line, "+OK ") && has(p + 4, line - 4, "POP"))
 		return NDPI_PROTOCOL_MAIL_POP;

@@ -138,11 +138,11 @@ void dpi_close(struct dpi *d)
 	free(d);
 }
 
-/* Puts made-up headers before len bytes at d->packet + DPI_HEADERS_MAX and returns where the packet begins. */
-static uint8_t *headers_put(struct dpi *d, struct dpi_hint at, size_t len, size_t *packet_len)
+/* Puts made-up headers before len bytes of payload in d->packet and returns where the packet begins. */
+static uint8_t *headers_put(uint8_t *payload, struct dpi_hint at, size_t len, size_t *packet_len)
 {
 	size_t l4_hdr = at.l4 == IP_TCP ? TCP_LEN : UDP_LEN;
-	uint8_t *p = d->packet + DPI_HEADERS_MAX - 20 - l4_hdr, *h = p + 20;
+	uint8_t *p = payload - 20 - l4_hdr, *h = p + 20;
 
 	dpi_ipv4_put(p, (uint8_t)at.l4, SRC_IP, DST_IP, l4_hdr + len);
 	put_be16(h, at.src);
@@ -219,13 +219,13 @@ static int among(const unsigned *ids, unsigned n, unsigned id)
 
 /* One transport. Dissectors in `without` are not asked. Honest
  * data is never thin evidence of four protocols at once, so what is, ambiguous, was made to hide the fifth. */
-static void look(struct dpi *d, struct told *t, struct dpi_hint at, size_t len, const NDPI_PROTOCOL_BITMASK *without)
+static void look(struct dpi *d, struct told *t, struct dpi_hint at, uint8_t *payload, size_t len,
+		 const NDPI_PROTOCOL_BITMASK *without)
 {
-	const uint8_t *payload = d->packet + DPI_HEADERS_MAX;
 	NDPI_PROTOCOL_BITMASK ours = *without;
 	unsigned thin[DPI_RETRIES_MAX], n;
 	size_t packet_len;
-	const uint8_t *packet = headers_put(d, at, len, &packet_len);
+	const uint8_t *packet = headers_put(payload, at, len, &packet_len);
 
 	for (n = 0; n < DPI_RETRIES_MAX; n++) {
 		uint64_t risks;
@@ -260,10 +260,9 @@ static void look(struct dpi *d, struct told *t, struct dpi_hint at, size_t len, 
 	t->ambiguous |= n == DPI_RETRIES_MAX;
 }
 
-/* All looks, until one of them refuses for certain. */
-static void looks(struct dpi *d, struct told *t, size_t len, const NDPI_PROTOCOL_BITMASK *without)
+/* All looks at what begins here, until one of them refuses for certain. */
+static void looks_from(struct dpi *d, struct told *t, uint8_t *payload, size_t len, const NDPI_PROTOCOL_BITMASK *without)
 {
-	const uint8_t *payload = d->packet + DPI_HEADERS_MAX;
 	unsigned first_words = dpi_opening(payload, len);
 	if (!first_words)
 		first_words = dpi_greeting(payload, len);
@@ -273,13 +272,33 @@ static void looks(struct dpi *d, struct told *t, size_t len, const NDPI_PROTOCOL
 	if (is_name(opening))
 		note(permitted(t->set, opening) ? &t->name : &t->other, opening);
 	if (!is_name(t->other))
-		look(d, t, (struct dpi_hint){ IP_TCP, SRC_PORT, DST_PORT }, len, without);
+		look(d, t, (struct dpi_hint){ IP_TCP, SRC_PORT, DST_PORT }, payload, len, without);
 	if (!is_name(t->other))
-		look(d, t, (struct dpi_hint){ IP_UDP, SRC_PORT, DST_PORT }, len, without);
+		look(d, t, (struct dpi_hint){ IP_UDP, SRC_PORT, DST_PORT }, payload, len, without);
 	for (unsigned at = 0; !is_name(t->other) && !is_name(t->name) && dpi_hint(payload, len, &at, &hint);)
-		look(d, t, hint, len, without);
+		look(d, t, hint, payload, len, without);
+	if (!is_name(t->other) && !is_name(t->name) && dpi_is_request(payload, len)) {
+		const ndpi_protocol http = { 0, NDPI_PROTOCOL_HTTP, NDPI_PROTOCOL_CATEGORY_UNSPECIFIED };
+
+		note(permitted(t->set, http) ? &t->name : &t->other, http);
+	}
 	if (!is_name(t->other) && is_http(t->name) && (t->set->risks & DPI_RISKS_HTTP))
 		t->risks |= dpi_risks_http(d->magic, payload, len);
+}
+
+/* What has no name is looked at without the line ends that it begins with, too. The headers that are put before the rest then
+ * stand where line ends were: those are put back. */
+static void looks(struct dpi *d, struct told *t, size_t len, const NDPI_PROTOCOL_BITMASK *without)
+{
+	uint8_t *payload = d->packet + DPI_HEADERS_MAX, kept[DPI_HEADERS_MAX];
+
+	looks_from(d, t, payload, len, without);
+	size_t blank = dpi_blank_lines(payload, len);
+	if (blank == 0 || blank == len || is_name(t->other) || is_name(t->name))
+		return;
+	memcpy(kept, payload + blank - DPI_HEADERS_MAX, sizeof(kept));
+	looks_from(d, t, payload + blank, len - blank, without);
+	memcpy(payload + blank - DPI_HEADERS_MAX, kept, sizeof(kept));
 }
 
 static void refuse(struct dpi_finding *f, enum dpi_answer answer, enum dpi_why why, ndpi_protocol p)

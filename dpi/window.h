@@ -14,7 +14,7 @@
 #define DPI_WINDOW_BYTES 2048u  /* of earlier pieces that a new one is joined to */
 #define DPI_WINDOW_PIECES 63u   /* earlier pieces: with the new one, 64 */
 #define DPI_WINDOW_FITS 24u     /* beginnings that a new piece may complete by their lengths; what completes more was made to */
-#define DPI_WINDOW_KINDS 4u     /* looks for kinds, each as dear as a hundred others: what begins more files than that was made to */
+#define DPI_WINDOW_KINDS 4u     /* looks for kinds, each as dear as a hundred others: what begins more files was made to */
 #define DPI_WINDOW_WHOLE 3u     /* this many nearest beginnings are joined to all of a new piece; the others to no more than */
 #define DPI_WINDOW_REST 4096u   /* so many bytes together */
 

@@ -103,6 +103,33 @@ static void does_not_take_what_is_nearly_one(void **state)
 	}
 }
 
+/* Requests as lenient servers take them. */
+static void knows_requests(void **state)
+{
+	static const struct { const char *line; int is; } lines[] = {
+		{ "FOO / HTTP/1.1\r\n", 1 }, { "get / HTTP/1.1\r\n", 1 }, { "GET\t/\tHTTP/1.1\r\n", 1 },
+		{ "GET  /  HTTP/1.1  \n", 1 },
+		{ "TRACE / http/1.0\n", 1 }, { "VERSION-CONTROL /a b HTTP/1.1\nHost: a\n\n", 1 }, { "M / HTTP/1.1\n", 1 },
+		{ "GET / HTTP/1.1", 0 }, { "GET HTTP/1.1\r\n", 0 }, { "GET / HTTP/1.x\r\n", 0 }, { "/ / HTTP/1.1\r\n", 0 },
+		{ "GET / HTTPS/1.1\r\n", 0 }, { "GET / HTTP/1.1.\r\n", 0 }, { "we speak\nhere / HTTP/1.1\r\n", 0 },
+		{ "a \n", 0 }, { "\n", 0 },
+		{ "abcdefghijklmnopqrstuvwxyzabcdefghi / HTTP/1.1\r\n", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		size_t len = strlen(lines[i].line);
+		uint8_t *p = malloc(len);
+
+		assert_non_null(p);
+		memcpy(p, lines[i].line, len);
+		if (dpi_is_request(p, len) != lines[i].is)
+			print_error("%s", lines[i].line);
+		assert_int_equal(dpi_is_request(p, len), lines[i].is);
+		free(p);
+	}
+}
+
 /* Random bytes, small numbers and sparse ones, 8 to 71 bytes: none is taken. */
 static void does_not_take_chance(void **state)
 {
@@ -132,6 +159,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(knows_first_words),
+		cmocka_unit_test(knows_requests),
 		cmocka_unit_test(does_not_take_what_is_nearly_one),
 		cmocka_unit_test(does_not_take_chance),
 	};

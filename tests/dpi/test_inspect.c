@@ -319,6 +319,30 @@ static void joined_pieces_are_looked_at(void **state)
 	assert_true(doubts > 20);
 }
 
+/* Lenient receivers take these for what they are, and so must we. */
+static void sees_through_what_receivers_forgive(void **state)
+{
+	static uint8_t blank[600];
+
+	(void)state;
+	expect(SET_NONE, TEXT("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), DPI_FORBIDDEN, "HTTP");
+	expect(SET_NONE, TEXT("\n\n\nSSH-2.0-OpenSSH_9.2\r\n"), DPI_FORBIDDEN, "SSH");
+	expect(SET_NONE, TEXT("\r\n\r\nINVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP a\r\n\r\n"), DPI_FORBIDDEN, "SIP");
+	expect(SET_NONE, TEXT("get\t/ HTTP/1.1\nHost: a\n\n"), DPI_FORBIDDEN, "HTTP");
+	expect(SET_NONE, TEXT("PURGE /a HTTP/1.1\r\nHost: a\r\n\r\n"), DPI_FORBIDDEN, "HTTP");
+	expect(SET_NONE, TEXT("HTTP/1.1 200 OK\nServer: a\n\nx"), DPI_FORBIDDEN, "HTTP");
+	expect(SET_NONE, TEXT("EHLO a.example\n"), DPI_FORBIDDEN, "SMTP");
+	expect(SET_NONE, TEXT("mail from:<a@b.example>\n"), DPI_FORBIDDEN, "SMTP");
+	memset(blank, '\n', sizeof(blank));
+	memcpy(blank + 570, "SSH-2.0-OpenSSH_9.2\r\n", 21);
+	expect(SET_NONE, blank, sizeof(blank), DPI_FORBIDDEN, "SSH");
+	/* Where it may be HTTP, its risks are seen there as well; and blank lines are still blank lines. */
+	expect(SET_HTTP,
+	       TEXT("\r\nGET /q?x=%3Cscript%3Ealert(1)%3C/script%3E HTTP/1.1\r\nHost: web.local\r\n\r\n"), DPI_RISK, "XSS");
+	expect(SET_NONE, TEXT("\r\n\r\n"), DPI_CLEAN, "");
+	expect(SET_NONE, TEXT("\r\nGood evening.\r\n"), DPI_CLEAN, "");
+}
+
 static void one_message_says_nothing_of_the_next(void **state)
 {
 	static const char hash[] = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
@@ -364,6 +388,7 @@ int main(void)
 		cmocka_unit_test(listed_means_nothing_else),
 		cmocka_unit_test(random_bytes_are_doubtful_at_worst),
 		cmocka_unit_test(joined_pieces_are_looked_at),
+		cmocka_unit_test(sees_through_what_receivers_forgive),
 		cmocka_unit_test(one_message_says_nothing_of_the_next),
 		cmocka_unit_test(refuses_what_it_cannot_see),
 	};

@@ -302,6 +302,10 @@ static void puts_together_what_one_conversation_says(void **state)
 	assert_int_equal(f.pieces, 1);
 	dpi_finding_text(&f, text);
 	assert_string_equal(text, "SSH over 2 messages");
+	assert_int_equal(say(&unknown, 13, 1, "\r\n").answer, DPI_CLEAN);
+	assert_int_equal(say(&unknown, 13, 1, "SSH-2.0-OpenSSH_9.2").pieces, 0);
+	assert_int_equal(say(&unknown, 14, 1, "\r\nSS").answer, DPI_CLEAN);
+	assert_int_equal(say(&unknown, 14, 1, "H-2.0-OpenSSH_9.2\r\n").pieces, 1);
 	/* Another sender, another field: other conversations. */
 	assert_int_equal(say(&unknown, 11, 1, "SS").answer, DPI_CLEAN);
 	assert_int_equal(say(&unknown, 12, 1, "H-2.0-OpenSSH_9.2\r\n").answer, DPI_CLEAN);
