@@ -311,18 +311,20 @@ $(BUILD)/tests/%: $(OBJ)/tests/%.o $(DEMO_GEN_OBJS) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(CMOCKA_LIBS) $(HOST_LIBS) -o $@.part && $(put)
 # Programs that tests and people run: tests/tools/NAME.c becomes $(BUILD)/tests/NAME.
-FRAGILE := $(BUILD)/tests/weft-dpi-fragile
-TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/fragile.c,$(wildcard tests/tools/*.c)))
+FRAGILE := $(addprefix $(BUILD)/tests/weft-dpi-,fragile hostile)
+TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(filter-out %/fragile.c %/hostile.c,$(wildcard tests/tools/*.c)))
 $(TOOLS): $(BUILD)/tests/%: $(OBJ)/tests/tools/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)
 
-# weft-dpi that does, on a word, what one bug or another would make it do.
-$(FRAGILE): $(OBJ)/tests/tools/fragile.o $(call obj,dpi/weft_dpi.c) $(LIB)
+# weft-dpi that does, on a word, what one bug or another would make it do; and one in the hands of who sends to it.
+$(BUILD)/tests/weft-dpi-fragile: WRAPPED := -Wl,--wrap=dpi_lane_serve,--wrap=dpi_message_inspect,--wrap=dpi_frame_look
+$(BUILD)/tests/weft-dpi-hostile: WRAPPED := -Wl,--wrap=dpi_worker_run
+$(FRAGILE): $(BUILD)/tests/weft-dpi-%: $(OBJ)/tests/tools/%.o $(call obj,dpi/weft_dpi.c) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=dpi_lane_serve,--wrap=dpi_message_inspect,--wrap=dpi_frame_look $^ $(HOST_LIBS) -o $@.part && $(put)
+	$(Q)$(CC) $(LDFLAGS) $(WRAPPED) $^ $(HOST_LIBS) -o $@.part && $(put)
 
 # --- detection rates: real programs over loopback, and attacks ---------------------------------------------------------------
 CUTS ?= 50

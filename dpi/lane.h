@@ -109,8 +109,8 @@ void dpi_lane_wake(struct dpi_lane *l);
  * beyond what was submitted): the worker is not to be believed in anything any more. */
 int dpi_lane_take(struct dpi_lane *l, struct dpi_lane_answer *a);
 
-/* The nth item that was put and has no answer yet, counted from 0, is answered with DPI_WHY_SKIPPED unless the worker has begun with
- * it. */
+/* The nth item that was put and has no answer yet, counted from 0, is answered with DPI_WHY_SKIPPED unless the worker has begun
+ * with it. */
 void dpi_lane_skip(struct dpi_lane *l, uint32_t nth);
 
 /* Keeper, while no worker is there: the item that its worker died of, or NULL. *len: bytes of the item. */
