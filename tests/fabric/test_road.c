@@ -335,27 +335,9 @@ static void foreign_frames_are_named(void **state)
 {
 	struct road *r = *state;
 	struct road_guest *carol = &r->g[CAROL];
-	uint8_t f[60] = {0};
+	uint8_t f[60];
 
-	/* a TCP SYN to bob's port 22 */
-	weft_frame_hdr_put(f, CAROL, WEFT_FABRIC_PORT, 12);
-	weft_mac(f, BOB);
-	f[17] = 40;
-	f[23] = 6;
-	f[33] = 3; /* 10.87.0.3 is bob */
-	f[24] = f[25] = 0;
-	uint32_t sum = 0;
-	for (unsigned i = 14; i < 34; i += 2)
-		sum += (uint32_t)(f[i] << 8 | f[i + 1]);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = ~((sum & 0xffff) + (sum >> 16)) & 0xffff;
-	f[24] = (uint8_t)(sum >> 8);
-	f[25] = (uint8_t)sum;
-	memset(f + 34, 0, 20);
-	f[34] = 0xc0;
-	f[37] = 22;
-	f[46] = 0x50;
-	f[47] = 2;
+	road_syn_make(f, CAROL, BOB, 22);
 	road_send_frame(carol, f, sizeof(f));
 	refused(r, CAROL, WEFT_V_FRAME_FOREIGN, 0);
 	assert_string_equal(r->last.detail, "SSH");

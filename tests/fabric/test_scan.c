@@ -389,38 +389,13 @@ static void counts_are_exact_to_a_thousand_and_close_beyond(void **state)
 }
 
 /* The whole road: frames through carol's ring. */
-static void syn_make(uint8_t f[60], uint16_t port)
-{
-	uint32_t sum = 0;
-
-	memset(f, 0, 60);
-	weft_frame_hdr_put(f, CAROL, WEFT_FABRIC_PORT, 12);
-	weft_mac(f, BOB);
-	f[17] = 40;
-	f[23] = 6;
-	f[33] = 3; /* 10.87.0.3 is bob */
-	f[24] = f[25] = 0;
-	for (unsigned i = 14; i < 34; i += 2)
-		sum += (uint32_t)(f[i] << 8 | f[i + 1]);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = ~((sum & 0xffff) + (sum >> 16)) & 0xffff;
-	f[24] = (uint8_t)(sum >> 8);
-	f[25] = (uint8_t)sum;
-	memset(f + 34, 0, 20);
-	f[34] = 0xc0;
-	f[36] = (uint8_t)(port >> 8);
-	f[37] = (uint8_t)port;
-	f[46] = 0x50;
-	f[47] = 2;
-}
-
 static void over_the_whole_road(void **state)
 {
 	struct road *r = *state;
 	uint8_t f[60];
 
 	for (uint16_t port = 1; port <= 1000; port++) {
-		syn_make(f, port);
+		road_syn_make(f, CAROL, BOB, port);
 		road_send_frame(&r->g[CAROL], f, sizeof(f));
 		road_work(r, MS);
 		take_all(r);
