@@ -284,6 +284,8 @@ static void looks_from(struct dpi *d, struct told *t, uint8_t *payload, size_t l
 	}
 	if (!is_name(t->other) && is_http(t->name) && (t->set->risks & DPI_RISKS_HTTP))
 		t->risks |= dpi_risks_http(d->magic, payload, len);
+	if (!is_name(t->other) && (t->name.master_protocol == NDPI_PROTOCOL_DNS || t->name.app_protocol == NDPI_PROTOCOL_DNS))
+		t->risks |= dpi_risks_dns(payload, len);
 }
 
 /* What has no name is looked at without the line ends that it begins with, too. The headers that are put before the rest then

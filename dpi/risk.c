@@ -3,8 +3,7 @@
  * a form. Nothing here depends on where a message was cut; what is not there is not found. */
 #include "risk.h"
 
-#include <string.h>
-#include <strings.h>
+#include "inject.h"
 
 #define DECODES_MAX 3u    /* layers of percent-encoding in a target */
 #define LOOKUP_MAX 256u   /* bytes of a Log4j lookup that are resolved */
@@ -12,50 +11,14 @@
 #define PROGRAM_BYTES 4096u /* shown to libmagic, */
 #define PROGRAMS_MAX 4u   /* so often for one payload: what looks more often like the start of one was made to */
 #define AGENT_MAX 256u      /* bytes of a user agent; longer ones are suspicious to nDPI */
+#define TUNNEL_NAME_BYTES 120u /* a name that carries data: longer than this, */
+#define TUNNEL_LABEL_BYTES 50u /* with labels of so many bytes */
 #define ENTITIES_MAX 64u  /* declarations, */
 #define ENTITY_MAX 512u   /* and bytes of each up to its system identifier */
 
-struct text {
-	const uint8_t *p;
-	size_t len;
-};
-
-static const uint8_t *find(struct text t, const char *word)
-{
-	return t.len ? memmem(t.p, t.len, word, strlen(word)) : NULL;
-}
-
-/* What follows p in t. */
-static struct text from(struct text t, const uint8_t *p)
-{
-	return (struct text){ p, t.len - (size_t)(p - t.p) };
-}
-
-static int begins(struct text t, const char *word)
-{
-	size_t n = strlen(word);
-
-	return t.len >= n && strncasecmp((const char *)t.p, word, n) == 0;
-}
-
-static uint8_t lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 32) : c;
-}
-
-static int letter(uint8_t c)
-{
-	return c >= 'a' && c <= 'z';
-}
-
-static int blank(uint8_t c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 static int hex(uint8_t c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+	return digit(c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
 }
 
 /* Takes one layer of percent-encoding away, in place or not; what is no code stays as it is. Bytes written. */
@@ -132,6 +95,50 @@ static int has_jndi(struct text t)
 
 /* --- targets and forms --------------------------------------------------------------------------------------------------- */
 
+/* One parameter of a URL or a form: what its value would do where it is run or fetched. */
+static uint64_t parameter_risks(struct text name, struct text v)
+{
+	uint8_t t[DPI_RISK_VALUE_MAX];
+	size_t n = v.len < sizeof(t) ? v.len : sizeof(t), was, odd = 0;
+
+	while (odd < n && (digit(v.p[odd]) || letter(lower(v.p[odd])) || v.p[odd] == '-' || v.p[odd] == '_' || v.p[odd] == '+'))
+		odd++;
+	if (odd == n)
+		return 0;
+	n = decode(v.p, n, t, 1);
+	for (unsigned i = 1; i < DECODES_MAX && memchr(t, '%', n); i++) {
+		was = n;
+		n = decode(t, n, t, 0);
+		if (n == was)
+			break;
+	}
+	return dpi_inject_value(name, (struct text){ t, n });
+}
+
+/* The parameters of a URL. A form's are told apart in the same way, but nDPI has seen a URL's already. */
+static uint64_t query_risks(struct text query, uint64_t (*more)(struct text v))
+{
+	uint64_t risks = 0;
+
+	for (unsigned i = 0; i < DPI_RISK_VALUES_MAX && query.len; i++) {
+		const uint8_t *end = memchr(query.p, '&', query.len);
+		struct text one = { query.p, end ? (size_t)(end - query.p) : query.len }, name = { query.p, 0 }, value = one;
+		const uint8_t *equals = one.len ? memchr(one.p, '=', one.len) : NULL;
+		if (equals) {
+			name.len = (size_t)(equals - one.p);
+			value = from(one, equals + 1);
+		}
+		if (value.len)
+			risks |= parameter_risks(name, value);
+		if (more && equals && value.len)
+			risks |= more(value);
+		if (!end)
+			break;
+		query = from(query, end + 1);
+	}
+	return risks;
+}
+
 static int separates(uint8_t c)
 {
 	return c == '/' || c == '\\' || c == '=' || c == '?' || c == '&' || c == ';';
@@ -159,8 +166,11 @@ static uint64_t target_risks(struct text target)
 	size_t n = target.len < sizeof(t) ? target.len : sizeof(t), was;
 	uint64_t risks = 0;
 
+	const uint8_t *query = target.len ? memchr(target.p, '?', target.len) : NULL;
+	if (query)
+		risks |= query_risks(from(target, query + 1), NULL);
 	if (!memchr(target.p, '%', target.len))
-		return 0; /* nDPI has seen all of it */
+		return risks; /* nDPI has seen all of the rest */
 	memcpy(t, target.p, n);
 	for (unsigned i = 0; i < DECODES_MAX; i++) {
 		was = n;
@@ -199,23 +209,6 @@ static uint64_t value_risks(struct text v)
 	url[at] = 0;
 	return DPI_RISK_BIT(ndpi_validate_url(url)) &
 	       (DPI_RISK_BIT(NDPI_URL_POSSIBLE_XSS) | DPI_RISK_BIT(NDPI_URL_POSSIBLE_SQL_INJECTION));
-}
-
-static uint64_t form_risks(struct text body)
-{
-	uint64_t risks = 0;
-
-	for (unsigned i = 0; i < DPI_RISK_VALUES_MAX && body.len; i++) {
-		const uint8_t *end = memchr(body.p, '&', body.len);
-		struct text one = { body.p, end ? (size_t)(end - body.p) : body.len };
-		const uint8_t *equals = memchr(one.p, '=', one.len);
-		if (equals && equals + 1 < one.p + one.len)
-			risks |= value_risks(from(one, equals + 1));
-		if (!end)
-			break;
-		body = from(body, end + 1);
-	}
-	return risks;
 }
 
 /* --- headers and bodies ---------------------------------------------------------------------------------------------------- */
@@ -313,24 +306,35 @@ static int is_program(struct magic_set *magic, struct text t, unsigned *tried)
 	return (dpi_kinds_of(magic, DPI_KIND_EXECUTABLE, t.p, len) & DPI_KIND_EXECUTABLE) != 0;
 }
 
-static int has_program(struct magic_set *magic, struct text low, struct text body)
+/* Programs, and in what a client sends the source of one. */
+static int has_program(struct magic_set *magic, struct text low, struct text body, int upload)
 {
 	unsigned tried = 0;
 
 	if (!body.len)
 		return 0;
-	if (is_program(magic, body, &tried))
+	if (is_program(magic, body, &tried) || (upload && dpi_inject_source(body)))
 		return 1;
 	if (find(low, "chunked")) { /* behind the first chunk's size */
 		const uint8_t *end = find((struct text){ body.p, body.len < 16 ? body.len : 16 }, "\r\n");
-		return end && is_program(magic, from(body, end + 2), &tried);
+		struct text chunk = end ? from(body, end + 2) : (struct text){ body.p, 0 };
+		return is_program(magic, chunk, &tried) || (upload && dpi_inject_source(chunk));
 	}
 	if (!find(low, "multipart/"))
 		return 0;
-	const uint8_t *p = find(body, "\r\n\r\n");
-	for (unsigned i = 0; p && i < DPI_RISK_VALUES_MAX; i++, p = find(from(body, p + 4), "\r\n\r\n"))
-		if (is_program(magic, from(body, p + 4), &tried))
+	const uint8_t *p = find(body, "\r\n\r\n"), *next;
+	struct text head = body;
+	for (unsigned i = 0; p && i < DPI_RISK_VALUES_MAX; i++, p = next) {
+		struct text part = from(body, p + 4);
+		next = find(part, "\r\n\r\n");
+		head.len = (size_t)(p - head.p);
+		if (is_program(magic, part, &tried) || (upload && dpi_inject_source(part)))
 			return 1;
+		struct text content = { part.p, next ? (size_t)(next - part.p) : part.len };
+		if (upload && dpi_inject_runnable(head) && dpi_inject_source_within(content))
+			return 1;
+		head = part;
+	}
 	return 0;
 }
 
@@ -350,9 +354,10 @@ uint64_t dpi_risks_http(struct magic_set *magic, const uint8_t *p, size_t len)
 		small[i] = lower(head.p[i]);
 	if (has_jndi(all) || has_shell_function(head) || has_external_entity(body))
 		risks |= DPI_RISK_BIT(NDPI_POSSIBLE_EXPLOIT);
-	if (has_program(magic, low, body))
+	int answers = begins(all, "HTTP/");
+	if (has_program(magic, low, body, !answers))
 		risks |= DPI_RISK_BIT(NDPI_BINARY_APPLICATION_TRANSFER);
-	if (begins(all, "HTTP/"))
+	if (answers)
 		return risks;
 	if (is_scanner(low))
 		risks |= DPI_RISK_BIT(NDPI_HTTP_SUSPICIOUS_USER_AGENT);
@@ -365,6 +370,30 @@ uint64_t dpi_risks_http(struct magic_set *magic, const uint8_t *p, size_t len)
 		risks |= target_risks(target);
 	}
 	if (body.len && find(low, "application/x-www-form-urlencoded"))
-		risks |= form_risks(body);
+		risks |= query_risks(body, value_risks);
 	return risks;
+}
+
+/* RFC 1035, sections 4.1.1 and 3.1: the first question's name. A host's name is made of words, also where it is long; what is sent
+ * out in names fills labels, and two of them. */
+uint64_t dpi_risks_dns(const uint8_t *p, size_t len)
+{
+	struct text t = { p, len };
+	size_t name = 0, full = 0;
+
+	if (len > 2 && ((size_t)p[0] << 8 | p[1]) == len - 2)
+		t = behind(t, 2); /* over TCP */
+	if (t.len < 12 || (t.p[4] == 0 && t.p[5] == 0))
+		return 0;
+	t = behind(t, 12);
+	while (t.len && t.p[0] && t.p[0] < 64 && t.p[0] < t.len && name < 255) {
+		size_t n = t.p[0], i = 1;
+		/* Base32, base64, hexadecimal: no hyphens, which names of such a length have. */
+		while (i <= n && t.p[i] != '-' && t.p[i] != '_' && t.p[i] != '.')
+			i++;
+		full += n >= TUNNEL_LABEL_BYTES && i > n;
+		name += n + 1;
+		t = behind(t, n + 1);
+	}
+	return full >= 2 && name > TUNNEL_NAME_BYTES ? DPI_RISK_BIT(NDPI_DNS_SUSPICIOUS_TRAFFIC) : 0;
 }

