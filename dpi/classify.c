@@ -121,7 +121,8 @@ static struct ndpi_detection_module_struct *module_make(const char *protos, stru
 		if (protos)
 			protos_load(m, protos, said, sizeof said);
 		if (said[0])
-			snprintf(err->text, sizeof err->text, "%.100s: %s; a file of protocols in nDPI's format is needed", protos, said);
+			snprintf(err->text, sizeof err->text, "%.100s: %s; a file of protocols in nDPI's format is needed", protos,
+				 said);
 		ndpi_finalize_initialization(m);
 	}
 	return m;

@@ -509,7 +509,8 @@ static int is_redis(const uint8_t *p, size_t len)
 {
 	size_t line = first_line(p, len);
 
-	if (line < 2 || line > 8 || p[line] != '\r' || p[0] != '*' || !digits(p + 1, line - 1) || len - line < 7 || p[line + 2] != '$')
+	if (line < 2 || line > 8 || p[line] != '\r' || p[0] != '*' || !digits(p + 1, line - 1) || len - line < 7 ||
+	    p[line + 2] != '$')
 		return 0;
 	size_t size = first_line(p + line + 2, len - line - 2);
 	return size >= 2 && size <= 11 && digits(p + line + 3, size - 1);

@@ -410,7 +410,8 @@ static void put_content(struct text *f, const struct talk *t)
 	put(f, "}\n");
 	for (uint32_t i = 0; i < t->n_c; i++)
 		if (strcasecmp(t->c[i].name, "unknown") == 0) {
-			put(f, "  # What is unknown passes a rule without `carries`; where it should not, list kinds (text, json ...)\n");
+			put(f, "  # What is unknown passes a rule without `carries`; where it should not, list kinds "
+			       "(text, json ...)\n");
 			break;
 		}
 }

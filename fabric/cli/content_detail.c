@@ -89,8 +89,8 @@ void cli_detail_advice(const char *verdict, const char *detail, char *out, size_
 		snprintf(out, cap, "list %s under `carries` for the field %s, beside what is there: %s", c.list, c.field, both);
 		return;
 	case CLI_DETAIL_DOUBTFUL:
-		snprintf(out, cap, "list unknown and doubtful under `carries` for the field %s, if its bytes look random: %s", c.field,
-			 both);
+		snprintf(out, cap, "list unknown and doubtful under `carries` for the field %s, if its bytes look random: %s",
+			 c.field, both);
 		return;
 	case CLI_DETAIL_UNKNOWN:
 		snprintf(out, cap, "list %s%s under `carries` for the field %s: %s",

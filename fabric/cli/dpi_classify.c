@@ -307,8 +307,8 @@ int cli_dpi_classify(int argc, char **argv)
 		.doc = "What nDPI makes of a capture (pcap or pcapng): packets, bytes and flows of each protocol, and the flows in "
 		       "which it sees a risk. Counts as nDPI's own ndpiReader does with -t (tunnels are opened) and -p (more "
 		       "protocols).\v"
-		       "Exit status: 0, also where the capture is cut short, which is said; 1 nDPI's reader does not know the capture's link "
-		       "type: the table is empty; 2 the question could not be answered.",
+		       "Exit status: 0, also where the capture is cut short, which is said; 1 nDPI's reader does not know the "
+		       "capture's link type: the table is empty; 2 the question could not be answered.",
 	};
 	struct options o = { .fd = STDIN_FILENO };
 

@@ -355,12 +355,15 @@ static void load_captures(void)
 /* Everything that libmagic and the kinds may look for. */
 static void load_samples(void)
 {
-	static const char *const files[] = { "/bin/true", "/usr/lib/x86_64-linux-gnu/libc.so.6", "README.md", "tests/run", "Makefile" };
+	static const char *const files[] = {
+		"/bin/true", "/usr/lib/x86_64-linux-gnu/libc.so.6", "README.md", "tests/run", "Makefile",
+	};
 	static const char *const texts[] = {
-		"plain text", "{\"a\":[1,2,{\"b\":null}]}", "[", "#!/bin/sh\necho\n", "#!/usr/bin/env python3\nimport os\n", "MZ\x90",
-		"PK\x03\x04\x14\x00\x00\x00\x08\x00", "\x1f\x8b\x08\x08\x5e\x6a\x5f\x65\x00\x03x\x00", "BZh91AY&SY", "Rar!\x1a\x07\x01",
-		"7z\xbc\xaf\x27\x1c\x00\x04", "\xfd" "7zXZ", "<?php system($_GET['c']); ?>", "<html><script>alert(1)</script></html>",
-		"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "%PDF-1.4\n", "\x89PNG\r\n\x1a\n", "\xff\xfe" "a\0b\0", "Date: Mon, 1 Jan 2024\n",
+		"plain text", "{\"a\":[1,2,{\"b\":null}]}", "[", "#!/bin/sh\necho\n", "#!/usr/bin/env python3\nimport os\n",
+		"MZ\x90", "PK\x03\x04\x14\x00\x00\x00\x08\x00", "\x1f\x8b\x08\x08\x5e\x6a\x5f\x65\x00\x03x\x00",
+		"BZh91AY&SY", "Rar!\x1a\x07\x01", "7z\xbc\xaf\x27\x1c\x00\x04", "\xfd" "7zXZ",
+		"<?php system($_GET['c']); ?>", "<html><script>alert(1)</script></html>", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+		"%PDF-1.4\n", "\x89PNG\r\n\x1a\n", "\xff\xfe" "a\0b\0", "Date: Mon, 1 Jan 2024\n",
 		"\xca\xfe\xba\xbe\x00\x00\x00\x34", "!<arch>\n", "070701", "MSCF", "\x7f" "ELF",
 	};
 

@@ -377,7 +377,7 @@ HONEST = ("/", "/item?id=17", "/search?q=O%27Brien+%26+sons", "/search?q=select+
           "/c?x=1%2B1%3D2",
           "/w?name=Anna+%22the+pump%22+Lee", "/m?text=drop+the+table+at+the+door%2C+please",
           "/q?filter=name+eq+%27pump%27",
-          "/q?m=it%27s+5+o%27clock", "/tags?t=bash%3Bpython%3Bperl", "/fields?f=id%7Cname%7Ctype", 
+          "/q?m=it%27s+5+o%27clock", "/tags?t=bash%3Bpython%3Bperl", "/fields?f=id%7Cname%7Ctype",
           "/say?m=dogs%3B+cat+is+out+%26+about",
           "/q?q=curl+-s+a.example+%7C+bash+-s", "/mail?t=Hello+%7B%7Bname%7D%7D", "/q?q=phpinfo()",
           "/oauth?redirect_uri=http%3A%2F%2F127.0.0.1%3A51004%2F&state=x", "/go?url=https%3A%2F%2F8.8.8.8%2F",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* For tests: weft-dpi whose workers are in their senders' hands. Each item says by its id what the worker does instead of, or besides,
- * answering it; all of it from within the real sandbox. What a bug would do is fragile.c's.
+/* For tests: weft-dpi whose workers are in their senders' hands. Each item says by its id what the worker does instead of, or
+ * besides, answering it; all of it from within the real sandbox. What a bug would do is fragile.c's.
  *
  * The linker puts it in the place of a worker's loop (--wrap). */
 #include "hostile.h"
