@@ -46,6 +46,19 @@ static const char *profile_like(const struct pol_set *policy, const struct pol_n
 	return exactly ? NULL : near.best;
 }
 
+/* A word that stands for itself and is like this name; NULL: none is. */
+static const char *word_like(const struct pol_named *n)
+{
+	struct pol_near near = {.word = n->name};
+	if (n->use == POL_NAMED_RISK) {
+		pol_near_try(&near, "attacks");
+	} else if (n->use != POL_NAMED_FORBIDDEN) {
+		pol_near_try(&near, "unknown");
+		pol_near_try(&near, "doubtful");
+	}
+	return near.best;
+}
+
 static int refuse_name(const struct pol_set *policy, const struct pol_named *n, struct pol_err *err)
 {
 	const char *key = use_of[n->use].key, *profile = profile_like(policy, n, 1);
@@ -57,6 +70,10 @@ static int refuse_name(const struct pol_set *policy, const struct pol_named *n, 
 	if (n->use != POL_NAMED_RISK && dpi_name_means(n->name) & DPI_IS_RISK)
 		return pol_err_set(err, EINVAL, n->file, n->line, n->column,
 				   "\"%s\": \"%s\" is a risk; a profile refuses it under \"risks\"", key, n->name);
+	const char *word = word_like(n);
+	if (word != NULL)
+		return pol_err_set(err, EINVAL, n->file, n->line, n->column,
+				   "\"%s\": nothing is called \"%s\"; did you mean %s?", key, n->name, word);
 	if (n->use == POL_NAMED_CARRIED && (profile = profile_like(policy, n, 0)) != NULL)
 		return pol_err_set(err, EINVAL, n->file, n->line, n->column,
 				   "\"%s\": nothing is called \"%s\"; did you mean the profile %s?", key, n->name, profile);
@@ -65,7 +82,7 @@ static int refuse_name(const struct pol_set *policy, const struct pol_named *n, 
 			   near[0] ? "did you mean " : "it takes ", near[0] ? near : use_of[n->use].takes, near[0] ? "?" : "");
 }
 
-/* A profile that is called as content is would change what all rules mean that list that. */
+/* A profile with a name of content would change what all rules mean that list that. */
 static int check_profile(const struct pol_profile *p, struct pol_err *err)
 {
 	static const struct {
@@ -80,7 +97,7 @@ static int check_profile(const struct pol_profile *p, struct pol_err *err)
 	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
 		if (means & taken[i].means)
 			return pol_err_set(err, EINVAL, p->file, p->line, 0,
-					   "the profile \"%s\" is called as %s is; choose another name", p->name, taken[i].what);
+					   "the profile \"%s\" has the name of %s; choose another name", p->name, taken[i].what);
 	return 0;
 }
 

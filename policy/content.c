@@ -12,13 +12,20 @@
 
 /* --- words ----------------------------------------------------------------------------------------------------------- */
 
+/* out has room for len and one. */
+static void lower_copy(char *out, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		out[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
+	out[len] = '\0';
+}
+
 /* The word of this text, whatever its case; NULL: no memory. */
 static const char *word_get(struct pol_contents *c, struct pol_set *set, const char *text, size_t len)
 {
 	char lower[POL_RISK_NAME_MAX + 1];
 	assert(len <= POL_RISK_NAME_MAX);
-	for (size_t i = 0; i <= len; i++)
-		lower[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
+	lower_copy(lower, text, len);
 	uint64_t h = pol_hash_text(lower);
 	uint32_t cursor = 0, i;
 	while ((i = pol_index_next(&c->word_index, h, &cursor)) != POL_INDEX_NONE)
@@ -173,8 +180,10 @@ static uint64_t profile_hash(const char *name, uint16_t owner)
 }
 
 /* The profile that a name means in a file: its own, or the shared file's. Index + 1; 0: none. */
-static uint32_t profile_find(const struct pol_contents *c, const struct pol_set *set, const char *name, uint16_t owner)
+static uint32_t profile_find(const struct pol_contents *c, const struct pol_set *set, const char *text, uint16_t owner)
 {
+	char name[POL_CONTENT_NAME_MAX + 1];
+	lower_copy(name, text, strnlen(text, POL_CONTENT_NAME_MAX));
 	for (unsigned shared = owner == 0; shared < 2; shared++) {
 		uint16_t whose = shared ? 0 : owner;
 		uint32_t cursor = 0, i;

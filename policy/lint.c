@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "schemas/schema.h"
 
@@ -33,6 +34,7 @@ struct tally {
 	uint64_t subject;   /* ... about this */
 	uint32_t hidden_by; /* a deny rule, or an earlier one */
 	uint32_t clash_with;
+	uint32_t clash_field; /* SEEN_CARRIES: the first that carries nothing */
 };
 
 /* One side of a conversation. */
@@ -163,8 +165,10 @@ static int field_clashes(const struct linter *l, uint32_t a, uint32_t b, uint32_
 	       !content_passes(l, pol_content_of_field(l->set, content, field));
 }
 
-/* One field is enough: to what shall it be set? Those of messages inside are only looked at where a rule names them. */
-static int carries_clash(const struct linter *l, const struct pol_entry *e, uint32_t a, uint32_t b, uint32_t content)
+/* One field is enough: to what shall it be set? Those of messages inside are only looked at where a rule names them. Then 1, and
+ * *field is the one. */
+static int carries_clash(const struct linter *l, const struct pol_entry *e, uint32_t a, uint32_t b, uint32_t content,
+			 uint32_t *field)
 {
 	const uint32_t rule[2] = {a, b}, types[2] = {e->type, e->reply_type};
 	const struct pol_set *set = l->set;
@@ -175,12 +179,13 @@ static int carries_clash(const struct linter *l, const struct pol_entry *e, uint
 		struct pol_limits limits;
 		pol_rule_limits(set, rule[side], &limits);
 		for (uint32_t i = 0; i < limits.n_fields; i++)
-			if (field_clashes(l, a, b, content, limits.fields[i].field))
+			if (field_clashes(l, a, b, content, *field = limits.fields[i].field))
 				return 1;
 	}
 	for (uint32_t k = 0; k < (e->is_method ? 2u : 1u); k++)
 		for (uint32_t n = 0; (at = sch_field_nth(set->schemas, types[k], n)) >= 0; n++)
-			if (sch_field_is_opaque(set->schemas, (uint32_t)at) && field_clashes(l, a, b, content, (uint32_t)at))
+			if (sch_field_is_opaque(set->schemas, (uint32_t)at) &&
+			    field_clashes(l, a, b, content, *field = (uint32_t)at))
 				return 1;
 	return 0;
 }
@@ -209,9 +214,12 @@ static int sides_meet(struct linter *l, const struct pol_entry *e, enum pol_side
 				return -ENOMEM;
 			uint32_t own = i - s->n_deny, other = k - o->n_deny;
 			uint32_t content = content_of(l->set, e, which == POL_SEND ? own : other, which == POL_SEND ? other : own);
-			int clash = !apart && !soft && carries_clash(l, e, c->rule, d->rule, content);
+			uint32_t field = 0;
+			int clash = !apart && !soft && carries_clash(l, e, c->rule, d->rule, content, &field);
 			if (!apart && !clash)
 				t->seen |= SEEN_FITS;
+			if (clash && !(t->seen & SEEN_CARRIES))
+				t->clash_field = field;
 			if (clash)
 				t->seen |= SEEN_CARRIES;
 			if (t->clash_with == 0 || d->rule < t->clash_with)
@@ -297,6 +305,27 @@ static void hidden_tell(struct linter *l, uint32_t rule, const char *name)
 		     name, by);
 }
 
+/* `doubtful` says what becomes of names, not what passes. */
+static int is_doubtful_alone(const struct pol_content_list *list)
+{
+	return list->n_allow == 1 && strcasecmp(list->allow[0], "doubtful") == 0;
+}
+
+/* What it is that two rules have not in common, and what would be right. */
+static void clash_text(const struct linter *l, const struct tally *t, uint32_t rule, char *out, size_t cap)
+{
+	if (!(t->seen & SEEN_CARRIES)) {
+		snprintf(out, cap, "no message meets the where of both; make them agree");
+		return;
+	}
+	const char *field = sch_field_name(l->set->schemas, t->clash_field);
+	if (is_doubtful_alone(pol_rule_content(l->set, rule, t->clash_field)) ||
+	    is_doubtful_alone(pol_rule_content(l->set, t->clash_with, t->clash_field)))
+		snprintf(out, cap, "doubtful alone lets nothing pass in the field %.120s; list unknown or a kind beside it", field);
+	else
+		snprintf(out, cap, "the field %.120s carries nothing that both let pass; make them agree", field);
+}
+
 static void rule_tell(struct linter *l, uint32_t rule)
 {
 	const struct tally *t = &l->tally[rule];
@@ -330,12 +359,11 @@ static void rule_tell(struct linter *l, uint32_t rule)
 			     "this one out",
 			     name, l->set->selves[peer].file, what, subject, way, owner);
 	} else if (!(t->seen & SEEN_FITS)) {
-		tell(l, POL_FINDING_CONTRADICTION, rule, t->clash_with,
-		     "the rule%s and %s leave nothing in common for %s with %s: %s; make them agree", name,
-		     place_text(l->set, t->clash_with, r->file, by, sizeof by), subject,
-		     l->set->selves[peer].party->name,
-		     t->seen & SEEN_CARRIES ? "some field carries nothing that both let pass"
-					    : "no message meets the where of both");
+		char why[256];
+		clash_text(l, t, rule, why, sizeof why);
+		tell(l, POL_FINDING_CONTRADICTION, rule, t->clash_with, "the rule%s and %s leave nothing in common for %s with %s: %s",
+		     name, place_text(l->set, t->clash_with, r->file, by, sizeof by), subject,
+		     l->set->selves[peer].party->name, why);
 	}
 }
 

@@ -112,16 +112,19 @@ static void profiles_are_checked(void **state)
 		{ "  p: {risks: [SQL]}\n", "p", "\"risks\": nothing is called \"SQL\"; did you mean SQL Injection", 3 },
 		{ "  p: {risks: [zzzzzzzz-nothing-like-it]}\n", "p",
 		  "\"risks\": nothing is called \"zzzzzzzz-nothing-like-it\"; it takes nDPI's risks, attacks and none", 3 },
+		{ "  p: {risks: [atacks]}\n", "p", "\"risks\": nothing is called \"atacks\"; did you mean attacks?", 3 },
+		{ "  p: {allow: [HTTP, unknwon]}\n", "p", "\"allow\": nothing is called \"unknwon\"; did you mean unknown?", 3 },
+		{ "  p: {allow: text}\n", "[p, doubtfull]", "\"carries\": nothing is called \"doubtfull\"; did you mean doubtful?", 7 },
 		{ "  p: {allow: \"XSS Attack\"}\n", "p",
 		  "\"allow\": \"XSS Attack\" is a risk; a profile refuses it under \"risks\"", 3 },
 		{ "  p: {allow: papers}\n", "p",
 		  "\"allow\": \"papers\" is a profile, and a profile lists no other; list both under \"carries\"", 3 },
 		{ "  p: {allow: text}\n", "[p, paper]",
 		  "\"carries\": nothing is called \"paper\"; did you mean the profile papers?", 7 },
-		{ "  web: {allow: text}\n", "web", "the profile \"web\" is called as an nDPI category is; choose another name", 3 },
-		{ "  ssh: {allow: text}\n", "ssh", "the profile \"ssh\" is called as an nDPI protocol is; choose another name", 3 },
+		{ "  web: {allow: text}\n", "web", "the profile \"web\" has the name of an nDPI category; choose another name", 3 },
+		{ "  ssh: {allow: text}\n", "ssh", "the profile \"ssh\" has the name of an nDPI protocol; choose another name", 3 },
 		{ "  script: {forbid: script}\n", "script",
-		  "the profile \"script\" is called as a kind of content is; choose another name", 3 },
+		  "the profile \"script\" has the name of a kind of content; choose another name", 3 },
 	};
 	struct pol_err err;
 	(void)state;

@@ -108,6 +108,17 @@ def test_findings():
     expect(a["conversations"] == 1 and a["errors"] == [], a)
 
 
+def test_content_that_nothing_can_be():
+    """The field is named, and what is missing."""
+    rule = "unikernel: {0}\n{1}:\n  - {2}\n    message: shop.Alarm\n    carries: {3}\n"
+    for there, here, why in (("doubtful", "doubtful", "doubtful alone lets nothing pass in the field"),
+                             ("json", "HTTP", "carries nothing that both let pass; make them agree")):
+        path = copy(BANK, clerk=rule.format("clerk", "send", "to: teller", there),
+                    teller=rule.format("teller", "receive", "from: clerk", here))
+        out = weft("check", path, status=1).stdout
+        says(out, f"{path}/clerk.yaml:3: contradiction: ", f"{path}/teller.yaml:3: contradiction: ", why, " the field ")
+
+
 def test_content_that_ndpi_does_not_know():
     path = copy(SHOP, kiosk="unikernel: kiosk\nsend:\n  - to: ledger\n    message: shop.Order\n    carries: [Postgres]\n")
     says(weft("check", path, status=2).stderr, f"{path}/kiosk.yaml:5:15: ", "PostgreSQL")

@@ -448,6 +448,7 @@ def test_profiles():
     def carries(send, receive="[unknown, HTTP, SSH]", profiles=own):
         return carrying(f", carries: {send}", f", carries: {receive}", common, profiles)
     lets(carries("plain"), *UNRECOGNISED, "SSH")
+    lets(carries("Plain"), *UNRECOGNISED, "SSH")
     lets(carries("[plain, no-tools]"), "text", "JSON", "bytes", "script")
     lets(carries("[papers, HTTP]"), "JSON", "HTTP")
     lets(carries("[papers, pages]"), "HTTP")
