@@ -67,6 +67,8 @@ static void test_defaults(void **state)
 		assert_int_equal(c->log_file_bytes, 16 << 20);
 		assert_int_equal(c->log_files, 4);
 		assert_int_equal(c->busy, 0);
+		assert_int_equal(c->inspect_inline, 0);
+		assert_int_equal(c->inspectors, 1);
 		assert_int_equal(c->n, 1);
 		assert_string_equal(c->u[0].name, "meter");
 		assert_null(c->u[0].image);
@@ -97,6 +99,8 @@ static void test_every_key(void **state)
 					    "  log_files: 1\n"
 					    "  pairs: 700\n"
 					    "poll: busy\n"
+					    "inspect: isolated\n"
+					    "inspectors: 16\n"
 					    "unikernels:\n"
 					    "  - name: meter\n"
 					    "    image: images/meter.elf\n"
@@ -116,6 +120,8 @@ static void test_every_key(void **state)
 	assert_int_equal(c->pairs_max, 700);
 	assert_string_equal(c->policies, "/etc/weft/rules/plant");
 	assert_int_equal(c->busy, 1);
+	assert_int_equal(c->inspect_inline, 0);
+	assert_int_equal(c->inspectors, 16);
 	assert_int_equal(c->n, 2);
 	assert_string_equal(c->u[0].image, "/etc/weft/images/meter.elf");
 	assert_string_equal(c->u[0].policy, "/etc/weft/rules/plant/meter.yaml");
@@ -145,6 +151,9 @@ static void test_limits_at_their_edges(void **state)
 		snprintf(text, sizeof text, HEAD ONE "limits:\n%s", good[i]);
 		fab_config_free(parsed("f", text));
 	}
+	struct fab_config *inline_one = parsed("f", HEAD ONE "inspect: inline\n");
+	assert_int_equal(inline_one->inspect_inline, 1);
+	fab_config_free(inline_one);
 	fab_config_free(parsed("f", HEAD ONE "    memory: 2MiB\n"));
 	fab_config_free(parsed("f", HEAD ONE "    memory: 64GiB\n"));
 	fab_config_free(parsed("f", HEAD "unikernels:\n  - {name: a234567890123456789012345678901b}\n"));
