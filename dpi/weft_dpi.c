@@ -306,6 +306,9 @@ int main(int argc, char **argv)
 		n.lane[i].ready = -1;
 	/* What a terminal sends to weftd is weftd's to judge. It may fail: then there is no terminal. */
 	setsid();
+	/* It sees by the socket that weftd is gone; but not while it is stopped. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		die_of("PR_SET_PDEATHSIG");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		die_of("PR_SET_NO_NEW_PRIVS");
 	signals_take(&n);

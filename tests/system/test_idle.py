@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""An idle fabric with four ports uses less than two percent of a core: with process endpoints, with guests, and after
-traffic has ended. Prints TAP."""
+"""An idle fabric with four ports uses less than two percent of a core, its inspectors included: with process endpoints, with guests,
+and after traffic has ended. Prints TAP."""
 import sys
 import time
 
@@ -24,13 +24,18 @@ def shares(pids):
 
 
 def idle(f, others):
-    """weftd's share is small; the others' shares are told."""
+    """weftd's share and its inspectors' are small; the others' shares are told."""
     for n in NAMES:
         expect(f.port(n)["state"] == "up", f"{n} is not up: {f.port(n)}")
     frames = sum(f.port(n)["frames_taken"] for n in NAMES)
-    got = shares({"weftd": f.pid(), **others})
+    workers = [x["pid"] for x in fabric.wait_for("weftd's numbers", f.stats, 10)["inspectors"]]
+    expect(workers and all(workers), f"inspectors: {workers}")
+    ours = {"weftd": f.pid(), "weft-dpi": int(fabric.stat_fields(workers[0])[1]),
+            **{f"weft-dpi-{k}": pid for k, pid in enumerate(workers)}}
+    got = shares({**ours, **others})
     note(", ".join(f"{n} {100 * s:.2f}%" for n, s in got.items()))
-    expect(got["weftd"] < SHARE_MAX, f"weftd used {100 * got['weftd']:.1f}% of a core")
+    used = sum(got[n] for n in ours)
+    expect(used < SHARE_MAX, f"weftd and its inspectors used {100 * used:.1f}% of a core: {got}")
     for n in NAMES:
         expect(f.port(n)["state"] == "up", f"{n} is no longer up: {f.port(n)}")
     note(f"{sum(f.port(n)['frames_taken'] for n in NAMES) - frames} frames came meanwhile")

@@ -175,5 +175,64 @@ def test_kills_under_load():
         expect("ssert" not in log, "weftd's log", log)
 
 
+def processes_of(weftd):
+    """All that are weft-dpi and descend from this weftd; what it inherited, by descriptor."""
+    parents = {}
+    for d in os.listdir("/proc"):
+        f = stat_fields(d) if d.isdigit() else None
+        if f is not None:
+            parents[int(d)] = int(f[1])
+    nurseries = [p for p, parent in parents.items() if parent == weftd]
+    return nurseries, [p for p, parent in parents.items() if parent in nurseries]
+
+
+def test_nothing_is_left_of_it():
+    """However weftd ends, its inspectors end too, a stopped one and a stopped nursery as well. They have none of its descriptors, and
+    it keeps none of theirs: no zombie either."""
+    with Inspected("inspectors-end", {"s1": {"send": ["b"]}, "b": {"receive": ["s1"]}}) as f:
+        for stopped in ("none", "worker", "nursery", "down"):
+            wait_for("inspectors", lambda: all(x["pid"] for x in f.inspectors()), 10)
+            weftd = f.pid()
+            nurseries, workers = processes_of(weftd)
+            expect(len(nurseries) == 1 and len(workers) == LANES, f"{nurseries}, {workers}")
+            for p in workers:
+                got = sorted(os.readlink(f"/proc/{p}/fd/{fd}") for fd in os.listdir(f"/proc/{p}/fd"))
+                expect(len(got) == 2 and "anon_inode:[eventfd]" in got, f"a worker's descriptors: {got}")
+            got = [os.readlink(f"/proc/{nurseries[0]}/fd/{fd}") for fd in os.listdir(f"/proc/{nurseries[0]}/fd")]
+            expect(not any(str(f.run) in x and ".log" not in x for x in got) and sum("socket:" in x for x in got) == 1,
+                   f"the nursery's descriptors: {got}")
+            if stopped == "worker":
+                os.kill(workers[0], signal.SIGSTOP)
+            elif stopped == "nursery":
+                os.kill(nurseries[0], signal.SIGSTOP)
+            began = time.monotonic()
+            if stopped == "down":
+                f.weft("down")
+            else:
+                os.kill(weftd, signal.SIGKILL)
+            wait_for(f"the end of weftd's processes ({stopped} stopped)",
+                     lambda all_of=nurseries + workers: not any(fabric.alive(p) for p in all_of), 10)
+            note(f"{stopped}: all gone after {1e3 * (time.monotonic() - began):.0f} ms")
+            f.up()
+
+
+def test_restarts_leak_nothing():
+    """Idle workers that are killed one after another, weftd's and the nursery's descriptors as before, and no zombie."""
+    with Inspected("inspectors-leak", {"s1": {"send": ["b"]}, "b": {"receive": ["s1"]}}) as f:
+        weftd = f.pid()
+        nurseries, workers = processes_of(weftd)
+        before = fabric.descriptors(weftd), fabric.descriptors(nurseries[0])
+        for _ in range(KILLS):
+            pid = wait_for("a worker", lambda: f.inspectors()[0]["pid"], 10)
+            time.sleep(0.025) # many in a row that live shorter than this are put off
+            os.kill(pid, signal.SIGKILL)
+            wait_for("the next", lambda was=pid: f.inspectors()[0]["pid"] not in (0, was), 10, step=0.001)
+        wait_for("descriptors as before", lambda: (fabric.descriptors(weftd), fabric.descriptors(nurseries[0])) == before, 5)
+        after = processes_of(weftd)
+        expect(after[0] == nurseries and len(after[1]) == len(workers), f"{nurseries}, {workers}: {after}")
+        note(f"{KILLS} workers killed: {before} descriptors of weftd and of the nursery, before and after")
+
+
 if __name__ == "__main__":
-    sys.exit(fabric.main([test_kills_without_a_fabric, test_kills_under_load]))
+    sys.exit(fabric.main([test_nothing_is_left_of_it, test_restarts_leak_nothing, test_kills_without_a_fabric,
+                          test_kills_under_load]))
