@@ -19,11 +19,12 @@
 
 /* --- commands ------------------------------------------------------------------------------------------------------------ */
 
-enum { NUMBER = 1, HOST = 2, NO_SLASH = 4, NEVER_ALONE = 8, ALWAYS = 16 };
+enum { NUMBER = 1, HOST = 2, NO_SLASH = 4, NEVER_ALONE = 8, ALWAYS = 16, NUMBERED = 32 };
 
 struct command {
 	const char *name;
-	unsigned how; /* NUMBER, HOST: such an argument is one; NO_SLASH: "/x" is none; NEVER_ALONE: a usual word; ALWAYS: none */
+	unsigned how; /* NUMBER, HOST: such an argument is one; NO_SLASH: "/x" is none; NEVER_ALONE: a usual word; ALWAYS: none;
+		       * NUMBERED: a number may follow, "python3.11" */
 };
 
 static const struct command commands[] = {
@@ -34,10 +35,10 @@ static const struct command commands[] = {
 	{ "hostname", NEVER_ALONE }, { "id", 0 },  { "ifconfig", 0 },      { "ipconfig", 0 },
 	{ "ksh", 0 },         { "ls", 0 },         { "mkfifo", 0 },        { "mv", 0 },
 	{ "nc", HOST },       { "ncat", HOST },    { "net", NEVER_ALONE }, { "netcat", HOST },
-	{ "netstat", 0 },     { "node", NEVER_ALONE }, { "nslookup", HOST }, { "perl", 0 },
-	{ "php", 0 },         { "ping", NUMBER | HOST }, { "powershell", 0 }, { "printenv", 0 },
-	{ "printf", NEVER_ALONE }, { "ps", 0 },    { "pwd", 0 },           { "python", 0 },
-	{ "rm", 0 },          { "ruby", 0 },       { "sh", 0 },            { "sleep", NUMBER | NEVER_ALONE },
+	{ "netstat", 0 },     { "node", NEVER_ALONE }, { "nslookup", HOST }, { "perl", NUMBERED },
+	{ "php", NUMBERED },         { "ping", HOST }, { "powershell", 0 }, { "printenv", 0 },
+	{ "printf", NEVER_ALONE }, { "ps", 0 },    { "pwd", 0 },           { "python", NUMBERED },
+	{ "rm", 0 },          { "ruby", NUMBERED },       { "sh", 0 },            { "sleep", NUMBER | NEVER_ALONE },
 	{ "socat", HOST },    { "sudo", 0 },       { "systeminfo", ALWAYS }, { "tail", NEVER_ALONE },
 	{ "telnet", HOST },   { "timeout", NUMBER | NEVER_ALONE }, { "touch", NEVER_ALONE }, { "type", NO_SLASH | NEVER_ALONE },
 	{ "uname", 0 },       { "wget", HOST },    { "whoami", ALWAYS },   { "zsh", 0 },
@@ -90,11 +91,11 @@ static const struct command *command_at(struct text t, size_t *len)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]) && !found; i++)
 		if (strlen(commands[i].name) == n && begins(t, commands[i].name))
 			found = &commands[i];
-	if (!found)
+	if (!found || (n == 2 && memcmp(t.p, found->name, 2) != 0)) /* "Nc" is chance, "Whoami" is Windows */
 		return NULL;
-	while (n + 1 < t.len && n < 20 && (digit(t.p[n]) || (t.p[n] == '.' && digit(t.p[n + 1]))))
+	while ((found->how & NUMBERED) && n + 1 < t.len && n < 20 && (digit(t.p[n]) || (t.p[n] == '.' && digit(t.p[n + 1]))))
 		n++;
-	if (n + 1 == t.len && digit(t.p[n]))
+	if ((found->how & NUMBERED) && n + 1 == t.len && digit(t.p[n]))
 		n++;
 	if (begins(behind(t, n), ".exe"))
 		n += 4;
@@ -139,6 +140,9 @@ static int is_argument(struct text t, unsigned how)
 	if (how & HOST) {
 		if (find(word, "://"))
 			return 1;
+		for (size_t i = 0; i < n; i++)
+			if (!alnum(word.p[i]) && !memchr(".-_:/@", word.p[i], 6))
+				return 0;
 		for (size_t i = 1; i + 1 < n; i++)
 			if (word.p[i] == '.' && alnum(word.p[i - 1]) && alnum(word.p[i + 1]))
 				return 1;
