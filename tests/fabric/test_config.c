@@ -133,7 +133,7 @@ static void test_every_key(void **state)
 	assert_string_equal(c->u[0].set[1].value, "hello, you: #1");
 	assert_string_equal(c->u[0].set[2].value, "true");
 	assert_string_equal(c->u[1].name, "valve");
-	assert_int_equal(c->u[1].line, 19);
+	assert_int_equal(c->u[1].line, 21);
 	assert_int_equal(c->u[1].n_sets, 0);
 	fab_config_free(c);
 }
