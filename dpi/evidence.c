@@ -323,12 +323,16 @@ static int bittorrent(const uint8_t *p, size_t len)
  * types that fill the message, or none in 20 bytes. */
 static int stun(const uint8_t *p, size_t len)
 {
-	size_t at = 20;
+	size_t at = 20, small = 0;
 
 	if (len < 20)
 		return len >= 13 && memcmp(p, "RSP/", 4) == 0;
 	if (be32(p + 4) == 0x2112a442u || memcmp(p, "RSP/", 4) == 0)
 		return 1;
+	for (size_t i = 4; i < 20; i++) /* RFC 3489, section 11.1: the transaction's number is random */
+		small += p[i] < 4;
+	if (small > 6)
+		return 0;
 	while (len - at >= 4) {
 		unsigned type = be16(p + at);
 		size_t padded = (be16(p + at + 2) + 3u) & ~3u;
