@@ -362,7 +362,8 @@ static void rule_tell(struct linter *l, uint32_t rule)
 		char why[256];
 		clash_text(l, t, rule, why, sizeof why);
 		tell(l, POL_FINDING_CONTRADICTION, rule, t->clash_with,
-		     "the rule%s and %s leave nothing in common for %s with %s: %s", name, place_text(l->set, t->clash_with, r->file, by, sizeof by), subject,
+		     "the rule%s and %s leave nothing in common for %s with %s: %s", name,
+		     place_text(l->set, t->clash_with, r->file, by, sizeof by), subject,
 		     l->set->selves[peer].party->name, why);
 	}
 }
