@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""`weft dpi classify` against nDPI's own ndpiReader: captures of nDPI's suite, changed at random, must give the same table and the
-same flows with the same risks. Run by `make dpi-differential`; tests/system/test_dpi.py runs a short round.
+"""`weft dpi classify` against nDPI's own ndpiReader: captures of each kind (capture_kinds.py), and captures of nDPI's suite,
+changed at random, must give the same table and the same flows with the same risks. Run by `make dpi-differential`;
+tests/system/test_dpi.py runs the kinds and a short round.
 
 usage: dpi_differential.py [--count N] [--seed S] [--keep FOLDER]"""
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+import capture_kinds
 import captures
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -115,6 +117,29 @@ def compare(path, out):
     return wrong
 
 
+def kinds(keep=None, say=print):
+    """One capture of each kind. Returns (compared, differing)."""
+    compared, differing = 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "capture.pcap"
+        for name, c in capture_kinds.kinds(random.Random(1)):
+            if isinstance(c, bytes):
+                path.write_bytes(c)
+            else:
+                c.write(path)
+            try:
+                wrong = compare(path, pathlib.Path(folder) / "out")
+            except Unusable as e:
+                wrong = [str(e)]
+            compared += 1
+            if wrong:
+                differing += 1
+                say("\n   ".join([name, *wrong]))
+                if keep:
+                    shutil.copy(path, pathlib.Path(keep) / f"differs-{differing}.pcap")
+    return compared, differing
+
+
 def originals():
     return [(p.name, captures.read(p)) for p in sorted((VECTORS / "pcap").iterdir())]
 
@@ -160,9 +185,11 @@ def main():
         return 0
     if args.keep:
         os.makedirs(args.keep, exist_ok=True)
+    n, wrong = kinds(args.keep)
+    print(f"{n} kinds of captures compared, {wrong} differ")
     compared, unusable, differing = round_of(args.count, args.seed, args.keep)
     print(f"{compared} captures compared, {unusable} that ndpiReader or weft gave no answer to, {differing} differ")
-    return 1 if differing else 0
+    return 1 if differing or wrong else 0
 
 
 if __name__ == "__main__":

@@ -98,6 +98,14 @@ def test_changed_captures_against_ndpis_reader():
     expect(compared >= SHORT_ROUND - 2 and not differing, f"{compared} compared, {unusable} unusable, {differing} differ")
 
 
+def test_kinds_of_captures_against_ndpis_reader():
+    if not READER:
+        raise tap.Skipped("ndpiReader is not installed (Debian's libndpi-bin)")
+    compared, differing = dpi_differential.kinds(say=tap.note)
+    expect(compared > 80 and not differing, f"{differing} of {compared} differ")
+    tap.note(f"{compared} captures")
+
+
 def test_links_against_ndpis_reader():
     """One capture's packets behind every link header, tag and tunnel that there is."""
     vectors()
