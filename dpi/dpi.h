@@ -90,7 +90,7 @@ enum dpi_why {
 	DPI_WHY_TWICE,       /* has died of this input twice: not tried again, */
 	DPI_WHY_ABSENT,      /* could not be started, */
 	DPI_WHY_NONSENSE,    /* gave an answer that is none, */
-	DPI_WHY_SKIPPED,     /* did not look at it: others of its sender's had ended too many */
+	DPI_WHY_SKIPPED,     /* was not to look at it any more: what came before it had held up too many for too long */
 	DPI_WHYS
 };
 

@@ -45,7 +45,7 @@ void dpi_finding_text(const struct dpi_finding *f, char out[DPI_NAME_MAX])
 		[DPI_WHY_TWICE] = "inspectors died on it before",
 		[DPI_WHY_ABSENT] = "no inspector could be started",
 		[DPI_WHY_NONSENSE] = "the inspector answered nonsense",
-		[DPI_WHY_SKIPPED] = "not looked at, its sender ended inspectors",
+		[DPI_WHY_SKIPPED] = "not looked at, inspectors were held up",
 	};
 	char name[DPI_NAME_MAX], suffix[32] = "";
 	const char *risk = f->why == DPI_WHY_RISK && f->risk < NDPI_MAX_RISK ? ndpi_risk2str((ndpi_risk_enum)f->risk) : NULL;

@@ -41,6 +41,7 @@
 #define FAB_BARRED_MAX_NS 2000000000ull
 #define FAB_BARRED_FORGET_NS 60000000000ull
 #define FAB_BARRED_SKIP_NS 500000000ull /* from so long on, what else it has parked is refused and not looked at */
+#define FAB_DRAIN_NS 1000000000ull /* so long an epoch waits for inspectors: who hangs them shall not keep policies from changing */
 #define FAB_SWEEP_SLOTS 4096u /* request slots of one port that are looked at in one tick after a change of epoch */
 #define FAB_PAIRS_SPARE 256u  /* pairs beyond twice the first need, where the configuration says nothing */
 #define FAB_MERGE_KINDS (2u * WEFT_VERDICT_MAX) /* by verdict; and, of what passed, by what `mode: observe` kept from it */
@@ -244,8 +245,9 @@ struct fab {
 	struct fab_parking *parking[DPI_LANES_MAX]; /* what waits for each lane */
 	uint32_t parked_n;         /* messages in all of them */
 	uint32_t turn_first;       /* port that comes first in the next turn */
-	uint8_t abandoned;         /* at the end: no answer is waited for any more */
+	uint8_t abandoned;         /* within fab_parked_abandon() */
 	uint8_t draining;          /* an epoch waits until nothing is parked: nothing new is taken */
+	uint64_t drain_since_ns;   /* when that began; 0: not draining */
 	uint32_t n_ports;
 	struct fab_port *port;     /* n_ports + 1; 0 unused */
 	uint32_t pairs_max;        /* that there is memory for */

@@ -10,7 +10,8 @@
  * what takes long to inspect fills no lane for the others.
  *
  * While a message is parked its port, its receiver or its request may go: fab_parked_forget() marks it, and it has its verdict
- * when it comes out. Epochs do not change while anything is parked (fab_epoch_take waits). */
+ * when it comes out. Epochs do not change while anything is parked: fab_epoch_take waits, though not for long
+ * (fab_parked_abandon). */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ struct parked {
 
 struct fab_parking {
 	uint32_t first, n;        /* oldest slot; how many are used */
+	uint32_t owed;            /* answers to come before theirs, for which nobody waits any more */
 	uint32_t head, tail;      /* of bytes: next to write, oldest in use; equal: none is, if n is 0 */
 	uint8_t *bytes;
 	struct parked slot[SLOTS];
@@ -85,7 +87,9 @@ uint32_t fab_parked_room(const struct fab *f, const struct fab_port *p)
 	uint32_t share = BURSTS_OF_A_PORT * p->burst_max;
 	uint32_t own = p->parked_n < share ? share - p->parked_n : 0;
 
-	return own < SLOTS - l->n ? own : SLOTS - l->n;
+	uint32_t all = SLOTS - l->n > l->owed ? SLOTS - l->n - l->owed : 0;
+
+	return own < all ? own : all;
 }
 
 uint32_t fab_parked_bytes(const struct fab *f, const struct fab_port *p)
@@ -185,7 +189,7 @@ static void come_back(struct fab *f, struct parked *s)
 static void skip_others(struct fab *f, uint32_t lane, const struct fab_port *p)
 {
 	const struct fab_parking *l = f->parking[lane];
-	uint32_t waiting = 0;
+	uint32_t waiting = l->owed;
 
 	for (uint32_t i = 0; i < l->n; i++) {
 		const struct parked *s = &l->slot[(l->first + i) % SLOTS];
@@ -216,6 +220,27 @@ static void bar(struct fab *f, uint32_t lane, struct fab_port *p, const struct d
 		skip_others(f, lane, p);
 }
 
+/* 1 when no answer is owed any more. */
+static int owed_taken(struct fab *f, uint32_t lane)
+{
+	struct fab_parking *l = f->parking[lane];
+	struct dpi_isolate_answer a;
+
+	while (l->owed > 0 && dpi_isolate_take(f->iso, lane, &a))
+		l->owed--;
+	return l->owed == 0;
+}
+
+static int answer_take(struct fab *f, uint32_t lane, struct dpi_isolate_answer *a)
+{
+	if (!f->abandoned)
+		return owed_taken(f, lane) && dpi_isolate_take(f->iso, lane, a);
+	dpi_isolate_skip(f->iso, lane, f->parking[lane]->owed++);
+	*a = (struct dpi_isolate_answer){.result.found = {.answer = DPI_FAILED, .why = DPI_WHY_SKIPPED},
+					 .frame.what = DPI_FRAME_UNSEEN};
+	return 1;
+}
+
 /* The oldest messages of a lane that can go on, all of one port, become the burst. */
 static void collect(struct fab *f, uint32_t lane, struct fab_burst *b)
 {
@@ -230,10 +255,7 @@ static void collect(struct fab *f, uint32_t lane, struct fab_burst *b)
 		if (s->waits) {
 			struct dpi_isolate_answer a;
 
-			if (f->abandoned)
-				a = (struct dpi_isolate_answer){.result.found = {.answer = DPI_FAILED, .why = DPI_WHY_ABSENT},
-								.frame.what = DPI_FRAME_UNSEEN};
-			else if (!dpi_isolate_take(f->iso, lane, &a))
+			if (!answer_take(f, lane, &a))
 				break;
 			s->waits = 0;
 			spent += a.cycles;
@@ -268,6 +290,7 @@ uint32_t fab_parked_serve(struct fab *f, uint64_t now_ns)
 	uint32_t done = 0;
 
 	for (uint32_t k = 0; k < f->lanes; k++) {
+		(void)owed_taken(f, k);
 		do {
 			fab_burst_begin(f, b, NULL, now_ns);
 			collect(f, k, b);
@@ -279,6 +302,14 @@ uint32_t fab_parked_serve(struct fab *f, uint64_t now_ns)
 		} while (b->n > 0); /* each time at least one leaves the lane */
 	}
 	return done;
+}
+
+void fab_parked_abandon(struct fab *f, uint64_t now_ns)
+{
+	f->abandoned = 1;
+	fab_parked_serve(f, now_ns);
+	f->abandoned = 0;
+	assert(f->parked_n == 0);
 }
 
 void fab_parked_forget(struct fab *f, const struct fab_port *p)

@@ -70,6 +70,8 @@ int fab_park_message(struct fab *f, struct fab_burst *b, struct fab_msg *m, cons
 		     const struct dpi_message *what);
 int fab_park_frame(struct fab *f, struct fab_burst *b, struct fab_msg *m);
 void fab_parked_forget(struct fab *f, const struct fab_port *p); /* the instance at p is gone */
+/* No answer is waited for any more: what is parked has its verdict now, content_uninspected where it waits for one itself. */
+void fab_parked_abandon(struct fab *f, uint64_t now_ns);
 
 /* pairs.c */
 void *fab_map(size_t size); /* zeroed, taken as it is touched; NULL: no memory */

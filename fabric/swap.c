@@ -91,13 +91,20 @@ int fab_epoch_take(struct fab *f, uint64_t now_ns)
 	struct fab_epoch *before = f->now, *e;
 
 	f->draining = 0;
-	if (atomic_load_explicit(&f->offered, memory_order_relaxed) == NULL)
+	if (atomic_load_explicit(&f->offered, memory_order_relaxed) == NULL) {
+		f->drain_since_ns = 0;
 		return 0;
+	}
 	/* What is parked was let in under the epoch that it began with. */
+	if (f->drain_since_ns == 0)
+		f->drain_since_ns = now_ns;
+	if (f->parked_n > 0 && now_ns - f->drain_since_ns > FAB_DRAIN_NS)
+		fab_parked_abandon(f, now_ns);
 	if (f->parked_n > 0) {
 		f->draining = 1;
 		return 0;
 	}
+	f->drain_since_ns = 0;
 	/* What cannot be recorded does not happen. */
 	if (!events_are_out(f, now_ns))
 		return 0;

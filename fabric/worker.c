@@ -294,7 +294,8 @@ static void end(struct fab_worker *w)
 		stop_port(w, &f->port[i]);
 	for (unsigned i = 0; i < 1000 && fab_end(f, now()) != 0; i++) {
 		/* What an inspector hangs on, or what waits behind it, has its verdict too. */
-		f->abandoned = i >= 500;
+		if (i == 500)
+			fab_parked_abandon(f, now());
 		(void)signal_fd(w->control_fd);
 		nanosleep(&moment, NULL);
 	}

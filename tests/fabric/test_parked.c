@@ -245,6 +245,40 @@ static void an_epoch_waits_for_them(void **state)
 	assert_int_equal(r->g[CAROL].message.n, 1);
 }
 
+/* Nor for long, and the answers that come after all are nobody's. */
+static void an_epoch_does_not_wait_for_what_hangs(void **state)
+{
+	const char *const policies[] = {alice_sends, bob_hears, carol_hears};
+	struct road *r = *state;
+	struct fab_epoch *e = road_epoch_of(road_schemas(SET), r->epoch->number + 1, policies, NULL);
+	char err[256];
+
+	hold(r, ALICE, SIGSTOP);
+	say(r, ALICE, BOB, 1, "nobody looks at it");
+	say(r, ALICE, BOB, 2, "nor at this");
+	take(r, ALICE);
+	assert_int_equal(fab_epoch_follow(e, r->epoch, err, sizeof(err)), 0);
+	assert_int_equal(fab_epoch_offer(r->f, e, err, sizeof(err)), 0);
+	assert_int_equal(fab_epoch_take(r->f, r->now_ns), 0);
+	r->now_ns += FAB_DRAIN_NS;
+	assert_int_equal(fab_epoch_take(r->f, r->now_ns), 0);
+	r->now_ns += 1;
+	assert_int_equal(fab_epoch_take(r->f, r->now_ns), 1);
+	fab_epoch_free(r->epoch);
+	r->epoch = e;
+	r->schemas = e->schemas;
+	r->policy = e->policy;
+	assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_CONTENT_UNINSPECTED], 2);
+	say(r, ALICE, BOB, 3, "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n");
+	say(r, ALICE, BOB, 4, "under the next");
+	take(r, ALICE);
+	assert_int_equal(r->f->parked_n, 2);
+	release(r, ALICE);
+	assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_CONTENT_FORBIDDEN], 1);
+	assert_int_equal(r->g[BOB].message.n, 1);
+	assert_int_equal(r->g[BOB].message.payload[1], 4);
+}
+
 static void an_epoch_that_is_withdrawn_lets_them_in_again(void **state)
 {
 	struct road *r = *state;
@@ -481,7 +515,7 @@ static void at_the_end_nothing_is_forgotten(void **state)
 	assert_int_equal(r->f->parked_n, 2);
 	assert_true(fab_end(r->f, r->now_ns) > 0);
 	assert_int_equal(r->f->parked_n, 2);
-	r->f->abandoned = 1;
+	fab_parked_abandon(r->f, r->now_ns);
 	assert_int_equal(fab_end(r->f, r->now_ns), 0);
 	assert_int_equal(r->f->parked_n, 0);
 	assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_CONTENT_UNINSPECTED], 1);
@@ -530,6 +564,7 @@ int main(void)
 		ROAD_TEST(a_request_that_waits_keeps_its_slot),
 		ROAD_TEST(a_reply_outlives_who_asked),
 		ROAD_TEST(an_epoch_waits_for_them),
+		ROAD_TEST(an_epoch_does_not_wait_for_what_hangs),
 		ROAD_TEST(an_epoch_that_is_withdrawn_lets_them_in_again),
 		ROAD_TEST(a_port_has_two_bursts_at_most),
 		ROAD_TEST(an_inspector_that_ends_costs_one_message),
