@@ -175,6 +175,31 @@ def test_kills_under_load():
         expect("ssert" not in log, "weftd's log", log)
 
 
+def test_the_modest_have_their_share():
+    """One that sends as fast as it can, up to 60 KiB a message, beside 30 that ask 10 times a second, all on one lane."""
+    names = [f"m{i}" for i in range(1, 31)]
+    unikernels = {**{n: {"send": ["b"], "receive": ["b"]} for n in names}, "b": {"receive": names, "send": names},
+                  "greedy": {"send": ["c"]}, "c": {"receive": ["greedy"]}}
+    with Fabric("inspectors-share", unikernels) as f:
+        b, c = f.soak("b", "--receive", "--senders", len(names), "--idle", 60), f.soak("c", "--receive", "--idle", 60)
+        b.wait_up()
+        c.wait_up()
+        greedy = f.soak("greedy", "--to", "c", "--sizes", "mixed")
+        modest = [f.soak(n, "--to", "b", "--reply", "--rate", 10, "--sizes", 200) for n in names]
+        for s in modest:
+            s.wait_up()
+        time.sleep(5)
+        for s in [greedy, *modest]:
+            s.stop()
+        much, few = greedy.summary(60), [s.summary(60) for s in modest]
+        p50 = sorted(s["latency_us"]["p50"] for s in few)
+        note(f"{much['sent']} messages of the greedy one; the others {min(s['replies'] for s in few)} to "
+             f"{max(s['replies'] for s in few)} answers each, half of them within {p50[len(p50) // 2] / 1e3:.1f} ms "
+             f"(the worst: {p50[-1] / 1e3:.1f} ms)")
+        expect(much["sent"] > 30 * 50 and min(s["replies"] for s in few) >= 30, f"{much['sent']}; {[s['replies'] for s in few]}")
+        expect(not any(s["refused"] or s["timeouts"] or s["lost"] for s in [much, *few]), "some were refused or lost")
+
+
 def processes_of(weftd):
     """All that are weft-dpi and descend from this weftd; what it inherited, by descriptor."""
     parents = {}
@@ -187,8 +212,8 @@ def processes_of(weftd):
 
 
 def test_nothing_is_left_of_it():
-    """However weftd ends, its inspectors end too, a stopped one and a stopped nursery as well. They have none of its descriptors, and
-    it keeps none of theirs: no zombie either."""
+    """However weftd ends, its inspectors end too, a stopped one and a stopped nursery as well. They have none of its
+    descriptors, and it keeps none of theirs: no zombie either."""
     with Inspected("inspectors-end", {"s1": {"send": ["b"]}, "b": {"receive": ["s1"]}}) as f:
         for stopped in ("none", "worker", "nursery", "down"):
             wait_for("inspectors", lambda: all(x["pid"] for x in f.inspectors()), 10)
@@ -234,5 +259,5 @@ def test_restarts_leak_nothing():
 
 
 if __name__ == "__main__":
-    sys.exit(fabric.main([test_nothing_is_left_of_it, test_restarts_leak_nothing, test_kills_without_a_fabric,
-                          test_kills_under_load]))
+    sys.exit(fabric.main([test_the_modest_have_their_share, test_nothing_is_left_of_it, test_restarts_leak_nothing,
+                          test_kills_without_a_fabric, test_kills_under_load]))
