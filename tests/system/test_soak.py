@@ -11,8 +11,8 @@ from fabric import Fabric, expect, note
 
 REKEY = 1 << 20      # WEFT_REKEY_RECORDS: a session of more records than these makes new keys
 COUNT = 1_100_000
-EACH = 60_000
-REQUESTS = 30_000
+EACH = 30_000
+REQUESTS = 15_000
 
 
 def whole(receiver, sender_or_senders, count):
