@@ -345,7 +345,7 @@ static int obey(struct dpi_isolate *iso, const struct dpi_nursery_msg *m, uint64
 	if (m->say == DPI_SAY_READY) {
 		if (nursery->state == DPI_NURSERY_DOWN)
 			return 0; /* it is gone since */
-		if (nursery->state != DPI_NURSERY_LOADING)
+		if (nursery->state != DPI_NURSERY_LOADING || (uint32_t)m->status != dpi_lane_form())
 			return -1;
 		nursery->state = DPI_NURSERY_UP;
 		for (uint32_t i = 0; i < iso->n; i++)

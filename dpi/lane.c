@@ -44,6 +44,21 @@ static void copy_once(void *to, const void *from, size_t len)
 	__asm__ volatile("" ::: "memory");
 }
 
+uint32_t dpi_lane_form(void)
+{
+	const uint32_t sizes[] = { sizeof(struct dpi_lane_in), sizeof(struct dpi_lane_out), sizeof(struct dpi_lane_item),
+				   sizeof(struct dpi_lane_span), sizeof(struct dpi_lane_answer), sizeof(struct dpi_set),
+				   DPI_WHYS, DPI_ANSWERS, DPI_KINDS, DPI_FRAME_WHATS, DPI_IDS_MAX };
+	const uint8_t *p = (const uint8_t *)sizes;
+	uint32_t form = 2166136261u; /* FNV-1a */
+
+	for (size_t i = 0; i < sizeof(sizes); i++)
+		form = (form ^ p[i]) * 16777619u;
+	for (const char *s = dpi_version(); *s; s++)
+		form = (form ^ (uint8_t)*s) * 16777619u;
+	return form;
+}
+
 /* --- weftd's side ----------------------------------------------------------------------------------------------------- */
 
 static int share(const char *name, size_t size, unsigned seals, void **p, int *fd)

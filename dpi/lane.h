@@ -81,6 +81,10 @@ struct dpi_lane_out {
 	_Alignas(4096) struct dpi_lane_answer answer[DPI_LANE_ITEMS];
 };
 
+/* A number that two programs have in common whose lanes, answers and nDPI are the same: the files of one may have been
+ * replaced while the other runs, and an nDPI of another version means other protocols by its numbers. */
+uint32_t dpi_lane_form(void);
+
 /* --- weftd's side; one thread, the data path's, but for what is said to be the keeper's ---------------------------------- */
 
 struct dpi_lane {

@@ -18,7 +18,7 @@
 enum dpi_nursery_say {
 	DPI_SAY_START = 1, /* keeper: a worker for lane, from item `done` of its out on. Not while one is there */
 	DPI_SAY_KILL,      /* keeper: end the lane's worker, if it is still there */
-	DPI_SAY_READY,     /* nursery: nDPI is loaded; once, first */
+	DPI_SAY_READY,     /* nursery: nDPI is loaded; once, first. status: dpi_lane_form(), which must be weftd's own */
 	DPI_SAY_STARTED,   /* nursery: the worker, pid; it is in its sandbox */
 	DPI_SAY_ENDED      /* nursery: it is gone; status as waitpid gives it. Also where it could not be started: pid 0 */
 };

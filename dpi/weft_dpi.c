@@ -316,6 +316,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "weft-dpi: %s\n", err.text);
 		return 2;
 	}
-	say(DPI_SAY_READY, 0, 0, 0);
+	say(DPI_SAY_READY, 0, 0, (int)dpi_lane_form());
 	run(&n);
 }

@@ -118,7 +118,10 @@ static int set_up_with(const char *program)
 		become(program, pair[1]);
 	assert_true(nursery > 0);
 	close(pair[1]);
-	assert_int_equal(hear().say, DPI_SAY_READY);
+	struct dpi_nursery_msg ready = hear();
+
+	assert_int_equal(ready.say, DPI_SAY_READY);
+	assert_int_equal((uint32_t)ready.status, dpi_lane_form());
 	return 0;
 }
 
