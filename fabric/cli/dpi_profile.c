@@ -52,26 +52,32 @@ static int profile_add(const struct reading *r, const struct pol_profile *p)
 	return rc;
 }
 
-/* "web", or "hub:web" of the unikernel hub's own. The shared file's profiles come first. */
-static const struct pol_profile *profile_find(const struct reading *r, const char *name)
+/* "files", or "hub:files" of the unikernel hub's own. *several: more than one unikernel has one of this name, and it is none of
+ * the shared file's, which are each unikernel's. */
+static const struct pol_profile *profile_find(const struct reading *r, const char *name, int *several)
 {
 	const struct cli_policy *policy = &r->c->policy;
+	const struct pol_profile *found = NULL;
 	const char *colon = strchr(name, ':');
 
 	for (uint32_t i = 0; r->set && i < pol_profile_count(r->set); i++) {
 		const struct pol_profile *p = pol_profile_get(r->set, i);
 
 		if (!colon) {
-			if (strcmp(p->name, name) == 0)
-				return p;
+			if (strcasecmp(p->name, name) != 0)
+				continue;
+			*several = found != NULL;
+			if (found)
+				return found;
+			found = p;
 			continue;
 		}
 		const char *owner = cli_policy_name(policy, p->owner);
 		if (p->owner && strlen(owner) == (size_t)(colon - name) && strncmp(owner, name, strlen(owner)) == 0 &&
-		    strcmp(p->name, colon + 1) == 0)
+		    strcasecmp(p->name, colon + 1) == 0)
 			return p;
 	}
-	return NULL;
+	return found;
 }
 
 static int is_word(const char *name)
@@ -83,11 +89,18 @@ static int name_add(const struct reading *r, const char *name)
 {
 	struct dpi_profile *to = &r->c->profile;
 	char quoted[POL_QUOTE_MAX], near[160];
-	int forbids = name[0] == '!';
-	const struct pol_profile *p = profile_find(r, name);
+	int forbids = name[0] == '!', several = 0;
+	const struct pol_profile *p = profile_find(r, name, &several);
+	const char *colon = strchr(name, ':');
 
+	if (p && several)
+		return cli_fail(r->command, "profiles of several unikernels are called %s; say whose: %s:%s, or another's",
+				pol_quote(quoted, name), cli_policy_name(&r->c->policy, p->owner), p->name);
 	if (p)
 		return profile_add(r, p);
+	if (colon && r->set && (p = profile_find(r, colon + 1, &several)) != NULL && !p->owner)
+		return cli_fail(r->command, "%s: the profile %s is in common.yaml, for all; it stands without \"%.*s\"",
+				pol_quote(quoted, name), p->name, (int)(colon - name) + 1, name);
 	if (dpi_name_means(name + forbids) & (DPI_IS_PROTOCOL | DPI_IS_CATEGORY | DPI_IS_KIND))
 		return forbids ? add(r, r->c->forbid, &to->n_forbid, name + 1) : add(r, r->c->allow, &to->n_allow, name);
 	if (!forbids && is_word(name))

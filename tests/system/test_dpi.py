@@ -315,6 +315,19 @@ def test_profiles_of_policies():
     expect(names, "the example has no profiles")
     r = weft("inspect", "--json", "--policies", EXAMPLE, "--profile", "archive:forms", DIR / "prose")
     expect(r.returncode in (0, 1), text(r)[1])
+    r = weft("inspect", "--json", "--policies", EXAMPLE, "--profile", "Forms", DIR / "prose")
+    expect(r.returncode in (0, 1), text(r)[1])
+    _, err = text(weft("inspect", "--policies", EXAMPLE, "--profile", "archive:sealed", DIR / "prose"))
+    expect('in common.yaml, for all; it stands without "archive:"' in err, err)
+    folder = DIR / "two"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(EXAMPLE, folder)
+    with open(folder / "desk.yaml", "a") as f:
+        f.write("profiles:\n  forms: {allow: text}\n")
+    r = weft("inspect", "--policies", folder, "--profile", "forms", DIR / "prose")
+    expect(r.returncode == 2 and "several unikernels" in text(r)[1] and "archive:forms" in text(r)[1], text(r))
+    expect(weft("inspect", "--policies", folder, "--profile", "desk:forms", DIR / "prose").returncode == 0, "desk's own")
+    expect(weft("inspect", "--policies", folder, "--profile", "archive:forms", DIR / "prose").returncode == 1, "archive's own")
 
 
 def test_misspelt_names_are_errors():
