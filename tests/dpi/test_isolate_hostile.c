@@ -204,9 +204,13 @@ static void whatever_workers_do(void **state)
 	assert_true(longest_ns < 1000 * MS);
 	/* Other workers, and all is as it should be. */
 	for (uint32_t lane = 0; lane < LANES; lane++) {
+		unsigned started = SUM(started);
+
 		submit(lane, HOSTILE_LEAVE);
 		flush();
 		settle(0);
+		for (unsigned i = 0; i < 1000 && SUM(started) == started; i++)
+			usleep(10000);
 		for (unsigned i = 0; i < 60; i++)
 			submit(lane, HOSTILE_SLOW);
 		flush();
