@@ -8,7 +8,7 @@
 
 #include "lane.h"
 
-#define DPI_WORKER_ITEMS 1000000u    /* after so many it makes room for the next, exit status 0 */
+#define DPI_WORKER_ITEMS 1000000u    /* after so many, or up to half of that less, it makes room for the next, exit status 0 */
 #define DPI_WORKER_SPIN_NS 30000ull  /* that it waits awake for the next item, where there is a second CPU */
 
 struct dpi_worker {
@@ -18,7 +18,7 @@ struct dpi_worker {
 	int event_fd;                 /* written to when there are answers that somebody sleeps for */
 	uint64_t next;                /* item to begin with */
 	uint64_t spin_ns;             /* DPI_WORKER_SPIN_NS, 0 on a machine with one CPU */
-	uint64_t items_max;           /* DPI_WORKER_ITEMS */
+	uint64_t items_max;           /* DPI_WORKER_ITEMS, less what nobody can tell */
 };
 
 /* Runs until it has looked at items_max items. Its system calls are futex and write, and clock_gettime where the vDSO does not
