@@ -243,13 +243,21 @@ static int ber(const uint8_t *p, size_t n)
 			      : p[1] == 0x84 && stands(p, n, 2, "\0\0", 2);
 }
 
+static int is_line(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((p[i] < 0x20 || p[i] > 0x7e) && p[i] != '\r' && p[i] != '\n')
+			return 0;
+	return 1;
+}
+
 static int may(const struct dpi_begin_index *x, const uint8_t *p, size_t n)
 {
 	if (any_agrees(binary, x->binary, p, n) || any_agrees(words, x->words, p, n))
 		return 1;
 	if ((p[0] == '{' && (n < 2 || p[1] == '"' || p[1] == ' ' || p[1] == '\n' || p[1] == '\r')) ||
-	    (p[0] == '$' && (n < 2 || (p[1] >= 'A' && p[1] <= 'Z'))) || (p[0] == '*' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) ||
-	    (p[0] == '<' && (n < 2 || (p[1] >= '0' && p[1] <= '9'))) || (p[0] == ':' && (n < 2 || (p[1] > ' ' && p[1] < 0x7f))))
+	    (memchr("$*<:", p[0], 4) && is_line(p, n) &&
+	     (n < 2 || (p[0] == '$' ? p[1] >= 'A' && p[1] <= 'Z' : p[0] == ':' ? p[1] > ' ' : p[1] >= '0' && p[1] <= '9'))))
 		return 1;
 	if (p[0] >= 0x30 && p[0] < 0x40 && stands(p, n, 1, "\0\0\0", 3)) /* Thunder */
 		return 1;
