@@ -19,7 +19,8 @@
 /* Bytes that an item takes at most whose content is no longer than len. */
 #define DPI_LANE_ITEM_BOUND(len) (64u + DPI_SPANS_MAX * 16u + 2u * DPI_SPANS_MAX * 144u + (len) + 64u)
 #define DPI_LANE_ITEM_MAX DPI_LANE_ITEM_BOUND(DPI_LANE_CONTENT_MAX)
-#define DPI_HANG_CPU_NS 50000000ull   /* CPU time that a worker may take for one item */
+#define DPI_HANG_CPU_NS 50000000ull   /* CPU time that a worker may take for one item, */
+#define DPI_HANG_FIELD_NS 2000000ull  /* and this more for each of its fields: libmagic takes half a millisecond for one */
 #define DPI_HANG_WALL_NS 2000000000ull /* and wall time: it may have to wait for a CPU, but not for ever */
 #define DPI_STRIKES 2u                /* deaths of one input before it is refused untried */
 #define DPI_STRIKES_KNOWN 256u        /* inputs that are remembered so, least recently used first out */

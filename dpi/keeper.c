@@ -539,7 +539,9 @@ static void lane_watch(struct dpi_isolate *iso, struct dpi_isolate_lane *l, uint
 
 		l->watch_wall_ns += step < WATCH_STEP_MAX_NS ? step : WATCH_STEP_MAX_NS;
 		/* Of one that is gone the clock says 0. */
-		if (l->watch_wall_ns > DPI_HANG_WALL_NS || (cpu > l->watch_cpu_ns && cpu - l->watch_cpu_ns > DPI_HANG_CPU_NS))
+		uint64_t may = DPI_HANG_CPU_NS + item_at(l, done)->n_spans * DPI_HANG_FIELD_NS;
+
+		if (l->watch_wall_ns > DPI_HANG_WALL_NS || (cpu > l->watch_cpu_ns && cpu - l->watch_cpu_ns > may))
 			lane_kill(iso, l, DPI_WHY_HUNG, done, now);
 	}
 	l->watch_seen_ns = now;
