@@ -180,7 +180,7 @@ static void sizes_and_rates_at_their_edges(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		const struct pol_seen s = { "a", "b", "x.Y", 0, POL_LEARN_PASSED, cases[i].count, cases[i].len, 0 };
+		const struct pol_seen s = { "a", "b", "x.Y", 0, POL_LEARN_PASSED, cases[i].count, cases[i].len, 0, NULL, NULL };
 		char *text = draft_of(&s, 1, "a");
 
 		if (!strstr(text, cases[i].size) || !strstr(text, cases[i].rate))
@@ -191,8 +191,8 @@ static void sizes_and_rates_at_their_edges(void **state)
 
 static void counts_stop_at_the_top(void **state)
 {
-	const struct pol_seen s[2] = { { "a", "b", "x.Y", 0, POL_LEARN_PASSED, UINT64_MAX, 1, POL_LEARN_TIME_MAX },
-				       { "a", "b", "x.Y", 0, POL_LEARN_PASSED, UINT64_MAX, 1, 0 } };
+	const struct pol_seen s[2] = { { "a", "b", "x.Y", 0, POL_LEARN_PASSED, UINT64_MAX, 1, POL_LEARN_TIME_MAX, NULL, NULL },
+				       { "a", "b", "x.Y", 0, POL_LEARN_PASSED, UINT64_MAX, 1, 0, NULL, NULL } };
 	char *text = draft_of(s, 2, "b");
 
 	(void)state;
@@ -218,10 +218,10 @@ static void what_cannot_be_is_not_taken(void **state)
 		assert_int_equal(see(l, "a", "b", subjects[i], POL_LEARN_PASSED), -EINVAL);
 	assert_int_equal(see(l, "a", "a", "x.Y", POL_LEARN_PASSED), -EINVAL);
 	assert_int_equal(pol_learn_count(l), 0);
-	const struct pol_seen never = { "a", "b", "x.Y", 0, POL_LEARN_PASSED, 0, 1, 1 };
-	const struct pol_seen before = { "a", "b", "x.Y", 0, POL_LEARN_PASSED, 1, 1, -1 };
-	const struct pol_seen after = { "a", "b", "x.Y", 0, POL_LEARN_PASSED, 1, 1, POL_LEARN_TIME_MAX + 1 };
-	const struct pol_seen other_kind = { "a", "b", "x.Y", 1, POL_LEARN_PASSED, 1, 1, 1 };
+	const struct pol_seen never = { "a", "b", "x.Y", 0, POL_LEARN_PASSED, 0, 1, 1, NULL, NULL };
+	const struct pol_seen before = { "a", "b", "x.Y", 0, POL_LEARN_PASSED, 1, 1, -1, NULL, NULL };
+	const struct pol_seen after = { "a", "b", "x.Y", 0, POL_LEARN_PASSED, 1, 1, POL_LEARN_TIME_MAX + 1, NULL, NULL };
+	const struct pol_seen other_kind = { "a", "b", "x.Y", 1, POL_LEARN_PASSED, 1, 1, 1, NULL, NULL };
 	assert_int_equal(pol_learn_add(l, &never), -EINVAL);
 	assert_int_equal(pol_learn_add(l, &before), -EINVAL);
 	assert_int_equal(pol_learn_add(l, &after), -EINVAL);
