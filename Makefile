@@ -363,7 +363,7 @@ $(FUZZ)/fuzz_plugin: $(patsubst %.c,$(FUZZ)/obj/%.o,$(filter-out %/main.c,$(PLUG
 $(FUZZ)/fuzz_validate: $(FUZZ)/obj/gen/tests/schemas/strict.pb-c.o
 # Readers of the command line's own.
 $(FUZZ)/fuzz_cases: $(FUZZ)/obj/fabric/cli/policy_cases.o
-$(FUZZ)/fuzz_decision_log: $(patsubst %,$(FUZZ)/obj/fabric/cli/%.o,policy_learn_log explain_find answer common)
+$(FUZZ)/fuzz_decision_log: $(patsubst %,$(FUZZ)/obj/fabric/cli/%.o,policy_learn_log content_detail explain_find answer common)
 $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $(filter %.o,$^) $(filter %.a,$^) $(HOST_LIBS) -o $@.part && $(put)
