@@ -216,7 +216,7 @@ static void emit_below(struct emitter *e, const struct fmt_node *v, const struct
 
 /* One key with its value. dash: it is the first of an item. */
 static void emit_member(struct emitter *e, const struct fmt_node *key, const struct inside *inside, uint32_t indent,
-			int dash, int is_root, enum gap gap)
+			int dash, int is_root, int is_first, enum gap gap)
 {
 	const struct fmt_node *v = key->value;
 	uint32_t at = dash ? indent - INDENT : indent; /* comments stand before the dash */
@@ -242,7 +242,8 @@ static void emit_member(struct emitter *e, const struct fmt_node *key, const str
 		other = NULL;
 	}
 	put_hoisted(e, at, other, &gap);
-	line.blank = gap_take(gap, key->blank);
+	/* What comes first has no empty line before it when it is read again; here it may have been another that came first. */
+	line.blank = gap_take(gap, is_first && !is_root ? 0 : key->blank);
 	line.eol = eol;
 	if (below)
 		line.text = join(e, &line.len, key, ":", NULL, 0);
@@ -284,7 +285,7 @@ static void emit_map(struct emitter *e, const struct fmt_node *map, const struct
 		int is_root = map->parent == NULL;
 		if (m != NULL && r < m->n)
 			inside = (struct inside){m->keys[r].inside, m->keys[r].value == POL_VALUE_PROFILES};
-		emit_member(e, keys[i], &inside, inner, dash && i == 0, is_root, g);
+		emit_member(e, keys[i], &inside, inner, dash && i == 0, is_root, i == 0, g);
 	}
 	gap = GAP_AS_IS;
 	put_comments(e, inner, &map->tail, &gap);
