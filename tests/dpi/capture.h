@@ -3,10 +3,14 @@
 #ifndef TESTS_DPI_CAPTURE_H
 #define TESTS_DPI_CAPTURE_H
 
+#include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define CAPTURES "../shared/vectors/ndpi/pcap"
 
 typedef void capture_fn(void *arg, unsigned l4, const uint8_t *payload, size_t len);
 static unsigned cap_src_port, cap_dst_port; /* of the payload that is being called back with */
@@ -133,6 +137,36 @@ static int capture_read(const char *path, capture_fn *fn, void *arg)
 	}
 	free(p);
 	return 0;
+}
+
+/* The sample captures lie outside the tree. 0, and said so, where they are not. */
+static inline int captures_there(void)
+{
+	if (access(CAPTURES, R_OK) == 0)
+		return 1;
+	printf("# SKIP: no captures at " CAPTURES "\n");
+	return 0;
+}
+
+/* capture_read of every sample; *file (file may be NULL) is the name of the one at hand. Returns how many there are, or -1: one
+ * cannot be read. */
+static inline int captures_read(capture_fn *fn, void *arg, const char **file)
+{
+	DIR *dir = opendir(CAPTURES);
+	int n = 0;
+
+	for (struct dirent *e; dir && n >= 0 && (e = readdir(dir)) != NULL;) {
+		char path[600];
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), CAPTURES "/%s", e->d_name);
+		if (file)
+			*file = e->d_name;
+		n = capture_read(path, fn, arg) == 0 ? n + 1 : -1;
+	}
+	if (dir)
+		closedir(dir);
+	return n;
 }
 
 #endif

@@ -2,7 +2,6 @@
 /* Payloads of real traffic: what nDPI alone recognises in one payload does not pass as unrecognised, whether it is shown to
  * nDPI in TCP or in UDP; and how much more the ports of the capture would have told it. The captures lie outside the tree;
  * where they are absent this says so and skips. */
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,7 +13,6 @@
 #include "capture.h"
 #include "dpi/ndpi.h"
 
-#define CAPTURES "../shared/vectors/ndpi/pcap"
 
 struct tally {
 	struct dpi *d;
@@ -83,24 +81,12 @@ static void set_make(struct dpi_set *set, const char *const *allow, uint32_t n)
 /* Calls back with each payload of each capture; returns how many captures there are. */
 static unsigned all_captures(struct tally *t, capture_fn *fn)
 {
-	DIR *dir = opendir(CAPTURES);
-	unsigned files = 0;
-
-	if (!dir) {
-		print_message("SKIP: no captures at " CAPTURES "\n");
+	if (!captures_there())
 		skip();
-	}
-	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-		char path[600];
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", CAPTURES, e->d_name);
-		t->file = e->d_name;
-		assert_int_equal(capture_read(path, fn, t), 0);
-		files++;
-	}
-	closedir(dir);
-	return files;
+	int files = captures_read(fn, t, &t->file);
+
+	assert_true(files > 0);
+	return (unsigned)files;
 }
 
 static void nothing_that_ndpi_knows_escapes(void **state)

@@ -3,7 +3,6 @@
  * in particular, with all dissectors; then the rules are gone through name by name, as an author wrote them. Payloads of captures,
  * whole, cut and changed, under random sets of one profile and of two. What dissectors, evidence, forms, kinds and the look at HTTP
  * are worth is their own tests' business. */
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,7 +18,6 @@
 #include "dpi/ndpi.h"
 #include "dpi/risk.h"
 
-#define CAPTURES "../shared/vectors/ndpi/pcap"
 #define NAMES_MAX 32u
 #define SETS_EACH 8u
 
@@ -397,22 +395,12 @@ static void note(void *arg, unsigned l4, const uint8_t *payload, size_t len)
 
 static void answers_follow_from_the_rules(void **state)
 {
-	DIR *dir = opendir(CAPTURES);
 	unsigned n = 0;
 
 	(void)state;
-	if (!dir) {
-		print_message("SKIP: no captures at " CAPTURES "\n");
+	if (!captures_there())
 		skip();
-	}
-	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-		char path[600];
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", CAPTURES, e->d_name);
-		assert_int_equal(capture_read(path, note, &n), 0);
-	}
-	closedir(dir);
+	assert_true(captures_read(note, &n, NULL) > 0);
 	print_message("%u payloads, %lu questions: %lu clean, %lu forbidden, %lu risks, %lu failed\n", n, asked,
 		      answered[DPI_CLEAN], answered[DPI_FORBIDDEN], answered[DPI_RISK], answered[DPI_FAILED]);
 	print_message("refused for a protocol %lu, in doubt %lu, as unknown %lu, for a kind %lu\n", whys[DPI_WHY_PROTOCOL],

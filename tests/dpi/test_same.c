@@ -2,7 +2,6 @@
 /* The isolated inspector says of every payload of the captures what the inline one says, to the last byte of its answer: each by
  * itself, and all in a row as messages of conversations, where what came before counts. The captures lie outside the tree;
  * where they are absent this says so and skips. */
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +14,6 @@
 #include "capture.h"
 #include "dpi/isolate.h"
 
-#define CAPTURES "../shared/vectors/ndpi/pcap"
 #define SETS 3u
 #define AHEAD 256u /* messages that wait for their answers at once */
 
@@ -87,12 +85,10 @@ static void compare_all(int in_row)
 	struct dpi_isolate_config config = { .program = BUILD_DIR "/bin/weft-dpi", .lanes = 1 };
 	struct dpi_isolate_stats stats;
 	struct dpi_err err;
-	DIR *dir = opendir(CAPTURES);
 
 	assert_non_null(r);
-	if (!dir) {
+	if (!captures_there()) {
 		free(r);
-		print_message("SKIP: no captures at " CAPTURES "\n");
 		skip();
 	}
 	r->in_row = in_row;
@@ -105,14 +101,7 @@ static void compare_all(int in_row)
 		print_error("%s\n", err.text);
 		fail();
 	}
-	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-		char path[600];
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", CAPTURES, e->d_name);
-		assert_int_equal(capture_read(path, send, r), 0);
-	}
-	closedir(dir);
+	assert_true(captures_read(send, r, NULL) > 0);
 	answers_take(r, 0);
 	dpi_isolate_stats_get(r->iso, 0, &stats);
 	print_message("%lu payloads %s, refused %lu, answers that differ %lu\n", r->payloads,

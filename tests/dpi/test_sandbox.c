@@ -3,7 +3,6 @@
  * own, which says by its end how it went. */
 #include "dpi/sandbox.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -29,7 +28,6 @@
 #include "capture.h"
 #include "dpi/isolate.h"
 
-#define CAPTURES "../shared/vectors/ndpi/pcap"
 #define PAYLOADS_MAX 20000u
 
 static int event = -1, file = -1;
@@ -337,21 +335,6 @@ static void keep(void *arg, unsigned l4, const uint8_t *bytes, size_t len)
 	payload[n_payloads++] = (struct payload){ copy, len };
 }
 
-static void load_captures(void)
-{
-	DIR *dir = opendir(CAPTURES);
-	struct dirent *e;
-	char path[512];
-
-	while (dir && (e = readdir(dir)) != NULL) {
-		snprintf(path, sizeof(path), CAPTURES "/%s", e->d_name);
-		if (e->d_name[0] != '.')
-			capture_read(path, keep, NULL);
-	}
-	if (dir)
-		closedir(dir);
-}
-
 /* Everything that libmagic and the kinds may look for. */
 static void load_samples(void)
 {
@@ -425,7 +408,7 @@ static int inspects(void)
 static void inspecting_needs_no_more(void **state)
 {
 	(void)state;
-	load_captures();
+	captures_read(keep, NULL, NULL);
 	if (n_payloads == 0)
 		print_message("# SKIP of the captures: there are none in " CAPTURES "\n");
 	load_samples();

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Content that is cut to pieces: payloads of captures in two, three, five and ten pieces and byte by byte; data that is honest,
  * in a row; and what is kept, for whom. */
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,7 +13,6 @@
 #include "dpi/dpi.h"
 #include "dpi/window.h"
 
-#define CAPTURES "../shared/vectors/ndpi/pcap"
 #define PAYLOADS_MAX 8192u
 #define PER_KIND 24u /* payloads of one protocol */
 
@@ -165,26 +163,16 @@ static void catches_what_is_cut(void **state)
 	static const struct { unsigned pieces, tries; double caught, at_all; } rows[] = {
 		{ 2, 40, 0.99, 0.99 }, { 3, 10, 0.99, 0.99 }, { 5, 10, 0.99, 0.99 }, { 10, 10, 0.99, 0.99 }, { 0, 1, 0.85, 0.98 },
 	};
-	DIR *dir = opendir(CAPTURES);
 
 	(void)state;
-	if (!dir) {
-		print_message("SKIP: no captures at " CAPTURES "\n");
+	if (!captures_there())
 		skip();
-	}
 	for (unsigned s = 0; s < 2; s++) {
 		struct dpi_set *set = s ? &doubtful : &unknown;
 
 		n_payloads = 0;
 		memset(per_id, 0, sizeof(per_id));
-		rewinddir(dir);
-		for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-			char path[600];
-			if (e->d_name[0] == '.')
-				continue;
-			snprintf(path, sizeof(path), "%s/%s", CAPTURES, e->d_name);
-			assert_int_equal(capture_read(path, note, set), 0);
-		}
+		assert_true(captures_read(note, set, NULL) > 0);
 		assert_true(n_payloads > 300);
 		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 			unsigned long fate[FATES];
@@ -200,7 +188,6 @@ static void catches_what_is_cut(void **state)
 		while (n_payloads)
 			free(payloads[--n_payloads].bytes);
 	}
-	closedir(dir);
 }
 
 /* --- honest data ---------------------------------------------------------------------------------------------------------- */
