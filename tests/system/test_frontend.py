@@ -113,13 +113,19 @@ class FrontEnd:
             self.enable(i)
         return self
 
+    def publish(self, idx):
+        """Makes entries of the transmit ring available, with one store: struct.pack_into() zeroes its target first, and who polls
+        may see that index."""
+        with memoryview(self.map) as raw, raw.cast("H") as words:
+            words[(0x4000 + AVAIL + 2) // 2] = idx & 0xffff
+
     def frame(self, n=1):
         """Puts frames that are no records into the transmit ring, as far as it has room, and kicks."""
         for _ in range(n):
             idx = struct.unpack_from("<H", self.map, 0x4000 + AVAIL + 2)[0]
             struct.pack_into("<QIHH", self.map, 0x4000 + DESC + 16 * (idx % RING), GPA + BUF, 100, 0, 0)
             struct.pack_into("<H", self.map, 0x4000 + AVAIL + 4 + 2 * (idx % RING), idx % RING)
-            struct.pack_into("<H", self.map, 0x4000 + AVAIL + 2, (idx + 1) & 0xffff)
+            self.publish(idx + 1)
         os.write(self.kick[1], struct.pack("<Q", 1))
 
     def taken(self):

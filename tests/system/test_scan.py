@@ -84,7 +84,7 @@ class Guest(FrontEnd):
             struct.pack_into("<QIHH", self.map, 0x4000 + DESC + 16 * slot, GPA + at, 12 + len(data), 0, 0)
             struct.pack_into("<H", self.map, 0x4000 + AVAIL + 4 + 2 * slot, slot)
             self.sent += 1
-            struct.pack_into("<H", self.map, 0x4000 + AVAIL + 2, self.sent & 0xffff)
+            self.publish(self.sent)
             os.write(self.kick[1], struct.pack("<Q", 1))
         wait_for("the frames to be taken", lambda: self.taken() == self.sent & 0xffff, 10, 0.0005)
 
