@@ -85,8 +85,7 @@ void fab_pairs_change(struct fab *f, const struct fab_epoch *e); /* makes it so;
 struct fab_pair *fab_pair_add(struct fab *f, uint16_t src, uint16_t dst);
 void fab_pairs_tell(struct fab_port *p); /* its guest gets the list of its peers, if it has a session */
 
-/* outbox.c: what goes into a port's receive ring. */
-int fab_out_message(struct fab_port *p, const uint8_t *plain, uint32_t len); /* 1 sent, 0 no room */
+/* outbox.c: what waits for a port's receive ring. */
 void fab_notice_put(struct fab_port *p, const struct fab_notice *n); /* asserts room */
 /* How many notices p can have yet, besides those that what it has parked may cause. */
 uint32_t fab_notice_room(const struct fab_port *p);

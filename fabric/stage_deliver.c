@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* decide and deliver. decide is the one place that sets PASSED; it counts every message, records what must be
  * recorded and tells the sender of a refusal. deliver seals into the receiver's ring, or queues while that is full. */
+#include "emit.h"
 #include "scan.h"
 #include "stage.h"
 
