@@ -57,7 +57,8 @@ SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-f
 	$(if $(filter thread,$(SAN)),-Wno-tsan)
 FORTIFY := $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 override CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
-override CFLAGS += -std=gnu11 $(OPT) $(WARN) -fno-common -fstack-protector-strong $(FORTIFY) $(SAN_FLAGS)
+# Frame pointers, so that `perf record -g` names who called whom (docs/operations.md).
+override CFLAGS += -std=gnu11 $(OPT) $(WARN) -fno-omit-frame-pointer -fno-common -fstack-protector-strong $(FORTIFY) $(SAN_FLAGS)
 # C++ only where a library needs it; the same warnings, but for those that C alone has.
 CXX_WARN := $(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(WARN)) -Wmissing-declarations
 override CXXFLAGS += -std=gnu++17 $(OPT) $(CXX_WARN) -fno-common -fstack-protector-strong $(FORTIFY) $(SAN_FLAGS)
@@ -371,9 +372,9 @@ $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 # --- bench: the fabric's speed, measured -----------------------------------------------------------------------------
 BENCH_SET := $(BUILD)/bench/bench.binpb
 BENCH_BINS := $(BUILD)/bench/load $(BUILD)/bench/micro $(BUILD)/bench/scale $(BUILD)/bench/inspect
-$(BENCH_SET): bench/bench.proto $(BUILD)/config.mk
-	$(call descriptor_set,-Ibench)
-$(BENCH_BINS): $(BUILD)/bench/%: $(call obj,bench/messages.c) $(OBJ)/bench/%.o $(LIB)
+$(BENCH_SET): bench/bench.proto bench/order/ruled.proto $(RULES_C) $(BUILD)/config.mk
+	$(call descriptor_set,-I. -Ischemas)
+$(BENCH_BINS): $(BUILD)/bench/%: $(call obj,bench/messages.c bench/order/pool.c) $(OBJ)/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)

@@ -31,7 +31,8 @@ struct end {
 
 struct load {
 	struct end sender, receiver;
-	uint8_t *pool;
+	uint8_t *pool;      /* POOL slots of SIZE_MAX_BYTES */
+	uint32_t len[POOL]; /* bytes of each message */
 	size_t size;
 	enum bench_kind kind;
 	uint64_t base;      /* number of the run's first message */
@@ -81,13 +82,13 @@ static void on_message(struct weft *w, const struct weft_message *m, void *arg)
 	uint64_t i = l->received++;
 
 	(void)w;
-	if (m->len != l->size || bench_seq_get(m->payload) != l->base + i) {
+	if (m->len != l->len[i % POOL] || bench_seq_get(m->payload) != l->base + i) {
 		l->wrong++;
 		return;
 	}
-	const uint8_t *sent = l->pool + (i % POOL) * l->size;
+	const uint8_t *sent = l->pool + (i % POOL) * SIZE_MAX_BYTES;
 	if (m->payload[0] != sent[0] ||
-	    memcmp(m->payload + BENCH_SEQ_OFFSET + 8, sent + BENCH_SEQ_OFFSET + 8, l->size - BENCH_SEQ_OFFSET - 8) != 0)
+	    memcmp(m->payload + BENCH_SEQ_OFFSET + 8, sent + BENCH_SEQ_OFFSET + 8, m->len - BENCH_SEQ_OFFSET - 8) != 0)
 		l->wrong++;
 }
 
@@ -148,7 +149,7 @@ static int run(struct load *l, uint64_t count)
 	uint64_t sent = 0, t0, last;
 
 	for (uint64_t i = 0; i < POOL; i++)
-		bench_message_make(l->pool + i * l->size, l->size, l->kind, next_base + i);
+		l->len[i] = (uint32_t)bench_message_make(l->pool + i * SIZE_MAX_BYTES, l->size, l->kind, next_base + i);
 	l->base = next_base;
 	next_base += count;
 	l->count = count;
@@ -156,9 +157,9 @@ static int run(struct load *l, uint64_t count)
 	t0 = last = weft_now(l->sender.w);
 	while (l->received + l->refused < count) {
 		for (unsigned i = 0; i < 32 && sent < count; i++) {
-			uint8_t *m = l->pool + (sent % POOL) * l->size;
+			uint8_t *m = l->pool + (sent % POOL) * SIZE_MAX_BYTES;
 			bench_seq_put(m, l->base + sent);
-			int r = weft_send(l->sender.w, "receiver", bench_kind_type[l->kind], m, l->size, NULL);
+			int r = weft_send(l->sender.w, "receiver", bench_kind_type[l->kind], m, l->len[sent % POOL], NULL);
 			if (r == -EAGAIN)
 				break;
 			if (r) {

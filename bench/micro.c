@@ -33,6 +33,7 @@ struct bench {
 	struct dpi *dpi;
 	struct dpi_set unknown; /* whatever nDPI does not recognise may pass */
 	struct fab_aead_key key;
+	uint32_t len[POOL]; /* of the messages */
 	uint8_t *pool;   /* POOL slots: messages of the case at hand, behind a message header's space */
 	uint8_t *sealed; /* POOL records */
 	struct fab_ring ring;
@@ -63,7 +64,8 @@ static uint8_t *slot(struct bench *b, unsigned i)
 static void messages_make(struct bench *b, const struct one *c)
 {
 	for (unsigned i = 0; i < POOL; i++)
-		bench_message_make(slot(b, i) + WEFT_MESSAGE_HDR_LEN, c->size, (enum bench_kind)c->kind, i + 1);
+		b->len[i] = (uint32_t)bench_message_make(slot(b, i) + WEFT_MESSAGE_HDR_LEN, c->size, (enum bench_kind)c->kind,
+							 i + 1);
 }
 
 /* --- validator ------------------------------------------------------------------------------------------------------ */
@@ -72,7 +74,7 @@ static void validate(struct bench *b, const struct one *c, unsigned i)
 {
 	static struct sch_result r;
 
-	if (sch_validate(b->schemas, (uint32_t)b->type[c->kind], slot(b, i) + WEFT_MESSAGE_HDR_LEN, c->size, &r) != SCH_OK)
+	if (sch_validate(b->schemas, (uint32_t)b->type[c->kind], slot(b, i) + WEFT_MESSAGE_HDR_LEN, b->len[i], &r) != SCH_OK)
 		die(sch_reason_name(r.reason));
 }
 
@@ -86,7 +88,7 @@ static void expr_make(struct bench *b, const struct one *c)
 		{ "expr_field", "this.seq != 0u" },
 		{ "expr_fields", "this.value != 7 && this.channel < 100000u && this.unit in [Unit.UNIT_NONE, Unit.UNIT_KPA, "
 				 "Unit.UNIT_CELSIUS, Unit.UNIT_LITRE] && (this.valid || this.ratio >= 0.0 || this.ratio < 0.0)" },
-		{ "expr_text", "this.site.size() < 100 && this.sensor != 'none' && !this.note.startsWith('spare-')" },
+		{ "expr_text", "this.site.size() < 100 && this.sensor != 'none' && !this.state.startsWith('spare-')" },
 		{ "expr_all", "this.sample.all(x, x != 7u)" },
 	};
 	const struct sch_expr_var var = { "this", SCH_EXPR_MESSAGE, (uint32_t)b->type[c->kind] };
@@ -103,7 +105,7 @@ static void expr_make(struct bench *b, const struct one *c)
 
 static void expr_eval(struct bench *b, const struct one *c, unsigned i)
 {
-	struct sch_expr_value value = { .at = slot(b, i) + WEFT_MESSAGE_HDR_LEN, .len = (uint32_t)c->size };
+	struct sch_expr_value value = { .at = slot(b, i) + WEFT_MESSAGE_HDR_LEN, .len = b->len[i] };
 
 	if (sch_expr_eval(b->expr, &value, NULL) != SCH_EXPR_TRUE)
 		die(c->name);
@@ -217,6 +219,7 @@ static const struct one cases[] = {
 	{ "validate", BENCH_TYPED, 256, messages_make, validate },
 	{ "validate", BENCH_TYPED, 1400, messages_make, validate },
 	{ "validate", BENCH_NUMERIC, 256, messages_make, validate },
+	{ "validate", BENCH_ORDER, 0, messages_make, validate },
 	{ "validate", BENCH_OPAQUE, 64, messages_make, validate },
 	{ "validate", BENCH_OPAQUE, 256, messages_make, validate },
 	{ "validate", BENCH_OPAQUE, 1400, messages_make, validate },
