@@ -1,20 +1,31 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a peer is to the benchmark: something that carries messages from one end to the other, run beside the fabric on the same
-machine, in turns with it. Each file of this folder is one peer, with a class Peer(Base); bench/run_peers.py runs them. What a
-message costs is each peer's own affair; that each one arrived is checked here and there alike."""
+machine, in turns with it. A file of this folder with a class Peer(Base) is one peer; bench/run_peers.py runs them, and the top of
+the tree is where they are imported from (`from bench.peers.base import Base`). What a message costs is each peer's own affair; that
+each one arrived is checked here and there alike."""
+import contextlib
+import ctypes
 import os
 import signal
 import subprocess
+
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 
 class Unavailable(Exception):
     """This machine cannot run the peer; the text says why and what would help."""
 
 
+class Broken(Exception):
+    """The peer ran, and did not do what it must; the text says what."""
+
+
 class Base:
     name = ""       # in results: peer.NAME...
     title = ""      # for people
     packages = ()   # Debian packages that it needs, installed by `make bench-peers` where they are missing
+    services = ()   # system services that those packages bring along: kept from starting when they are installed
     frames = False  # it carries Ethernet frames between two vhost-user ports, with the fabric's own load generator at its ends
     work = ""       # what it does for a message, in a few words: "forwards", "TLS 1.3 both ways, permissions by user"
 
@@ -35,7 +46,8 @@ class Base:
         raise NotImplementedError
 
     def round_trips(self, size, count):
-        """A list of count round trips in ns, one message under way at a time, or None where the peer has no such mode."""
+        """A list of count round trips in ns, one message under way at a time, or None where the peer has no such mode. After a
+        warm-up of its own."""
         return None
 
     def version(self):
@@ -48,30 +60,41 @@ class Base:
     # --- for all -------------------------------------------------------------------------------------------------------
 
     def spawn(self, core, command, server, **how):
-        p = subprocess.Popen([str(c) for c in command], preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-                             start_new_session=True, **how)
+        """Starts a program on that core, in a session of its own. It ends with us, whatever ends us."""
+
+        def prepare():
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            os.sched_setaffinity(0, {core})
+
+        p = subprocess.Popen([str(c) for c in command], preexec_fn=prepare, start_new_session=True, **how)
         (self.servers if server else self.clients).append(p)
         return p
 
+    def signal(self, number):
+        """To whatever still runs of what it started."""
+        for p in self.servers + self.clients:
+            if p.poll() is None:
+                os.killpg(p.pid, number)
+
     def pause(self):
         """Takes no processor until resume(): others are measured."""
-        for p in self.servers + self.clients:
-            os.killpg(p.pid, signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def resume(self):
-        for p in self.servers + self.clients:
-            os.killpg(p.pid, signal.SIGCONT)
+        self.signal(signal.SIGCONT)
 
     def stop(self):
         """Ends whatever it started, also after a start that failed half-way."""
-        for p in self.clients + self.servers:
-            if p.poll() is None:
-                os.killpg(p.pid, signal.SIGCONT)
-                os.killpg(p.pid, signal.SIGTERM)
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
         for p in self.clients + self.servers:
             try:
                 p.wait(5)
             except subprocess.TimeoutExpired:
                 os.killpg(p.pid, signal.SIGKILL)
                 p.wait()
+            for pipe in (p.stdin, p.stdout, p.stderr):
+                with contextlib.suppress(OSError):
+                    if pipe:
+                        pipe.close()
         self.servers, self.clients = [], []
