@@ -295,10 +295,10 @@ def measure(fabric, load, kind, size, count):
 
 
 def summary(name, unit, values, **params):
-    """A result of several runs: their median, least and greatest."""
+    """A result of several runs: their median, least and greatest; and each run, in order, for who compares (bench/compare.py)."""
     digits = 6 if max(abs(v) for v in values) < 10 else 3
     return {"name": name, "unit": unit, "value": round(statistics.median(values), digits), "min": round(min(values), digits),
-            "max": round(max(values), digits), "n": len(values), "params": params}
+            "max": round(max(values), digits), "n": len(values), "params": params, "samples": [round(v, digits) for v in values]}
 
 
 def results_read(path):
