@@ -8,6 +8,10 @@
 #include <assert.h>
 #include <string.h>
 
+#include "guest-lib/bytes.h"
+
+#define MESSAGE_PEER_AT 2u /* in a message's header: wire.h */
+
 static void tell_sender(struct fab_port *p, const struct fab_msg *m)
 {
 	struct fab_notice n = {
@@ -120,24 +124,104 @@ static int must_queue(const struct fab_port *to)
 	return to->waiting != NULL || to->resp_waits || to->welcome_waits || to->notice_n > 0;
 }
 
-void stage_deliver(struct fab *f, struct fab_burst *b)
+/* A burst's messages by their receivers; those of one receiver keep their order. */
+struct outgoing {
+	uint32_t n_runs, n;
+	struct fab_out_run run[FAB_BURST_MAX];
+	struct fab_out out[FAB_BURST_MAX];
+	uint8_t at[FAB_BURST_MAX];     /* which message of the burst an out is */
+	uint8_t run_of[FAB_BURST_MAX]; /* a message of the burst; NONE: it has none */
+};
+#define NO_RUN UINT8_MAX
+
+/* The run to a receiver. Most bursts have one or few; and a burst is short. */
+static uint32_t run_to(struct outgoing *g, struct fab_port *to)
 {
+	for (uint32_t i = g->n_runs; i > 0; i--)
+		if (g->run[i - 1].to == to)
+			return i - 1;
+	g->run[g->n_runs].to = to;
+	g->run[g->n_runs].n = 0;
+	return g->n_runs++;
+}
+
+static void group(struct fab *f, struct fab_burst *b, struct outgoing *g)
+{
+	uint32_t next[FAB_BURST_MAX];
+
+	g->n_runs = 0;
+	g->n = 0;
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct fab_msg *m = &b->msg[i];
 		struct fab_port *to;
 
+		g->run_of[i] = NO_RUN;
 		if (m->verdict != WEFT_V_PASSED)
 			continue;
 		/* The header was checked; only the peer changes: the receiver learns who sent it. */
 		m->hdr.peer = m->src;
-		weft_message_hdr_put(m->data, &m->hdr);
+		put_le16(m->data + MESSAGE_PEER_AT, m->src);
 		to = &f->port[m->dst];
-		if (must_queue(to) || !fab_out_message(to, m->data, m->len)) {
+		if (must_queue(to)) {
 			fab_pair_enqueue(f, m->pair, m);
 			continue;
 		}
-		fab_count_add(&to->c->messages_delivered, 1);
-		fab_count_add(&to->c->bytes_delivered, m->len - WEFT_MESSAGE_HDR_LEN);
-		fab_pair_dispose(f, m->pair, weft_cost(m->len - WEFT_MESSAGE_HDR_LEN));
+		g->run_of[i] = (uint8_t)run_to(g, to);
+		g->run[g->run_of[i]].n++;
 	}
+	for (uint32_t r = 0; r < g->n_runs; r++) {
+		next[r] = g->n;
+		g->run[r].out = &g->out[g->n];
+		g->n += g->run[r].n;
+	}
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (g->run_of[i] == NO_RUN)
+			continue;
+		uint32_t at = next[g->run_of[i]]++;
+
+		g->at[at] = (uint8_t)i;
+		g->out[at].plain = b->msg[i].data;
+		g->out[at].len = b->msg[i].len;
+	}
+}
+
+/* The first `sent` of a run's messages are in the ring; the others wait. */
+static void settle(struct fab *f, struct fab_burst *b, const struct outgoing *g, const struct fab_out_run *run, uint32_t sent)
+{
+	uint32_t first = (uint32_t)(run->out - g->out), cost = 0;
+	uint64_t bytes = 0;
+	struct fab_pair *pair = NULL;
+
+	for (uint32_t i = 0; i < sent; i++) {
+		const struct fab_msg *m = &b->msg[g->at[first + i]];
+
+		/* A burst of parked messages has several senders. */
+		if (m->pair != pair && pair != NULL) {
+			fab_pair_dispose(f, pair, cost);
+			cost = 0;
+		}
+		pair = m->pair;
+		cost += weft_cost(m->len - WEFT_MESSAGE_HDR_LEN);
+		bytes += m->len - WEFT_MESSAGE_HDR_LEN;
+	}
+	if (sent > 0) {
+		fab_pair_dispose(f, pair, cost);
+		fab_count_add(&run->to->c->messages_delivered, sent);
+		fab_count_add(&run->to->c->bytes_delivered, bytes);
+	}
+	for (uint32_t i = sent; i < run->n; i++) {
+		const struct fab_msg *m = &b->msg[g->at[first + i]];
+
+		fab_pair_enqueue(f, m->pair, m);
+	}
+}
+
+void stage_deliver(struct fab *f, struct fab_burst *b)
+{
+	struct outgoing g;
+
+	group(f, b, &g);
+	fab_out_find(g.run, g.n_runs);
+	for (uint32_t r = 0; r < g.n_runs; r++)
+		settle(f, b, &g, &g.run[r], fab_out_send(&g.run[r], &g.out[g.n]));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Integers in byte strings, little- and big-endian, at any alignment. Private to guest-lib and the fabric's AEAD. */
+/* Integers in byte strings, little- and big-endian, at any alignment. Private to guest-lib and the fabric. */
 #ifndef WEFT_BYTES_H
 #define WEFT_BYTES_H
 
