@@ -28,7 +28,7 @@ help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 18
 
 # --- set-up: packages and flags; remade when the list of packages changes --------------------------------------------
-NO_SETUP := help clean
+NO_SETUP := help clean bench-report bench-compare %.json
 ifneq ($(filter-out $(NO_SETUP),$(MAKECMDGOALS)),)
 include $(BUILD)/config.mk
 endif
@@ -445,9 +445,25 @@ $(BENCH_ORDER): $(BUILD)/bench/%: $(OBJ)/bench/order/%.o $(call obj,$(SCH_SRCS))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
-.PHONY: bench
-bench: $(WEFTD) $(WEFT_DPI) $(WEFT) $(BENCH_SET) $(BENCH_BINS) $(BENCH_ORDER) ## messages per second, ns per stage, peers; build/bench/results.json
+BENCH_RESULTS := $(BUILD)/bench/results.json
+# show_results: tables, CSV and plots of what was measured; every target that measures the whole ends with it.
+show_results = @bench/report.py $(BENCH_RESULTS) && bench/plots.py $(BENCH_RESULTS)
+.PHONY: bench bench-report bench-plots bench-compare
+bench: $(WEFTD) $(WEFT_DPI) $(WEFT) $(BENCH_SET) $(BENCH_BINS) $(BENCH_ORDER) ## messages/s, ns per stage, latency, scale: tables, build/bench/results.json, CSV, plots
 	bench/run.py --build $(BUILD)
+	$(show_results)
+bench-report: ## the tables and the CSV of the last results once more
+	@bench/report.py $(BENCH_RESULTS)
+bench-plots: ## the plots of the last results once more, as SVG and PNG, below build/bench/plots
+	@bench/plots.py $(BENCH_RESULTS)
+# `make bench-compare A.json B.json` or `A=... B=...`: the files are goals then, which there is nothing to do for.
+COMPARED := $(filter %.json,$(MAKECMDGOALS))
+bench-compare: ## what became slower or faster between two results: A.json B.json, or A=, B=
+	@bench/compare.py $(or $(strip $(A) $(B)),$(COMPARED))
+ifneq ($(filter bench-compare,$(MAKECMDGOALS)),)
+.PHONY: $(COMPARED)
+$(COMPARED): ; @:
+endif
 
 # --- lint -------------------------------------------------------------------------------------------------------------
 # How sources are compiled, for the checks that compile them once more.

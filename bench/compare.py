@@ -6,6 +6,7 @@ bench/confidence.py."""
 import argparse
 import dataclasses
 import math
+import signal
 import sys
 import textwrap
 
@@ -215,4 +216,5 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may have seen enough
     sys.exit(main())

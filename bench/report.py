@@ -4,14 +4,14 @@
 was measured. Measures and draws nothing; exit status 0, with --judge 1 where a bound does not hold, 2 where the file is no use."""
 import argparse
 import csv
-import math
 import pathlib
 import re
+import signal
 import sys
 import textwrap
 
 import results
-from results import BOUNDS, PEERS, PERCENTILES, STAGES
+from results import BOUNDS, PEERS, PERCENTILES, PERCENTILE_NAMES, STAGES, short
 
 WIDTH = 132
 # The first columns of the CSV, there or not in each run; what else a parameter is called comes after them, by name.
@@ -20,19 +20,10 @@ COLUMNS = ["name", "unit", "value", "min", "max", "n", "samples", "kind", "bytes
 ORDER_NAMES = {"": "weft, with rules", "no_rules.": "weft, without", "protobuf_c.": "protobuf-c",
                "protobuf_c_arena.": "protobuf-c, free memory", "cpp_reuse.": "C++, object reused",
                "cpp_fresh.": "C++, new object"}
-PERCENTILE_NAMES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max": "max"}
 SIZE = r"(\d+|[a-z]+)"
 
 
 # --- numbers and lines -----------------------------------------------------------------------------------------------------
-
-
-def short(v):
-    """Three digits that mean something, never a power of ten."""
-    if v == 0 or abs(v) >= 1000 or v == int(v):
-        return "%.0f" % v
-    rounded = float("%.3g" % v)
-    return "%.*f" % (min(6, max(0, 2 - math.floor(math.log10(abs(rounded))))), rounded)
 
 
 def spread(r):
@@ -362,4 +353,5 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may have seen enough
     sys.exit(main())

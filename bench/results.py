@@ -10,7 +10,8 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 STAGES = ["take", "session", "route", "admit", "validate", "judge", "inspect", "decide", "deliver"]
-PERCENTILES = ["p50", "p90", "p99", "p999", "max"]
+PERCENTILE_NAMES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max": "max"}
+PERCENTILES = list(PERCENTILE_NAMES)
 # What tells two results of one name apart, where the name does not.
 IDENTITY = ("kind", "bytes")
 
@@ -112,6 +113,14 @@ class Result:
 def default_path():
     """Where `make bench` puts the results."""
     return ROOT / os.environ.get("BUILD", "build") / "bench" / "results.json"
+
+
+def short(v):
+    """Three digits that mean something, never a power of ten."""
+    if v == 0 or abs(v) >= 1000 or v == int(v):
+        return "%.0f" % v
+    rounded = float("%.3g" % v)
+    return "%.*f" % (min(6, max(0, 2 - math.floor(math.log10(abs(rounded))))), rounded)
 
 
 def number(x):
