@@ -47,12 +47,16 @@ class VhostPeer(Base):
             time.sleep(0.02)
 
     def start_load(self):
-        """Once both sockets are there."""
+        """Once both sockets are there. Returns when frames come through."""
         command = [self.build / "bench" / "frames", "--flows", FLOWS] + self.sockets
         self.load = self.spawn(self.load_core, command, server=False, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                bufsize=1)
         if not self.answer().get("up"):
             raise Broken("the load of %s did not get its ports" % self.name)
+        end = time.monotonic() + STARTUP_SECONDS
+        while self.order("run", 64, 10)["lost"]:
+            if time.monotonic() > end:
+                raise Broken("%s lets nothing through" % self.name)
 
     def answer(self):
         ready, _, _ = select.select([self.load.stdout], [], [], ANSWER_SECONDS)
@@ -74,8 +78,7 @@ class VhostPeer(Base):
         return result
 
     def warm_up(self, size):
-        """May lose frames: a switch that was stopped for long may have to learn where they go."""
-        self.order("run", size, WARM_UP_MS)
+        self.whole(self.order("run", size, WARM_UP_MS))
 
     def throughput(self, size, seconds):
         self.warm_up(size)
