@@ -445,6 +445,13 @@ $(BENCH_ORDER): $(BUILD)/bench/%: $(OBJ)/bench/order/%.o $(call obj,$(SCH_SRCS))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
+# Beside peers: what carries frames between vhost-user ports has a load of ours. PEER_BINS: ends of brokers' conversations, each of
+# which needs its peer's packages; what cannot be built is left out, and the run says so.
+FRAMES := $(BUILD)/bench/frames
+$(FRAMES): $(call obj,bench/frames.c bench/vport.c) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)
 BENCH_RESULTS := $(BUILD)/bench/results.json
 # show_results: tables, CSV and plots of what was measured; every target that measures the whole ends with it.
 show_results = @bench/report.py $(BENCH_RESULTS) && bench/plots.py $(BENCH_RESULTS)
@@ -452,6 +459,14 @@ show_results = @bench/report.py $(BENCH_RESULTS) && bench/plots.py $(BENCH_RESUL
 bench: $(WEFTD) $(WEFT_DPI) $(WEFT) $(BENCH_SET) $(BENCH_BINS) $(BENCH_ORDER) ## messages/s, ns per stage, latency, scale: tables, build/bench/results.json, CSV, plots
 	bench/run.py --build $(BUILD)
 	$(show_results)
+PEERS ?=
+PEER_OPTS := --build $(BUILD) $(if $(PEERS),--only $(PEERS))
+.PHONY: bench-peers peer-bins
+bench-peers: $(WEFTD) $(WEFT_DPI) $(WEFT) $(BENCH_SET) $(BENCH_BINS) $(FRAMES) ## Weft beside switches and brokers from Debian, installed where they are missing; PEERS=a,b
+	bench/run_peers.py $(PEER_OPTS) --install
+	+@$(MAKE) -k peer-bins || :
+	bench/run_peers.py $(PEER_OPTS); status=$$?; $(patsubst @%,%,$(show_results)); exit $$status
+peer-bins: $(PEER_BINS)
 bench-report: ## the tables and the CSV of the last results once more
 	@bench/report.py $(BENCH_RESULTS)
 bench-plots: ## the plots of the last results once more, as SVG and PNG, below build/bench/plots
