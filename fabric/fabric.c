@@ -38,13 +38,14 @@ int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch
 	f->report_ns = 1000000000ull / (config->decisions_per_s > 0 ? config->decisions_per_s : 1);
 	f->port = aligned_alloc(64, (f->n_ports + 1u) * sizeof(f->port[0]));
 	f->port_counters = calloc(f->n_ports + 1u, sizeof(f->port_counters[0]));
-	f->burst = calloc(1, sizeof(*f->burst));
+	f->burst = aligned_alloc(64, (sizeof(*f->burst) + 63u) & ~(size_t)63u);
 	f->arena = fab_map(FAB_ARENA_BYTES + SCH_PAD);
 	f->frame = calloc(1, WEFT_FRAME_MAX);
 	f->blamed_ns = fab_map(blamed_size(f));
 	if (f->port == NULL || f->port_counters == NULL || f->burst == NULL || f->arena == NULL || f->frame == NULL ||
 	    f->blamed_ns == NULL)
 		goto out;
+	memset(f->burst, 0, sizeof(*f->burst));
 	memset(f->port, 0, (f->n_ports + 1u) * sizeof(f->port[0]));
 	for (uint32_t i = 0; i <= f->n_ports; i++) {
 		struct fab_port *p = &f->port[i];

@@ -6,6 +6,9 @@
 #include <assert.h>
 #include <string.h>
 
+#define LINE 64u
+#define FETCH_BYTES 512u /* of each frame, as it is taken; more than that is fetched by who reads it, or by the CPU itself */
+
 /* Guest-owned words are read through these: once, whole, in the order written here. */
 static uint16_t read16(const uint16_t *p)
 {
@@ -67,7 +70,7 @@ enum fab_chain_status fab_mem_append(const struct fab_mem *mem, uint64_t gpa, ui
 		}
 		if (in == NULL)
 			return FAB_CHAIN_ADDRESS;
-		if (c->n == FAB_SEGS_MAX)
+		if (c->n >= FAB_SEGS_MAX)
 			return FAB_CHAIN_BAD;
 
 		uint64_t room = in->size - (gpa - in->gpa);
@@ -85,20 +88,41 @@ enum fab_chain_status fab_mem_append(const struct fab_mem *mem, uint64_t gpa, ui
 	return FAB_CHAIN_OK;
 }
 
-static enum fab_chain_status walk(const struct fab_ring *r, int writable, struct fab_chain *c)
+/* Guests have one region or two: the one that the last chain lay in is looked at first. */
+static enum fab_chain_status append(struct fab_ring *r, uint64_t gpa, uint32_t len, struct fab_chain *c)
 {
-	uint16_t at = c->head;
-	uint32_t limit = r->size < FAB_CHAIN_MAX ? r->size : FAB_CHAIN_MAX;
+	const struct fab_mem *mem = r->mem;
+	const struct fab_mem_region *in = &mem->region[r->region];
+	uint64_t at = gpa - in->gpa;
 
+	if (len > 0 && r->region < mem->n && at < in->size && in->size - at >= len && c->n < FAB_SEGS_MAX) {
+		c->seg[c->n++] = (struct fab_seg){.ptr = in->hva + at, .len = len};
+		return __builtin_add_overflow(c->len, len, &c->len) ? FAB_CHAIN_BAD : FAB_CHAIN_OK;
+	}
+	for (uint32_t i = 0; i < mem->n; i++)
+		if (gpa - mem->region[i].gpa < mem->region[i].size)
+			r->region = (uint8_t)i;
+	return fab_mem_append(mem, gpa, len, c);
+}
+
+static enum fab_chain_status walk(struct fab_ring *r, int writable, uint16_t head, struct fab_chain *c)
+{
+	const uint16_t other = writable ? 0 : VIRTQ_DESC_F_WRITE;
+	uint32_t limit = r->size < FAB_CHAIN_MAX ? r->size : FAB_CHAIN_MAX;
+	uint16_t at = head;
+
+	c->head = head;
+	c->n = 0;
+	c->len = 0;
 	for (uint32_t i = 0; i < limit; i++) {
 		struct virtq_desc d = read_desc(&r->desc[at]);
 		enum fab_chain_status st;
 
 		if (d.flags & ~(VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE))
 			return FAB_CHAIN_BAD; /* indirect was not offered, other bits do not exist */
-		if (((d.flags & VIRTQ_DESC_F_WRITE) != 0) != (writable != 0))
+		if ((d.flags & VIRTQ_DESC_F_WRITE) == other)
 			return FAB_CHAIN_BAD;
-		st = fab_mem_append(r->mem, d.addr, d.len, c);
+		st = append(r, d.addr, d.len, c);
 		if (st != FAB_CHAIN_OK)
 			return st;
 		if (!(d.flags & VIRTQ_DESC_F_NEXT))
@@ -108,6 +132,18 @@ static enum fab_chain_status walk(const struct fab_ring *r, int writable, struct
 		at = d.next;
 	}
 	return FAB_CHAIN_BAD; /* a loop, or longer than we serve */
+}
+
+/* The next entry of avail. 0: it names no descriptor, and could not even be given back; the ring is dead then. */
+static int head_take(struct fab_ring *r, uint16_t *head)
+{
+	*head = read16(&r->avail->ring[r->next_avail & mask_of(r)]);
+	if (*head >= r->size) {
+		r->broken = 1;
+		return 0;
+	}
+	r->next_avail++;
+	return 1;
 }
 
 enum fab_chain_status fab_ring_take(struct fab_ring *r, int writable, struct fab_chain *c)
@@ -121,15 +157,51 @@ enum fab_chain_status fab_ring_take(struct fab_ring *r, int writable, struct fab
 		return FAB_CHAIN_NONE;
 	if (r->next_avail == r->seen_avail && fab_ring_pending(r) == 0)
 		return r->broken ? FAB_CHAIN_DEAD : FAB_CHAIN_NONE;
+	return head_take(r, &head) ? walk(r, writable, head, c) : FAB_CHAIN_DEAD;
+}
 
-	head = read16(&r->avail->ring[r->next_avail & mask_of(r)]);
-	if (head >= r->size) {
-		r->broken = 1;
-		return FAB_CHAIN_DEAD;
+/* The first lines of a frame, before anybody reads them: whoever wrote them did so on another core. */
+static void frame_fetch(const struct fab_chain *c)
+{
+	uint32_t left = FETCH_BYTES;
+
+	for (uint32_t i = 0; i < c->n && i < 2 && left > 0; i++) {
+		const uint8_t *at = c->seg[i].ptr;
+		uint32_t len = c->seg[i].len < left ? c->seg[i].len : left;
+
+		for (uint32_t k = 0; k < len; k += LINE)
+			__builtin_prefetch(at + k);
+		__builtin_prefetch(at + len - 1);
+		left -= len;
 	}
-	r->next_avail++;
-	c->head = head;
-	return walk(r, writable, c);
+}
+
+uint32_t fab_ring_take_burst(struct fab_ring *r, int writable, struct fab_chain *c, uint32_t max)
+{
+	uint16_t head[FAB_TAKE_MAX];
+	uint32_t n;
+
+	assert(max <= FAB_TAKE_MAX);
+	if (r->broken || max == 0)
+		return 0;
+	n = (uint16_t)(r->seen_avail - r->next_avail);
+	if (n < max)
+		n = fab_ring_pending(r); /* 0 when that breaks it */
+	if (n > max)
+		n = max;
+	for (uint32_t i = 0; i < n; i++) {
+		if (!head_take(r, &head[i])) {
+			n = i;
+			break;
+		}
+		__builtin_prefetch(&r->desc[head[i]]);
+		__builtin_prefetch(&r->used->ring[(r->next_used + i) & mask_of(r)], 1);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		c[i].status = (uint8_t)walk(r, writable, head[i], &c[i]);
+		frame_fetch(&c[i]);
+	}
+	return n;
 }
 
 void fab_ring_untake(struct fab_ring *r, uint16_t n)
@@ -144,6 +216,12 @@ void fab_ring_use(struct fab_ring *r, uint16_t head, uint32_t len)
 	__atomic_store_n(&e->id, head, __ATOMIC_RELAXED);
 	__atomic_store_n(&e->len, len, __ATOMIC_RELAXED);
 	r->next_used++;
+}
+
+void fab_ring_use_burst(struct fab_ring *r, const struct fab_chain *c, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		fab_ring_use(r, c[i].head, 0);
 }
 
 int fab_ring_publish(struct fab_ring *r)

@@ -20,6 +20,7 @@
 #define FAB_CHAIN_MAX 64u   /* descriptors in one chain */
 #define FAB_SEGS_MAX 96u    /* contiguous host pieces of one chain: descriptors may cross regions */
 #define FAB_REGIONS_MAX 32u
+#define FAB_TAKE_MAX 32u    /* chains that are taken at once */
 
 struct fab_mem_region {
 	uint64_t gpa;  /* guest-physical start */
@@ -46,6 +47,7 @@ struct fab_ring {
 	uint8_t event_idx;         /* VIRTIO_RING_F_EVENT_IDX was negotiated */
 	uint8_t signalled_valid;
 	uint8_t broken;            /* avail index ran away by more than size: the ring is dead until re-attached */
+	uint8_t region;            /* of mem, in which the last chain lay: the next one is looked for there first */
 };
 
 /* One piece of host memory of a chain. */
@@ -54,9 +56,11 @@ struct fab_seg {
 	uint32_t len; /* bytes, not 0 */
 };
 
+/* The first line of memory has all of a chain of up to three pieces. */
 struct fab_chain {
-	uint16_t head;      /* what goes into the used ring */
-	uint16_t n;         /* pieces in seg */
+	_Alignas(64) uint16_t head; /* what goes into the used ring */
+	uint8_t n;          /* pieces in seg */
+	uint8_t status;     /* enum fab_chain_status; of fab_ring_take_burst() */
 	uint32_t len;       /* their sum */
 	struct fab_seg seg[FAB_SEGS_MAX];
 };
@@ -75,17 +79,32 @@ uint16_t fab_ring_pending(struct fab_ring *r);
 /* Takes the next chain; `writable` says which direction its descriptors must have. Advances next_avail except for
  * NONE and DEAD. */
 enum fab_chain_status fab_ring_take(struct fab_ring *r, int writable, struct fab_chain *c);
+/* The same for up to max chains (at most FAB_TAKE_MAX), c[0] and on, each with its status: OK, BAD or ADDRESS. Returns how
+ * many; fewer than wait where the ring is found broken. One read of avail->idx, and none where max are known to wait. The
+ * first bytes of what they hold are on their way into the cache. */
+uint32_t fab_ring_take_burst(struct fab_ring *r, int writable, struct fab_chain *c, uint32_t max);
 /* Puts the last n taken chains back (they were not given as used). */
 void fab_ring_untake(struct fab_ring *r, uint16_t n);
 
 /* Marks a chain used with len bytes written; visible to the guest after fab_ring_publish(). */
 void fab_ring_use(struct fab_ring *r, uint16_t head, uint32_t len);
+/* The same for n chains into which nothing was written. */
+void fab_ring_use_burst(struct fab_ring *r, const struct fab_chain *c, uint32_t n);
 /* Publishes used entries. Returns 1 when the guest wants an interrupt for them. */
 int fab_ring_publish(struct fab_ring *r);
 
 /* Asks the guest to notify (1) or not (0) when it adds chains. After asking, look again: a chain may have come. */
 void fab_ring_want_kick(struct fab_ring *r, int want);
 
+/* Where len bytes from `offset` on lie in one piece, if that is the first or the second: that is how frames come. Else NULL. */
+static inline uint8_t *fab_segs_flat(const struct fab_seg *seg, uint32_t n, uint32_t offset, uint32_t len)
+{
+	if (n > 1 && offset >= seg->len) {
+		offset -= seg->len;
+		seg++;
+	}
+	return n > 0 && offset < seg->len && seg->len - offset >= len ? seg->ptr + offset : NULL;
+}
 /* Copies the chain's bytes from `offset` into out, at most len. Returns how many. Reads each byte once. */
 uint32_t fab_chain_read(const struct fab_chain *c, uint32_t offset, uint8_t *out, uint32_t len);
 /* Copies len bytes into the n pieces at offset. Returns how many fitted. */

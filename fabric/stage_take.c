@@ -7,7 +7,69 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "guest-lib/bytes.h"
+
+/* Offsets in a frame; wire.h has its table. */
+#define IP_AT 14u
+#define IP_LEN_AT 16u
+#define IP_SUM_AT 24u
+#define UDP_AT 34u
+#define UDP_LEN_AT 38u
+
 #define VIRTIO_HDR_LEN ((uint32_t)sizeof(struct virtq_net_hdr))
+#define HEAD_LEN (WEFT_FRAME_HDR_LEN + WEFT_RECORD_HDR_LEN) /* of a frame; all that is looked at here */
+#define WORDS ((WEFT_FRAME_HDR_LEN + 7u) / 8u)
+
+_Static_assert(FAB_BURST_MAX <= FAB_TAKE_MAX, "a burst is taken at once");
+
+/* The header that guest-lib writes in front of a record, whatever the record's length. Most frames have it to the bit, and need
+ * no closer look than this. */
+struct usual {
+	uint64_t want[WORDS];
+	uint64_t mask[WORDS]; /* but for both lengths and the checksum, */
+	uint32_t sum;         /* which go into IPv4's sum with this, of all other words of its header */
+};
+
+static uint64_t word_at(const uint8_t *at)
+{
+	uint64_t w;
+
+	memcpy(&w, at, sizeof(w));
+	return w;
+}
+
+static void usual_make(struct usual *u, uint16_t port)
+{
+	uint8_t want[WORDS * 8u] = {0}, mask[WORDS * 8u] = {0};
+
+	weft_frame_hdr_put(want, port, WEFT_FABRIC_PORT, 0);
+	memset(mask, 0xff, WEFT_FRAME_HDR_LEN);
+	put_be16(mask + IP_LEN_AT, 0);
+	put_be16(mask + IP_SUM_AT, 0);
+	put_be16(mask + UDP_LEN_AT, 0);
+	u->sum = 0;
+	for (uint32_t i = IP_AT; i < UDP_AT; i += 2)
+		if (i != IP_LEN_AT && i != IP_SUM_AT)
+			u->sum += get_be16(want + i);
+	for (uint32_t i = 0; i < WORDS; i++) {
+		u->mask[i] = word_at(mask + i * 8u);
+		u->want[i] = word_at(want + i * 8u) & u->mask[i];
+	}
+}
+
+/* 1 when these are the usual header of a record that fills the frame. */
+static int usual_is(const struct usual *u, const uint8_t head[HEAD_LEN], uint32_t frame_len)
+{
+	uint32_t total = get_be16(head + IP_LEN_AT), sum = u->sum + total + get_be16(head + IP_SUM_AT);
+	uint64_t differ = 0;
+
+	for (uint32_t i = 0; i < WORDS; i++)
+		differ |= (word_at(head + i * 8u) ^ u->want[i]) & u->mask[i];
+	sum = (sum & 0xffffu) + (sum >> 16);
+	sum = (sum & 0xffffu) + (sum >> 16);
+	return differ == 0 && sum == 0xffffu && frame_len >= HEAD_LEN && total == frame_len - IP_AT &&
+	       get_be16(head + UDP_LEN_AT) == frame_len - UDP_AT;
+}
 
 /* As many messages as there is room for what each may cause: a decision, a notice to its sender. */
 static uint32_t room(const struct fab *f, const struct fab_port *p)
@@ -62,26 +124,14 @@ static void keep_foreign(const struct fab *f, struct fab_burst *b, struct fab_ms
 		m->len = fab_chain_read(c, VIRTIO_HDR_LEN, m->data, n);
 }
 
-static void classify(struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct fab_chain *c)
+static void classify(struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct fab_chain *c, const uint8_t head[HEAD_LEN])
 {
 	struct fab_port *p = b->port;
-	uint8_t head[WEFT_FRAME_HDR_LEN + WEFT_RECORD_HDR_LEN] = {0};
 	size_t record_len = 0;
 
-	if (c->len < VIRTIO_HDR_LEN) {
-		fab_refuse(m, WEFT_V_FRAME_SHORT);
-		return;
-	}
-	m->frame_len = c->len - VIRTIO_HDR_LEN;
-	if (m->frame_len > WEFT_FRAME_MAX) {
-		fab_refuse(m, WEFT_V_FRAME_LONG);
-		return;
-	}
-	fab_chain_read(c, VIRTIO_HDR_LEN, head, sizeof(head));
 	switch (weft_frame_classify(head, m->frame_len, p->number, WEFT_FABRIC_PORT, &record_len)) {
 	case WEFT_FRAME_RECORD:
 		m->record_len = (uint32_t)record_len;
-		memcpy(m->rec_raw, head + WEFT_FRAME_HDR_LEN, WEFT_RECORD_HDR_LEN);
 		return;
 	case WEFT_FRAME_ARP:
 		if (p->arp_n < FAB_ARP_MAX &&
@@ -106,13 +156,50 @@ static void classify(struct fab *f, struct fab_burst *b, struct fab_msg *m, cons
 	fab_refuse(m, WEFT_V_FRAME_FOREIGN);
 }
 
-static struct fab_msg *next_msg(struct fab_burst *b)
+/* What a chain holds, from a private copy of its first bytes. */
+static void look(struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct fab_chain *c, const struct usual *u)
 {
-	struct fab_msg *m = &b->msg[b->n++];
+	uint8_t head[HEAD_LEN] = {0};
+	const uint8_t *flat = fab_segs_flat(c->seg, c->n, VIRTIO_HDR_LEN, HEAD_LEN);
 
+	if (c->status != FAB_CHAIN_OK) {
+		fab_refuse(m, c->status == FAB_CHAIN_BAD ? WEFT_V_RING_CHAIN : WEFT_V_RING_ADDRESS);
+		return;
+	}
+	if (c->len < VIRTIO_HDR_LEN) {
+		fab_refuse(m, WEFT_V_FRAME_SHORT);
+		return;
+	}
+	m->frame_len = c->len - VIRTIO_HDR_LEN;
+	if (m->frame_len > WEFT_FRAME_MAX) {
+		fab_refuse(m, WEFT_V_FRAME_LONG);
+		return;
+	}
+	if (flat != NULL)
+		memcpy(head, flat, sizeof(head));
+	else
+		fab_chain_read(c, VIRTIO_HDR_LEN, head, sizeof(head));
+	if (usual_is(u, head, m->frame_len))
+		m->record_len = m->frame_len - WEFT_FRAME_HDR_LEN;
+	else
+		classify(f, b, m, c, head);
+	if (m->record_len > 0)
+		memcpy(m->rec_raw, head + WEFT_FRAME_HDR_LEN, WEFT_RECORD_HDR_LEN);
+}
+
+/* Whoever looked first, it is said once. */
+static void say_broken(struct fab_burst *b)
+{
+	struct fab_msg *m = &b->msg[b->n];
+
+	if (b->port->said_dead & FAB_SAID_TX)
+		return;
+	b->port->said_dead |= FAB_SAID_TX;
 	memset(m, 0, sizeof(*m));
 	m->src = b->port->number;
-	return m;
+	fab_refuse(m, WEFT_V_RING_CHAIN);
+	snprintf(m->detail, sizeof(m->detail), "the transmit ring is broken: no longer served");
+	b->n++;
 }
 
 /* Of a lane's bytes, once an item with so much content has its share. */
@@ -123,47 +210,49 @@ static uint32_t left(uint32_t lane, uint32_t content)
 	return lane > item ? lane - item : 0;
 }
 
+/* How many of n chains the arena has room for, and the lane for what may have to be parked. What a chain holds is not known
+ * yet: nothing that is kept of it is longer than its frame. */
+static uint32_t fitting(const struct fab *f, const struct fab_burst *b, uint32_t n)
+{
+	uint32_t lane = f->iso != NULL ? fab_parked_bytes(f, b->port) : UINT32_MAX;
+	uint32_t arena = FAB_ARENA_BYTES - b->arena_used;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t need = b->chain[i].len < WEFT_FRAME_MAX + VIRTIO_HDR_LEN ? b->chain[i].len : 0; /* longer ones are refused */
+
+		if (arena < WEFT_FRAME_MAX + 64u || lane < DPI_LANE_ITEM_MAX)
+			return i;
+		if (b->chain[i].status != FAB_CHAIN_OK)
+			need = 0;
+		arena -= (need + 63u) & ~63u;
+		lane = left(lane, need);
+	}
+	return n;
+}
+
 void stage_take(struct fab *f, struct fab_burst *b)
 {
 	struct fab_port *p = b->port;
-	uint32_t limit = room(f, p);
-	uint32_t planned = 0; /* arena bytes that the session stage will want for what was taken */
-	uint32_t lane = f->iso != NULL ? fab_parked_bytes(f, p) : UINT32_MAX; /* left for what may have to be parked */
+	uint32_t limit = room(f, p), n, got = fab_ring_take_burst(&p->tx, 0, b->chain, limit);
+	struct usual usual;
+	uint64_t bytes = 0;
 
-	while (b->n < limit) {
-		struct fab_chain *c = &b->chain[b->n];
-		enum fab_chain_status st;
-		struct fab_msg *m;
-
-		/* Whatever the next chain holds, its plaintext must fit. */
-		if (FAB_ARENA_BYTES - b->arena_used - planned < WEFT_FRAME_MAX + 64u)
-			break;
-		if (lane < DPI_LANE_ITEM_MAX)
-			break;
-		st = fab_ring_take(&p->tx, 0, c);
-		if (p->tx.broken) {
-			/* Whoever looked first, it is said once. */
-			if (p->said_dead & FAB_SAID_TX)
-				break;
-			p->said_dead |= FAB_SAID_TX;
-			m = next_msg(b);
-			snprintf(m->detail, sizeof(m->detail), "the transmit ring is broken: no longer served");
-			fab_refuse(m, WEFT_V_RING_CHAIN);
-			break;
-		}
-		if (st == FAB_CHAIN_NONE)
-			break;
-		m = next_msg(b);
-		fab_ring_use(&p->tx, c->head, 0);
+	n = fitting(f, b, got);
+	fab_ring_untake(&p->tx, (uint16_t)(got - n));
+	if (n > 0) {
+		fab_ring_use_burst(&p->tx, b->chain, n);
 		p->tx_dirty = 1;
-		fab_count_add(&p->c->frames_taken, 1);
-		fab_count_add(&p->c->bytes_taken, c->len);
-		if (st == FAB_CHAIN_OK) {
-			classify(f, b, m, c);
-			planned += (m->record_len + 63u) & ~63u;
-			lane = left(lane, m->record_len > m->len ? m->record_len : m->len);
-		} else {
-			fab_refuse(m, st == FAB_CHAIN_BAD ? WEFT_V_RING_CHAIN : WEFT_V_RING_ADDRESS);
+		usual_make(&usual, p->number);
+		memset(b->msg, 0, n * sizeof(b->msg[0]));
+		b->n = n;
+		for (uint32_t i = 0; i < n; i++) {
+			b->msg[i].src = p->number;
+			bytes += b->chain[i].len;
+			look(f, b, &b->msg[i], &b->chain[i], &usual);
 		}
+		fab_count_add(&p->c->frames_taken, n);
+		fab_count_add(&p->c->bytes_taken, bytes);
 	}
+	if (p->tx.broken && n < limit)
+		say_broken(b);
 }

@@ -162,6 +162,100 @@ static void a_ring_that_lies_is_dead(void **state)
 	assert_int_equal(fab_ring_take(&g.r, 0, &g.c), FAB_CHAIN_NONE);
 }
 
+/* Broken chains, one over two regions, one of two descriptors, and more than are asked for: each has its own answer. */
+static void a_burst_is_taken_at_once(void **state)
+{
+	static const struct {
+		uint16_t head;
+		enum fab_chain_status st;
+		uint32_t len;
+		uint16_t n;
+	} want[] = {
+		{6, FAB_CHAIN_OK, 16, 1}, {2, FAB_CHAIN_BAD, 16, 1},     {0, FAB_CHAIN_OK, 40, 2},
+		{3, FAB_CHAIN_OK, 8, 2},  {7, FAB_CHAIN_ADDRESS, 0, 0}, {5, FAB_CHAIN_OK, 1, 1},
+	};
+	struct fab_chain c[FAB_TAKE_MAX];
+	struct guest g;
+
+	(void)state;
+	guest_make(&g, 0);
+	desc(&g, 6, BASE + 300, 16, 0, 0);
+	desc(&g, 2, BASE, 16, VIRTQ_DESC_F_NEXT, 2);
+	desc(&g, 0, BASE, 12, VIRTQ_DESC_F_NEXT, 1);
+	desc(&g, 1, BASE + 12, 28, 0, 0);
+	desc(&g, 3, BASE + 252, 8, 0, 0);
+	desc(&g, 7, BASE + 511, 2, 0, 0);
+	desc(&g, 5, BASE + 511, 1, 0, 0);
+	for (unsigned i = 0; i < 6; i++)
+		offer(&g, want[i].head);
+	offer(&g, 6);
+	/* Left from an earlier burst: nothing of it may stay. */
+	memset(c, 0xff, sizeof(c));
+	assert_int_equal(fab_ring_take_burst(&g.r, 0, c, 0), 0);
+	assert_int_equal(fab_ring_take_burst(&g.r, 0, c, 6), 6);
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(c[i].head, want[i].head);
+		assert_int_equal(c[i].status, want[i].st);
+		if (want[i].st == FAB_CHAIN_OK) {
+			assert_int_equal(c[i].len, want[i].len);
+			assert_int_equal(c[i].n, want[i].n);
+		}
+	}
+	assert_ptr_equal(c[0].seg[0].ptr, g.high + 44);
+	assert_ptr_equal(c[3].seg[1].ptr, g.high);
+	assert_int_equal(fab_ring_take_burst(&g.r, 0, c, FAB_TAKE_MAX), 1);
+	assert_int_equal(fab_ring_take_burst(&g.r, 0, c, FAB_TAKE_MAX), 0);
+	assert_false(g.r.broken);
+	fab_ring_untake(&g.r, 3);
+	assert_int_equal(fab_ring_take_burst(&g.r, 0, c, FAB_TAKE_MAX), 3);
+	assert_int_equal(c[0].status, FAB_CHAIN_ADDRESS);
+	fab_ring_use_burst(&g.r, c, 3);
+	assert_int_equal(fab_ring_publish(&g.r), 1);
+	assert_int_equal(g.used.idx, 3);
+	assert_int_equal(g.used.ring[0].id, 7);
+	assert_int_equal(g.used.ring[1].id, 5);
+	assert_int_equal(g.used.ring[2].len, 0);
+}
+
+/* What came before a lie is taken; then the ring is dead. */
+static void a_ring_that_lies_within_a_burst(void **state)
+{
+	struct fab_chain c[FAB_TAKE_MAX];
+	struct guest g;
+
+	(void)state;
+	guest_make(&g, 0);
+	desc(&g, 0, BASE, 4, 0, 0);
+	offer(&g, 0);
+	offer(&g, 0);
+	offer(&g, SIZE);
+	offer(&g, 0);
+	assert_int_equal(fab_ring_take_burst(&g.r, 0, c, FAB_TAKE_MAX), 2);
+	assert_true(g.r.broken);
+	assert_int_equal(fab_ring_take_burst(&g.r, 0, c, FAB_TAKE_MAX), 0);
+
+	/* The index runs away while some are known to wait: those may be taken, and the next look finds it. */
+	guest_make(&g, 0);
+	desc(&g, 0, BASE, 4, 0, 0);
+	for (unsigned i = 0; i < 4; i++)
+		offer(&g, 0);
+	assert_int_equal(fab_ring_take_burst(&g.r, 0, c, 2), 2);
+	g.avail.idx = 2 + SIZE + 1;
+	assert_int_equal(fab_ring_take_burst(&g.r, 0, c, 2), 2);
+	assert_false(g.r.broken);
+	g.avail.idx = 4 + SIZE + 1;
+	assert_int_equal(fab_ring_take_burst(&g.r, 0, c, 2), 0);
+	assert_true(g.r.broken);
+
+	/* Full to the last entry, over the wrap of 16 bits, is no lie. */
+	guest_make(&g, 0);
+	desc(&g, 0, BASE, 4, 0, 0);
+	g.r.next_avail = g.r.seen_avail = 0xfffd;
+	g.avail.idx = (uint16_t)(0xfffd + SIZE);
+	assert_int_equal(fab_ring_take_burst(&g.r, 0, c, FAB_TAKE_MAX), SIZE);
+	assert_false(g.r.broken);
+}
+
 static void untake_gives_the_same_chain_again(void **state)
 {
 	struct guest g;
@@ -235,6 +329,8 @@ int main(void)
 		cmocka_unit_test(writes_into_pieces),
 		cmocka_unit_test(refuses_broken_chains),
 		cmocka_unit_test(a_ring_that_lies_is_dead),
+		cmocka_unit_test(a_burst_is_taken_at_once),
+		cmocka_unit_test(a_ring_that_lies_within_a_burst),
 		cmocka_unit_test(untake_gives_the_same_chain_again),
 		cmocka_unit_test(used_entries_and_flags),
 		cmocka_unit_test(event_index),

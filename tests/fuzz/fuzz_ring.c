@@ -66,6 +66,35 @@ static void use_chain(const struct fab_chain *c, int writable)
 	}
 }
 
+/* A burst holds what the same ring gives one by one, to the byte. */
+static void take_many(struct fab_ring *r, int writable, struct fab_chain *one, struct fab_chain *many, uint32_t max)
+{
+	struct fab_ring other = *r;
+	uint32_t n = fab_ring_take_burst(r, writable, many, max);
+
+	assert(n <= max);
+	for (uint32_t i = 0; i < n; i++) {
+		enum fab_chain_status st = fab_ring_take(&other, writable, one);
+
+		assert(st == many[i].status && one->head == many[i].head && one->n == many[i].n && one->len == many[i].len);
+		for (uint32_t k = 0; k < one->n; k++)
+			assert(one->seg[k].ptr == many[i].seg[k].ptr && one->seg[k].len == many[i].seg[k].len);
+		if (st == FAB_CHAIN_OK)
+			use_chain(&many[i], writable);
+	}
+	/* What was left: nothing, or the same broken entry. */
+	assert(r->next_avail == other.next_avail);
+	if (n < max) {
+		enum fab_chain_status st = fab_ring_take(&other, writable, one);
+
+		assert(r->broken ? st == FAB_CHAIN_DEAD || st == FAB_CHAIN_NONE : st == FAB_CHAIN_NONE);
+		assert(r->broken == other.broken);
+	}
+	/* Some go back and come again. */
+	fab_ring_untake(r, (uint16_t)(n / 2));
+	fab_ring_use_burst(r, many, n - n / 2);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
@@ -81,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct virtq_avail *avail = malloc(avail_len);
 	struct virtq_used *used = calloc(1, used_len);
 	uint8_t *low = malloc(GUEST_BYTES), *high = malloc(SECOND_BYTES), *far = malloc(SECOND_BYTES);
-	struct fab_chain *c = malloc(sizeof(*c));
+	struct fab_chain *c = aligned_alloc(64, (1 + FAB_TAKE_MAX) * sizeof(*c)), *many = c + 1;
 
 	if (!desc || !avail || !used || !low || !high || !far || !c)
 		abort();
@@ -114,6 +143,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		desc[i].next = (w[3] & 0x80u) ? w[3] : (uint16_t)((w[3] & 0x7fu) % ring_size);
 	}
 	for (unsigned turn = 0; turn < TURNS_MAX; turn++) {
+		if (turn % 5 == 2)
+			take_many(&r, writable, c, many, 1 + (turn + setup[2]) % FAB_TAKE_MAX);
 		enum fab_chain_status st = fab_ring_take(&r, writable, c);
 
 		if (st == FAB_CHAIN_OK) {
