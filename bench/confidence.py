@@ -59,9 +59,12 @@ def rank_cut(m, n, tail):
 
 
 def deals(n_a, n_b):
-    """Which of the n_a + n_b samples get the first label, the real deal not among the sampled ones; and whether these are all."""
+    """Which of the n_a + n_b samples get the first label; and whether these are all, or a choice without the real deal. Of samples of
+    one size, a deal and its mirror image are the same to the statistic, and one of them is enough."""
     n = n_a + n_b
     if math.comb(n, n_a) <= DEALS_MAX:
+        if n_a == n_b:
+            return [(0,) + rest for rest in itertools.combinations(range(1, n), n_a - 1)], True
         return list(itertools.combinations(range(n), n_a)), True
     rng = random.Random(6)
     return [tuple(rng.sample(range(n), n_a)) for _ in range(DEALS_MAX)], False
