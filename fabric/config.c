@@ -203,15 +203,31 @@ static int read_name(const struct reader *r, const struct pol_node *v, struct fa
 	return copy_text(r, &u->name, v->text);
 }
 
+static int read_worker(const struct reader *r, const struct pol_node *key, int *worker)
+{
+	char right[64];
+	uint64_t n;
+
+	*worker = -1;
+	if (key == NULL)
+		return 0;
+	snprintf(right, sizeof right, "write a number from 0 to %" PRIu32 "; `workers` says how many there are", r->c->workers - 1);
+	if (pol_count_parse(key->value->text, &n) < 0 || n >= r->c->workers)
+		return refuse(r, key->value, "worker", right);
+	*worker = (int)n;
+	return 0;
+}
+
 static int read_unikernel(const struct reader *r, const struct pol_node *node, struct fab_unikernel_config *u)
 {
-	enum { NAME, IMAGE, MEMORY, CPU, SET, KEYS };
+	enum { NAME, IMAGE, MEMORY, CPU, SET, WORKER, KEYS };
 	static const struct pol_key keys[KEYS] = {
 	    [NAME] = {"name", POL_KEY_VALUE | POL_KEY_REQUIRED},
 	    [IMAGE] = {"image", POL_KEY_VALUE},
 	    [MEMORY] = {"memory", POL_KEY_VALUE},
 	    [CPU] = {"cpu", POL_KEY_VALUE},
 	    [SET] = {"set", POL_KEY_MAP | POL_KEY_EMPTY},
+	    [WORKER] = {"worker", POL_KEY_VALUE},
 	};
 	const struct pol_node *found[KEYS];
 	int rc = pol_yaml_keys(&r->yaml, node, "a unikernel", keys, KEYS, found, r->err);
@@ -234,7 +250,7 @@ static int read_unikernel(const struct reader *r, const struct pol_node *node, s
 		rc = copy_text(r, &u->cpu, found[CPU] != NULL ? found[CPU]->value->text : "max");
 	if (rc == 0 && found[SET] != NULL)
 		rc = read_set(r, found[SET]->value, u);
-	return rc;
+	return rc == 0 ? read_worker(r, found[WORKER], &u->worker) : rc;
 }
 
 static int by_name_then_line(const void *a, const void *b)
@@ -331,7 +347,7 @@ static int read_choice(const struct reader *r, const struct pol_node *key, const
 
 static int read_root(const struct reader *r)
 {
-	enum { FABRIC, SCHEMAS, POLICIES, RUN_DIR, LIMITS, POLL, INSPECT, INSPECTORS, UNIKERNELS, KEYS };
+	enum { FABRIC, SCHEMAS, POLICIES, RUN_DIR, LIMITS, POLL, INSPECT, INSPECTORS, WORKERS, UNIKERNELS, KEYS };
 	static const struct pol_key keys[KEYS] = {
 	    [FABRIC] = {"fabric", POL_KEY_VALUE | POL_KEY_REQUIRED},
 	    [SCHEMAS] = {"schemas", POL_KEY_VALUE | POL_KEY_REQUIRED},
@@ -341,6 +357,7 @@ static int read_root(const struct reader *r)
 	    [POLL] = {"poll", POL_KEY_VALUE},
 	    [INSPECT] = {"inspect", POL_KEY_VALUE},
 	    [INSPECTORS] = {"inspectors", POL_KEY_VALUE},
+	    [WORKERS] = {"workers", POL_KEY_VALUE},
 	    [UNIKERNELS] = {"unikernels", POL_KEY_LIST | POL_KEY_REQUIRED},
 	};
 	const struct pol_node *found[KEYS];
@@ -375,6 +392,8 @@ static int read_root(const struct reader *r)
 		rc = read_choice(r, found[INSPECT], "inspect", "isolated", "inline", &c->inspect_inline);
 	if (rc == 0)
 		rc = read_count(r, found[INSPECTORS], FAB_INSPECTORS_MAX, &c->inspectors);
+	if (rc == 0)
+		rc = read_count(r, found[WORKERS], FAB_WORKERS_MAX, &c->workers);
 	if (rc == 0 && found[INSPECTORS] != NULL && c->inspect_inline)
 		rc = refuse(r, found[INSPECTORS]->value, "inspectors", "`inspect: inline` has none; leave one of both out");
 	if (rc < 0)
@@ -394,6 +413,7 @@ static int finish(struct fab_config **out, struct reader *r)
 		r->c->log_file_bytes = 16 * MIB;
 		r->c->log_files = 4;
 		r->c->inspectors = 1;
+		r->c->workers = 1;
 		rc = read_root(r);
 	}
 	if (rc < 0)

@@ -16,13 +16,16 @@
  *                                    # makes room for what the first policies need, and for as many more
  *   poll: sleep                      # sleep (default) or busy
  *   inspect: isolated                # content is inspected by processes apart (default); or inline, in weftd, for measuring
- *   inspectors: 1                    # how many of them, at most 16; each serves a share of the unikernels
+ *   inspectors: 1                    # how many of them for each worker, at most 16; each serves a share of its unikernels
+ *   workers: 1                       # threads that carry messages, at most 16; each wants a core and serves a share of the
+ *                                    # unikernels (weftd --cores 0,1 says which cores)
  *   unikernels:
  *     - name: meter
  *       image: ../images/meter.elf   # absent: a process endpoint joins by itself
  *       memory: 16MiB                # whole MiB, 2 MiB to 64 GiB; default 16 MiB
  *       cpu: max                     # QEMU CPU model under emulation, default max
  *       set: { interval_ms: 100 }    # the service's own configuration, scalars only
+ *       worker: 0                    # which of the workers serves it, from 0; absent: the one with the least to do
  * Unknown keys are errors. No unikernel is called fabric, weftd or control: the run directory has files of these names; nor
  * common or any: policies mean something else by them. */
 #ifndef FAB_CONFIG_H
@@ -45,6 +48,7 @@
 #define FAB_LOG_FILES_MAX 1000u
 #define FAB_PAIRS_MAX (FAB_UNIKERNELS_MAX * (FAB_UNIKERNELS_MAX - 1u)) /* each with each other, both ways */
 #define FAB_INSPECTORS_MAX 16u
+#define FAB_WORKERS_MAX 16u
 #define FAB_MEMORY_DEFAULT (16u << 20)
 #define FAB_MEMORY_MIN (2u << 20)
 #define FAB_MEMORY_MAX (UINT64_C(64) << 30)
@@ -55,6 +59,7 @@ struct fab_unikernel_config {
 	char *policy;       /* path of its policy: NAME.yaml in the folder `policies` */
 	uint64_t memory_bytes;
 	char *cpu;
+	int worker;         /* of fab_config.workers; -1: any */
 	uint32_t n_sets;
 	struct { char *key, *value; } set[WEFT_LAUNCH_SETS_MAX];
 	uint32_t line;      /* where it stands in fabric.yaml */
@@ -74,7 +79,8 @@ struct fab_config {
 	uint32_t pairs_max;          /* directed pairs of unikernels that the data path makes room for; 0: it decides */
 	int busy;                    /* poll: busy */
 	int inspect_inline;          /* inspect: inline */
-	uint32_t inspectors;         /* processes that inspect, where not inline */
+	uint32_t workers;            /* threads of the data path, 1 to FAB_WORKERS_MAX */
+	uint32_t inspectors;         /* processes that inspect for each of them, where not inline */
 	uint32_t n;
 	struct fab_unikernel_config *u; /* port number is index + 1 */
 };

@@ -23,9 +23,9 @@
 #include "decision.h"
 #include "stats.h"
 
-struct dpi_isolate;
 struct fab;
 struct fab_epochs;
+struct fab_worker;
 
 /* What the control thread may see of the fabric. All pointers outlive it. */
 struct fab_control_view {
@@ -33,10 +33,11 @@ struct fab_control_view {
 	struct fab_epochs *epochs;               /* the control thread's own; NULL: rules and subjects have no names */
 	struct fab *fab;                         /* for offering it an epoch; NULL: none can be changed */
 	const struct fab_port_counters *ports;   /* n + 1 entries, by port number; 0 is unused */
-	const struct fab_stage_counters *stages; /* FAB_STAGE_COUNT */
+	const struct fab_stage_counters *stages; /* FAB_STAGE_COUNT, of one worker; NULL: of all that fab has */
 	const struct fab_swap_counters *swaps;   /* or NULL: no data path */
-	const struct dpi_isolate *iso;           /* or NULL: content is inspected inline */
-	struct fab_decision_ring *ring;
+	const struct fab_worker *workers;        /* that run, fab->cores->n; or NULL */
+	struct fab_decision_ring *ring[FAB_WORKERS_MAX]; /* of each worker */
+	uint32_t n_rings;
 	uint64_t tsc_hz;
 	uint64_t boot;                           /* this weftd's random boot number */
 	const char *settings;                    /* one line: hugepages or not, AEAD backend, DPDK and nDPI versions */

@@ -72,3 +72,35 @@ uint32_t fab_decision_ring_take(struct fab_decision_ring *r, struct fab_decision
 	atomic_store_explicit(&r->tail, tail + n, memory_order_release);
 	return n;
 }
+
+static const struct fab_decision *oldest(struct fab_decision_ring *r)
+{
+	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+
+	if (r->seen_head == tail)
+		r->seen_head = atomic_load_explicit(&r->head, memory_order_acquire);
+	return r->seen_head != tail ? &r->slot[tail & (r->size - 1)] : NULL;
+}
+
+uint32_t fab_decisions_take(struct fab_decision_ring *const *rings, uint32_t n_rings, uint64_t *last, struct fab_decision *out,
+			    uint32_t n)
+{
+	uint32_t got = 0, missed = 0, at = 0;
+
+	if (n_rings == 1)
+		return fab_decision_ring_take(rings[0], out, n);
+	/* Each turn takes one, or passes a ring that does not have it. */
+	while (got < n && missed < n_rings) {
+		const struct fab_decision *d = oldest(rings[at]);
+
+		if (d == NULL || d->id != *last + 1) {
+			missed++;
+			at = at + 1 < n_rings ? at + 1 : 0;
+			continue;
+		}
+		missed = 0;
+		*last = d->id;
+		got += fab_decision_ring_take(rings[at], &out[got], 1);
+	}
+	return got;
+}

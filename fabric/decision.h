@@ -90,5 +90,10 @@ uint32_t fab_decision_ring_room(struct fab_decision_ring *r);
 void fab_decision_ring_put(struct fab_decision_ring *r, const struct fab_decision *d); /* asserts room */
 /* Consumer: takes up to n; returns how many. */
 uint32_t fab_decision_ring_take(struct fab_decision_ring *r, struct fab_decision *out, uint32_t n);
+/* Consumer of several rings, each in the order of its numbers, all together without a gap: takes up to n in the order of their
+ * numbers; *last is the number of the one before, and goes on. One whose number is due but not there yet ends the row: it
+ * comes in a moment. Of a single ring, all that are there. Returns how many. */
+uint32_t fab_decisions_take(struct fab_decision_ring *const *rings, uint32_t n_rings, uint64_t *last, struct fab_decision *out,
+			    uint32_t n);
 
 #endif

@@ -2,6 +2,7 @@
 /* Frames into a port's receive ring: chains are reserved, headers and sealed records written into the guest's memory,
  * the chains given back as used. What goes first, and what waits, is outbox.c's. */
 #include "emit.h"
+#include "turn.h"
 
 #include <assert.h>
 #include <string.h>
@@ -27,6 +28,7 @@ static void give_back_empty(struct fab_port *p, const struct out *o)
 	for (uint32_t i = 0; i < o->n_chains; i++)
 		fab_ring_use(&p->rx, o->chain[i].head, 0);
 	p->rx_dirty = 1;
+	fab_turn_touch(p);
 }
 
 /* Takes receive chains for need bytes. 0, or -1 when the ring has too few just now. A chain that is broken, or buffers
@@ -78,6 +80,7 @@ static void commit(struct fab_port *p, const struct out *o, uint32_t total)
 		total -= n;
 	}
 	p->rx_dirty = 1;
+	fab_turn_touch(p);
 }
 
 static uint32_t put_headers(struct fab_port *p, const struct out *o, uint32_t record_len)
@@ -278,7 +281,10 @@ static void seal_found(struct fab_out_run *run, const struct fab_out *end)
 	p->rx.next_avail = (uint16_t)(p->rx.next_avail + run->found);
 	for (uint32_t i = 0; i < run->found; i++)
 		fab_ring_use(&p->rx, (uint16_t)run->out[i].head, frame_room(run->out[i].len));
-	p->rx_dirty |= run->found > 0;
+	if (run->found > 0) {
+		p->rx_dirty = 1;
+		fab_turn_touch(p);
+	}
 }
 
 /* One message into whatever chains there are. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The data path's state: fabric, ports, pairs, bursts. One worker thread owns all of it; what other threads may touch
- * is said at the field. No rte_* here, so stages are tested and fuzzed without DPDK's environment. */
+/* The data path's state: fabric, ports, pairs, bursts. A fabric has one worker thread or several, each with a `struct fab` of
+ * its own: what it works with, and where the ports and pairs are that all share. A port belongs to one worker, and so does
+ * what is written here; what other threads may touch is said at the field. What takes more than one port at a time is done while
+ * the other workers rest (cores.h). No rte_* here, so stages are tested and fuzzed without DPDK's environment. */
 #ifndef FAB_FABRIC_H
 #define FAB_FABRIC_H
 
@@ -19,6 +21,7 @@
 #include "guest-lib/wire.h"
 #include "policy/policy.h"
 #include "queue.h"
+#include "request.h"
 #include "ring.h"
 #include "schemas/schema.h"
 #include "stats.h"
@@ -44,44 +47,35 @@
 #define FAB_DRAIN_NS 1000000000ull /* so long an epoch waits for inspectors: who hangs them shall not keep policies from changing */
 #define FAB_SWEEP_SLOTS 4096u /* request slots of one port that are looked at in one tick after a change of epoch */
 #define FAB_PAIRS_SPARE 256u  /* pairs beyond twice the first need, where the configuration says nothing */
+#define FAB_QUIET_TURNS 64u /* without work for a port, and it is looked at less often */
+#define FAB_QUIET_SLICE 64u /* quiet ports that are looked at in one turn */
 #define FAB_MERGE_KINDS (2u * WEFT_VERDICT_MAX) /* by verdict; and, of what passed, by what `mode: observe` kept from it */
-
-/* A request that waits for its reply; slot `id & (WEFT_OPEN_REQUESTS_MAX - 1)` of the requester's pair. */
-struct fab_request {
-	uint64_t subject;     /* the method */
-	uint64_t deadline_ns; /* monotonic; later replies are refused and the slot is free */
-	uint64_t epoch;       /* of which the rules, reply_type and the contents are */
-	uint32_t id;          /* the requester's message id; 0: free */
-	uint32_t rule;        /* of the request: the reply is recorded under it */
-	uint32_t reply_type;  /* schema type */
-	uint32_t content;     /* content set */
-	uint8_t answering;    /* a reply is in this burst, or parked */
-	uint8_t parked;       /* the request, or the reply that answers it, is being inspected: the slot stays */
-	uint8_t waits;        /* it is still in the pair's queue */
-	uint8_t renewed;      /* it came under another epoch: its reply is held to rules that its answerer did not know */
-	uint8_t ended;        /* its requester was told that it is refused; only while it waits: it will not be delivered */
-	uint8_t log;
-	uint8_t soft;         /* as pol_terms has it */
-	uint32_t soft_rule;   /* as pol_decision has them */
-	uint32_t hard_content;
-};
 
 /* One direction between two unikernels of which at least one may carry a message, or could under an earlier epoch. */
 struct fab_pair {
+	/* The sender's worker's, but for what is said. */
 	uint16_t src, dst;
 	uint8_t allowed;           /* policy lets something pass this way; 0: only the reverse, or nothing any more */
 	uint8_t known;             /* the sender was told of the receiver, in the session that it has */
 	uint8_t credit_due;        /* the sender is to be told disposed_total as soon as its ring has room */
-	uint8_t queued;            /* in the receiver's list of pairs with waiting messages */
+	_Atomic uint8_t returns;   /* in the list `returned` of the sender's worker; set by the receiver's */
 	uint32_t accepted_total;   /* cost of all messages taken, modulo 2^32 */
 	uint32_t disposed_total;   /* cost of those delivered or refused, modulo 2^32 */
 	uint32_t told_total;       /* disposed_total as the sender was told */
-	uint32_t doomed;           /* oldest messages in the queue that were for an instance that is gone */
-	struct fab_pair *next;     /* in that list */
+	uint32_t returned_seen;    /* of returned_total, what disposed_total has */
 	struct fab_pair *next_of_src; /* all pairs of one sender */
-	struct fab_request *open;  /* WEFT_OPEN_REQUESTS_MAX slots */
-	uint32_t open_n;           /* of which are not free */
-	struct fab_queue queue;    /* waiting for room in the receiver's ring */
+	struct fab_pair *next_returned; /* in that list; written by who puts it there */
+	struct fab_request *open;  /* WEFT_OPEN_REQUESTS_MAX slots; request.h says who writes them */
+	_Atomic uint32_t open_n;   /* of which are not free */
+
+	/* The receiver's worker's, but for what is said. */
+	_Alignas(64) _Atomic uint32_t returned_total; /* cost of those that another worker than the sender's disposed of */
+	uint32_t doomed;           /* oldest messages in the queue that were for an instance that is gone */
+	uint8_t queued;            /* in the receiver's list of pairs with waiting messages */
+	_Atomic uint8_t arrives;   /* in the list `arrived` of the receiver's worker; set by the sender's */
+	struct fab_pair *next;     /* in the receiver's list */
+	struct fab_pair *next_arrived; /* in the worker's; written by who puts it there */
+	struct fab_queue queue;    /* waiting for room in the receiver's ring; put in by the sender's worker */
 };
 
 /* A verdict on its way to the sender. */
@@ -125,7 +119,15 @@ struct fab_port {
 	struct fab_attach attach;  /* valid while want is RUN and state is not yet */
 
 	/* The worker's own from here. */
+	struct fab *owner;         /* whose port it is; changes while all others rest */
 	uint16_t number;           /* 1 and up */
+	uint16_t lane;             /* of that worker's inspectors, its own */
+	_Atomic uint8_t up;        /* it has a live session; others read it */
+	_Atomic uint8_t quarantined; /* cut off; likewise */
+	uint8_t in_turn;           /* enum fab_in_turn: turn.h */
+	uint8_t touched;           /* it is in the list of its worker's turn */
+	uint8_t quiet_turns;       /* that went by without work for it */
+	uint32_t turn_at;          /* where it stands in its worker's list */
 	uint8_t running;           /* the rings below may be used */
 	uint8_t rx_dirty, tx_dirty; /* used entries to publish */
 	uint8_t calls_due;         /* published, and the guest is to be notified: 1 rx, 2 tx */
@@ -152,7 +154,6 @@ struct fab_port {
 
 	uint8_t resp[WEFT_HANDSHAKE_RECORD_LEN]; /* waits when resp_waits */
 	uint8_t resp_waits, reset_waits, welcome_waits, fresh;
-	uint8_t quarantined;       /* cut off; here because what is looked at for each message to the port stands here */
 	uint32_t reset_session;
 	struct fab_pair *welcome_at; /* next pair to tell of */
 	uint32_t notice_head, notice_n;
@@ -163,6 +164,7 @@ struct fab_port {
 	uint8_t arp[FAB_ARP_MAX][WEFT_FRAME_MIN];
 
 	struct fab_pair *pairs;    /* of which it is the sender */
+	uint8_t ends_due;          /* it was cut off: the requests of and to it are to be ended */
 	struct fab_pair *sweep;    /* next whose open requests are held against a new epoch; NULL: none */
 	uint32_t sweep_slot;       /* next of its slots */
 	struct fab_pair *waiting, **waiting_tail; /* pairs with messages for it, round robin */
@@ -234,20 +236,32 @@ struct fab_burst {
 	struct pol_decision decision[FAB_BURST_MAX]; /* what policy said of messages and requests */
 };
 
+/* The running ports of a worker. Those with work come first and each has a burst in every turn; of the others, which are
+ * quiet, a slice is looked at. So a thousand ports that say nothing cost little. */
+struct fab_turn {
+	struct fab_port **port;    /* active ones, then quiet ones */
+	uint32_t n, n_active;
+	uint32_t first;            /* active one that comes first in the next turn */
+	uint32_t slice;            /* quiet one that is looked at next */
+	uint32_t n_touched;        /* ports that were given something since the last turn: they become active */
+	struct fab_port **touched;
+};
+
 struct fab {
 	const struct fab_config *config;
 	struct fab_epoch *now;     /* in force; changes only between two bursts (swap.c) */
-	_Atomic(struct fab_epoch *) offered;  /* laid down by the control thread for the worker to take; NULL: none */
-	_Atomic(struct fab_epoch *) in_force; /* now, as the control thread sees it */
+	struct fab_cores *cores;   /* all workers of this fabric: cores.h */
+	uint32_t core;             /* which of them this is; 0 leads: it takes epochs and lifts quarantines */
+	_Atomic(struct fab_pair *) arrived;  /* pairs with messages from other workers, for ports of this one */
+	_Atomic(struct fab_pair *) returned; /* pairs of which others disposed of messages, from ports of this one */
 	struct dpi *dpi;           /* `inspect: inline`, */
 	struct dpi_isolate *iso;   /* or isolated: one of them */
 	uint32_t lanes;            /* of iso */
 	struct fab_parking *parking[DPI_LANES_MAX]; /* what waits for each lane */
 	uint32_t parked_n;         /* messages in all of them */
-	uint32_t turn_first;       /* port that comes first in the next turn */
+	struct fab_turn turn;      /* its ports that run, and who comes next */
 	uint8_t abandoned;         /* within fab_parked_abandon() */
-	uint8_t draining;          /* an epoch waits until nothing is parked: nothing new is taken */
-	uint64_t drain_since_ns;   /* when that began; 0: not draining */
+	uint64_t drain_since_ns;   /* since when an epoch waits until nothing is parked anywhere; 0: none does */
 	uint32_t n_ports;
 	struct fab_port *port;     /* n_ports + 1; 0 unused */
 	uint32_t pairs_max;        /* that there is memory for */
@@ -259,12 +273,11 @@ struct fab {
 	uint32_t *pair_slot;       /* index + 1, 0: empty */
 	uint64_t *blamed_ns;       /* of all ports */
 	struct fab_scan *scans;    /* likewise */
-	_Atomic int lifts;         /* some port's `lift` is set */
 	uint64_t boot;
-	uint64_t decision_id;
 	uint64_t realtime_offset_ns; /* CLOCK_REALTIME minus monotonic, refreshed by the worker */
 	uint64_t report_ns;        /* ns per decision of a port's budget */
 	struct fab_decision_ring *ring;
+	uint64_t recorded;         /* decisions that went into it */
 	struct fab_port_counters *port_counters;
 	struct fab_stage_counters stage[FAB_STAGE_COUNT];
 	struct fab_swap_counters swap;

@@ -2,8 +2,10 @@
 /* What waits for a port's receive ring: messages for it and the fabric's own records, in the order handshake, welcome,
  * verdicts, credit, ARP, messages. Each waits in bounded state of the port until the ring has room. How it gets there
  * is emit.c's. */
+#include "cores.h"
 #include "emit.h"
 #include "stage.h"
+#include "turn.h"
 
 #include <assert.h>
 #include <string.h>
@@ -122,16 +124,39 @@ static void credit_due(struct fab *f, struct fab_pair *pair)
 	}
 }
 
-void fab_pair_dispose(struct fab *f, struct fab_pair *pair, uint32_t cost)
+static void dispose(struct fab *f, struct fab_pair *pair, uint32_t cost)
 {
-	if (cost == 0)
-		return;
 	if (pair->told_total == pair->disposed_total)
 		f->port[pair->src].untold++;
 	pair->disposed_total += cost;
 	/* At once when it can matter, else with the next tick: one CREDIT for many messages. */
 	if (pair->disposed_total - pair->told_total >= f->config->window / 4)
 		credit_due(f, pair);
+}
+
+void fab_pair_dispose(struct fab *f, struct fab_pair *pair, uint32_t cost)
+{
+	struct fab *of_sender = f->port[pair->src].owner;
+
+	if (cost == 0)
+		return;
+	if (of_sender == f) {
+		dispose(f, pair, cost);
+		return;
+	}
+	atomic_store_explicit(&pair->returned_total,
+			      atomic_load_explicit(&pair->returned_total, memory_order_relaxed) + cost, memory_order_release);
+	fab_pair_returned(pair, of_sender);
+}
+
+void fab_pair_settle(struct fab *f, struct fab_pair *pair)
+{
+	uint32_t all = atomic_load_explicit(&pair->returned_total, memory_order_acquire), new = all - pair->returned_seen;
+
+	if (new == 0)
+		return;
+	pair->returned_seen = all;
+	dispose(f, pair, new);
 }
 
 void fab_credit_tick(struct fab *f, struct fab_port *p)
@@ -175,6 +200,7 @@ void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg
 	struct fab_item *i = fab_queue_push(&pair->queue, m->len);
 
 	assert(i != NULL); /* the credit window is smaller than the queue */
+	assert(f->port[pair->src].owner == f);
 	i->cost = weft_cost(m->len - WEFT_MESSAGE_HDR_LEN);
 	i->rule = m->rule;
 	i->epoch = f->now->number;
@@ -182,22 +208,35 @@ void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg
 	i->id = m->hdr.id;
 	i->kind = m->hdr.kind;
 	if (m->hdr.kind == WEFT_KIND_REQUEST && m->request != NULL) /* of one that went while it was parked: it has none */
-		m->request->waits = 1;
+		fab_request_set(m->request, FAB_REQ_WAITS);
 	memcpy(fab_item_data(i), m->data, m->len);
-	fab_count_add(&to->c->queued_bytes, m->len);
-	if (!pair->queued) {
-		pair->queued = 1;
-		pair->next = NULL;
-		*to->waiting_tail = pair;
-		to->waiting_tail = &pair->next;
-	}
+	__atomic_fetch_add(&to->c->queued_bytes, m->len, __ATOMIC_RELAXED);
+	fab_queue_show(&pair->queue, i);
+	if (to->owner == f)
+		fab_pair_line_up(f, pair);
+	else
+		fab_pair_arrived(pair, to->owner);
+}
+
+void fab_pair_line_up(struct fab *f, struct fab_pair *pair)
+{
+	struct fab_port *to = &f->port[pair->dst];
+
+	if (pair->queued || fab_queue_n(&pair->queue) == 0)
+		return;
+	pair->queued = 1;
+	pair->next = NULL;
+	*to->waiting_tail = pair;
+	to->waiting_tail = &pair->next;
+	if (to->running)
+		fab_turn_touch(to);
 }
 
 static void pop_waiting(struct fab *f, struct fab_port *p, struct fab_pair *pair)
 {
 	struct fab_item *i = fab_queue_front(&pair->queue);
 
-	fab_count_sub(&p->c->queued_bytes, i->len);
+	__atomic_fetch_sub(&p->c->queued_bytes, i->len, __ATOMIC_RELAXED);
 	fab_pair_dispose(f, pair, i->cost);
 	fab_queue_pop(&pair->queue);
 }
@@ -247,10 +286,18 @@ static void flush_doomed(struct fab *f, struct fab_port *p, struct fab_pair *pai
 	}
 }
 
+int fab_doomed_waits(const struct fab_port *p)
+{
+	for (const struct fab_pair *pair = p->waiting; pair != NULL; pair = pair->next)
+		if (pair->doomed > 0)
+			return 1;
+	return 0;
+}
+
 void fab_doom_waiting(struct fab *f, struct fab_port *p, uint64_t now_ns)
 {
 	for (struct fab_pair *pair = p->waiting; pair != NULL; pair = pair->next) {
-		pair->doomed = pair->queue.n;
+		pair->doomed = fab_queue_n(&pair->queue);
 		flush_doomed(f, p, pair, now_ns);
 	}
 	fab_doomed_tick(f, p, now_ns);
@@ -264,7 +311,7 @@ void fab_doomed_tick(struct fab *f, struct fab_port *p, uint64_t now_ns)
 		struct fab_pair *pair = *at;
 
 		flush_doomed(f, p, pair, now_ns);
-		if (pair->queue.n == 0) {
+		if (fab_queue_n(&pair->queue) == 0) {
 			*at = pair->next;
 			pair->next = NULL;
 			pair->queued = 0;
@@ -284,7 +331,7 @@ static void rotate_waiting(struct fab_port *p)
 	if (p->waiting == NULL)
 		p->waiting_tail = &p->waiting;
 	pair->next = NULL;
-	pair->queued = pair->queue.n > 0;
+	pair->queued = fab_queue_n(&pair->queue) > 0;
 	if (pair->queued) {
 		*p->waiting_tail = pair;
 		p->waiting_tail = &pair->next;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "cores.h"
 #include "fail.h"
 #include "stage.h"
 
@@ -70,7 +71,9 @@ struct fab_pair *fab_pair_add(struct fab *f, uint16_t src, uint16_t dst)
 	fab_queue_init(&p->queue, f->queues + f->n_pairs * block_size(f), block_size(f));
 	p->next_of_src = f->port[src].pairs;
 	f->port[src].pairs = p;
-	f->pair_slot[at] = ++f->n_pairs;
+	f->pair_slot[at] = f->n_pairs + 1;
+	for (uint32_t i = 0; i < f->cores->n; i++)
+		f->cores->core[i]->n_pairs++;
 	return p;
 }
 
@@ -191,6 +194,11 @@ void fab_pairs_tell(struct fab_port *p)
 
 /* --- the start ---------------------------------------------------------------------------------------------------- */
 
+static size_t pairs_size(const struct fab *f)
+{
+	return (f->pairs_max + 1u) * sizeof(f->pair[0]);
+}
+
 static size_t open_size(const struct fab *f)
 {
 	return (size_t)f->pairs_max * WEFT_OPEN_REQUESTS_MAX * sizeof(struct fab_request);
@@ -227,7 +235,7 @@ int fab_pairs_make(struct fab *f)
 		slots *= 2;
 	f->pair_mask = slots - 1;
 	f->pair_slot = calloc(slots, sizeof(f->pair_slot[0]));
-	f->pair = calloc(f->pairs_max + 1u, sizeof(f->pair[0]));
+	f->pair = fab_map(pairs_size(f));
 	if (f->pairs_max > 0) {
 		f->open = fab_map(open_size(f));
 		f->queues = fab_map(queues_size(f));
@@ -248,6 +256,6 @@ void fab_pairs_free(struct fab *f)
 {
 	fab_unmap(f->open, open_size(f));
 	fab_unmap(f->queues, queues_size(f));
-	free(f->pair);
+	fab_unmap(f->pair, pairs_size(f));
 	free(f->pair_slot);
 }

@@ -5,7 +5,7 @@
  *
  *   burst --inspect--> parked --answer--> a burst of its own --> decide --> deliver
  *
- * Ports are spread over lanes by their number, so all that one port sends stays in order: while something of it is parked,
+ * A worker's ports are spread over its lanes by their number, so all that one port sends stays in order: while something of it is parked,
  * whatever it sends next parks behind, with or without opaque fields. A port has at most two bursts parked, so who sends
  * what takes long to inspect fills no lane for the others.
  *
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cores.h"
 #include "dpi/isolate.h"
 #include "stage.h"
 
@@ -43,7 +44,7 @@ struct fab_parking {
 
 static struct fab_parking *parking_of(const struct fab *f, uint16_t port)
 {
-	return f->parking[port % f->lanes];
+	return f->parking[f->port[port].lane];
 }
 
 int fab_parking_make(struct fab *f)
@@ -95,7 +96,7 @@ uint32_t fab_parked_room(const struct fab *f, const struct fab_port *p)
 uint32_t fab_parked_bytes(const struct fab *f, const struct fab_port *p)
 {
 	uint32_t here = bytes_free(parking_of(f, p->number));
-	uint32_t there = dpi_isolate_room(f->iso, p->number % f->lanes);
+	uint32_t there = dpi_isolate_room(f->iso, p->lane);
 
 	return here < there ? here : there;
 }
@@ -131,7 +132,7 @@ static struct parked *park(struct fab *f, struct fab_burst *b, struct fab_msg *m
 	s->waits = s->gone = 0;
 	s->n_spans = 0;
 	if (m->request != NULL)
-		m->request->parked = 1;
+		fab_request_set(m->request, FAB_REQ_PARKED);
 	m->parked = 1;
 	b->parked++;
 	b->port->parked_n++;
@@ -144,7 +145,7 @@ int fab_park_message(struct fab *f, struct fab_burst *b, struct fab_msg *m, cons
 {
 	struct parked *s;
 
-	if (what != NULL && dpi_isolate_submit(f->iso, m->src % f->lanes, what) != 0)
+	if (what != NULL && dpi_isolate_submit(f->iso, b->port->lane, what) != 0)
 		return 0;
 	s = park(f, b, m);
 	if (what != NULL) {
@@ -157,7 +158,7 @@ int fab_park_message(struct fab *f, struct fab_burst *b, struct fab_msg *m, cons
 
 int fab_park_frame(struct fab *f, struct fab_burst *b, struct fab_msg *m)
 {
-	if (dpi_isolate_submit_frame(f->iso, m->src % f->lanes, m->src, m->data, m->len, b->now_ns) != 0)
+	if (dpi_isolate_submit_frame(f->iso, b->port->lane, m->src, m->data, m->len, b->now_ns) != 0)
 		return 0;
 	park(f, b, m)->waits = 1;
 	return 1;
@@ -172,14 +173,13 @@ static void come_back(struct fab *f, struct parked *s)
 
 	m->parked = 0;
 	if (m->request != NULL)
-		m->request->parked = 0;
+		fab_request_clear(m->request, FAB_REQ_PARKED);
 	if (!m->done && s->gone)
 		fab_refuse(m, WEFT_V_RECEIVER_GONE);
 	else if (!m->done && f->port[m->dst].quarantined)
 		fab_quarantine_refuse(f, m);
 	/* Whoever asked is gone: its slot is of no use to the next instance. */
 	if (s->gone && m->request != NULL && m->hdr.kind == WEFT_KIND_REPLY) {
-		m->request->answering = 0;
 		fab_request_close(m->asked, m->request);
 		m->request = NULL;
 	}
@@ -312,21 +312,24 @@ void fab_parked_abandon(struct fab *f, uint64_t now_ns)
 	assert(f->parked_n == 0);
 }
 
+static void forget(struct fab_parking *l, const struct fab_port *p)
+{
+	for (uint32_t i = 0; i < l->n; i++) {
+		struct parked *s = &l->slot[(l->first + i) % SLOTS];
+
+		if (s->m.src == p->number) {
+			s->m.orphan = 1;
+			if (s->m.hdr.kind == WEFT_KIND_REQUEST)
+				s->m.request = NULL;
+		}
+		if (s->m.dst == p->number && s->m.opened)
+			s->gone = 1;
+	}
+}
+
 void fab_parked_forget(struct fab *f, const struct fab_port *p)
 {
-	for (uint32_t k = 0; k < f->lanes; k++) {
-		struct fab_parking *l = f->parking[k];
-
-		for (uint32_t i = 0; i < l->n; i++) {
-			struct parked *s = &l->slot[(l->first + i) % SLOTS];
-
-			if (s->m.src == p->number) {
-				s->m.orphan = 1;
-				if (s->m.hdr.kind == WEFT_KIND_REQUEST)
-					s->m.request = NULL;
-			}
-			if (s->m.dst == p->number && s->m.opened)
-				s->gone = 1;
-		}
-	}
+	for (uint32_t i = 0; i < f->cores->n; i++)
+		for (uint32_t k = 0; k < f->cores->core[i]->lanes; k++)
+			forget(f->cores->core[i]->parking[k], p);
 }

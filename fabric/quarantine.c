@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cores.h"
 #include "stage.h"
 
 /* What the control thread reads: a reader that sees cut_turn change, or odd, looks again. */
@@ -81,8 +82,9 @@ void fab_quarantine_refuse(const struct fab *f, struct fab_msg *m)
 }
 
 /* Requests that it opened, and those that others opened to it, are found by the sweep (swap.c). */
-static void end_requests(struct fab *f, struct fab_port *p)
+void fab_requests_end(struct fab *f, struct fab_port *p)
 {
+	p->ends_due = 0;
 	p->sweep = p->pairs;
 	p->sweep_slot = 0;
 	for (const struct fab_pair *q = p->pairs; q != NULL; q = q->next_of_src) {
@@ -110,7 +112,7 @@ static void cut_off(struct fab *f, struct fab_port *p, const struct pol_self *se
 		p->quarantined = 1;
 		publish(f, p, m, now_ns);
 		fab_count_add(&p->c->quarantines, 1);
-		end_requests(f, p);
+		p->ends_due = 1; /* with the next tick: others' ports are not ours to touch */
 	}
 	fab_event_flush(f, p, now_ns);
 }
@@ -142,7 +144,7 @@ int fab_quarantine_lift(struct fab *f, uint16_t port)
 	if (!q.quarantined)
 		return -EALREADY;
 	atomic_store_explicit(&f->port[port].lift, 1, memory_order_relaxed);
-	atomic_store_explicit(&f->lifts, 1, memory_order_release);
+	atomic_store_explicit(&f->cores->lifts, 1, memory_order_release);
 	return 0;
 }
 
@@ -150,9 +152,10 @@ int fab_quarantine_take(struct fab *f, uint64_t now_ns)
 {
 	int lifted = 0;
 
-	if (!atomic_load_explicit(&f->lifts, memory_order_relaxed) || fab_decision_ring_room(f->ring) == 0)
+	if (f->core != 0 || !atomic_load_explicit(&f->cores->lifts, memory_order_relaxed) || fab_decision_ring_room(f->ring) == 0)
 		return 0;
-	atomic_exchange_explicit(&f->lifts, 0, memory_order_acquire);
+	fab_alone_begin(f);
+	atomic_exchange_explicit(&f->cores->lifts, 0, memory_order_acquire);
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
 		struct fab_port *p = &f->port[i];
 
@@ -161,7 +164,7 @@ int fab_quarantine_take(struct fab *f, uint64_t now_ns)
 		/* What cannot be recorded, in its order, does not happen yet. */
 		fab_event_flush(f, p, now_ns);
 		if (p->event_waits || fab_decision_ring_room(f->ring) == 0) {
-			atomic_store_explicit(&f->lifts, 1, memory_order_relaxed);
+			atomic_store_explicit(&f->cores->lifts, 1, memory_order_relaxed);
 			continue;
 		}
 		atomic_store_explicit(&p->lift, 0, memory_order_relaxed);
@@ -176,5 +179,6 @@ int fab_quarantine_take(struct fab *f, uint64_t now_ns)
 				 now_ns);
 		lifted = 1;
 	}
+	fab_alone_end(f);
 	return lifted;
 }

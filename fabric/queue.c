@@ -16,60 +16,70 @@ size_t fab_queue_block_size(uint32_t window, uint32_t payload_max)
 void fab_queue_init(struct fab_queue *q, uint8_t *block, size_t size)
 {
 	assert(size % 64 == 0 && size <= UINT32_MAX);
-	*q = (struct fab_queue){.block = block, .size = (uint32_t)size};
+	memset(q, 0, sizeof(*q));
+	q->block = block;
+	q->size = (uint32_t)size;
 }
 
-static struct fab_item *item_at(struct fab_queue *q, uint32_t offset)
+static struct fab_item *item_at(const struct fab_queue *q, uint32_t offset)
 {
 	return (struct fab_item *)(void *)(q->block + offset);
 }
 
 struct fab_item *fab_queue_push(struct fab_queue *q, uint32_t len)
 {
-	uint32_t span = ((uint32_t)sizeof(struct fab_item) + len + 63u) & ~63u;
-	uint32_t gap = 0;
+	uint32_t span = ((uint32_t)sizeof(struct fab_item) + len + 63u) & ~63u, gap = 0;
+	uint32_t put = atomic_load_explicit(&q->put_bytes, memory_order_relaxed);
+	/* Acquire: who takes out has done with what is free. */
+	uint32_t used = put - atomic_load_explicit(&q->taken_bytes, memory_order_acquire);
 	struct fab_item *i;
 
 	if (len > q->size)
 		return NULL;
-	if (q->used == 0)
-		q->head = q->tail = 0;
-	if (q->head >= q->tail && q->size - q->head < span)
+	if (q->size - q->head < span)
 		gap = q->size - q->head;
-	if (q->used + gap + span > q->size)
+	if (span > q->size || used + gap > q->size - span)
 		return NULL;
 	if (gap > 0) {
 		i = item_at(q, q->head);
 		i->span = gap;
 		i->skip = 1;
-		q->used += gap;
+		atomic_store_explicit(&q->put_bytes, put + gap, memory_order_relaxed);
 		q->head = 0;
 	}
 	i = item_at(q, q->head);
 	memset(i, 0, sizeof(*i));
 	i->span = span;
 	i->len = len;
-	q->used += span;
-	q->head += span;
+	return i;
+}
+
+void fab_queue_show(struct fab_queue *q, const struct fab_item *i)
+{
+	uint32_t put = atomic_load_explicit(&q->put_bytes, memory_order_relaxed);
+	uint32_t n = atomic_load_explicit(&q->put_n, memory_order_relaxed);
+
+	assert(i == item_at(q, q->head));
+	q->head += i->span;
 	if (q->head == q->size)
 		q->head = 0;
-	q->n++;
-	return i;
+	atomic_store_explicit(&q->put_bytes, put + i->span, memory_order_relaxed);
+	atomic_store_explicit(&q->put_n, n + 1, memory_order_release);
 }
 
 static void drop(struct fab_queue *q)
 {
-	uint32_t span = item_at(q, q->tail)->span;
+	uint32_t span = item_at(q, q->tail)->span, taken = atomic_load_explicit(&q->taken_bytes, memory_order_relaxed);
 
-	q->used -= span;
 	q->tail += span;
 	if (q->tail == q->size)
 		q->tail = 0;
+	atomic_store_explicit(&q->taken_bytes, taken + span, memory_order_release);
 }
 
 struct fab_item *fab_queue_front(struct fab_queue *q)
 {
-	if (q->n == 0)
+	if (fab_queue_n(q) == 0)
 		return NULL;
 	if (item_at(q, q->tail)->skip)
 		drop(q);
@@ -80,5 +90,5 @@ void fab_queue_pop(struct fab_queue *q)
 {
 	assert(fab_queue_front(q) != NULL);
 	drop(q);
-	q->n--;
+	atomic_store_explicit(&q->taken_n, atomic_load_explicit(&q->taken_n, memory_order_relaxed) + 1, memory_order_release);
 }

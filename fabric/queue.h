@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A bounded queue of messages in one contiguous block: what was accepted for a receiver whose ring is full. Sized so
- * that what the credit window admits always fits (docs/protocol.md, "credit"). One thread. */
+ * that what the credit window admits always fits (docs/protocol.md, "credit"). Also the way of a message from one worker to
+ * another: no lock, no wait. */
 #ifndef FAB_QUEUE_H
 #define FAB_QUEUE_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,20 +24,31 @@ struct fab_item {
 };
 _Static_assert(sizeof(struct fab_item) == 64, "one cache line");
 
+/* One thread puts in, one takes out; they may be different ones. What one side writes is on a line of its own. */
 struct fab_queue {
 	uint8_t *block;
 	uint32_t size;       /* bytes, a multiple of 64 */
-	uint32_t head, tail; /* next to write, next to read; offsets */
-	uint32_t used;       /* bytes, skipped ones included */
-	uint32_t n;          /* messages */
+	_Alignas(64) uint32_t head; /* who puts in: next to write, an offset */
+	_Atomic uint32_t put_bytes; /* all that were ever put in, skipped ones included; modulo 2^32, as the next */
+	_Atomic uint32_t put_n;     /* messages */
+	_Alignas(64) uint32_t tail; /* who takes out: next to read, an offset */
+	_Atomic uint32_t taken_bytes;
+	_Atomic uint32_t taken_n;
 };
 
 /* Bytes of block that a window needs: the window and one largest message. */
 size_t fab_queue_block_size(uint32_t window, uint32_t payload_max);
 void fab_queue_init(struct fab_queue *q, uint8_t *block, size_t size);
-/* Room for a message of len plaintext bytes: fill in the item and copy the plaintext behind it. NULL: no room. */
+/* Who puts in: room for a message of len plaintext bytes; fill in the item, copy the plaintext behind it, then show it. NULL: no
+ * room. */
 struct fab_item *fab_queue_push(struct fab_queue *q, uint32_t len);
-/* The oldest message, or NULL. */
+void fab_queue_show(struct fab_queue *q, const struct fab_item *i); /* what was pushed can be taken out */
+/* How many messages there are: no more for who puts in, no fewer for who takes out. */
+static inline uint32_t fab_queue_n(const struct fab_queue *q)
+{
+	return atomic_load_explicit(&q->put_n, memory_order_acquire) - atomic_load_explicit(&q->taken_n, memory_order_acquire);
+}
+/* Who takes out: the oldest message, or NULL. */
 struct fab_item *fab_queue_front(struct fab_queue *q);
 void fab_queue_pop(struct fab_queue *q);
 static inline uint8_t *fab_item_data(struct fab_item *i)

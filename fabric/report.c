@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From verdicts to decisions: each port has a budget of records per second. Over it, what has the same verdict shares
  * one record with a count, so that a flood fills neither the ring nor the log of others, and still nothing is lost. */
+#include "cores.h"
 #include "stage.h"
 
 #include <assert.h>
 #include <string.h>
 
-static void emit(struct fab *f, const struct fab_decision *d, uint64_t now_ns)
+/* Numbers have no gaps over all workers, and each ring has its own in order: so the writer puts them together again. Returns its
+ * number. */
+static uint64_t emit(struct fab *f, const struct fab_decision *d, uint64_t now_ns)
 {
 	struct fab_decision out = *d;
 
-	out.id = ++f->decision_id;
+	out.id = 1 + atomic_fetch_add_explicit(&f->cores->decision_id, 1, memory_order_acq_rel);
 	out.time_ns = now_ns + f->realtime_offset_ns;
 	fab_decision_ring_put(f->ring, &out);
+	f->recorded++;
+	return out.id;
 }
 
 /* What was delivered in a dry run shares no record with what was delivered, nor with what would have been refused otherwise. */
@@ -56,10 +61,10 @@ void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision 
 	emit(f, d, now_ns);
 }
 
-void fab_report_event(struct fab *f, const struct fab_decision *d, uint64_t now_ns)
+uint64_t fab_report_event(struct fab *f, const struct fab_decision *d, uint64_t now_ns)
 {
 	assert(d->count == 0 && d->event != FAB_EVENT_NONE);
-	emit(f, d, now_ns);
+	return emit(f, d, now_ns);
 }
 
 void fab_report_scan(struct fab *f, const struct fab_decision *d, uint64_t now_ns)

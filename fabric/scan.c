@@ -215,8 +215,7 @@ static void tell_begin(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	totals_put(f, p, &d);
 	d.event = FAB_EVENT_SCAN;
 	d.scan |= FAB_SCAN_ON;
-	fab_report_event(f, &d, now_ns);
-	p->scan->event_id = f->decision_id;
+	p->scan->event_id = fab_report_event(f, &d, now_ns);
 	p->scan->told = 1;
 }
 

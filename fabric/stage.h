@@ -39,7 +39,7 @@ void fab_policy_terms(struct fab_msg *m, const struct pol_decision *d);
  * slot in the ring for `now`; without one it merges. */
 void fab_report(struct fab *f, struct fab_port *from, const struct fab_decision *d, uint64_t now_ns);
 void fab_report_flush(struct fab *f, struct fab_port *p, uint64_t now_ns); /* merged ones, as far as there is room */
-void fab_report_event(struct fab *f, const struct fab_decision *d, uint64_t now_ns); /* asserts room in the ring */
+uint64_t fab_report_event(struct fab *f, const struct fab_decision *d, uint64_t now_ns); /* asserts room; returns its number */
 void fab_report_scan(struct fab *f, const struct fab_decision *d, uint64_t now_ns); /* likewise; shares no record */
 
 /* quarantine.c: a message of p's was refused, and that is p's own doing. */
@@ -47,6 +47,11 @@ void fab_blame(struct fab *f, struct fab_port *p, const struct fab_msg *m, uint6
 void fab_quarantine_why(const struct fab *f, uint16_t src, uint16_t dst, char detail[FAB_DETAIL_MAX]); /* which is it? */
 void fab_quarantine_refuse(const struct fab *f, struct fab_msg *m);
 void fab_event_flush(struct fab *f, struct fab_port *p, uint64_t now_ns); /* its event that waits, if there is room */
+void fab_requests_end(struct fab *f, struct fab_port *p); /* p was cut off: what is open is looked at; while others rest */
+
+/* fabric.c: what a worker has for itself; the rest of f is there. */
+int fab_own_make(struct fab *f, struct fab_inspector inspector, struct fab_decision_ring *ring); /* 0 or -ENOMEM; free in any case */
+void fab_own_free(struct fab *f);
 
 /* stages.c: a burst of p's, empty; p may be NULL until it is known. And its last two stages. */
 void fab_burst_begin(struct fab *f, struct fab_burst *b, struct fab_port *p, uint64_t now_ns);
@@ -92,6 +97,9 @@ uint32_t fab_notice_room(const struct fab_port *p);
 void fab_pair_dispose(struct fab *f, struct fab_pair *pair, uint32_t cost); /* its credit goes back */
 void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg *m);
 void fab_credit_tick(struct fab *f, struct fab_port *p); /* credit that was held back is due */
+void fab_pair_line_up(struct fab *f, struct fab_pair *pair); /* its queue may have messages for a port of f's */
+void fab_pair_settle(struct fab *f, struct fab_pair *pair);  /* takes note of what another worker disposed of */
+int fab_doomed_waits(const struct fab_port *p); /* 1: some messages for it are for an instance that is gone */
 void fab_doom_waiting(struct fab *f, struct fab_port *p, uint64_t now_ns); /* the instance they are for is gone */
 void fab_doomed_tick(struct fab *f, struct fab_port *p, uint64_t now_ns);  /* tells their senders, as far as possible */
 

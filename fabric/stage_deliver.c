@@ -61,10 +61,13 @@ static void settle_request(struct fab_msg *m)
 	if (r == NULL)
 		return;
 	if (m->hdr.kind == WEFT_KIND_REPLY) {
-		r->answering = 0;
 		if (m->verdict == WEFT_V_PASSED)
 			fab_request_close(m->asked, r);
-	} else if (m->verdict != WEFT_V_PASSED) {
+		else
+			fab_request_clear(r, FAB_REQ_ANSWERING);
+	} else if (m->verdict == WEFT_V_PASSED) {
+		fab_request_clear(r, FAB_REQ_OPENING);
+	} else {
 		fab_request_close(m->asked, r);
 	}
 }
@@ -98,8 +101,8 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 		else if (!m->done) /* by what came before it in this burst: from here on nothing passes */
 			fab_quarantine_refuse(f, m);
 		fab_count_add(&p->c->verdict[m->verdict], 1);
-		settle_request(m);
 		if (m->verdict == WEFT_V_PASSED) {
+			settle_request(m);
 			if (m->observed != 0)
 				fab_count_add(&p->c->observed, 1);
 			if (m->log || m->observed != 0)
@@ -109,6 +112,7 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 		record(f, b, m);
 		if (!m->orphan && own_doing(f, p, m))
 			fab_blame(f, p, m, b->now_ns);
+		settle_request(m); /* until here the slot is this worker's */
 		/* Frames that never were records have no sender in guest-lib who could make use of it. */
 		if (m->record_len > 0 && p->live.s.suite != 0 && !m->orphan)
 			tell_sender(p, m);
@@ -162,7 +166,7 @@ static void group(struct fab *f, struct fab_burst *b, struct outgoing *g)
 		m->hdr.peer = m->src;
 		put_le16(m->data + MESSAGE_PEER_AT, m->src);
 		to = &f->port[m->dst];
-		if (must_queue(to)) {
+		if (to->owner != f || must_queue(to)) {
 			fab_pair_enqueue(f, m->pair, m);
 			continue;
 		}

@@ -13,16 +13,17 @@ static struct fab_request *slot_of(struct fab_pair *pair, uint32_t id)
 
 void fab_request_close(struct fab_pair *pair, struct fab_request *r)
 {
-	assert(r->id != 0 && pair->open_n > 0);
-	r->id = 0;
-	pair->open_n--;
+	uint64_t tag = atomic_exchange_explicit(&r->tag, 0, memory_order_acq_rel);
+	uint32_t n = atomic_fetch_sub_explicit(&pair->open_n, 1, memory_order_relaxed);
+
+	assert(tag != 0 && n > 0);
 }
 
 void fab_request_forget(struct fab_pair *pair, uint32_t id)
 {
 	struct fab_request *r = slot_of(pair, id);
 
-	if (id != 0 && r->id == id)
+	if (id != 0 && fab_request_id(r) == id)
 		fab_request_close(pair, r);
 }
 
@@ -30,20 +31,25 @@ int fab_request_ended(const struct fab_pair *pair, uint32_t id)
 {
 	const struct fab_request *r = &pair->open[id & (WEFT_OPEN_REQUESTS_MAX - 1u)];
 
-	return r->id == id && r->ended;
+	return fab_request_id(r) == id && fab_request_is(r, FAB_REQ_ENDED);
 }
 
 int fab_request_leave(struct fab_pair *pair, uint32_t id)
 {
 	struct fab_request *r = slot_of(pair, id);
+	uint64_t tag = atomic_load_explicit(&r->tag, memory_order_acquire);
 
-	if (r->id != id)
-		return 0;
-	r->waits = 0;
-	if (!r->ended)
-		return 0;
-	fab_request_close(pair, r);
-	return 1;
+	/* Its requester may open another request there at this very moment. */
+	do {
+		if ((uint32_t)(tag >> 32) != id)
+			return 0;
+		if (tag & FAB_REQ_ENDED) {
+			fab_request_close(pair, r);
+			return 1;
+		}
+	} while (!atomic_compare_exchange_weak_explicit(&r->tag, &tag, tag & ~(uint64_t)FAB_REQ_WAITS, memory_order_acq_rel,
+							memory_order_acquire));
+	return 0;
 }
 
 /* An entry tells most of it; what is let pass by `mode: observe` alone has none, and is asked about as a message would be. */
@@ -73,13 +79,16 @@ int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct f
 }
 
 /* Credit: from here until it is disposed of, the message counts against its pair's window. */
-static int charge(const struct fab *f, struct fab_pair *pair, struct fab_msg *m)
+static int charge(struct fab *f, struct fab_pair *pair, struct fab_msg *m)
 {
 	uint32_t cost = weft_cost(m->len - WEFT_MESSAGE_HDR_LEN);
 	uint32_t in_flight = pair->accepted_total - pair->disposed_total;
 
-	if (cost > f->config->window - in_flight)
-		return 0;
+	if (cost > f->config->window - in_flight) {
+		fab_pair_settle(f, pair); /* there may be more: the receiver's worker has not said so yet */
+		if (cost > f->config->window - (pair->accepted_total - pair->disposed_total))
+			return 0;
+	}
 	pair->accepted_total += cost;
 	m->costed = 1;
 	return 1;
@@ -91,13 +100,16 @@ static void route_reply(struct fab *f, struct fab_burst *b, struct fab_msg *m)
 	struct fab_request *r = asked != NULL ? slot_of(asked, m->hdr.ref) : NULL;
 	struct pol_decision d;
 
-	if (r == NULL || r->id != m->hdr.ref || r->subject != m->hdr.subject || r->answering || r->ended ||
-	    r->deadline_ns <= b->now_ns ||
-	    (r->epoch != f->now->number && !fab_request_renew(f, asked, r, b->now_ns, &d))) {
+	if (r == NULL || m->hdr.ref == 0 || !fab_request_claim(r, m->hdr.ref)) {
 		fab_refuse(m, WEFT_V_REQUEST_UNKNOWN);
 		return;
 	}
-	r->answering = 1;
+	if (r->subject != m->hdr.subject || r->deadline_ns <= b->now_ns ||
+	    (r->epoch != f->now->number && !fab_request_renew(f, asked, r, b->now_ns, &d))) {
+		fab_request_clear(r, FAB_REQ_ANSWERING);
+		fab_refuse(m, WEFT_V_REQUEST_UNKNOWN);
+		return;
+	}
 	m->request = r;
 	m->asked = asked;
 	m->rule = r->rule;
@@ -148,20 +160,21 @@ void stage_route(struct fab *f, struct fab_burst *b)
 static void open_request(const struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct pol_decision *d)
 {
 	struct fab_request *r = slot_of(m->pair, m->hdr.id);
+	int was_free;
 
-	if (r->id != 0 && (r->answering || r->ended || r->parked || r->deadline_ns > b->now_ns)) {
+	if (!fab_request_take(r, b->now_ns, &was_free)) {
 		fab_refuse(m, WEFT_V_REQUEST_LIMIT);
 		return;
 	}
-	if (r->id == 0)
-		m->pair->open_n++;
-	*r = (struct fab_request){
-		.subject = m->hdr.subject,
-		.deadline_ns = b->now_ns + (uint64_t)m->hdr.arg * 1000000u,
-		.epoch = f->now->number,
-		.id = m->hdr.id,
-		.reply_type = d->reply_type,
-	};
+	if (was_free)
+		atomic_fetch_add_explicit(&m->pair->open_n, 1, memory_order_relaxed);
+	r->subject = m->hdr.subject;
+	r->deadline_ns = b->now_ns + (uint64_t)m->hdr.arg * 1000000u;
+	r->epoch = f->now->number;
+	r->reply_type = d->reply_type;
+	r->rule = r->content = r->soft_rule = r->hard_content = 0;
+	r->renewed = r->log = r->soft = 0;
+	fab_request_open(r, m->hdr.id);
 	m->request = r;
 	m->asked = m->pair;
 }
@@ -206,7 +219,7 @@ void stage_admit(struct fab *f, struct fab_burst *b)
 		}
 		if (m->hdr.kind != WEFT_KIND_REPLY)
 			admit_by_policy(f, b, m, &b->decision[i]);
-		if (!m->done && f->port[m->dst].live.s.suite == 0)
+		if (!m->done && !atomic_load_explicit(&f->port[m->dst].up, memory_order_relaxed))
 			fab_refuse(m, WEFT_V_PEER_DOWN);
 	}
 }

@@ -2,6 +2,7 @@
 /* session: records become messages in private memory, opened straight out of the sender's ring. Handshakes are
  * answered here. A session's life: pending (INIT read) -> live (its first record opened) -> before (a newer one went
  * live; kept until the newer one's records come, the ring being first-in first-out) -> wiped. */
+#include "cores.h"
 #include "stage.h"
 
 #include <sodium.h>
@@ -110,7 +111,10 @@ static void handshake(const struct fab *f, struct fab_burst *b, struct fab_msg *
 static void promote(struct fab *f, struct fab_port *p, uint64_t now_ns)
 {
 	if (p->live.s.suite == 0 || p->live.s.epoch != p->pending.s.epoch) {
+		/* Nothing of this burst holds a pair or a request yet. */
+		fab_alone_begin(f);
 		fab_port_forget(f, p, now_ns);
+		fab_alone_end(f);
 		fab_session_clear(&p->live);
 		p->fresh = 1;
 	}
@@ -119,6 +123,7 @@ static void promote(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	p->live = p->pending;
 	p->epoch_seen = p->live.s.epoch;
 	sodium_memzero(&p->pending, sizeof(p->pending));
+	atomic_store_explicit(&p->up, 1, memory_order_release);
 	p->reset_waits = 0;
 	fab_count_add(&p->c->handshakes, 1);
 	fab_count_set(&p->c->state, FAB_PORT_UP);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* take: chains out of a port's transmit ring; fabric records told apart from everything else. Records are opened by
  * the session stage, straight from the ring. */
+#include "cores.h"
 #include "stage.h"
 
 #include <assert.h>
@@ -78,7 +79,7 @@ static uint32_t room(const struct fab *f, const struct fab_port *p)
 	uint32_t ring = fab_decision_ring_room(f->ring);
 	uint32_t notices = fab_notice_room(p);
 
-	if (f->draining || p->barred_until_ns != 0)
+	if (atomic_load_explicit(&f->cores->draining, memory_order_relaxed) || p->barred_until_ns != 0)
 		return 0;
 	/* What is parked will want its decision too. */
 	ring = ring > f->parked_n ? ring - f->parked_n : 0;

@@ -8,11 +8,14 @@
 #include <sodium.h>
 
 #include "dpi/isolate.h"
+#include "fabric/cores.h"
 #include "fabric/decision_json.h"
 #include "fabric/epochs.h"
 #include "fabric/fabric.h"
 #include "fabric/policies.h"
+#include "fabric/stage.h"
 #include "fabric/stats_json.h"
+#include "fabric/worker.h"
 #include "fabric/writer.h"
 
 static json_int_t count(const uint64_t *word)
@@ -98,18 +101,61 @@ static json_t *ports_json(const struct fab_control_view *view)
 	return a;
 }
 
-static json_t *stages_json(const struct fab_control_view *view)
+static uint32_t workers_of(const struct fab_control_view *view)
 {
-	static const char *const name[FAB_STAGE_COUNT] = {
-		[FAB_STAGE_TAKE] = "take",	   [FAB_STAGE_SESSION] = "session", [FAB_STAGE_ROUTE] = "route",
-		[FAB_STAGE_ADMIT] = "admit",	   [FAB_STAGE_VALIDATE] = "validate", [FAB_STAGE_JUDGE] = "judge",
-		[FAB_STAGE_INSPECT] = "inspect", [FAB_STAGE_DECIDE] = "decide", [FAB_STAGE_DELIVER] = "deliver",
-	};
+	return view->fab ? view->fab->cores->n : 0;
+}
+
+/* Of one worker, or where it is UINT32_MAX, of all together. */
+static struct fab_stage_counters stage_of(const struct fab_control_view *view, uint32_t worker, uint32_t stage)
+{
+	struct fab_stage_counters sum = { .bursts = 0 };
+	uint32_t n = workers_of(view);
+	if (view->stages) {
+		sum = view->stages[stage];
+		return sum;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		const struct fab_stage_counters *s = &view->fab->cores->core[i]->stage[stage];
+		if (worker != UINT32_MAX && worker != i)
+			continue;
+		sum.bursts += (uint64_t)count(&s->bursts);
+		sum.messages += (uint64_t)count(&s->messages);
+		sum.cycles += (uint64_t)count(&s->cycles);
+	}
+	return sum;
+}
+
+static json_t *stages_json(const struct fab_control_view *view, uint32_t worker)
+{
 	json_t *a = json_array();
 	for (uint32_t i = 0; a && i < FAB_STAGE_COUNT; i++) {
-		const struct fab_stage_counters *s = &view->stages[i];
-		json_t *o = json_pack("{s:s, s:I, s:I, s:I}", "name", name[i], "bursts", count(&s->bursts), "messages",
-				      count(&s->messages), "cycles", count(&s->cycles));
+		struct fab_stage_counters s = stage_of(view, worker, i);
+		json_t *o = json_pack("{s:s, s:I, s:I, s:I}", "name", fab_stages[i].name, "bursts", (json_int_t)s.bursts,
+				      "messages", (json_int_t)s.messages, "cycles", (json_int_t)s.cycles);
+		if (json_array_append_new(a, o) < 0) {
+			json_decref(a);
+			return NULL;
+		}
+	}
+	return a;
+}
+
+/* Where each runs, which ports it has, what it did. */
+static json_t *workers_json(const struct fab_control_view *view)
+{
+	json_t *a = json_array();
+	for (uint32_t i = 0; a && i < workers_of(view); i++) {
+		int cpu = view->workers ? view->workers[i].cpu : -1;
+		json_t *ports = json_array();
+		for (uint32_t k = 0; ports && k < view->config->n; k++)
+			if (fab_port_owner(view->fab, (uint16_t)(k + 1)) == i &&
+			    json_array_append_new(ports, json_string(view->config->u[k].name)) < 0) {
+				json_decref(ports);
+				ports = NULL;
+			}
+		json_t *o = json_pack("{s:o, s:o, s:o}", "core", cpu >= 0 ? json_integer(cpu) : json_null(), "ports", ports,
+				      "stages", stages_json(view, i));
 		if (json_array_append_new(a, o) < 0) {
 			json_decref(a);
 			return NULL;
@@ -126,21 +172,26 @@ static json_t *swaps_json(const struct fab_control_view *view)
 			 count(&c->worst));
 }
 
+static json_t *inspector_json(const struct dpi_isolate *iso, uint32_t lane)
+{
+	struct dpi_isolate_stats s;
+	dpi_isolate_stats_get(iso, lane, &s);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "pid", (json_int_t)s.pid, "started",
+			 (json_int_t)s.started, "items", (json_int_t)s.items, "cycles", (json_int_t)s.cycles, "died",
+			 (json_int_t)s.died, "hung", (json_int_t)s.hung, "blamed", (json_int_t)s.blamed, "refused",
+			 (json_int_t)s.refused, "back_ns_max", (json_int_t)s.back_ns_max);
+}
+
 static json_t *inspectors_json(const struct fab_control_view *view)
 {
 	json_t *a = json_array();
-	uint32_t n = view->iso ? dpi_isolate_lanes(view->iso) : 0;
-	for (uint32_t i = 0; a && i < n; i++) {
-		struct dpi_isolate_stats s;
-		dpi_isolate_stats_get(view->iso, i, &s);
-		json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "pid", (json_int_t)s.pid, "started",
-				      (json_int_t)s.started, "items", (json_int_t)s.items, "cycles", (json_int_t)s.cycles,
-				      "died", (json_int_t)s.died, "hung", (json_int_t)s.hung, "blamed", (json_int_t)s.blamed,
-				      "refused", (json_int_t)s.refused, "back_ns_max", (json_int_t)s.back_ns_max);
-		if (json_array_append_new(a, o) < 0) {
-			json_decref(a);
-			return NULL;
-		}
+	for (uint32_t i = 0; a && i < workers_of(view); i++) {
+		const struct fab *f = view->fab->cores->core[i];
+		for (uint32_t k = 0; a && f->iso && k < dpi_isolate_lanes(f->iso); k++)
+			if (json_array_append_new(a, inspector_json(f->iso, k)) < 0) {
+				json_decref(a);
+				a = NULL;
+			}
 	}
 	return a;
 }
@@ -193,13 +244,13 @@ json_t *fab_stats_json(const struct fab_control_view *view, const struct fab_wri
 	char boot[24];
 	const struct fab_epoch *e = view->epochs ? fab_epochs_now(view->epochs) : NULL;
 	snprintf(boot, sizeof boot, "%016" PRIx64, view->boot);
-	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
+	return json_pack("{s:s, s:s, s:s, s:I, s:f, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
 			 "s:{s:I, s:o, s:o, s:I, s:I, s:I, s:s?}}",
 			 "fabric", view->config->name, "config", view->config->path, "boot", boot,
 			 "pid", (json_int_t)getpid(), "uptime_s", uptime_s,
 			 "settings", view->settings ? view->settings : "", "tsc_hz", (json_int_t)view->tsc_hz,
 			 "policy_epoch", (json_int_t)(e ? e->number : 0), "schema", schema_json(e), "policies", policies_json(e),
-			 "ports", ports_json(view), "stages", stages_json(view), "epochs", swaps_json(view),
+			 "ports", ports_json(view), "stages", stages_json(view, UINT32_MAX), "workers", workers_json(view), "epochs", swaps_json(view),
 			 "inspectors", inspectors_json(view),
 			 "decisions", "written", (json_int_t)w->written, "by_verdict", verdicts_json(w->tally),
 			 "foreign", foreign_json(view, w), "foreign_other", (json_int_t)w->foreign_other,

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cores.h"
 #include "stage.h"
 
 int fab_epoch_offer(struct fab *f, struct fab_epoch *e, char *err, size_t cap)
@@ -19,7 +20,7 @@ int fab_epoch_offer(struct fab *f, struct fab_epoch *e, char *err, size_t cap)
 	int r = fab_pairs_compare(f, e, err, cap);
 
 	if (r == 0)
-		atomic_store_explicit(&f->offered, e, memory_order_release);
+		atomic_store_explicit(&f->cores->offered, e, memory_order_release);
 	return r;
 }
 
@@ -30,12 +31,12 @@ int fab_epoch_fits(const struct fab *f, struct fab_epoch *e, char *err, size_t c
 
 int fab_epoch_withdraw(struct fab *f)
 {
-	return atomic_exchange_explicit(&f->offered, NULL, memory_order_acq_rel) != NULL;
+	return atomic_exchange_explicit(&f->cores->offered, NULL, memory_order_acq_rel) != NULL;
 }
 
 struct fab_epoch *fab_epoch_in_force(const struct fab *f)
 {
-	return atomic_load_explicit(&f->in_force, memory_order_acquire);
+	return atomic_load_explicit(&f->cores->in_force, memory_order_acquire);
 }
 
 /* An event names its epoch, which must be there when it is written. */
@@ -86,38 +87,47 @@ static void count_swap(struct fab_swap_counters *c, uint64_t spent)
 		fab_count_set(&c->worst, spent);
 }
 
-int fab_epoch_take(struct fab *f, uint64_t now_ns)
+/* What is parked was let in under the epoch that it began with. Each worker waits for its own; where an inspector hangs, not for
+ * long. */
+static void drain(struct fab *f, uint64_t now_ns)
 {
-	struct fab_epoch *before = f->now, *e;
-
-	f->draining = 0;
-	if (atomic_load_explicit(&f->offered, memory_order_relaxed) == NULL) {
-		f->drain_since_ns = 0;
-		return 0;
-	}
-	/* What is parked was let in under the epoch that it began with. */
 	if (f->drain_since_ns == 0)
 		f->drain_since_ns = now_ns;
 	if (f->parked_n > 0 && now_ns - f->drain_since_ns > FAB_DRAIN_NS)
 		fab_parked_abandon(f, now_ns);
-	if (f->parked_n > 0) {
-		f->draining = 1;
+}
+
+static int drained(const struct fab *f)
+{
+	for (uint32_t i = 0; i < f->cores->n; i++)
+		if (f->cores->core[i]->parked_n > 0)
+			return 0;
+	return 1;
+}
+
+/* While the others rest. */
+static int take(struct fab *f, uint64_t now_ns)
+{
+	struct fab_epoch *before = f->now, *e;
+
+	if (!drained(f)) {
+		atomic_store_explicit(&f->cores->draining, 1, memory_order_relaxed);
 		return 0;
 	}
-	f->drain_since_ns = 0;
 	/* What cannot be recorded does not happen. */
 	if (!events_are_out(f, now_ns))
 		return 0;
-	e = atomic_exchange_explicit(&f->offered, NULL, memory_order_acq_rel);
+	e = atomic_exchange_explicit(&f->cores->offered, NULL, memory_order_acq_rel);
 	if (e == NULL)
 		return 0; /* withdrawn just now */
 
 	uint64_t start = fab_cycles();
 
 	close_books(f, e->number, now_ns);
-	before->last_decision = f->decision_id;
+	before->last_decision = fab_decision_last(f);
 	books_go_on(e, before, now_ns);
-	f->now = e;
+	for (uint32_t i = 0; i < f->cores->n; i++)
+		f->cores->core[i]->now = e;
 	fab_pairs_change(f, e);
 	fab_report_event(f, &(struct fab_decision){.policy_epoch = e->number, .event = FAB_EVENT_EPOCH}, now_ns);
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
@@ -125,8 +135,31 @@ int fab_epoch_take(struct fab *f, uint64_t now_ns)
 		f->port[i].sweep_slot = 0;
 	}
 	count_swap(&f->swap, fab_cycles() - start);
-	atomic_store_explicit(&f->in_force, e, memory_order_release);
+	atomic_store_explicit(&f->cores->in_force, e, memory_order_release);
 	return 1;
+}
+
+int fab_epoch_take(struct fab *f, uint64_t now_ns)
+{
+	int r;
+
+	if (atomic_load_explicit(&f->cores->offered, memory_order_relaxed) == NULL) {
+		f->drain_since_ns = 0;
+		if (f->core == 0 && atomic_load_explicit(&f->cores->draining, memory_order_relaxed)) /* it was withdrawn */
+			atomic_store_explicit(&f->cores->draining, 0, memory_order_relaxed);
+		return 0;
+	}
+	drain(f, now_ns);
+	if (f->core != 0 || (f->parked_n > 0 && atomic_load_explicit(&f->cores->draining, memory_order_relaxed)))
+		return 0;
+	fab_alone_begin(f);
+	r = take(f, now_ns);
+	fab_alone_end(f);
+	if (r) {
+		f->drain_since_ns = 0;
+		atomic_store_explicit(&f->cores->draining, 0, memory_order_relaxed);
+	}
+	return r;
 }
 
 static int cut_off(const struct fab *f, const struct fab_pair *pair)
@@ -138,11 +171,11 @@ static int cut_off(const struct fab *f, const struct fab_pair *pair)
 static void end_request(struct fab *f, struct fab_port *p, struct fab_pair *pair, struct fab_request *r, uint16_t verdict,
 			uint32_t rule, uint64_t now_ns)
 {
-	struct fab_notice n = {.subject = r->subject, .id = r->id, .rule = rule, .peer = pair->dst, .verdict = verdict};
+	struct fab_notice n = {.subject = r->subject, .id = fab_request_id(r), .rule = rule, .peer = pair->dst, .verdict = verdict};
 	struct fab_decision said = {.policy_epoch = f->now->number,
 				    .subject = r->subject,
 				    .rule = rule,
-				    .message_id = r->id,
+				    .message_id = fab_request_id(r),
 				    .count = 1,
 				    .src = pair->src,
 				    .dst = pair->dst,
@@ -159,8 +192,8 @@ static void end_request(struct fab *f, struct fab_port *p, struct fab_pair *pair
 	fab_count_add(&p->c->verdict[verdict], 1);
 	fab_notice_put(p, &n);
 	fab_report(f, p, &said, now_ns);
-	if (r->waits)
-		r->ended = 1; /* what was refused must not be delivered */
+	if (fab_request_is(r, FAB_REQ_WAITS))
+		fab_request_set(r, FAB_REQ_ENDED); /* what was refused must not be delivered */
 	else
 		fab_request_close(pair, r);
 }
@@ -172,7 +205,8 @@ static int look(struct fab *f, struct fab_port *p, struct fab_pair *pair, struct
 	int cut = cut_off(f, pair);
 
 	/* What is parked is settled when it comes out. */
-	if (r->id == 0 || r->ended || r->parked || (r->epoch == f->now->number && !cut))
+	if (fab_request_id(r) == 0 || fab_request_is(r, FAB_REQ_OPENING | FAB_REQ_ENDED | FAB_REQ_PARKED) ||
+	    (r->epoch == f->now->number && !cut))
 		return 1;
 	if (r->deadline_ns <= now_ns) {
 		fab_request_close(pair, r); /* whoever asked has stopped waiting */

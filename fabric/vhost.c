@@ -197,7 +197,7 @@ static void resume(struct link *l)
 		fprintf(g.log, "weftd: port %s: the device is not one that we can serve\n", p->id.name);
 		return;
 	}
-	fab_worker_port(g.w, p, FAB_WANT_RUN);
+	fab_workers_port(g.w, p, FAB_WANT_RUN);
 }
 
 /* Takes the port back and tells the library how far the rings were served. */
@@ -208,7 +208,7 @@ static void let_go(struct link *l, enum fab_port_want how)
 
 	if (!ran && how == FAB_WANT_PAUSE)
 		return;
-	fab_worker_port(g.w, p, how);
+	fab_workers_port(g.w, p, how);
 	if (ran) {
 		rte_vhost_set_vring_base(l->vid, RX, p->rx.next_avail, p->rx.next_used);
 		rte_vhost_set_vring_base(l->vid, TX, p->tx.next_avail, p->tx.next_used);
@@ -360,7 +360,7 @@ static void on_disconnect(int vid)
 
 	if (l == NULL)
 		return;
-	fab_worker_port(g.w, l->port, FAB_WANT_OFF);
+	fab_workers_port(g.w, l->port, FAB_WANT_OFF);
 	l->vid = -1;
 	l->started = l->has_memory = 0;
 	fab_fds_sweep();

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #include <sodium.h>
 
 #include "control.h"
+#include "cores.h"
 #include "epochs.h"
 #include "evidence.h"
 #include "keys.h"
@@ -41,23 +43,47 @@ static struct fab_worker *signalled;
 
 struct options {
 	const char *file;
-	int core; /* -1: any */
+	uint32_t n_cores;
+	int core[FAB_WORKERS_MAX]; /* of each worker; none: wherever the scheduler likes */
 };
+
+/* "0,1,4-6"; 0 or -1. */
+static int read_cores(struct options *o, const char *text)
+{
+	for (o->n_cores = 0; o->n_cores < FAB_WORKERS_MAX;) {
+		char *end;
+		long from = strtol(text, &end, 10), to = from;
+
+		if (end == text || from < 0)
+			return -1;
+		if (*end == '-') {
+			text = end + 1;
+			to = strtol(text, &end, 10);
+			if (end == text)
+				return -1;
+		}
+		if (to < from || to >= CPU_SETSIZE || to - from >= (long)(FAB_WORKERS_MAX - o->n_cores))
+			return -1;
+		while (from <= to)
+			o->core[o->n_cores++] = (int)from++;
+		if (*end == '\0')
+			return 0;
+		if (*end != ',')
+			return -1;
+		text = end + 1;
+	}
+	return -1;
+}
 
 static int parse(int key, char *arg, struct argp_state *st)
 {
 	struct options *o = st->input;
 
 	switch (key) {
-	case 'c': {
-		char *end;
-		long n = strtol(arg, &end, 10);
-
-		if (*arg == '\0' || *end != '\0' || n < 0 || n >= CPU_SETSIZE)
-			argp_error(st, "--core takes a CPU number, not '%s'", arg);
-		o->core = (int)n;
+	case 'c':
+		if (read_cores(o, arg) != 0)
+			argp_error(st, "--cores takes CPU numbers such as 1 or 2,3 or 4-7, at most %u, not '%s'", FAB_WORKERS_MAX, arg);
 		return 0;
-	}
 	case ARGP_KEY_ARG:
 		if (o->file != NULL)
 			argp_error(st, "one fabric.yaml, please");
@@ -218,11 +244,13 @@ static int start_inspector(struct fab_inspector *i, const struct fab_config *c, 
 }
 
 /* The CPUs that weftd may use, but for the data path's own. */
-static void other_cpus(cpu_set_t *others, int core)
+static void other_cpus(cpu_set_t *others, const struct options *o)
 {
 	CPU_ZERO(others);
-	if (core >= 0 && sched_getaffinity(0, sizeof(*others), others) == 0)
-		CPU_CLR((size_t)core, others);
+	if (o->n_cores == 0 || sched_getaffinity(0, sizeof(*others), others) != 0)
+		return;
+	for (uint32_t i = 0; i < o->n_cores; i++)
+		CPU_CLR((size_t)o->core[i], others);
 }
 
 /* Secrets must not reach a core file or a swap device; both are best effort for an ordinary user. */
@@ -247,28 +275,96 @@ static void allow_descriptors(uint32_t ports)
 			(unsigned long long)l.rlim_cur, ports);
 }
 
+/* Everything of the data path but the first worker, which is this thread. */
+struct crew {
+	struct fab_worker w[FAB_WORKERS_MAX];
+	pthread_t thread[FAB_WORKERS_MAX];
+	uint32_t made, running;
+};
+
+static void *work(void *arg)
+{
+	struct fab_worker *w = arg;
+	cpu_set_t own;
+
+	if (w->cpu >= 0) {
+		CPU_ZERO(&own);
+		CPU_SET((size_t)w->cpu, &own);
+		if (sched_setaffinity(0, sizeof(own), &own) != 0)
+			fprintf(stderr, "weftd: worker %u cannot run on CPU %d: %s\n", w->f->core, w->cpu, strerror(errno));
+	}
+	fab_worker_run(w);
+	return NULL;
+}
+
+static int crew_make(struct crew *c, struct fab *f, const struct options *o, char *err, size_t cap)
+{
+	for (; c->made < f->cores->n; c->made++) {
+		int r = fab_worker_make(c->w, f->cores->core[c->made], f->config->busy);
+
+		if (r != 0) {
+			snprintf(err, cap, "eventfd or epoll: %s", strerror(-r));
+			return r;
+		}
+		c->w[c->made].cpu = o->n_cores > 0 ? o->core[c->made] : -1;
+	}
+	return 0;
+}
+
+static int crew_start(struct crew *c, char *err, size_t cap)
+{
+	for (c->running = 1; c->running < c->made; c->running++) {
+		int r = pthread_create(&c->thread[c->running], NULL, work, &c->w[c->running]);
+
+		if (r != 0) {
+			snprintf(err, cap, "a worker's thread does not start: %s", strerror(r));
+			return -r;
+		}
+	}
+	return 0;
+}
+
+/* After the first one's loop, or where it never began: then nobody else has ended them. */
+static void crew_end(struct crew *c)
+{
+	for (uint32_t i = 0; i < c->made; i++) {
+		atomic_store(&c->w[i].stop, 1);
+		fab_worker_wake(&c->w[i]);
+	}
+	for (uint32_t i = 1; i < c->running; i++)
+		pthread_join(c->thread[i], NULL);
+	for (uint32_t i = 0; i < c->made; i++)
+		atomic_store(&c->w[i].ended, 1); /* the vhost thread must not wait for it */
+}
+
+static void say_cores(const struct options *o, char *out, size_t cap)
+{
+	size_t at = (size_t)snprintf(out, cap, "core");
+
+	if (o->n_cores == 0)
+		snprintf(out, cap, "any core");
+	for (uint32_t i = 0; i < o->n_cores && at < cap; i++)
+		at += (size_t)snprintf(out + at, cap - at, "%s%d", i == 0 ? " " : ",", o->core[i]);
+}
+
 static int run(struct fab *f, struct fab_epochs *epochs, const struct options *o, const cpu_set_t *others, int huge, char *err,
 	       size_t cap)
 {
-	struct fab_worker w;
+	static struct crew crew;
 	struct fab_control *control = NULL;
 	struct sigaction sa = {.sa_handler = on_signal};
-	char settings[320];
-	int r = fab_worker_make(&w, f, f->config->busy);
+	char settings[400], cores[100], inspect[60] = "inline";
+	int r = crew_make(&crew, f, o, err, cap);
 
-	if (r != 0) {
-		snprintf(err, cap, "eventfd or epoll: %s", strerror(-r));
+	if (r != 0)
 		return r;
-	}
-	char core[24] = "any core", inspect[40] = "inline";
-
-	if (o->core >= 0)
-		snprintf(core, sizeof(core), "core %d", o->core);
+	say_cores(o, cores, sizeof(cores));
 	if (f->iso != NULL)
-		snprintf(inspect, sizeof(inspect), "isolated by %u process%s", f->lanes, f->lanes == 1 ? "" : "es");
-	snprintf(settings, sizeof(settings), "%s, nDPI %s, content inspected %s, AES-GCM by %s, %s, poll %s, %s", rte_version(),
-		 dpi_version(), inspect, fab_aead_backend(), huge ? "hugepages" : "no hugepages",
-		 f->config->busy ? "busy" : "sleep", core);
+		snprintf(inspect, sizeof(inspect), "isolated by %u process%s", f->lanes * f->cores->n,
+			 f->lanes * f->cores->n == 1 ? "" : "es");
+	snprintf(settings, sizeof(settings), "%s, nDPI %s, content inspected %s, AES-GCM by %s, %s, poll %s, %u worker%s on %s",
+		 rte_version(), dpi_version(), inspect, fab_aead_backend(), huge ? "hugepages" : "no hugepages",
+		 f->config->busy ? "busy" : "sleep", f->cores->n, f->cores->n == 1 ? "" : "s", cores);
 	fprintf(stderr, "weftd: %s: %u ports; %s\n", f->config->name, f->n_ports, settings);
 	if (f->dpi != NULL)
 		fprintf(stderr, "weftd: `inspect: inline`: nDPI parses what guests send in this very process, which holds "
@@ -279,29 +375,33 @@ static int run(struct fab *f, struct fab_epochs *epochs, const struct options *o
 		.epochs = epochs,
 		.fab = f,
 		.ports = f->port_counters,
-		.stages = f->stage,
 		.swaps = &f->swap,
-		.iso = f->iso,
-		.ring = f->ring,
+		.workers = crew.w,
+		.n_rings = f->cores->n,
 		.tsc_hz = rte_get_tsc_hz(),
 		.boot = f->boot,
 		.settings = settings,
-		.stop = &w.stop,
-		.stop_fd = w.wake_fd,
+		.stop = &crew.w[0].stop,
+		.stop_fd = crew.w[0].wake_fd,
 		.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
 	};
-	w.control_fd = view.wake_fd;
-	signalled = &w;
+	for (uint32_t i = 0; i < f->cores->n; i++) {
+		view.ring[i] = f->cores->core[i]->ring;
+		crew.w[i].control_fd = view.wake_fd;
+	}
+	signalled = &crew.w[0];
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
 	r = start_control(&control, &view, others, err, cap);
 	if (r == 0)
-		r = fab_vhost_start(&w, err, cap);
+		r = crew_start(&crew, err, cap);
 	if (r == 0)
-		fab_worker_run(&w);
-	atomic_store(&w.ended, 1); /* also when the loop never began: the vhost thread must not wait for it */
+		r = fab_vhost_start(crew.w, err, cap);
+	if (r == 0)
+		fab_worker_run(&crew.w[0]);
+	crew_end(&crew);
 	fab_vhost_stop();
 	if (control != NULL)
 		fab_control_finish(control);
@@ -309,24 +409,64 @@ static int run(struct fab *f, struct fab_epochs *epochs, const struct options *o
 		close(view.wake_fd);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
-	fab_worker_close(&w);
+	for (uint32_t i = 0; i < crew.made; i++)
+		fab_worker_close(&crew.w[i]);
+	return r;
+}
+
+/* Each worker has inspectors and a ring of its own: nothing on the data path is shared that need not be. */
+struct means {
+	struct fab_inspector inspector[FAB_WORKERS_MAX];
+	struct fab_decision_ring *ring[FAB_WORKERS_MAX];
+};
+
+static int means_make(struct means *m, const struct fab_config *c, const cpu_set_t *others, struct fab_evidence *evidence, char *err,
+		      size_t cap)
+{
+	for (uint32_t i = 0; i < c->workers; i++) {
+		int r = start_inspector(&m->inspector[i], c, others, evidence, err, cap);
+
+		if (r != 0)
+			return r;
+		m->ring[i] = fab_decision_ring_make(DECISION_RING);
+		if (m->ring[i] == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void means_free(struct means *m)
+{
+	for (uint32_t i = 0; i < FAB_WORKERS_MAX; i++) {
+		fab_decision_ring_free(m->ring[i]);
+		dpi_isolate_stop(m->inspector[i].iso);
+		dpi_close(m->inspector[i].dpi);
+	}
+}
+
+static int make(struct fab **f, const struct fab_config *c, struct fab_epoch *epoch, const struct means *m, uint64_t boot)
+{
+	int r = fab_make(f, c, epoch, m->inspector[0], m->ring[0], boot);
+
+	for (uint32_t i = 1; r == 0 && i < c->workers; i++)
+		r = fab_core_add(*f, m->inspector[i], m->ring[i]);
 	return r;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct argp_option opts[] = {
-		{"core", 'c', "CPU", 0, "run the data path on this CPU (default: wherever the scheduler likes)", 0},
+		{"cores", 'c', "CPUS", 0,
+		 "run the data path on these CPUs, one for each of its workers (default: wherever the scheduler likes)", 0},
 		{0},
 	};
 	static const struct argp argp = {opts, parse, "FABRIC.yaml", "The fabric's switch. Ends on SIGTERM or `weft down`.",
 					 NULL, NULL, NULL};
-	struct options o = {.core = -1};
+	struct options o = {.n_cores = 0};
 	struct fab_config *config = NULL;
 	struct fab_epochs *epochs = NULL;
-	struct fab_inspector inspector = {.dpi = NULL};
 	struct fab_evidence evidence;
-	struct fab_decision_ring *ring = NULL;
+	struct means means = {.ring = {NULL}};
 	struct fab *f = NULL;
 	char err[1024] = "";
 	uint64_t boot = 0;
@@ -345,22 +485,27 @@ int main(int argc, char **argv)
 		goto out;
 	while (boot == 0)
 		randombytes_buf(&boot, sizeof(boot));
+	if (o.n_cores != 0 && o.n_cores != config->workers) {
+		snprintf(err, sizeof(err), "%s asks for %u worker%s and --cores names %u; one core for each", config->path,
+			 config->workers, config->workers == 1 ? "" : "s", o.n_cores);
+		r = -EINVAL;
+		goto out;
+	}
 	r = fab_rundir_make(config, err, sizeof(err));
 	if (r != 0)
 		goto out;
 	allow_descriptors(config->n);
-	other_cpus(&others, o.core);
-	r = start_eal(o.core, huge);
+	other_cpus(&others, &o);
+	r = start_eal(o.n_cores > 0 ? o.core[0] : -1, huge);
 	if (r != 0) {
 		snprintf(err, sizeof(err), "DPDK's environment does not start: %s", rte_strerror(rte_errno));
 		goto out;
 	}
 	fab_evidence_make(&evidence, config, boot);
-	r = start_inspector(&inspector, config, &others, &evidence, err, sizeof(err));
+	r = means_make(&means, config, &others, &evidence, err, sizeof(err));
 	if (r != 0)
 		goto out;
-	ring = fab_decision_ring_make(DECISION_RING);
-	r = ring == NULL ? -ENOMEM : fab_make(&f, config, fab_epochs_now(epochs), inspector, ring, boot);
+	r = make(&f, config, fab_epochs_now(epochs), &means, boot);
 	if (r == 0)
 		r = load_keys(f, err, sizeof(err));
 	if (r == 0)
@@ -373,9 +518,7 @@ out:
 	else if (r == -ENOMEM)
 		fprintf(stderr, "weftd: no memory\n");
 	fab_free(f);
-	fab_decision_ring_free(ring);
-	dpi_isolate_stop(inspector.iso);
-	dpi_close(inspector.dpi);
+	means_free(&means);
 	fab_epochs_close(epochs);
 	fab_config_free(config);
 	return r == 0 ? 0 : 2;

@@ -2,7 +2,9 @@
 /* The poll loop. Busy under load; after a quiet moment it asks every guest for notifications, looks once more, and
  * sleeps on their eventfds. */
 #include "worker.h"
+#include "cores.h"
 #include "stage.h"
+#include "turn.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -64,13 +66,21 @@ static int guard_start(timer_t *timer)
 		   : -1;
 }
 
-static void call_guest(struct fab_port *p, int fd)
+static void call_fd(struct fab_port *p, int fd)
 {
 	if (signal_fd(fd) == 0)
 		return;
 	p->rx_call_fd = p->tx_call_fd = -1;
 	if (errno == EINTR)
 		atomic_store_explicit(&p->blocked_us, 1, memory_order_relaxed);
+}
+
+static void call_guest(struct fab_port *p, unsigned which)
+{
+	if (which & 1u)
+		call_fd(p, p->rx_call_fd);
+	if (which & 2u)
+		call_fd(p, p->tx_call_fd);
 }
 
 static int level(struct fab_worker *w, int fd)
@@ -80,12 +90,15 @@ static int level(struct fab_worker *w, int fd)
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-int fab_worker_make(struct fab_worker *w, struct fab *f, int busy)
+int fab_worker_make(struct fab_worker *first, struct fab *f, int busy)
 {
+	struct fab_worker *w = &first[f->core];
 	int r;
 
 	memset(w, 0, sizeof(*w));
 	w->f = f;
+	w->first = first;
+	w->cpu = -1;
 	w->busy = busy;
 	w->control_fd = -1;
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -101,6 +114,7 @@ int fab_worker_make(struct fab_worker *w, struct fab *f, int busy)
 		fab_worker_close(w);
 		return r;
 	}
+	f->cores->at[f->core].wake_fd = w->wake_fd;
 	return 0;
 }
 
@@ -136,6 +150,87 @@ static void stop_port(struct fab_worker *w, struct fab_port *p)
 	}
 }
 
+static void start_port(struct fab_worker *w, struct fab_port *p, uint64_t now_ns)
+{
+	fab_port_start(w->f, p, now_ns);
+	watch(w, p->rx_kick_fd, EPOLL_CTL_ADD);
+	watch(w, p->tx_kick_fd, EPOLL_CTL_ADD);
+	fab_ring_want_kick(&p->rx, 0);
+	fab_ring_want_kick(&p->tx, 0);
+}
+
+/* --- who serves whom ------------------------------------------------------------------------------------------------ */
+
+static void wake_others(struct fab_worker *w)
+{
+	for (uint32_t i = 0; i < w->f->cores->n; i++)
+		if (i != w->f->core)
+			fab_worker_wake(&w->first[i]);
+}
+
+static uint64_t load_of(const struct fab_worker *w)
+{
+	return atomic_load_explicit(&w->f->cores->at[w->f->core].asleep, memory_order_relaxed) ? 0 : w->spent;
+}
+
+/* What a port's worker has to do, halved with each tick that goes by. */
+static void add_up(struct fab_worker *w)
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < FAB_STAGE_COUNT; i++)
+		all += w->f->stage[i].cycles;
+	w->spent = w->spent / 2 + (all - w->spent_seen);
+	w->spent_seen = all;
+}
+
+/* A quarter more or less is the moment's chance: then the number of ports decides. */
+static int has_less(const struct fab_worker *a, const struct fab_worker *b)
+{
+	uint64_t x = load_of(a), y = load_of(b);
+
+	if (x + x / 4 < y || y + y / 4 < x)
+		return x < y;
+	return a->f->turn.n < b->f->turn.n;
+}
+
+/* While all others rest. Who comes back as another instance may be served by another worker. */
+static struct fab_worker *choose(struct fab_worker *w, const struct fab_port *p)
+{
+	const struct fab_unikernel_config *u = &w->f->config->u[p->number - 1];
+	struct fab_worker *best = &w->first[0];
+
+	if (p->live.s.suite != 0 || p->parked_n > 0)
+		return w;
+	if (u->worker >= 0)
+		return &w->first[u->worker];
+	for (uint32_t i = 1; i < w->f->cores->n; i++)
+		if (has_less(&w->first[i], best))
+			best = &w->first[i];
+	return best;
+}
+
+static void change(struct fab_worker *w, struct fab_port *p, int want, uint64_t now_ns)
+{
+	struct fab *f = w->f;
+
+	stop_port(w, p);
+	if (want == FAB_WANT_RUN) {
+		struct fab_worker *next = f->cores->n > 1 ? choose(w, p) : w;
+
+		if (next != w) {
+			fab_port_pause(f, p);
+			fab_port_give(p, next->f);
+		}
+		start_port(next, p, now_ns);
+	} else if (want == FAB_WANT_PAUSE) {
+		fab_port_pause(f, p);
+	} else {
+		fab_port_gone(f, p, now_ns);
+	}
+	atomic_store_explicit(&p->state, want, memory_order_release);
+}
+
 /* 1 when there were any. */
 static int take_changes(struct fab_worker *w, uint64_t now_ns)
 {
@@ -143,31 +238,23 @@ static int take_changes(struct fab_worker *w, uint64_t now_ns)
 
 	if (!atomic_exchange_explicit(&w->changed, 0, memory_order_acquire))
 		return 0;
+	fab_alone_begin(f);
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
 		struct fab_port *p = &f->port[i];
 		int want = atomic_load_explicit(&p->want, memory_order_acquire);
 
-		if (want == atomic_load_explicit(&p->state, memory_order_relaxed))
-			continue;
-		stop_port(w, p);
-		if (want == FAB_WANT_RUN) {
-			fab_port_start(f, p, now_ns);
-			watch(w, p->rx_kick_fd, EPOLL_CTL_ADD);
-			watch(w, p->tx_kick_fd, EPOLL_CTL_ADD);
-			fab_ring_want_kick(&p->rx, 0);
-			fab_ring_want_kick(&p->tx, 0);
-		} else if (want == FAB_WANT_PAUSE) {
-			fab_port_pause(f, p);
-		} else {
-			fab_port_gone(f, p, now_ns);
-		}
-		atomic_store_explicit(&p->state, want, memory_order_release);
+		if (p->owner == f && want != atomic_load_explicit(&p->state, memory_order_relaxed))
+			change(w, p, want, now_ns);
 	}
+	fab_alone_end(f);
+	wake_others(w);
 	return 1;
 }
 
-void fab_worker_port(struct fab_worker *w, struct fab_port *p, enum fab_port_want want)
+void fab_workers_port(struct fab_worker *first, struct fab_port *p, enum fab_port_want want)
 {
+	struct fab_worker *w = &first[__atomic_load_n(&p->owner, __ATOMIC_ACQUIRE)->core];
+
 	if (atomic_load_explicit(&p->want, memory_order_relaxed) == (int)want)
 		return;
 	atomic_store_explicit(&p->want, (int)want, memory_order_release);
@@ -179,64 +266,16 @@ void fab_worker_port(struct fab_worker *w, struct fab_port *p, enum fab_port_wan
 		sched_yield();
 }
 
-static void publish(struct fab_port *p)
-{
-	if (p->rx_dirty || p->tx_dirty)
-		p->calls_due |= (uint8_t)fab_port_publish(p);
-}
-
-static void notify(struct fab_port *p)
-{
-	publish(p);
-	if (p->calls_due & 1u)
-		call_guest(p, p->rx_call_fd);
-	if (p->calls_due & 2u)
-		call_guest(p, p->tx_call_fd);
-	p->calls_due = 0;
-}
-
-/* One turn over all ports. Returns what was done. */
-static uint32_t turn(struct fab *f, uint64_t now_ns)
-{
-	uint32_t work = fab_parked_serve(f, now_ns);
-
-	/* Where the isolated inspector has no room for all, each port is first now and then. */
-	for (uint32_t i = 0; i < f->n_ports; i++) {
-		uint32_t at = f->turn_first + i;
-		struct fab_port *p = &f->port[at <= f->n_ports ? at : at - f->n_ports];
-
-		if (!p->running || fab_port_sits_out(p))
-			continue;
-		work += fab_port_serve(f, p, now_ns);
-	}
-	f->turn_first = f->turn_first < f->n_ports ? f->turn_first + 1 : 1;
-	/* A receiver sees its messages before their senders are told that they were delivered: were this process killed
-	 * in between, a message could be lost that its sender counts as delivered. */
-	for (uint32_t i = 1; i <= f->n_ports; i++)
-		if (f->port[i].running)
-			publish(&f->port[i]);
-	for (uint32_t i = 1; i <= f->n_ports; i++) {
-		struct fab_port *p = &f->port[i];
-
-		if (!p->running)
-			continue;
-		if (fab_port_waits(p))
-			work += fab_port_pump(f, p);
-		notify(p);
-	}
-	return work;
-}
+/* --- sleep ---------------------------------------------------------------------------------------------------------- */
 
 /* Asks for notifications and looks again. 1 when something came meanwhile that can be worked on. */
 static int arm(struct fab *f, int want)
 {
 	int came = 0;
 
-	for (uint32_t i = 1; i <= f->n_ports; i++) {
-		struct fab_port *p = &f->port[i];
+	for (uint32_t i = 0; i < f->turn.n; i++) {
+		struct fab_port *p = f->turn.port[i];
 
-		if (!p->running)
-			continue;
 		fab_ring_want_kick(&p->tx, want);
 		if (want && fab_ring_pending(&p->tx) > 0 && fab_port_may_take(f, p))
 			came = 1;
@@ -256,12 +295,23 @@ static int answers_arm(struct fab *f, int want)
 	return f->parked_n > 0 && f->iso != NULL ? dpi_isolate_arm(f->iso, want) : 0;
 }
 
+/* Others put things down for us and look whether we sleep; so we say so first, and look last. */
+static int others_came(struct fab *f)
+{
+	return atomic_load_explicit(&f->arrived, memory_order_seq_cst) != NULL ||
+	       atomic_load_explicit(&f->returned, memory_order_seq_cst) != NULL;
+}
+
 static void sleep_until_kicked(struct fab_worker *w, int timeout_ms)
 {
+	_Atomic int *asleep = &w->f->cores->at[w->f->core].asleep;
 	struct epoll_event ev[16];
 	uint64_t count;
 
-	if (!arm(w->f, 1) && !answers_arm(w->f, 1) && !atomic_load_explicit(&w->changed, memory_order_acquire)) {
+	atomic_store_explicit(asleep, 1, memory_order_seq_cst);
+	if (!arm(w->f, 1) && !answers_arm(w->f, 1) && !atomic_load_explicit(&w->changed, memory_order_acquire) &&
+	    !others_came(w->f)) {
+		fab_core_rests(w->f);
 		int n = epoll_wait(w->epoll_fd, ev, 16, timeout_ms);
 
 		/* Ours are level-triggered and do not block. */
@@ -269,7 +319,9 @@ static void sleep_until_kicked(struct fab_worker *w, int timeout_ms)
 			if ((ev[i].data.fd == w->wake_fd || ev[i].data.fd == w->answer_fd) &&
 			    read(ev[i].data.fd, &count, sizeof(count)) < 0)
 				break;
+		fab_core_works(w->f);
 	}
+	atomic_store_explicit(asleep, 0, memory_order_relaxed);
 	answers_arm(w->f, 0);
 	arm(w->f, 0);
 }
@@ -284,18 +336,27 @@ static int sleep_ms(const struct fab *f, int pending)
 	return pending ? (int)(FAB_TICK_NS / 1000000u) : FAB_SLEEP_MAX_MS;
 }
 
+/* --- the loop ------------------------------------------------------------------------------------------------------- */
+
 /* Everyone goes; what waited in queues and what was merged is written down, as long as the writer makes room. */
 static void end(struct fab_worker *w)
 {
 	const struct timespec moment = {.tv_nsec = 1000000};
 	struct fab *f = w->f;
 
+	for (uint32_t i = 1; i < f->cores->n; i++) {
+		atomic_store_explicit(&w->first[i].stop, 1, memory_order_relaxed);
+		fab_worker_wake(&w->first[i]);
+	}
+	for (uint32_t i = 1; i < f->cores->n; i++)
+		while (!atomic_load_explicit(&w->first[i].ended, memory_order_acquire))
+			nanosleep(&moment, NULL);
 	for (uint32_t i = 1; i <= f->n_ports; i++)
-		stop_port(w, &f->port[i]);
+		stop_port(&w->first[f->port[i].owner->core], &f->port[i]);
 	for (unsigned i = 0; i < 1000 && fab_end(f, now()) != 0; i++) {
 		/* What an inspector hangs on, or what waits behind it, has its verdict too. */
-		if (i == 500)
-			fab_parked_abandon(f, now());
+		for (uint32_t k = 0; i == 500 && k < f->cores->n; k++)
+			fab_parked_abandon(f->cores->core[k], now());
 		(void)signal_fd(w->control_fd);
 		nanosleep(&moment, NULL);
 	}
@@ -309,28 +370,37 @@ void fab_worker_run(struct fab_worker *w)
 	int pending = 1, guarded = guard_start(&guard) == 0;
 
 	f->realtime_offset_ns = realtime_offset();
+	fab_core_works(f);
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) { /* forever: the poll loop */
 		uint64_t t = now();
-		uint64_t decided = f->decision_id;
+		uint64_t recorded = f->recorded;
 
-		pending |= take_changes(w, t) | fab_epoch_take(f, t) | fab_quarantine_take(f, t);
-		if (turn(f, t) > 0) {
+		pending |= fab_core_pause(f) | take_changes(w, t);
+		if (fab_epoch_take(f, t) | fab_quarantine_take(f, t)) {
+			pending = 1;
+			wake_others(w);
+		}
+		if (fab_turn_run(f, t, call_guest) > 0) {
 			last_work = t;
 			pending = 1;
 		}
 		/* A tick may make work for the next turn, so there is one before we sleep. */
 		if (t >= next_tick) {
 			f->realtime_offset_ns = realtime_offset();
+			add_up(w);
 			if (pending)
 				pending = fab_tick(f, t);
 			next_tick = t + FAB_TICK_NS;
 		} else if (!w->busy && t - last_work > FAB_SPIN_NS) {
 			sleep_until_kicked(w, sleep_ms(f, pending));
+			pending = 1;
 		}
-		if (f->decision_id != decided)
+		if (f->recorded != recorded)
 			(void)signal_fd(w->control_fd);
 	}
-	end(w);
+	fab_core_rests(f);
+	if (f->core == 0)
+		end(w);
 	if (guarded)
 		timer_delete(guard);
 	atomic_store_explicit(&w->ended, 1, memory_order_release);

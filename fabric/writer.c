@@ -122,7 +122,7 @@ uint32_t fab_writer_pump(struct fab_writer *w, uint32_t rounds, uint64_t now_ns,
 	for (uint32_t i = 0; i < rounds; i++) {
 		if (w->done == w->n) {
 			w->done = w->rendered = 0;
-			w->n = fab_decision_ring_take(w->view->ring, w->batch, FAB_WRITER_BATCH);
+			w->n = fab_decisions_take(w->view->ring, w->view->n_rings, &w->last_id, w->batch, FAB_WRITER_BATCH);
 			if (!w->n)
 				break;
 		}
@@ -145,7 +145,7 @@ void fab_writer_close(struct fab_writer *w)
 	if (left) {
 		struct fab_decision rest[FAB_WRITER_BATCH];
 		/* Bounded: the producer has stopped, and the ring is finite. */
-		for (uint32_t n; (n = fab_decision_ring_take(w->view->ring, rest, FAB_WRITER_BATCH)) > 0;)
+		for (uint32_t n; (n = fab_decisions_take(w->view->ring, w->view->n_rings, &w->last_id, rest, FAB_WRITER_BATCH)) > 0;)
 			left += n;
 		fprintf(stderr, "weftd: %" PRIu64 " decisions could not be written to the log: %s\n", left,
 			strerror(w->error));

@@ -27,6 +27,7 @@ struct fab_writer {
 	const struct fab_control_view *view;
 	struct fab_log *log;            /* owned */
 	uint64_t written;               /* records in the log since the start */
+	uint64_t last_id;               /* of the newest decision taken */
 	uint64_t tally[WEFT_VERDICT_MAX]; /* messages by verdict, each record's count included */
 	uint32_t n_foreign;
 	struct fab_foreign foreign[FAB_FOREIGN_KINDS_MAX];

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fabric/cores.h"
 #include "fabric/fabric.h"
 #include "fabric/stage.h"
 #include "guest-lib/virtq.h"

@@ -17,20 +17,28 @@ static void check_requests(const struct fab_pair *q)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < WEFT_OPEN_REQUESTS_MAX; i++) {
-		must(!q->open[i].answering, "a reply is still on its way when its burst has ended");
-		n += q->open[i].id != 0;
+		must(!fab_request_is(&q->open[i], FAB_REQ_ANSWERING) || fab_request_is(&q->open[i], FAB_REQ_PARKED),
+		     "a reply is still on its way when its burst has ended");
+		must(!fab_request_is(&q->open[i], FAB_REQ_OPENING) || fab_request_is(&q->open[i], FAB_REQ_PARKED),
+		     "a request has no verdict when its burst has ended");
+		n += fab_request_id(&q->open[i]) != 0;
 	}
 	must(n == q->open_n, "open requests are miscounted");
+}
+
+static uint32_t check_used(const struct fab_queue *q)
+{
+	return q->put_bytes - q->taken_bytes;
 }
 
 static void check_pair(const struct fab *f, struct fab_pair *q)
 {
 	uint32_t cost = 0, n = 0, used = 0, at = q->queue.tail;
 
-	while (used < q->queue.used) {
+	while (used < check_used(&q->queue)) {
 		const struct fab_item *i = (const struct fab_item *)(const void *)(q->queue.block + at);
 
-		must(i->span >= 64 && i->span % 64 == 0 && i->span <= q->queue.used - used,
+		must(i->span >= 64 && i->span % 64 == 0 && i->span <= check_used(&q->queue) - used,
 		     "a queue's spans do not add up");
 		if (!i->skip) {
 			must(i->cost == weft_cost(i->len - WEFT_MESSAGE_HDR_LEN) && i->len <= i->span - 64,
@@ -41,7 +49,7 @@ static void check_pair(const struct fab *f, struct fab_pair *q)
 		used += i->span;
 		at = at + i->span == q->queue.size ? 0 : at + i->span;
 	}
-	must(n == q->queue.n, "a queue miscounts its messages");
+	must(n == fab_queue_n(&q->queue), "a queue miscounts its messages");
 	must(q->accepted_total - q->disposed_total == cost, "credit and queue differ");
 	must(cost <= f->config->window, "more in flight than the window");
 	must(q->doomed <= n, "more doomed than waiting");
@@ -69,10 +77,10 @@ static void check_port(struct fab *f, struct fab_port *p)
 	for (uint32_t i = 0; i < f->n_pairs; i++) {
 		struct fab_pair *q = &f->pair[i];
 
-		if (q->dst != p->number || q->queue.n == 0)
+		if (q->dst != p->number || fab_queue_n(&q->queue) == 0)
 			continue;
 		should++;
-		for (uint32_t used = 0, at = q->queue.tail; used < q->queue.used;) {
+		for (uint32_t used = 0, at = q->queue.tail; used < check_used(&q->queue);) {
 			const struct fab_item *it = (const struct fab_item *)(const void *)(q->queue.block + at);
 
 			bytes += it->skip ? 0 : it->len;

@@ -44,7 +44,7 @@ static uint64_t next_id;
 
 static void control_open(uint64_t boot)
 {
-	struct fab_control_view view = { .config = config, .ports = ports, .stages = stages, .ring = ring,
+	struct fab_control_view view = { .config = config, .ports = ports, .stages = stages, .ring = {ring}, .n_rings = 1,
 					 .tsc_hz = 2000000000, .boot = boot, .settings = "a test", .stop = &stop,
 					 .stop_fd = stop_fd, .wake_fd = wake_fd };
 	char err[512] = "";
@@ -372,7 +372,7 @@ static void one_per_run_directory(void **state)
 {
 	(void)state;
 	struct fab_control *other = NULL;
-	struct fab_control_view view = { .config = config, .ports = ports, .stages = stages, .ring = ring, .stop = &stop,
+	struct fab_control_view view = { .config = config, .ports = ports, .stages = stages, .ring = {ring}, .n_rings = 1, .stop = &stop,
 					 .stop_fd = -1, .wake_fd = -1 };
 	char err[512] = "";
 	assert_int_equal(fab_control_start(&other, &view, err, sizeof err), -EWOULDBLOCK);

@@ -57,8 +57,9 @@ static void start(struct running *r, int works)
 	assert_int_equal(fab_worker_make(&r->w, r->f, 0), 0);
 	view.fab = r->f;
 	view.ports = r->f->port_counters;
-	view.stages = r->f->stage;
-	view.ring = r->ring;
+	view.workers = &r->w;
+	view.ring[0] = r->ring;
+	view.n_rings = 1;
 	view.stop = &r->w.stop;
 	view.stop_fd = r->w.wake_fd;
 	view.wake_fd = r->w.control_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -431,11 +431,11 @@ static unsigned crowd_bob(struct road *r, uint32_t n)
 	const struct fab_pair *pair = fab_pair_find(r->f, ALICE, BOB);
 	unsigned said = 0;
 
-	for (; pair->queue.n < n && said < 1000; said++) {
+	for (; fab_queue_n(&pair->queue) < n && said < 1000; said++) {
 		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, one, sizeof(one));
 		road_serve(r, ALICE);
 	}
-	assert_int_equal(pair->queue.n, n);
+	assert_int_equal(fab_queue_n(&pair->queue), n);
 	return said;
 }
 

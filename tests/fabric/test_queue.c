@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The pair's queue: order, wrap-around, and that whatever a credit window admits always fits. */
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,8 +49,9 @@ static void what_credit_admits_fits(void **state)
 			i->cost = weft_cost(len);
 			memset(fab_item_data(i), (int)(pushed & 0xff), WEFT_MESSAGE_HDR_LEN + len);
 			in_flight += i->cost;
+			fab_queue_show(&q, i);
 			sent[pushed++] = WEFT_MESSAGE_HDR_LEN + len;
-		} else if (q.n > 0) {
+		} else if (fab_queue_n(&q) > 0) {
 			struct fab_item *i = fab_queue_front(&q);
 
 			assert_int_equal(i->len, sent[popped]);
@@ -58,9 +62,18 @@ static void what_credit_admits_fits(void **state)
 			popped++;
 		}
 	}
-	assert_int_equal(q.n, pushed - popped);
+	assert_int_equal(fab_queue_n(&q), pushed - popped);
 	free(sent);
 	free(block);
+}
+
+static int put(struct fab_queue *q, uint32_t len)
+{
+	struct fab_item *i = fab_queue_push(q, len);
+
+	if (i != NULL)
+		fab_queue_show(q, i);
+	return i != NULL;
 }
 
 static void empty_and_full(void **state)
@@ -73,11 +86,13 @@ static void empty_and_full(void **state)
 	fab_queue_init(&q, block, 256);
 	assert_null(fab_queue_front(&q));
 	assert_null(fab_queue_push(&q, 193)); /* with its header larger than the block */
-	assert_non_null(fab_queue_push(&q, 64));
-	assert_non_null(fab_queue_push(&q, 1));
-	assert_null(fab_queue_push(&q, 1));
+	assert_true(put(&q, 64));
+	assert_non_null(fab_queue_push(&q, 1)); /* not shown yet */
+	assert_int_equal(fab_queue_n(&q), 1);
+	assert_true(put(&q, 1));
+	assert_false(put(&q, 1));
 	fab_queue_pop(&q);
-	assert_non_null(fab_queue_push(&q, 1)); /* wraps */
+	assert_true(put(&q, 1)); /* wraps */
 	assert_int_equal(fab_queue_front(&q)->len, 1);
 	fab_queue_pop(&q);
 	fab_queue_pop(&q);
@@ -85,11 +100,89 @@ static void empty_and_full(void **state)
 	free(block);
 }
 
+/* --- one puts in, another takes out ------------------------------------------------------------------------------- */
+
+#define CROSSING 200000u
+
+struct crossing {
+	struct fab_queue q;
+	_Atomic uint32_t given_back; /* cost */
+};
+
+static uint32_t len_of(uint32_t i)
+{
+	return WEFT_MESSAGE_HDR_LEN + (i * 2654435761u >> 7) % 900u;
+}
+
+static void *taker(void *arg)
+{
+	struct crossing *c = arg;
+	uint32_t wrong = 0;
+
+	for (uint32_t n = 0; n < CROSSING;) {
+		struct fab_item *i = fab_queue_front(&c->q);
+
+		if (i == NULL) {
+			sched_yield();
+			continue;
+		}
+		wrong += i->len != len_of(n) || i->id != n || fab_item_data(i)[0] != (uint8_t)n || fab_item_data(i)[i->len - 1] != (uint8_t)n;
+		uint32_t cost = i->cost;
+
+		fab_queue_pop(&c->q);
+		atomic_fetch_add(&c->given_back, cost);
+		n++;
+	}
+	return (void *)(uintptr_t)wrong;
+}
+
+/* Within the window it always fits, and what comes out is what went in, in order. */
+static void two_threads(void **state)
+{
+	const uint32_t window = 65536;
+	size_t size = fab_queue_block_size(window, 1000);
+	struct crossing *c = aligned_alloc(64, sizeof(*c));
+	uint8_t *block = aligned_alloc(64, size);
+	uint32_t spent = 0;
+	pthread_t t;
+	void *wrong;
+
+	(void)state;
+	assert_non_null(c);
+	assert_non_null(block);
+	fab_queue_init(&c->q, block, size);
+	atomic_init(&c->given_back, 0);
+	assert_int_equal(pthread_create(&t, NULL, taker, c), 0);
+	for (uint32_t n = 0; n < CROSSING;) {
+		uint32_t len = len_of(n), cost = weft_cost(len - WEFT_MESSAGE_HDR_LEN);
+		struct fab_item *i;
+
+		if (cost > window - (spent - atomic_load(&c->given_back))) {
+			sched_yield();
+			continue;
+		}
+		i = fab_queue_push(&c->q, len);
+		assert_non_null(i);
+		i->cost = cost;
+		i->id = n;
+		memset(fab_item_data(i), (uint8_t)n, len);
+		fab_queue_show(&c->q, i);
+		spent += cost;
+		n++;
+	}
+	assert_int_equal(pthread_join(t, &wrong), 0);
+	assert_null(wrong);
+	assert_int_equal(fab_queue_n(&c->q), 0);
+	free(block);
+	free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_credit_admits_fits),
 		cmocka_unit_test(empty_and_full),
+		cmocka_unit_test(two_threads),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

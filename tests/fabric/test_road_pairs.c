@@ -84,7 +84,7 @@ static void what_waits_when_a_pair_closes(void **state)
 		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, msg, sizeof(msg));
 		road_turn(r, BOB);
 	}
-	assert_int_equal(pair->queue.n, 1);
+	assert_int_equal(fab_queue_n(&pair->queue), 1);
 	road_swap(r, road_epoch_of(road_schemas(SET), 8,
 				   (const char *const[]){"unikernel: alice\n", "unikernel: bob\n", silent}, NULL));
 	assert_int_equal(pair->allowed, 0);

@@ -242,14 +242,14 @@ static void requests_that_wait(void **state)
 		road_send(alice, WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, third, sizeof(third));
 		id = road_send(alice, WEFT_KIND_REQUEST, BOB, ACT, 0, 60000, one, sizeof(one));
 		road_turn(r, BOB);
-		assert_int_equal(pair->queue.n, 2);
+		assert_int_equal(fab_queue_n(&pair->queue), 2);
 		assert_int_equal(pair->open_n, 1);
 		swap_to(r, LESS);
 		road_turn(r, BOB);
 		assert_int_equal(alice->verdict.n, told + 1);
 		assert_int_equal(alice->verdict.hdr.id, id);
 		assert_int_equal(alice->verdict.hdr.ref, WEFT_V_SUBJECT_UNKNOWN);
-		assert_int_equal(pair->queue.n, 2);
+		assert_int_equal(fab_queue_n(&pair->queue), 2);
 		assert_int_equal(verdicts[WEFT_V_PASSED], passed + 3);
 		swap_to(r, BASE); /* what ended stays ended */
 		if (again == 0) {
@@ -264,7 +264,7 @@ static void requests_that_wait(void **state)
 			assert_int_equal(alice->verdict.hdr.ref, WEFT_V_RECEIVER_GONE);
 			assert_int_equal(verdicts[WEFT_V_PASSED], passed + 2);
 		}
-		assert_int_equal(pair->queue.n, 0);
+		assert_int_equal(fab_queue_n(&pair->queue), 0);
 		assert_int_equal(pair->open_n, 0);
 		assert_int_equal(pair->accepted_total, pair->disposed_total);
 	}
@@ -407,7 +407,7 @@ static void waiting_messages(void **state)
 		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, msg, sizeof(msg));
 		road_turn(r, BOB);
 	}
-	assert_int_equal(pair->queue.n, 1);
+	assert_int_equal(fab_queue_n(&pair->queue), 1);
 	swap_to(r, LESS);
 	road_turn(r, 0);
 	road_turn(r, 0);
@@ -416,7 +416,7 @@ static void waiting_messages(void **state)
 		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, msg, sizeof(msg));
 		road_turn(r, BOB);
 	}
-	assert_int_equal(pair->queue.n, 1);
+	assert_int_equal(fab_queue_n(&pair->queue), 1);
 	swap_to(r, BASE);
 	fab_port_gone(r->f, &r->f->port[BOB], r->now_ns);
 	road_turn(r, BOB);
@@ -576,7 +576,7 @@ static void everyone_on_threads(void **state)
 	}
 	assert_int_equal(pthread_create(&t->worker, NULL, run_worker, t), 0);
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
-		fab_worker_port(&t->w, &r->f->port[i], FAB_WANT_RUN);
+		fab_workers_port(&t->w, &r->f->port[i], FAB_WANT_RUN);
 	assert_int_equal(pthread_create(&t->control, NULL, run_control, t), 0);
 	/* Every message without extra must come, once and in order, whatever is in force; one with it comes or is refused. */
 	for (int more = 1; more || bob->message.n + alice->verdict.n < sent;) {

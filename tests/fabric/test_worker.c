@@ -76,7 +76,7 @@ static int make(void **state)
 	assert_int_equal(fab_worker_make(&b->w, b->r->f, 0), 0);
 	assert_int_equal(pthread_create(&b->thread, NULL, run, b), 0);
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
-		fab_worker_port(&b->w, &b->r->f->port[i], FAB_WANT_RUN);
+		fab_workers_port(&b->w, &b->r->f->port[i], FAB_WANT_RUN);
 	*state = b;
 	return 0;
 }
@@ -250,11 +250,11 @@ static void who_sits_out_is_served_in_the_end(void **state)
 	struct bench *b = *state;
 	struct fab_port *p = &b->r->f->port[ALICE];
 
-	fab_worker_port(&b->w, p, FAB_WANT_PAUSE);
+	fab_workers_port(&b->w, p, FAB_WANT_PAUSE);
 	p->owes = FAB_OWES_MAX;
 	p->attach.rx = p->rx;
 	p->attach.tx = p->tx;
-	fab_worker_port(&b->w, p, FAB_WANT_RUN);
+	fab_workers_port(&b->w, p, FAB_WANT_RUN);
 	send(b, ALICE, BOB);
 	wait_messages(b, BOB, 1, 500);
 }
@@ -265,15 +265,15 @@ static void ports_are_handed_over(void **state)
 	struct fab_port *p = &b->r->f->port[BOB];
 
 	for (unsigned i = 1; i <= 20; i++) {
-		fab_worker_port(&b->w, p, FAB_WANT_PAUSE);
+		fab_workers_port(&b->w, p, FAB_WANT_PAUSE);
 		assert_false(p->running);
 		send(b, ALICE, BOB);
 		p->attach.rx = p->rx;
 		p->attach.tx = p->tx;
-		fab_worker_port(&b->w, p, FAB_WANT_RUN);
+		fab_workers_port(&b->w, p, FAB_WANT_RUN);
 		wait_messages(b, BOB, i, 400);
 	}
-	fab_worker_port(&b->w, p, FAB_WANT_OFF);
+	fab_workers_port(&b->w, p, FAB_WANT_OFF);
 	assert_int_equal(p->live.s.suite, 0);
 	send(b, ALICE, BOB);
 	ms(50);

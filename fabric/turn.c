@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A worker's turn over its ports. Those with work are served each time. Of those that have been quiet for a while a slice is
+ * looked at; so who begins to talk among a thousand quiet ones waits for some turns, and who talks does not wait for them. */
+#include "turn.h"
+
+#include <assert.h>
+
+#include "cores.h"
+#include "emit.h"
+#include "stage.h"
+
+static void place(struct fab_turn *t, uint32_t at, struct fab_port *p)
+{
+	t->port[at] = p;
+	p->turn_at = at;
+}
+
+static void swap(struct fab_turn *t, uint32_t a, uint32_t b)
+{
+	struct fab_port *p = t->port[a];
+
+	place(t, a, t->port[b]);
+	place(t, b, p);
+}
+
+static void activate(struct fab_turn *t, struct fab_port *p)
+{
+	p->quiet_turns = 0;
+	if (p->in_turn != FAB_TURN_QUIET)
+		return;
+	swap(t, p->turn_at, t->n_active++);
+	p->in_turn = FAB_TURN_ACTIVE;
+}
+
+static void calm(struct fab_turn *t, struct fab_port *p)
+{
+	swap(t, p->turn_at, --t->n_active);
+	p->in_turn = FAB_TURN_QUIET;
+}
+
+void fab_turn_add(struct fab *f, struct fab_port *p)
+{
+	struct fab_turn *t = &f->turn;
+
+	assert(p->owner == f);
+	if (p->in_turn == FAB_TURN_NOT) {
+		assert(t->n < f->n_ports);
+		place(t, t->n++, p);
+		p->in_turn = FAB_TURN_QUIET;
+	}
+	activate(t, p);
+}
+
+void fab_turn_remove(struct fab *f, struct fab_port *p)
+{
+	struct fab_turn *t = &f->turn;
+
+	if (p->in_turn == FAB_TURN_NOT)
+		return;
+	if (p->in_turn == FAB_TURN_ACTIVE)
+		calm(t, p);
+	swap(t, p->turn_at, --t->n);
+	p->in_turn = FAB_TURN_NOT;
+}
+
+static void take_touched(struct fab_turn *t)
+{
+	for (uint32_t i = 0; i < t->n_touched; i++) {
+		t->touched[i]->touched = 0;
+		activate(t, t->touched[i]);
+	}
+	t->n_touched = 0;
+}
+
+static void look_at_quiet(struct fab *f)
+{
+	struct fab_turn *t = &f->turn;
+	uint32_t quiet = t->n - t->n_active, n = quiet < FAB_QUIET_SLICE ? quiet : FAB_QUIET_SLICE;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct fab_port *p;
+
+		if (t->slice < t->n_active || t->slice >= t->n)
+			t->slice = t->n_active;
+		p = t->port[t->slice++];
+		/* Activation brings another quiet port, not seen yet perhaps, to where p was: it is looked at in the next round. */
+		if (fab_ring_pending(&p->tx) > 0 || p->tx.broken || fab_port_waits(p))
+			activate(t, p);
+	}
+}
+
+static void publish(struct fab_port *p)
+{
+	if (p->rx_dirty || p->tx_dirty)
+		p->calls_due |= (uint8_t)fab_port_publish(p);
+}
+
+/* Receivers see their messages before their senders are told that they were delivered: were this process killed in between, a
+ * message could be lost that its sender counts as delivered. */
+static uint32_t show(struct fab *f, void (*call)(struct fab_port *p, unsigned which))
+{
+	struct fab_turn *t = &f->turn;
+	uint32_t work = 0;
+
+	for (uint32_t i = 0; i < t->n_active; i++)
+		publish(t->port[i]);
+	for (uint32_t i = 0; i < t->n_active; i++) {
+		struct fab_port *p = t->port[i];
+
+		if (fab_port_waits(p)) {
+			uint32_t n = fab_port_pump(f, p);
+
+			work += n;
+			if (n > 0)
+				p->quiet_turns = 0;
+			publish(p);
+		}
+		if (p->calls_due != 0)
+			call(p, p->calls_due);
+		p->calls_due = 0;
+	}
+	return work;
+}
+
+uint32_t fab_turn_run(struct fab *f, uint64_t now_ns, void (*call)(struct fab_port *p, unsigned which))
+{
+	struct fab_turn *t = &f->turn;
+	uint32_t work = fab_parked_serve(f, now_ns) + fab_cores_take(f), n = t->n_active;
+
+	look_at_quiet(f);
+	/* Where the isolated inspector has no room for all, each port is first now and then. */
+	if (t->first >= t->n_active)
+		t->first = 0;
+	n = t->n_active;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = t->first + i;
+		struct fab_port *p = t->port[at < n ? at : at - n];
+		uint32_t served = fab_port_sits_out(p) ? 0 : fab_port_serve(f, p, now_ns);
+
+		work += served;
+		if (served > 0)
+			p->quiet_turns = 0;
+		else if (p->quiet_turns < FAB_QUIET_TURNS)
+			p->quiet_turns++;
+	}
+	t->first++;
+	take_touched(t);
+	work += show(f, call);
+	for (uint32_t i = t->n_active; i > 0; i--) {
+		struct fab_port *p = t->port[i - 1];
+
+		if (p->quiet_turns >= FAB_QUIET_TURNS && !fab_port_waits(p) && p->owes == 0)
+			calm(t, p);
+	}
+	return work;
+}
