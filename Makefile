@@ -371,13 +371,14 @@ $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 
 # --- bench: the fabric's speed, measured -----------------------------------------------------------------------------
 BENCH_SET := $(BUILD)/bench/bench.binpb
-BENCH_BINS := $(BUILD)/bench/load $(BUILD)/bench/micro $(BUILD)/bench/scale $(BUILD)/bench/inspect
+BENCH_BINS := $(BUILD)/bench/blast $(BUILD)/bench/micro $(BUILD)/bench/scale $(BUILD)/bench/inspect
 $(BENCH_SET): bench/bench.proto bench/order/ruled.proto $(RULES_C) $(BUILD)/config.mk
 	$(call descriptor_set,-I. -Ischemas)
+$(BUILD)/bench/blast: $(call obj,bench/lane.c bench/end.c bench/vport.c)
 $(BENCH_BINS): $(BUILD)/bench/%: $(call obj,bench/messages.c bench/order/pool.c) $(OBJ)/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ $(HOST_LIBS) -o $@.part && $(put)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(LIB) $(HOST_LIBS) -o $@.part && $(put)
 # --- other parsers: Google's C++ code, as Debian has it, for the comparison of speed and the differential test -----------
 CPP_FLAGS := -std=gnu++17 -O2 -g -DNDEBUG -Wall -Wextra
 $(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto $(BUILD)/config.mk

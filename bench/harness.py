@@ -8,6 +8,7 @@ import pathlib
 import platform
 import re
 import secrets
+import select
 import signal
 import socket
 import statistics
@@ -153,28 +154,39 @@ class Fabric:
 
 
 class Load:
-    """bench/load on a core of its own: both ends of the fabric's first pair."""
+    """bench/blast on a core of its own: both ends of all of the fabric's pairs, the first `busy` of which may carry messages."""
 
-    def __init__(self, fabric, core):
-        args = [fabric.build / "bench" / "load"]
-        for port, name in enumerate(("sender", "receiver"), 1):
-            args += ["--" + name, fabric.launch_file(name, port), "--%s-socket" % name, fabric.run_dir / (name + ".sock")]
-        self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-                                        preexec_fn=pinned(core))
-        expect(self.answer().get("up"), "the load has no session")
+    def __init__(self, fabric, core, busy=1):
+        for port, name in enumerate(pair_names(fabric.pairs), 1):
+            fabric.launch_file(name, port)
+        self.process = subprocess.Popen([fabric.build / "bench" / "blast", "--pairs", str(fabric.pairs), "--busy", str(busy),
+                                         fabric.run_dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+                                        cwd=ROOT, preexec_fn=pinned(core))
+        try:
+            expect(self.answer().get("up"), "the load has no session")
+        except Failed:
+            self.stop()
+            raise
 
     def answer(self):
-        line = self.process.stdout.readline()
-        expect(line, "the load ended early")
+        ready, _, _ = select.select([self.process.stdout], [], [], ORDER_SECONDS)
+        line = self.process.stdout.readline() if ready else ""
+        expect(line, "the load ended early" if ready else "the load has not answered for %d seconds" % ORDER_SECONDS)
         return json.loads(line)
 
-    def order(self, text):
-        self.process.stdin.write(text + "\n")
+    def order(self, *words):
+        """See bench/blast.c. Every message that was sent has arrived, as it was sent; else it raises."""
+        self.process.stdin.write(" ".join(str(w) for w in words) + "\n")
         self.process.stdin.flush()
-        return self.answer()
+        r = self.answer()
+        what = "%s: " % " ".join(str(w) for w in words)
+        expect(r["refused"] == 0, what + "%d messages were refused" % r["refused"])
+        expect(r["wrong"] == 0, what + "%d messages arrived wrong" % r["wrong"])
+        expect(r["sent"] == r["received"] > 0, what + "%d messages were sent and %d arrived" % (r["sent"], r["received"]))
+        return r
 
-    def run(self, kind, size, count):
-        return self.order("run %s %d %d" % (kind, size, count))
+    def run(self, kind, size, count, pairs=1):
+        return self.order("run", kind, size, count, pairs)
 
     def stop(self):
         """Its exit status."""
@@ -190,15 +202,16 @@ class Load:
 class Road:
     """A fabric and its load, as a context: both are ended, and what weftd said stands in the complaint when something failed."""
 
-    def __init__(self, build, core, load_core, pairs=1, settings=None):
-        self.build, self.core, self.load_core, self.pairs, self.settings = build, core, load_core, pairs, settings
+    def __init__(self, build, core, load_core, pairs=1, settings=None, busy=1):
+        self.build, self.core, self.load_core = build, core, load_core
+        self.pairs, self.settings, self.busy = pairs, settings, busy
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="weft-bench-")
         self.fabric, self.load = None, None
         try:
             self.fabric = Fabric(self.build, pathlib.Path(self.folder.name), self.core, self.pairs, self.settings)
-            self.load = Load(self.fabric, self.load_core)
+            self.load = Load(self.fabric, self.load_core, self.busy)
         except BaseException as e:
             said = self.fabric.log_text() if self.fabric else ""
             self.close()
@@ -214,8 +227,8 @@ class Road:
             raise Failed("%s\nweftd's log:\n%s" % (error, said)) from None
         expect(kind is not None or status == 0, "the load ended with an error")
 
-    def measure(self, kind, size, count):
-        return measure(self.fabric, self.load, kind, size, count)
+    def measure(self, kind, size, count, pairs=1):
+        return measure(self.fabric, self.load, ("run", kind, size, count, pairs))
 
     def pause(self):
         self.fabric.pause()
@@ -241,38 +254,34 @@ def ports_of(stats):
     return {p["name"]: p for p in stats["ports"]}
 
 
-def total(stats, role, of):
-    """The sum over all ports of one role, sender or receiver."""
-    return sum(of(p) for p in stats["ports"] if p["name"].partition("-")[0] == role)
+def total(stats, of):
+    return sum(of(p) for p in stats["ports"])
 
 
 def accounts(before, after, count, what):
-    """Each of count messages of the senders has passed and was delivered, none got another verdict, and each went through every
-    stage; raises Failed where the fabric's counters say otherwise."""
-    names = {v for s in (before, after) for p in s["ports"] for v in p["verdicts"]}
-    for name in names - {"passed"}:
-        for role in ("sender", "receiver"):
-            b, a = (total(s, role, lambda p: p["verdicts"].get(name, 0)) for s in (before, after))
-            expect(a == b, what + "the fabric counted %d %s of a %s" % (a - b, name, role))
-    b, a = (total(s, "sender", lambda p: p["verdicts"].get("passed", 0)) for s in (before, after))
+    """Each of count messages has passed and was delivered, none got another verdict, and each went through every stage; raises
+    Failed where the fabric's counters say otherwise."""
+    for name in {v for s in (before, after) for p in s["ports"] for v in p["verdicts"]} - {"passed"}:
+        b, a = (total(s, lambda p: p["verdicts"].get(name, 0)) for s in (before, after))
+        expect(a == b, what + "the fabric counted %d %s" % (a - b, name))
+    b, a = (total(s, lambda p: p["verdicts"].get("passed", 0)) for s in (before, after))
     expect(a - b == count, what + "the fabric passed %d of %d messages" % (a - b, count))
-    b, a = (total(s, "receiver", lambda p: p["messages_delivered"]) for s in (before, after))
+    b, a = (total(s, lambda p: p["messages_delivered"]) for s in (before, after))
     expect(a - b == count, what + "the fabric delivered %d of %d messages" % (a - b, count))
     for name in STAGES:
         n = stages_of(after)[name]["messages"] - stages_of(before)[name]["messages"]
         expect(n >= count, what + "stage %s saw %d of %d messages" % (name, n, count))
 
 
-def measure(fabric, load, kind, size, count):
-    """One run: its rate, and for each stage the nanoseconds per message; checked against the fabric's counters."""
+def measure(fabric, load, order):
+    """One order to the load: its rate, and for each stage the nanoseconds per message; checked against the fabric's counters."""
     wall, cpu = time.monotonic_ns(), fabric.cpu_ns()
     before = fabric.ask("stats")
-    result = load.run(kind, size, count)
+    result = load.order(*order)
     after = fabric.ask("stats")
     wall, cpu = time.monotonic_ns() - wall, fabric.cpu_ns() - cpu
-    what = "%s, %d bytes: " % (kind, size)
-    expect(result["refused"] == 0, what + "%d messages were refused" % result["refused"])
-    expect(result["wrong"] == 0, what + "%d messages arrived wrong" % result["wrong"])
+    what = "%s: " % " ".join(str(w) for w in order)
+    count = result["sent"] * (2 if order[0] == "trips" else 1)
     accounts(before, after, count, what)
     tsc_hz = after["tsc_hz"]
     stage_ns, messages = {}, {}
@@ -287,8 +296,8 @@ def measure(fabric, load, kind, size, count):
     elapsed = result["elapsed_ns"] / count
     # More time inside the stages than there was between the two looks at them is a clock that does not agree.
     expect(in_all <= wall / count * 1.01, what + "stages claim %.0f ns of each %.0f" % (in_all, wall / count))
-    return {"rate": 1e9 / elapsed, "stages": stage_ns, "sum": in_all, "busy": min(in_all / elapsed, 1.0),
-            "burst": messages["take"] / bursts, "core": min(cpu / wall, 1.0)}
+    return {**result, "stages": stage_ns, "sum": in_all, "burst": messages["take"] / bursts, "core": min(cpu / wall, 1.0),
+            **({"rate": 1e9 / elapsed, "busy": min(in_all / elapsed, 1.0)} if elapsed > 0 else {})}
 
 
 # --- results ---------------------------------------------------------------------------------------------------------------

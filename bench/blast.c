@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The load generator of `make bench`: pairs of endpoints in one polling thread, everything sealed beforehand (lane.h says how
+ * a run is timed and what is checked). bench/harness.py starts it beside a fabric; orders come on stdin, one a line, answers
+ * are JSON, one a line. It trusts none of the fabric's counters, and harness.py none of its.
+ *
+ *   run KIND SIZE COUNT PAIRS       as fast as windows and rings let the pairs
+ *   pace KIND SIZE COUNT RATE       one pair, RATE messages a second by the clock; way times from when each was due
+ *   overload KIND SIZE MS RATE      one pair for so long; how often it was held back
+ *   trips KIND SIZE COUNT           requests and replies, one at a time
+ *
+ *   -> {"sent":..,"received":..,"refused":..,"wrong":..,"held":..,"offered":..,"elapsed_ns":..,"ns":{"p50":..,...}}
+ *
+ * Nothing goes on between orders: quiet pairs stay attached, with their sessions. */
+#include <argp.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <x86intrin.h>
+
+#include <sodium.h>
+
+#include "bench/lane.h"
+#include "bench/timing.h"
+
+#define PAIRS_MAX 2048u
+#define TICKS_MAX (4u << 20)
+#define SEGMENT 16384u       /* messages of a segment where only the rate counts: they are still warm in the shared cache */
+#define TSC_NS 100000000ull  /* of calibration */
+#define METHOD "weft.bench.Echo/Ask"
+#define FILES_EACH 8u        /* descriptors of a pair */
+
+struct blast {
+	const char *run_dir;
+	uint32_t pairs, busy;    /* attached; of which may carry something: the first ones */
+	struct lane *lane;
+	struct lane_texts texts;
+	uint32_t *ticks;
+	double tsc_hz;
+};
+
+static struct argp_option options[] = {
+	{ "pairs", 'p', "N", 0, "attach N pairs of endpoints (default 1)", 0 },
+	{ "busy", 'b', "N", 0, "so many of them may carry messages (default 1)", 0 },
+	{ 0 },
+};
+
+static error_t option(int key, char *arg, struct argp_state *st)
+{
+	struct blast *b = st->input;
+
+	switch (key) {
+	case 'p':
+		b->pairs = (uint32_t)strtoul(arg, NULL, 10);
+		return 0;
+	case 'b':
+		b->busy = (uint32_t)strtoul(arg, NULL, 10);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (b->run_dir != NULL)
+			argp_error(st, "one run directory, not two");
+		b->run_dir = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (b->run_dir == NULL)
+			argp_error(st, "the fabric's run directory is missing");
+		if (b->pairs == 0 || b->pairs > PAIRS_MAX || b->busy == 0 || b->busy > b->pairs)
+			argp_error(st, "pairs are 1 to %u, and busy ones are some of them", PAIRS_MAX);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static double calibrate(void)
+{
+	uint64_t t0 = bench_now_ns(), c0 = __rdtsc(), t;
+
+	do
+		t = bench_now_ns();
+	while (t - t0 < TSC_NS);
+	return (double)(__rdtsc() - c0) * 1e9 / (double)(t - t0);
+}
+
+static void name_of(char out[WEFT_NAME_MAX + 1], const char *role, uint32_t i)
+{
+	if (i == 0)
+		snprintf(out, WEFT_NAME_MAX + 1, "%s", role);
+	else
+		snprintf(out, WEFT_NAME_MAX + 1, "%s-%u", role, i + 1);
+}
+
+static int attach(struct blast *b)
+{
+	const struct rlimit need = {.rlim_cur = (rlim_t)b->pairs * FILES_EACH + 64u, .rlim_max = 0};
+	char from[WEFT_NAME_MAX + 1], to[WEFT_NAME_MAX + 1];
+	struct rlimit have;
+
+	if (getrlimit(RLIMIT_NOFILE, &have))
+		return -1;
+	if (have.rlim_cur < need.rlim_cur) {
+		have.rlim_cur = need.rlim_cur < have.rlim_max ? need.rlim_cur : have.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &have) || have.rlim_cur < need.rlim_cur) {
+			fprintf(stderr, "blast: %u pairs need %llu open files, `ulimit -Hn` allows %llu\n", b->pairs,
+				(unsigned long long)need.rlim_cur, (unsigned long long)have.rlim_max);
+			return -1;
+		}
+	}
+	for (uint32_t i = 0; i < b->pairs; i++) {
+		name_of(from, "sender", i);
+		name_of(to, "receiver", i);
+		if (lane_open(&b->lane[i], b->run_dir, from, to, i >= b->busy)) {
+			fprintf(stderr, "blast: %s\n", b->lane[i].why);
+			return -1;
+		}
+	}
+	return lanes_shake(b->lane, b->pairs);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void print_ticks(const struct blast *b, struct lane_run *r)
+{
+	static const struct {
+		const char *name;
+		double at;
+	} p[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"max", 1.0}};
+
+	qsort(r->ticks, r->ticks_n, sizeof(r->ticks[0]), by_value);
+	printf(",\"samples\":%" PRIu64 ",\"ns\":{", r->ticks_n);
+	for (unsigned i = 0; i < sizeof(p) / sizeof(p[0]); i++) {
+		uint64_t at = (uint64_t)(p[i].at * (double)r->ticks_n);
+
+		at = at < r->ticks_n ? at : r->ticks_n - 1;
+		printf("%s\"%s\":%.1f", i ? "," : "", p[i].name, (double)r->ticks[at] * 1e9 / b->tsc_hz);
+	}
+	printf("}");
+}
+
+static void answer(const struct blast *b, struct lane_run *r, uint32_t n)
+{
+	uint64_t sent = 0, received = 0, refused = 0, wrong = 0, held = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct lane *l = &b->lane[i];
+
+		sent += l->sent;
+		received += l->received;
+		wrong += l->wrong;
+		held += l->held;
+		refused += l->from.refused + l->to.refused;
+		if (l->from.refused + l->to.refused)
+			fprintf(stderr, "blast: first refusal of %s: %s\n", l->from.id.name, l->from.first_refusal);
+		if (l->wrong)
+			fprintf(stderr, "blast: first wrong one: %s\n", l->why);
+		l->from.refused = l->to.refused = 0;
+	}
+	printf("{\"sent\":%" PRIu64 ",\"received\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"wrong\":%" PRIu64 ",\"held\":%" PRIu64
+	       ",\"offered\":%" PRIu64 ",\"elapsed_ns\":%" PRIu64,
+	       sent, received, refused, wrong, held, r->offered, r->elapsed_ns);
+	if (r->ticks_n > 0)
+		print_ticks(b, r);
+	printf("}\n");
+	fflush(stdout);
+}
+
+/* 0, 1 when it could not be done (printed), 2 for an order that cannot be read. */
+static int obey(struct blast *b, const char *line)
+{
+	struct lane_run r = {.tsc_hz = b->tsc_hz, .ticks_max = TICKS_MAX};
+	char what[16], kind[16];
+	uint64_t count, last = 0;
+	uint32_t pairs = 1;
+	size_t size;
+	int n = sscanf(line, "%15s %15s %zu %" SCNu64 " %" SCNu64, what, kind, &size, &count, &last), err;
+	enum bench_kind k = n >= 4 ? bench_kind_find(kind) : BENCH_KINDS;
+	int run = n == 5 && strcmp(what, "run") == 0, pace = n == 5 && strcmp(what, "pace") == 0;
+	int overload = n == 5 && strcmp(what, "overload") == 0, trips = n == 4 && strcmp(what, "trips") == 0;
+
+	if (k == BENCH_KINDS || size < BENCH_SIZE_MIN || size > BENCH_SIZE_MAX || count == 0 || !(run || pace || overload || trips) ||
+	    (n == 5 && last == 0) || (run && last > b->busy))
+		return 2;
+	if (lane_texts_make(&b->texts, k, size))
+		return 1;
+	r.count = count;
+	if (run) {
+		pairs = (uint32_t)last;
+		r.segment = SEGMENT;
+	} else {
+		r.rate = (double)last;
+		r.ticks = overload ? NULL : b->ticks;
+	}
+	if (overload)
+		r.for_ns = count * 1000000u;
+	err = trips ? lane_trips(b->lane, &b->texts, METHOD, &r) : lanes_run(b->lane, pairs, &b->texts, &r);
+	if (err)
+		return 1;
+	/* What the fabric has told the quiet ones meanwhile is read outside of what is measured. */
+	if (lanes_quiet(b->lane, b->pairs))
+		return 1;
+	answer(b, &r, pairs);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = { options, option, "RUN_DIR",
+					  "The load of `make bench`; bench/harness.py runs it. RUN_DIR/NAME.launch and RUN_DIR/NAME.sock "
+					  "are what an endpoint starts with; names are sender and receiver, sender-2 and receiver-2...",
+					  0, 0, 0 };
+	static struct blast b = {.pairs = 1, .busy = 1};
+	char line[128];
+	int r = 0;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &b);
+	b.lane = aligned_alloc(_Alignof(struct lane), b.pairs * sizeof(*b.lane));
+	b.ticks = malloc((size_t)TICKS_MAX * sizeof(*b.ticks));
+	if (sodium_init() < 0 || fab_aead_start() || b.lane == NULL || b.ticks == NULL)
+		return 2;
+	memset(b.lane, 0, b.pairs * sizeof(*b.lane));
+	memset(b.ticks, 0, (size_t)TICKS_MAX * sizeof(*b.ticks)); /* no page of it is to be taken while something is measured */
+	b.tsc_hz = calibrate();
+	if (attach(&b))
+		return 2;
+	printf("{\"up\":true,\"pairs\":%u}\n", b.pairs);
+	fflush(stdout);
+	while (r == 0 && fgets(line, sizeof(line), stdin)) { /* as long as harness.py has orders */
+		r = obey(&b, line);
+		if (r == 2)
+			fprintf(stderr, "blast: no such order: %s", line);
+	}
+	for (uint32_t i = 0; i < b.pairs; i++)
+		lane_close(&b.lane[i]);
+	free(b.texts.bytes);
+	free(b.ticks);
+	free(b.lane);
+	return r;
+}
