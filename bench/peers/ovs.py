@@ -83,9 +83,9 @@ class Peer(VhostPeer):
         env, how = self.environment(), {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
         self.ask("ovsdb-tool", "create", self.folder / "conf.db", SCHEMA)
         with (self.folder / "ovsdb.log").open("w") as log:
-            self.spawn(self.server_core, ["ovsdb-server", self.folder / "conf.db", "--remote=p" + self.database(), "--no-chdir",
-                                          "--unixctl=%s" % (self.folder / "ovsdb.ctl"), "--pidfile=%s" % (self.folder / "ovsdb.pid"),
-                                          "--verbose=syslog:off"], server=True, stdout=log, env=env, **how)
+            command = ["ovsdb-server", self.folder / "conf.db", "--remote=p" + self.database(), "--no-chdir",
+                       "--unixctl=%s" % (self.folder / "ovsdb.ctl"), "--pidfile=%s" % (self.folder / "ovsdb.pid"), "--verbose=syslog:off"]
+            self.spawn(self.server_core, command, server=True, stdout=log, env=env, **how)
         end = time.monotonic() + STARTUP_SECONDS
         while not (self.folder / "db.sock").exists():
             if time.monotonic() > end:
