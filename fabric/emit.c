@@ -116,8 +116,9 @@ static void pad(const struct out *o, uint32_t frame_len)
 #define UDP_LEN_AT   (VIRTIO_HDR_LEN + 38u)
 #define RECORD_AT    (VIRTIO_HDR_LEN + WEFT_FRAME_HDR_LEN)
 #define MESSAGE_AT   (RECORD_AT + WEFT_RECORD_HDR_LEN)
-#define EMPTY_RECORD 28u /* IPv4's total length where the record has none */
-#define AHEAD	     3u	 /* messages whose memory is on its way while one is sealed */
+#define COUNTER_AT   8u  /* in a record's header */
+#define AHEAD	     2u	 /* messages whose memory is on its way while one is sealed, */
+#define LINES_AHEAD  4u	 /* and how much of each: the CPU sees by itself how it goes on */
 #define LINE	     64u
 
 _Static_assert(RECORD_AT <= FAB_OUT_HEAD_LEN && FAB_OUT_HEAD_LEN <= MESSAGE_AT, "the head ends within the record's header");
@@ -174,15 +175,15 @@ static void look(struct fab_out_run *run)
 		prefetch_write(&r->used->ring[(r->next_used + i) & mask]);
 }
 
-/* The host's address of [gpa, gpa + len) where one region holds it all, else NULL. *hint: the region to try first. */
-static uint8_t *one_piece(const struct fab_mem *mem, uint64_t gpa, uint32_t len, uint32_t *hint)
+/* The host's address of [gpa, gpa + len) where one region holds it all, else NULL. */
+static uint8_t *one_piece(struct fab_ring *r, uint64_t gpa, uint32_t len)
 {
-	for (uint32_t i = 0; i <= mem->n; i++) {
-		uint32_t k = i == 0 ? *hint : i - 1;
-		const struct fab_mem_region *m = &mem->region[k];
+	for (uint32_t i = 0; i <= r->mem->n; i++) {
+		uint32_t k = i == 0 ? r->region : i - 1;
+		const struct fab_mem_region *m = &r->mem->region[k];
 
-		if (k < mem->n && gpa - m->gpa < m->size && len <= m->size - (gpa - m->gpa)) {
-			*hint = k;
+		if (k < r->mem->n && gpa - m->gpa < m->size && len <= m->size - (gpa - m->gpa)) {
+			r->region = (uint8_t)k;
 			return m->hva + (gpa - m->gpa);
 		}
 	}
@@ -193,19 +194,21 @@ static uint8_t *one_piece(const struct fab_mem *mem, uint64_t gpa, uint32_t len,
 static void place(struct fab_out_run *run)
 {
 	const struct fab_port *p = run->to;
-	const struct fab_ring *r = &p->rx;
-	struct weft_record_hdr h = {
-		.type = WEFT_REC_DATA, .suite = p->live.s.suite, .session = p->live.s.remote, .counter = p->live.s.send_counter};
-	uint32_t found = run->found, hint = 0;
+	struct fab_ring *r = &run->to->rx;
+	uint64_t counter = p->live.s.send_counter;
+	uint8_t rec[WEFT_RECORD_HDR_LEN];
+	uint32_t found = run->found;
 
 	run->found = 0;
-	if (found > 0) {
-		struct virtq_net_hdr vh = {.num_buffers = 1};
+	if (found == 0)
+		return;
+	struct virtq_net_hdr vh = {.num_buffers = 1};
 
-		memset(run->head, 0, sizeof(run->head));
-		memcpy(run->head, &vh, VIRTIO_HDR_LEN);
-		weft_frame_hdr_put(run->head + VIRTIO_HDR_LEN, WEFT_FABRIC_PORT, p->number, 0);
-	}
+	memset(run->head, 0, sizeof(run->head));
+	memcpy(run->head, &vh, VIRTIO_HDR_LEN);
+	weft_frame_hdr_put(run->head + VIRTIO_HDR_LEN, WEFT_FABRIC_PORT, p->number, 0);
+	weft_record_hdr_put(rec, &(struct weft_record_hdr){
+					 .type = WEFT_REC_DATA, .suite = p->live.s.suite, .session = p->live.s.remote});
 	for (uint32_t i = 0; i < found; i++) {
 		struct fab_out *o = &run->out[i];
 		const struct virtq_desc *d = &r->desc[o->head];
@@ -215,11 +218,11 @@ static void place(struct fab_out_run *run)
 
 		if (flags != VIRTQ_DESC_F_WRITE || len < frame_room(o->len))
 			return;
-		o->at = one_piece(r->mem, gpa, len, &hint);
+		o->at = one_piece(r, gpa, len);
 		if (o->at == NULL)
 			return;
-		weft_record_hdr_put(o->rec, &h);
-		h.counter++;
+		memcpy(o->rec, rec, COUNTER_AT);
+		put_le64(o->rec + COUNTER_AT, counter++);
 		run->found++;
 	}
 }
@@ -228,9 +231,18 @@ static void prefetch_frame(const struct fab_out *o)
 {
 	if (o->at == NULL)
 		return;
-	for (uint32_t i = 0, n = frame_room(o->len); i < n; i += LINE)
+	for (uint32_t i = 0, n = frame_room(o->len); i < n && i < LINES_AHEAD * LINE; i += LINE)
 		prefetch_write(o->at + i);
-	prefetch_write(o->at + frame_room(o->len) - 1);
+}
+
+void fab_out_soon(const struct fab_port *to)
+{
+	const struct fab_ring *r = &to->rx;
+
+	if (!to->running)
+		return;
+	__builtin_prefetch(&r->avail->idx);
+	__builtin_prefetch(&r->avail->ring[r->next_avail & (r->size - 1u)]);
 }
 
 void fab_out_find(struct fab_out_run *run, uint32_t n_runs)

@@ -27,6 +27,8 @@ struct fab_out_run {
 	_Alignas(16) uint8_t head[FAB_OUT_HEAD_LEN]; /* of a record of no length */
 };
 
+/* There will be a run to this port: asks for what is read first. */
+void fab_out_soon(const struct fab_port *to);
 /* Looks for receive chains for all n_runs runs of a burst, each guest-owned word read once; takes none. Their `out` lie one
  * after the other, and the memory of what comes next is asked for while a message is sealed. */
 void fab_out_find(struct fab_out_run *run, uint32_t n_runs);

@@ -144,6 +144,7 @@ static uint32_t run_to(struct outgoing *g, struct fab_port *to)
 	for (uint32_t i = g->n_runs; i > 0; i--)
 		if (g->run[i - 1].to == to)
 			return i - 1;
+	fab_out_soon(to);
 	g->run[g->n_runs].to = to;
 	g->run[g->n_runs].n = 0;
 	return g->n_runs++;

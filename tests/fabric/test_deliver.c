@@ -181,7 +181,7 @@ static void drain(struct road *r, unsigned who)
 
 static uint32_t queued(struct road *r, uint16_t src, uint16_t dst)
 {
-	return pair_of(r, src, dst)->queue.n;
+	return fab_queue_n(&pair_of(r, src, dst)->queue);
 }
 
 /* The i-th receive chain from now on. */
