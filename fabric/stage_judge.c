@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* judge: policy's last word on messages of which it hangs on what they say, now that the schema holds; and what a policy's
  * decision means for a message. Who asks first is stage_route.c, who evaluates policy/decide.c. */
+#include "cores.h"
 #include "stage.h"
 
 #include <assert.h>
@@ -11,6 +12,7 @@ struct pol_when fab_when(const struct fab *f, uint64_t now_ns)
 	uint64_t unix_ns = now_ns + f->realtime_offset_ns;
 
 	return (struct pol_when){.mono_ns = now_ns,
+				 .shared = f->cores->n > 1,
 				 .unix_s = (int64_t)(unix_ns / 1000000000u),
 				 .unix_ns = (int32_t)(unix_ns % 1000000000u)};
 }

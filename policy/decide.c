@@ -48,7 +48,9 @@ const struct pol_entry *pol_entry_find(const struct pol_set *set, uint16_t src, 
 static enum pol_answer book_after(const struct pol_limit *l, const struct pol_book *book, uint32_t bytes,
 				  const struct pol_when *when, struct pol_book *after)
 {
-	*after = *book;
+	after->full_at_ns = book->full_at_ns;
+	after->used = book->used;
+	after->day = book->day;
 	if (l->interval_ns != 0) {
 		uint64_t from = book->full_at_ns > when->mono_ns ? book->full_at_ns : when->mono_ns;
 		after->full_at_ns = from + l->interval_ns;
@@ -96,8 +98,29 @@ static void observe(struct pol_decision *d, enum pol_answer answer, uint32_t rul
 	d->observed_rule = rule;
 }
 
+/* A rule's limit holds over all that it allows, whichever threads decide: so its book, and no other, is one thread's at a time, for
+ * some nanoseconds. In the order of their numbers, or two threads could wait for each other. */
+static void books_hold(struct pol_book *books, const uint32_t book[2])
+{
+	unsigned first = book[0] <= book[1] ? 0 : 1;
+	for (unsigned k = 0; k < 2; k++) {
+		uint32_t b = book[first ^ k];
+		if (b == 0 || (k == 1 && b == book[first]))
+			continue;
+		while (__atomic_exchange_n(&books[b - 1].taken, 1, __ATOMIC_ACQUIRE) != 0)
+			;
+	}
+}
+
+static void books_release(struct pol_book *books, const uint32_t book[2])
+{
+	for (unsigned side = 0; side < 2; side++)
+		if (book[side] != 0)
+			__atomic_store_n(&books[book[side] - 1].taken, 0, __ATOMIC_RELEASE);
+}
+
 /* Both must have room before either is charged, or a refusal by one would eat the other's. */
-static void books_take(const struct pol_set *set, struct pol_book *books, uint32_t bytes, const struct pol_when *when,
+static void books_charge(const struct pol_set *set, struct pol_book *books, uint32_t bytes, const struct pol_when *when,
 		       struct pol_decision *d)
 {
 	struct pol_book after[2];
@@ -120,8 +143,25 @@ static void books_take(const struct pol_set *set, struct pol_book *books, uint32
 		}
 	}
 	for (unsigned side = 0; side < 2; side++)
-		if (charge >> side & 1)
-			books[d->terms.book[side] - 1] = after[side];
+		if (charge >> side & 1) {
+			struct pol_book *book = &books[d->terms.book[side] - 1];
+			book->full_at_ns = after[side].full_at_ns;
+			book->used = after[side].used;
+			book->day = after[side].day;
+		}
+}
+
+static void books_take(const struct pol_set *set, struct pol_book *books, uint32_t bytes, const struct pol_when *when,
+		       struct pol_decision *d)
+{
+	uint32_t book[2] = {d->terms.book[0], d->terms.book[1]};
+	if (!when->shared || (book[0] | book[1]) == 0) {
+		books_charge(set, books, bytes, when, d);
+		return;
+	}
+	books_hold(books, book);
+	books_charge(set, books, bytes, when, d);
+	books_release(books, book);
 }
 
 /* --- without conditions ---------------------------------------------------------------------------------------------- */

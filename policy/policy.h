@@ -141,14 +141,16 @@ struct pol_when {
 	uint64_t mono_ns;
 	int64_t unix_s;
 	int32_t unix_ns;
+	uint8_t shared; /* 1: other threads decide with the same books */
 };
 
-/* What a rule with a rate or a quota has given away. The caller's, one array per data-path thread: pol_book_count()
- * entries, zeroed at start. */
+/* What a rule with a rate or a quota has given away. The caller's: pol_book_count() entries, zeroed at start. Threads may share an
+ * array if all of them say so. */
 struct pol_book {
 	uint64_t full_at_ns; /* rate: when the bucket is full again, on the clock of mono_ns */
 	uint64_t used;       /* quota: messages or bytes of that day */
 	int64_t day;         /* unix_s / 86400 */
+	uint32_t taken;      /* 1 while a thread looks and writes, where several share it */
 };
 uint32_t pol_book_count(const struct pol_set *set);
 uint32_t pol_book_rule(const struct pol_set *set, uint32_t book); /* whose it is */

@@ -2,7 +2,8 @@
 /* The whole road without DPDK and without processes: a real fabric (stages, policy, schema, nDPI, AEAD) and guests that
  * drive it through real rings in memory, with real sessions. For tests and fuzzers; static functions, each program has
  * its own. Three unikernels: alice may send to bob, bob serves a method, carol may talk to nobody. Content is inspected inline,
- * or where ROAD_ISOLATED is defined by processes of that program. */
+ * or where ROAD_ISOLATED is defined by processes of that program. Where ROAD_CORES is, the ports are spread over so many workers,
+ * whose turns one thread takes one after the other. */
 #ifndef TESTS_FABRIC_ROAD_H
 #define TESTS_FABRIC_ROAD_H
 
@@ -25,6 +26,9 @@
 #define BOB	    2u
 #define CAROL	    3u
 #define ROAD_GUESTS 3u
+#ifndef ROAD_CORES
+#define ROAD_CORES 1u
+#endif
 #ifndef ROAD_RING
 #define ROAD_RING 64u
 #endif
@@ -80,6 +84,22 @@ struct road_guest {
 	uint32_t disposed; /* of the pair to bob or alice: the last CREDIT or WELCOME said */
 };
 
+/* A port's functions are its own worker's to call, and all workers tick. */
+static int road_ticks(struct fab *f, uint64_t now_ns)
+{
+	int again = 0;
+
+	for (uint32_t i = 0; i < f->cores->n; i++)
+		again |= fab_tick(f->cores->core[i], now_ns);
+	return again;
+}
+#define fab_tick(f, now) road_ticks(f, now)
+#define fab_port_serve(f, p, now) fab_port_serve((p)->owner, p, now)
+#define fab_port_pump(f, p) fab_port_pump((p)->owner, p)
+#define fab_port_start(f, p, now) fab_port_start((p)->owner, p, now)
+#define fab_port_pause(f, p) fab_port_pause((p)->owner, p)
+#define fab_port_gone(f, p, now) fab_port_gone((p)->owner, p, now)
+
 struct road {
 	struct fab *f;
 	struct fab_config config;
@@ -89,6 +109,9 @@ struct road {
 	struct fab_epoch *epoch; /* the one in force, freed with the road */
 	struct fab_inspector inspector;
 	struct fab_decision_ring *ring;
+	struct fab_inspector inspectors[ROAD_CORES]; /* of each worker; the first is `inspector` */
+	struct fab_decision_ring *rings[ROAD_CORES];
+	uint64_t last_id;
 	struct road_guest g[ROAD_GUESTS + 1];
 	uint64_t now_ns;
 	struct fab_decision last; /* the newest decision */
@@ -213,6 +236,17 @@ static struct road *road_make_with(struct sch_set *schemas)
 	r->ring = fab_decision_ring_make(1024);
 	if (r->ring == NULL || fab_make(&r->f, &r->config, r->epoch, r->inspector, r->ring, 0x1234) != 0)
 		road_fatal("no memory");
+	r->inspectors[0] = r->inspector;
+	r->rings[0] = r->ring;
+	for (unsigned i = 1; i < ROAD_CORES; i++) {
+		r->rings[i] = fab_decision_ring_make(1024);
+		if (road_inspector(&r->inspectors[i], &err) != 0)
+			road_fatal(err.text);
+		if (r->rings[i] == NULL || fab_core_add(r->f, r->inspectors[i], r->rings[i]) != 0)
+			road_fatal("no memory");
+	}
+	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
+		fab_port_give(&r->f->port[i], r->f->cores->core[i % ROAD_CORES]);
 	crypto_box_keypair(fabric_public, fabric_secret);
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
 		struct road_guest *g = &r->g[i];
@@ -261,9 +295,11 @@ static void road_free(struct road *r)
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
 		free(r->g[i].mem);
 	fab_free(r->f);
-	fab_decision_ring_free(r->ring);
-	dpi_isolate_stop(r->inspector.iso);
-	dpi_close(r->inspector.dpi);
+	for (unsigned i = 0; i < ROAD_CORES; i++) {
+		fab_decision_ring_free(r->rings[i]);
+		dpi_isolate_stop(r->inspectors[i].iso);
+		dpi_close(r->inspectors[i].dpi);
+	}
 	fab_epoch_free(r->epoch);
 	free(r);
 }
@@ -357,14 +393,31 @@ static void road_receive(struct road_guest *g)
 	virtq_publish(&g->rx);
 }
 
+static uint32_t road_parked(const struct road *r)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < ROAD_CORES; i++)
+		n += r->f->cores->core[i]->parked_n;
+	return n;
+}
+
+/* What one worker put down for another is taken up. */
+static void road_cross(struct road *r)
+{
+	for (unsigned i = 0; ROAD_CORES > 1 && i < ROAD_CORES; i++)
+		fab_cores_take(r->f->cores->core[i]);
+}
+
 /* Until the isolated inspector has answered everything. */
 static void road_inspected(struct road *r)
 {
 	struct timespec start, now;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	while (r->f->parked_n > 0) {
-		fab_parked_serve(r->f, r->now_ns);
+	while (road_parked(r) > 0) {
+		for (unsigned i = 0; i < ROAD_CORES; i++)
+			fab_parked_serve(r->f->cores->core[i], r->now_ns);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec > start.tv_sec + 10)
 			road_fatal("the inspector does not answer");
@@ -378,6 +431,7 @@ static void road_serve(struct road *r, unsigned who)
 
 	fab_port_serve(r->f, &r->f->port[who], r->now_ns);
 	road_inspected(r);
+	road_cross(r);
 	fab_port_publish(&r->f->port[who]);
 	while (virtq_get(&r->g[who].tx, &cookie, &len) == 1)
 		continue;
@@ -392,6 +446,7 @@ static void road_work(struct road *r, uint64_t turn_ns)
 		while (r->f->port[i].running && fab_port_serve(r->f, &r->f->port[i], r->now_ns) > 0)
 			road_inspected(r);
 	r->now_ns += turn_ns;
+	road_cross(r);
 	fab_tick(r->f, r->now_ns);
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
 		fab_port_pump(r->f, &r->f->port[i]);
@@ -400,6 +455,12 @@ static void road_work(struct road *r, uint64_t turn_ns)
 		while (virtq_get(&r->g[i].tx, &cookie, &len) == 1)
 			continue;
 	}
+	road_cross(r);
+}
+
+static uint32_t road_decisions(struct road *r, struct fab_decision *d, uint32_t n)
+{
+	return fab_decisions_take(r->rings, ROAD_CORES, &r->last_id, d, n);
 }
 
 /* Some turns of the worker; after each every guest but `deaf` (0: none) receives. */
@@ -412,7 +473,7 @@ static void road_turn(struct road *r, unsigned deaf)
 		for (unsigned i = 1; i <= ROAD_GUESTS; i++)
 			if (i != deaf)
 				road_receive(&r->g[i]);
-		while (fab_decision_ring_take(r->ring, &d, 1) == 1) {
+		while (road_decisions(r, &d, 1) == 1) {
 			r->last = d;
 			r->decisions += d.count;
 		}

@@ -129,6 +129,8 @@ static uint64_t check_merged(const struct fab *f)
 #define ROAD_NOT_DRAINED UINT64_MAX
 static void road_check(struct fab *f, uint64_t taken, int with_requests)
 {
+	for (uint32_t i = 0; i < f->cores->n; i++)
+		fab_cores_take(f->cores->core[i]);
 	for (uint32_t i = 0; i < f->n_pairs; i++)
 		check_pair(f, &f->pair[i]);
 	for (uint32_t i = 1; i <= f->n_ports; i++)

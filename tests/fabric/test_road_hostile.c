@@ -133,7 +133,7 @@ static void useless_receive_chains(void **state)
 	assert_int_equal(verdicts(r, BOB, WEFT_V_RING_ADDRESS), 2);
 	assert_int_equal(verdicts(r, BOB, WEFT_V_RING_CHAIN), 1);
 	fab_port_publish(&r->f->port[BOB]);
-	for (struct fab_decision d; fab_decision_ring_take(r->ring, &d, 1) == 1;) {
+	for (struct fab_decision d; road_decisions(r, &d, 1) == 1;) {
 		assert_int_equal(d.src, BOB);
 		assert_string_equal(d.detail, "in the receive ring");
 		r->decisions += d.count;
@@ -200,7 +200,7 @@ static void the_end_loses_nothing(void **state)
 	congest(r, 4);
 	while (fab_end(r->f, r->now_ns) != 0)
 		assert_true(++turns < 10);
-	while (fab_decision_ring_take(r->ring, &d, 1) == 1)
+	while (road_decisions(r, &d, 1) == 1)
 		r->decisions += d.verdict == WEFT_V_PASSED ? 0 : d.count;
 	refusals = check_refusals(r->f);
 	assert_true(verdicts(r, ALICE, WEFT_V_RECEIVER_GONE) > 0);

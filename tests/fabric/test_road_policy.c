@@ -20,7 +20,7 @@ static const char up_to_ten[] = "unikernel: alice\n"
 static void where_decides(void **state)
 {
 	struct road *r = *state;
-	uint64_t *judged = &r->f->stage[FAB_STAGE_JUDGE].messages, before = *judged;
+	uint64_t *judged = &r->f->port[ALICE].owner->stage[FAB_STAGE_JUDGE].messages, before = *judged;
 
 	use(r, up_to_ten, hears_all, silent);
 	assert_int_equal(item(r, one, sizeof(one)), WEFT_V_PASSED);
@@ -261,7 +261,7 @@ static void dry_runs_are_merged_apart(void **state)
 	uint64_t plain = 0, observed = 0, refused = 0;
 
 	use(r, dry, hears_all, silent);
-	r->f->report_ns = 1000000000ull; /* one record a second */
+	r->f->port[ALICE].owner->report_ns = 1000000000ull; /* one record a second */
 	for (unsigned i = 0; i < 30; i++) {
 		const uint8_t *what = i % 3 == 0 ? one : eleven;
 
@@ -276,7 +276,7 @@ static void dry_runs_are_merged_apart(void **state)
 	assert_int_equal(r->f->port[ALICE].merged_kinds, 3);
 	r->now_ns += 2 * FAB_MERGE_NS;
 	fab_tick(r->f, r->now_ns);
-	while (fab_decision_ring_take(r->ring, &d, 1) == 1) {
+	while (road_decisions(r, &d, 1) == 1) {
 		assert_true(d.count >= 1);
 		if (d.verdict == WEFT_V_SEND_DENIED)
 			refused += d.count;
@@ -315,7 +315,7 @@ static void a_quota_is_for_a_day(void **state)
 	struct road *r = *state;
 	const uint64_t day_ns = 86400 * S;
 
-	r->f->realtime_offset_ns = 20000 * day_ns + 3600 * S - r->now_ns; /* one o'clock on some day */
+	r->f->port[ALICE].owner->realtime_offset_ns = 20000 * day_ns + 3600 * S - r->now_ns; /* one o'clock on some day */
 	use(r, three_a_day, hears_all, silent);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(item(r, one, sizeof(one)), WEFT_V_PASSED);

@@ -56,10 +56,10 @@ static struct fab_decision one_event(struct road *r, void (*act)(struct road *r)
 	struct fab_decision d, event = {.id = 0};
 	unsigned n = 0;
 
-	while (fab_decision_ring_take(r->ring, &d, 1) == 1)
+	while (road_decisions(r, &d, 1) == 1)
 		continue;
 	act(r);
-	while (fab_decision_ring_take(r->ring, &d, 1) == 1)
+	while (road_decisions(r, &d, 1) == 1)
 		if (d.count == 0) {
 			event = d;
 			n++;
@@ -277,7 +277,7 @@ static void quarantine_in_a_dry_run(void **state)
 		road_send(&r->g[ALICE], WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, "\x08", 1);
 		road_serve(r, ALICE);
 	}
-	while (fab_decision_ring_take(r->ring, &d, 1) == 1)
+	while (road_decisions(r, &d, 1) == 1)
 		if (d.count == 0) {
 			assert_int_equal(d.event, FAB_EVENT_QUARANTINED);
 			assert_int_equal(d.observed, WEFT_V_QUARANTINED);
@@ -298,6 +298,10 @@ static void no_room_for_its_events(void **state)
 	struct fab_epoch *e;
 	char err[256];
 
+	if (ROAD_CORES > 1) { /* it fills the one ring with what has no numbers */
+		print_message("SKIP: with several workers each has room of its own\n");
+		skip();
+	}
 	use(r, policies[0], bob_answers, carol_hears);
 	violate(r);
 	violate(r);
@@ -313,16 +317,16 @@ static void no_room_for_its_events(void **state)
 	e = road_epoch_of(road_schemas(SET), r->epoch->number + 1, policies, NULL);
 	assert_int_equal(fab_epoch_follow(e, r->epoch, err, sizeof(err)), 0);
 	assert_int_equal(fab_epoch_offer(r->f, e, err, sizeof(err)), 0);
-	assert_int_equal(fab_decision_ring_take(r->ring, &d, 1), 1);
+	assert_int_equal(road_decisions(r, &d, 1), 1);
 	assert_int_equal(fab_epoch_take(r->f, r->now_ns), 0); /* the room was for the event */
 	assert_int_equal(r->f->port[ALICE].event_waits, 0);
 	assert_int_equal(fab_quarantine_take(r->f, r->now_ns), 0);
-	assert_int_equal(fab_decision_ring_take(r->ring, &d, 1), 1);
+	assert_int_equal(road_decisions(r, &d, 1), 1);
 	assert_int_equal(fab_quarantine_take(r->f, r->now_ns), 1);
 	assert_int_equal(state_of(r, ALICE).quarantined, 0);
 	assert_int_equal(fab_epoch_withdraw(r->f), 1);
 	fab_epoch_free(e);
-	while (fab_decision_ring_take(r->ring, &d, 1) == 1)
+	while (road_decisions(r, &d, 1) == 1)
 		continue;
 }
 
