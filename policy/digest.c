@@ -214,11 +214,16 @@ static int field_resolve(struct compiler *c, const struct pol_node *key, const s
 	const struct sch_set *schemas = c->set->schemas;
 	char quoted[POL_QUOTE_MAX], hint[POL_HINT_MAX];
 	struct pol_near near = {.word = key->text};
+	const char *confined = NULL;
 	for (uint32_t i = 0; i < d->n_subjects; i++) {
 		const struct pol_subject *s = &c->set->subjects[c->subjects[d->subjects + i]];
 		const uint32_t types[2] = {s->type, s->reply_type};
 		for (uint32_t k = 0; k < (s->is_method ? 2u : 1u); k++) {
 			int32_t at = sch_field_at(schemas, types[k], key->text);
+			if (at >= 0 && sch_field_is_confined(schemas, (uint32_t)at)) {
+				confined = sch_type_name(schemas, types[k]);
+				continue; /* another message may have one that is not */
+			}
 			if (at >= 0 && !sch_field_is_opaque(schemas, (uint32_t)at))
 				return pol_err_set(c->err, EINVAL, compiler_path(c), key->line, key->column,
 						   "the field %s of %s is neither string nor bytes: only those carry content",
@@ -232,6 +237,11 @@ static int field_resolve(struct compiler *c, const struct pol_node *key, const s
 					pol_near_try(&near, sch_field_name(schemas, (uint32_t)at));
 		}
 	}
+	if (confined != NULL)
+		return pol_err_set(c->err, ENOENT, compiler_path(c), key->line, key->column,
+				   "the field %s of %s carries no content: its rules in the schema say what may be in it, so "
+				   "nobody inspects it; leave it out",
+				   pol_quote(quoted, key->text), confined);
 	return pol_err_set(c->err, ENOENT, compiler_path(c), key->line, key->column,
 			   "no message of this rule has a field %s%s", pol_quote(quoted, key->text),
 			   near.n > 0 ? pol_near_or_known(&near, hint) : "; none has a string or bytes");

@@ -116,8 +116,8 @@ static const struct pol_sentence rule_carries[] = {
      "It may tell fields apart, `{request: [HTTP], picture: []}`: each field that it names has its own list, and the others "
      "are as without `carries`; at most 16 fields."},
     {"rule.carries.path",
-     "A field is named by its path from the message, `item.data`, or from a method's reply; it is a string or bytes, and is "
-     "meant wherever a message of its type stands."},
+     "A field is named by its path from the message, `item.data`, or from a method's reply; it is a string or bytes whose "
+     "rules in the schema do not say what may be in it, and is meant wherever a message of its type stands."},
     {"rule.carries.both", "What passes is what the send and the receive rule both let pass."},
     {"rule.carries.case", "Upper and lower case are the same, and no name is listed twice."},
     {"rule.carries.unknown", "A name that means nothing is an error."},

@@ -58,6 +58,7 @@ struct b_field {
 	uint8_t n_list;
 	uint8_t count;
 	uint32_t rules, n_rules; /* in build.rules */
+	uint32_t among;          /* offset in pool of a struct sch_among, or 0 */
 	uint64_t lo, span;       /* guard; b_fields sets that of the type, b_rules narrows it */
 };
 
@@ -142,6 +143,7 @@ int b_gather(struct build *b);   /* files, names, symbols */
 int b_enums(struct build *b);    /* checks enums, sorts their numbers */
 int b_fields(struct build *b);   /* fields of messages and extensions: checks, slots, oneofs, maps, guards of types */
 int b_rules(struct build *b);    /* buf.validate: options become rules, guards and must bits */
+int b_confine(struct build *b);  /* which strings and bytes are no opaque content */
 int b_spread(struct build *b);   /* what a message has because of those that it holds: SCH_M_REQUIRES, errors */
 int b_methods(struct build *b);  /* services */
 int b_subjects(struct build *b); /* no two subjects may share a hash */

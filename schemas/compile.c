@@ -272,7 +272,7 @@ static int set_express(struct build *b, struct sch_set **set)
 static int set_compile(struct sch_set **set, const void *fdset, size_t len, int lenient, struct sch_err *err)
 {
 	static int (*const passes[])(struct build *) = {
-		b_gather, b_enums, b_fields, b_rules, b_spread, b_methods, b_subjects,
+		b_gather, b_enums, b_fields, b_rules, b_confine, b_spread, b_methods, b_subjects,
 	};
 	struct build b = { .err = err, .lenient = lenient };
 	const char *why = NULL;

@@ -228,7 +228,7 @@ static void ops_put(struct sch_field *o)
 {
 	uint32_t wire = o->flags & SCH_F_PACKABLE ? SCH_W_LEN : o->wire, tag = o->number << 3 | wire;
 
-	if (o->elem != SCH_OP_FORMAT)
+	if (o->elem != SCH_OP_FORMAT && o->elem != SCH_OP_AMONG)
 		o->elem = o->flags & SCH_F_EXTENSION ? SCH_OP_UNKNOWN : type_table[o->type].op;
 	o->wide = o->elem;
 	if (o->flags & SCH_F_PACKABLE)
@@ -330,6 +330,13 @@ static void format_put(const struct build *b, const struct b_field *f, struct sc
 	}
 }
 
+/* A string with a list of texts and no other rule. */
+static void among_put(const struct b_field *f, struct sch_field *o)
+{
+	o->op = o->elem = SCH_OP_AMONG;
+	o->among = f->among;
+}
+
 static void field_put(const struct build *b, struct parts *p, uint32_t i)
 {
 	const struct b_field *f = B_FIELD(b, i);
@@ -353,7 +360,9 @@ static void field_put(const struct build *b, struct parts *p, uint32_t i)
 	};
 	o->size = o->flags & SCH_F_RULED ? 0 : f->span == UINT64_MAX ? f->span : f->span + 1;
 	easy_put(o);
-	if (f->type == SCH_T_STRING && o->flags & SCH_F_RULED && !f->extension)
+	if (f->among)
+		among_put(f, o);
+	else if (f->type == SCH_T_STRING && o->flags & SCH_F_RULED && !f->extension)
 		format_put(b, f, o);
 	if (is_far(f->slot) || is_far(f->oneof))
 		o->flags |= SCH_F_FAR;
@@ -439,12 +448,62 @@ static void message_put(const struct build *b, struct parts *p, uint32_t i, stru
 	at->n_bounds += o->n_counts;
 }
 
-/* What a field that holds a message says of its beginning and end. All messages are in place. */
+/* Is it Timestamp's or Duration's field, as everybody knows it, without rules of its own? */
+static int is_time_part(const struct sch_field *f, uint32_t number, uint8_t type)
+{
+	return f->number == number && f->type == type && f->n_rules == 0 && f->oneof == SCH_NO_SLOT && f->mask &&
+	       !(f->flags & ~(uint32_t)SCH_F_IMPLICIT);
+}
+
+/* Seconds that decide alone, whatever the nanoseconds are from 0 to 999,999,999: in *lo to *hi, none of them negative. 0 where
+ * there are none, or the rules want more than a range. */
+static int time_guard(const struct parts *p, const struct sch_field *o, int64_t *lo, int64_t *hi)
+{
+	const struct sch_rule *r = &p->rules[o->rules + o->n_list];
+	struct sch_time ends[2];
+
+	*lo = 0;
+	*hi = INT64_MAX;
+	if (o->n_rules == o->n_list)
+		return 1;
+	if (o->n_rules - o->n_list != 1 || r->op != SCH_R_TIME_RANGE)
+		return 0;
+	memcpy(ends, p->pool + r->arg, sizeof ends);
+	if (ends[0].s >= 0)
+		*lo = ends[0].ns > 0 ? ends[0].s + (ends[0].s < INT64_MAX) : ends[0].s;
+	*hi = ends[1].s - (ends[1].s > INT64_MIN);
+	return *lo <= *hi;
+}
+
+/* Times are read by the loop itself where nothing but a range is asked of them. */
+static void time_put(const struct parts *p, struct sch_field *o)
+{
+	const struct sch_message *m = &p->messages[o->sub];
+	const char *name = p->names + m->name;
+	int64_t lo, hi;
+
+	if (o->type != SCH_T_MESSAGE || o->flags & (SCH_F_EXTENSION | SCH_F_FAR | SCH_F_MAP) || m->n_fields != 2 || m->must0 ||
+	    m->ends || m->flags || m->n_rules ||
+	    (strcmp(name, "google.protobuf.Timestamp") != 0 && strcmp(name, "google.protobuf.Duration") != 0) ||
+	    !is_time_part(&p->fields[m->first], 1, SCH_T_INT64) || !is_time_part(&p->fields[m->first + 1], 2, SCH_T_INT32) ||
+	    !time_guard(p, o, &lo, &hi))
+		return;
+	o->lo = (uint64_t)lo;
+	o->size = (uint64_t)hi - (uint64_t)lo + 1;
+	o->elem = SCH_OP_TIME;
+	if (o->wide == SCH_OP_MESSAGE)
+		o->wide = SCH_OP_TIME;
+	if (o->op == SCH_OP_MESSAGE)
+		o->op = SCH_OP_TIME;
+}
+
+/* What a field that holds a message says of its beginning and end. All messages and rules are in place. */
 static void holder_put(const struct parts *p, struct sch_field *o)
 {
 	if (o->type != SCH_T_MESSAGE && o->type != SCH_T_GROUP)
 		return;
 	o->mute = !!(o->flags & SCH_F_IGNORED);
+	time_put(p, o);
 	o->ends = (uint8_t)(p->messages[o->sub].ends | (o->flags & SCH_F_RULED ? SCH_E_LOOK : 0));
 }
 
@@ -469,8 +528,6 @@ int b_emit(struct build *b, struct sch_set **out)
 	enums_put(b, &p);
 	for (uint32_t i = 0; i < b->messages.n; i++)
 		message_put(b, &p, i, &at);
-	for (uint32_t i = 0; i < n.n_fields; i++)
-		holder_put(&p, &p.fields[i]);
 	for (uint32_t i = 0; i < n.n_methods; i++) {
 		uint32_t name = name_put(&p, B_METHOD(b, i)->name);
 
@@ -488,6 +545,8 @@ int b_emit(struct build *b, struct sch_set **out)
 		memcpy(p.rules, b->rules.at, n.n_rules * sizeof *p.rules);
 	if (n.n_pool)
 		memcpy(p.pool, b->pool.at, n.n_pool);
+	for (uint32_t i = 0; i < n.n_fields; i++)
+		holder_put(&p, &p.fields[i]);
 	if (n.n_patterns)
 		memcpy(p.patterns, b->patterns.at, n.n_patterns * sizeof *p.patterns);
 	b->patterns.n = 0; /* the set owns them now */

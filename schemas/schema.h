@@ -64,7 +64,8 @@ uint32_t sch_method_count(const struct sch_set *set);
 const struct sch_method *sch_method_get(const struct sch_set *set, uint32_t i);
 int32_t sch_method_find(const struct sch_set *set, const char *name);
 
-/* Opaque content found while validating: bytes and string fields, in wire order. */
+/* Opaque content found while validating, in wire order: bytes and string fields, but for those whose rules say what may be in
+ * them (sch_field_is_confined). */
 struct sch_span {
 	uint32_t offset; /* into the message */
 	uint32_t len;    /* bytes, never 0 */
@@ -98,7 +99,7 @@ enum sch_reason sch_validate(const struct sch_set *set, uint32_t type, const uin
 
 /* What else one may ask. Zeroed: what sch_validate does. */
 struct sch_ask {
-	uint8_t no_rules;   /* the wire format and the types only */
+	uint8_t no_rules;   /* the wire format and the types only; spans then name confined fields, too */
 	uint8_t loose;      /* accept what all parsers read alike but our readers may not expect: a number that an open enum does
 			     * not have, a NUL in a string */
 	uint8_t has_now;    /* take now_s and now_ns for the present time */
@@ -131,8 +132,11 @@ const char *sch_reason_name(enum sch_reason reason);
 const char *sch_field_name(const struct sch_set *set, uint32_t field); /* short name */
 /* The field at "item.data" from the type on, as a table index, or -1. Linear in the fields on the way. */
 int32_t sch_field_at(const struct sch_set *set, uint32_t type, const char *path);
-/* Is it a string or bytes, so that spans may name it? */
+/* Is it a string or bytes that rules do not confine, so that spans may name it? */
 int sch_field_is_opaque(const struct sch_set *set, uint32_t field);
+/* Is it a string or bytes whose rules say what may be in it: a list of texts, or a format such as uuid? confine.c has the whole
+ * list. Spans name it only where no rules are asked for (sch_ask's no_rules). */
+int sch_field_is_confined(const struct sch_set *set, uint32_t field);
 /* The i-th field of a type, by number, as a table index, or -1 past the last. */
 int32_t sch_field_nth(const struct sch_set *set, uint32_t type, uint32_t i);
 /* Renders the path: "lines[2].note", or "lines[2].#19" for an unknown field; a oneof's own rule ends with the oneof's name.

@@ -206,7 +206,14 @@ int32_t sch_field_at(const struct sch_set *set, uint32_t type, const char *path)
 
 int sch_field_is_opaque(const struct sch_set *set, uint32_t field)
 {
-	return set->fields[field].type == SCH_T_STRING || set->fields[field].type == SCH_T_BYTES;
+	const struct sch_field *f = &set->fields[field];
+
+	return (f->type == SCH_T_STRING || f->type == SCH_T_BYTES) && !(f->flags & SCH_F_CONFINED);
+}
+
+int sch_field_is_confined(const struct sch_set *set, uint32_t field)
+{
+	return (set->fields[field].flags & SCH_F_CONFINED) != 0;
 }
 
 int32_t sch_field_nth(const struct sch_set *set, uint32_t type, uint32_t i)

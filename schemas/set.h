@@ -44,6 +44,7 @@ enum {
 	SCH_F_BOXED = 16384,   /* message with one value (google.protobuf.Int32Value ...): rules are about that value */
 	SCH_F_IGNORED = 32768, /* ignore = IGNORE_ALWAYS on a message: no rule applies inside it either */
 	SCH_F_FAR = 131072,    /* slot or oneof are not both in presence word 0: look there, mask is 0 */
+	SCH_F_CONFINED = 262144, /* string, bytes: its rules leave nothing to inspect; wherever they apply it is no opaque content */
 	SCH_F_EMPTY_OK = 65536 /* ignore = IGNORE_IF_ZERO_VALUE on a list: its list rules do not apply while it is empty */
 };
 
@@ -78,7 +79,9 @@ enum sch_op {
 	SCH_OP_STRING,
 	SCH_OP_BYTES,
 	SCH_OP_FORMAT,   /* string whose one rule beyond its guard is a format that has no characters but ASCII */
+	SCH_OP_AMONG,    /* string whose one rule is a list of texts, some of them short */
 	SCH_OP_MESSAGE,
+	SCH_OP_TIME,     /* Timestamp, Duration: seconds in the guard and usual nanoseconds meet all rules */
 	SCH_OP_GROUP,
 	SCH_OP_PACKED,   /* many of a number at once */
 	SCH_OP_COUNTED,  /* counts, then reads an element */
@@ -94,7 +97,7 @@ enum sch_op {
  * A number's key is 64 bits wide: integers as they are, sign- or zero-extended as their type says; enums as int32; double
  * and float such that signed order of keys is the order of values (sch_key_double, sch_key_float). */
 struct sch_field {
-	uint64_t lo, size;  /* guard: key - lo < size, modulo 2^64. SCH_F_RULED: 0 (but for SCH_OP_FORMAT); all fits: 2^64 - 1 */
+	uint64_t lo, size;  /* guard: key - lo < size, modulo 2^64. SCH_F_RULED: 0 (but for SCH_OP_FORMAT, _TIME); all fits: 2^64 - 1 */
 	uint64_t mask;      /* bits of presence word 0 that it takes: its own and its oneof's; 0 where repeated */
 	uint16_t step;      /* bytes to where the next field is expected in the table: 0, the same, or one on */
 	uint8_t tag0;       /* first byte of its usual tag; 0 where the loop shall look it up: longer, SCH_F_FAR, unknown */
@@ -109,7 +112,10 @@ struct sch_field {
 	uint16_t oneof;     /* presence bit of its oneof, or SCH_NO_SLOT */
 	uint16_t n_rules;   /* rules, of which the first n_list are about the field as a whole, the others about each element */
 	uint32_t number;    /* on the wire */
-	uint32_t sub;       /* message or enum index, or SCH_NONE */
+	union {
+		uint32_t sub;   /* message or enum index, or SCH_NONE */
+		uint32_t among; /* SCH_OP_AMONG: offset in pool of its struct sch_among */
+	};
 	uint32_t name;      /* offset in names: the short name */
 	uint32_t rules;     /* its first rule in rules */
 	uint32_t flags;     /* SCH_F_* */
@@ -245,6 +251,21 @@ struct sch_rule {
 struct sch_text {
 	uint32_t len, at;
 };
+
+/* A list of short texts as a table in which each has a slot of its own. A key is a text's bytes, zeroes up to 15, and its
+ * length: two little-endian words. An empty slot is zero, which is no text's key. */
+#define SCH_AMONG_LEN 15u /* bytes of the longest text that has a key */
+struct sch_among {
+	uint64_t mult;
+	uint32_t shift;
+	uint32_t pad;
+	uint64_t slot[][2];
+};
+
+static inline uint32_t sch_among_slot(const struct sch_among *t, uint64_t low, uint64_t high)
+{
+	return (uint32_t)((low ^ (high << 23 | high >> 41)) * t->mult >> t->shift);
+}
 
 struct sch_time {
 	int64_t s;

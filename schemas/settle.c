@@ -71,9 +71,10 @@ static cold enum sch_reason violation(struct sch_walk *w, uint32_t rule, enum sc
 	return SCH_OK;
 }
 
+/* The root is where no rules are asked for, and whatever a muted level holds. */
 static int is_muted(const struct sch_walk *w, uint32_t depth)
 {
-	return w->ask->no_rules || w->level[depth].muted;
+	return w->level[depth].muted;
 }
 
 /* Does a rule say that the field must be set? */
@@ -195,7 +196,7 @@ enum sch_reason sch_walk_string(struct sch_walk *w, const struct sch_field *f, c
 	if (bad)
 		return sch_walk_refuse_field(w, SCH_UTF8, f, f->number, tag, NULL, bad);
 	/* A character has four bytes at most, so here the guard holds for characters as well as for bytes. */
-	if (len - f->lo < f->size && (len + 3ull) / 4 >= f->lo && f->op != SCH_OP_FORMAT && f->elem != SCH_OP_FORMAT)
+	if (len - f->lo < f->size && (len + 3ull) / 4 >= f->lo && f->elem != SCH_OP_FORMAT)
 		why = SCH_OK;
 	else
 		why = sch_walk_text(w, f, tag, at, len);

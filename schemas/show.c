@@ -417,7 +417,7 @@ static const char *element_name(const struct sch_show *s, uint32_t type, const s
 
 static int is_opaque(const struct sch_field *f)
 {
-	return f->type == SCH_T_STRING || f->type == SCH_T_BYTES;
+	return (f->type == SCH_T_STRING || f->type == SCH_T_BYTES) && !(f->flags & SCH_F_CONFINED);
 }
 
 static const char *presence_name(const struct sch_field *f, const fd_field_t *d)

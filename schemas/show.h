@@ -49,7 +49,7 @@ struct sch_show_field {
 	uint32_t n_rules;     /* of it, its elements, its keys and values */
 	uint32_t sub;         /* message type of it or of its map's values, else SCH_SHOW_NONE */
 	uint32_t enumeration; /* enum of it or of its map's values, for sch_show_enum, else SCH_SHOW_NONE */
-	uint8_t opaque;       /* string or bytes (of a map: key and value, counted): content for inspection */
+	uint8_t opaque;       /* string or bytes that no rule confines (of a map: key and value, counted): content for inspection */
 	uint8_t zero_ok;      /* its rules (of a list: those of each element) do not apply to zero or empty */
 	uint8_t empty_ok;     /* its list rules do not apply while it is empty */
 	char type[1100];      /* "repeated demo.Line", "map<string, demo.Line>", "int32" */

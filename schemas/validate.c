@@ -12,6 +12,7 @@
 
 #define BYTES_MAX INT32_MAX /* of one message: what protobuf itself allows */
 #define TOPS 0x8080808080808080u
+#define NANOS 1000000000u /* in a second */
 
 static inline uint32_t load32(const uint8_t *p)
 {
@@ -47,6 +48,23 @@ static inline int plain(const uint8_t *p, size_t len)
 	}
 	good = (unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(_mm_loadu_si128((const __m128i_u *)p), zero));
 	return !(~good & ((1u << len) - 1));
+}
+
+/* Is [p, p + len) one of the texts that have a key? Reads 16 bytes, whatever len is. */
+static inline int is_among(const struct sch_among *t, const uint8_t *p, size_t len)
+{
+	static const uint8_t ones[32] = { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 };
+	uint64_t key[2];
+
+	if (unlikely(len - 1 >= SCH_AMONG_LEN))
+		return 0;
+	__m128i x = _mm_and_si128(_mm_loadu_si128((const __m128i_u *)p), _mm_loadu_si128((const __m128i_u *)(ones + 16 - len)));
+
+	_mm_storeu_si128((__m128i_u *)key, x);
+	key[1] |= (uint64_t)len << 56;
+	const uint64_t *slot = t->slot[sch_among_slot(t, key[0], key[1])];
+
+	return !((slot[0] ^ key[0]) | (slot[1] ^ key[1]));
 }
 
 /* Where the value of the field with this tag begins; the tag has been read. */
@@ -227,7 +245,7 @@ static enum sch_reason walk_start(struct sch_walk *w, uint32_t type, size_t len)
 	l->msg = type;
 	l->field = SCH_NONE;
 	l->group = 0;
-	l->muted = 0;
+	l->muted = w->ask->no_rules;
 	l->ends = m->ends;
 	level_prepare(w, m, l);
 	if (likely(w->set->fast))

@@ -24,8 +24,10 @@ DIR = BUILD / "run" / "tests" / "policy_reference"
 REFERENCE = ROOT / "docs" / "policy-reference.md"
 PROTO = """syntax = "proto3";
 package t;
+import "buf/validate/validate.proto";
 message M { int64 n = 1; string s = 2; bytes data = 3; repeated int64 xs = 4; map<string, int64> m = 5;
-  message In { int64 n = 1; bytes raw = 2; } In in = 6; }
+  message In { int64 n = 1; bytes raw = 2; } In in = 6;
+  optional string state = 7 [(buf.validate.field).string = {in: ["on", "off"]}]; }
 message N { int64 n = 1; }
 service S { rpc Do(M) returns (N); rpc Other(N) returns (N); }
 """
@@ -510,6 +512,10 @@ def test_carries_by_field():
           case("a", "b", "content_forbidden", json=j(s="SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u2\r\n")))
     refused(carries("{dta: [HTTP]}", "[]"), '"dta"', 'did you mean "data"')
     refused(carries("{in.n: [HTTP]}", "[]"), '"in.n"', "neither string nor bytes")
+    refused(carries("{state: [HTTP]}", "[]"), '"state"', "carries no content", "leave it out")
+    # What the schema's own rules confine is no content for any list.
+    holds(carries("[HTTP]", "[HTTP]"), case("a", "b", "passed", json=j(data=HTTP, state="on")),
+          case("a", "b", "content_forbidden", json=j(data=HTTP, s="on")))
     refused(carries("{data.x: [HTTP]}", "[]"), '"data.x"')
     refused(carries("{data: {x: y}}", "[]"), "not a name")
     refused(carries("{" + ", ".join(f"f{i}: []" for i in range(17)) + "}", "[]"), "16 fields")
