@@ -227,7 +227,7 @@ static struct road *road_make_with(struct sch_set *schemas)
 	r->config.window = 131072;
 	r->config.decisions_per_s = 1000;
 	for (unsigned i = 0; i < ROAD_GUESTS; i++)
-		r->u[i].name = (char *)(uintptr_t)road_names[i];
+		r->u[i] = (struct fab_unikernel_config){.name = (char *)(uintptr_t)road_names[i], .worker = -1};
 	r->epoch = road_epoch_of(schemas, 7, policies, NULL);
 	r->schemas = r->epoch->schemas;
 	r->policy = r->epoch->policy;
