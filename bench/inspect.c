@@ -240,8 +240,9 @@ static double isolated(struct bench *b, struct dpi_isolate *iso, enum kind kind,
 
 static void print(const char *name, const char *unit, double *v, unsigned n, enum kind kind, size_t len)
 {
+	bench_samples_print(v, n);
 	bench_sort(v, n);
-	printf("{\"name\":\"%s\",\"unit\":\"%s\",\"value\":%.4f,\"min\":%.4f,\"max\":%.4f,\"n\":%u,", name, unit, v[n / 2], v[0],
+	printf("\"name\":\"%s\",\"unit\":\"%s\",\"value\":%.4f,\"min\":%.4f,\"max\":%.4f,\"n\":%u,", name, unit, v[n / 2], v[0],
 	       v[n - 1], n);
 	printf("\"params\":{\"kind\":\"%s\",\"bytes\":%zu}}\n", kind_name[kind], len);
 }

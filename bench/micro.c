@@ -292,8 +292,9 @@ int main(int argc, char **argv)
 		for (size_t c = 0; c < CASES; c++)
 			result[c][round] = measure(&b, &cases[c]);
 	for (size_t c = 0; c < CASES; c++) {
+		bench_samples_print(result[c], rounds);
 		bench_sort(result[c], rounds);
-		printf("{\"name\":\"%s\",\"unit\":\"ns\",\"value\":%.1f,\"min\":%.1f,\"max\":%.1f,\"n\":%u,\"params\":{",
+		printf("\"name\":\"%s\",\"unit\":\"ns\",\"value\":%.1f,\"min\":%.1f,\"max\":%.1f,\"n\":%u,\"params\":{",
 		       cases[c].name, result[c][rounds / 2], result[c][0], result[c][rounds - 1], rounds);
 		if (cases[c].kind >= 0)
 			printf("\"kind\":\"%s\",", bench_kind_name[cases[c].kind]);

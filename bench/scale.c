@@ -88,8 +88,9 @@ static struct pol_set *compiled(const struct files *f, const struct sch_set *sch
 
 static void put(const char *name, const char *unit, double *v, uint32_t n, const struct files *f)
 {
+	bench_samples_print(v, n);
 	bench_sort(v, n);
-	printf("{\"name\":\"%s\",\"unit\":\"%s\",\"value\":%.4g,\"min\":%.4g,\"max\":%.4g,\"n\":%u,\"params\":{\"unikernels\":%u,"
+	printf("\"name\":\"%s\",\"unit\":\"%s\",\"value\":%.4g,\"min\":%.4g,\"max\":%.4g,\"n\":%u,\"params\":{\"unikernels\":%u,"
 	       "\"rules_each\":%u}}\n",
 	       name, unit, v[n / 2], v[0], v[n - 1], n, f->n, f->rules);
 	fflush(stdout);

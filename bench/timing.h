@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What programs that measure share: the clock, one core to stay on, results in order. */
+/* What programs that measure share: the clock, one core to stay on, results in order, samples as JSON. */
 #ifndef BENCH_TIMING_H
 #define BENCH_TIMING_H
 
 #include <sched.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -51,6 +52,18 @@ static inline double bench_least(const double *v, size_t n)
 	for (size_t i = 1; i < n; i++)
 		x = v[i] < x ? v[i] : x;
 	return x;
+}
+
+/* Begins a JSON object with "samples": what n rounds measured, in their order; of many rounds the least of each of some equal
+ * stretches. For bench/compare.py. */
+static inline void bench_samples_print(const double *v, size_t n)
+{
+	size_t each = n > 40 ? n / 20 : 1;
+
+	printf("{\"samples\":[");
+	for (size_t i = 0; i + each <= n; i += each)
+		printf("%s%.6g", i ? "," : "", bench_least(v + i, each));
+	printf("],");
 }
 
 /* A well mixed sequence; the same state gives the same one. */

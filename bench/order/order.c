@@ -241,8 +241,9 @@ static void json_print(struct bench *b, unsigned rounds)
 	ratio_print("validate.order.ratio_protobuf_c", b->ns[OURS], b->ns[PROTOBUF_C], rounds);
 	ratio_print("validate.order.ratio_cpp_reuse", b->ns[OURS], b->ns[CPP_REUSE], rounds);
 	for (unsigned c = 0; c < CANDIDATES; c++) {
+		bench_samples_print(b->ns[c], rounds);
 		bench_sort(b->ns[c], rounds);
-		printf("{\"name\":\"%s\",\"unit\":\"ns\",\"value\":%.2f,\"min\":%.2f,\"max\":%.2f,\"n\":%u,"
+		printf("\"name\":\"%s\",\"unit\":\"ns\",\"value\":%.2f,\"min\":%.2f,\"max\":%.2f,\"n\":%u,"
 		       "\"params\":{\"median\":%.2f,\"messages\":\"%s\"}}\n", names[c].name, b->ns[c][0], b->ns[c][0],
 		       b->ns[c][rounds - 1], rounds, b->ns[c][rounds / 2], b->source);
 	}
