@@ -446,8 +446,34 @@ $(BENCH_ORDER): $(BUILD)/bench/%: $(OBJ)/bench/order/%.o $(call obj,$(SCH_SRCS))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(LDFLAGS) $^ $(HOST_LIBS) -lprotobuf -o $@.part && $(put)
-# Beside peers: what carries frames between vhost-user ports has a load of ours. PEER_BINS: ends of brokers' conversations, each of
-# which needs its peer's packages; what cannot be built is left out, and the run says so.
+# Ends of brokers' conversations, and relays: each where its libraries are, which `make bench-peers` installs.
+library_at = $(wildcard /usr/include/$(1) /usr/include/*/$(1) /usr/local/include/$(1))
+PEER_DIR := $(BUILD)/bench/peers
+PEER_C := unix $(if $(call library_at,openssl/ssl.h),nats_tls $(if $(call library_at,mosquitto.h),mosquitto_tls)) \
+	$(if $(call library_at,zmq.h),zmq_curve)
+PEER_GRPC := $(if $(call library_at,grpcpp/grpcpp.h),$(if $(wildcard /usr/bin/grpc_cpp_plugin),grpc_relay grpc_client))
+PEER_BINS := $(addprefix $(PEER_DIR)/,$(PEER_C) $(PEER_GRPC))
+$(PEER_DIR)/nats_tls: PEER_LIBS := -lssl -lcrypto
+$(PEER_DIR)/mosquitto_tls: PEER_LIBS := -lmosquitto -lssl
+$(PEER_DIR)/zmq_curve: PEER_LIBS := -lzmq -lpthread
+$(addprefix $(PEER_DIR)/,$(PEER_C)): $(PEER_DIR)/%: $(OBJ)/bench/peers/%.o $(call obj,bench/peers/carry.c)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(PEER_LIBS) -o $@.part && $(put)
+GRPC_GEN := $(GEN)/bench/peers/grpc_tls.grpc.pb
+$(GRPC_GEN).cc $(GRPC_GEN).h &: bench/peers/grpc_tls.proto $(BUILD)/config.mk
+	@mkdir -p $(GRPC_GEN).part
+	$(call say,PROTOC,$< (gRPC))
+	$(Q)protoc --grpc_out=$(GRPC_GEN).part --plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin -I. $<
+	@mv -f $(GRPC_GEN).part/bench/peers/grpc_tls.grpc.pb.* $(GEN)/bench/peers/
+	@rm -rf $(GRPC_GEN).part
+GRPC_OBJS := $(OBJ)/gen/bench/peers/grpc_tls.pb.o $(OBJ)/gen/bench/peers/grpc_tls.grpc.pb.o
+$(GRPC_OBJS) $(call obj,bench/peers/grpc_relay.cc bench/peers/grpc_client.cc): $(GRPC_GEN).h $(GEN)/bench/peers/grpc_tls.pb.h
+$(addprefix $(PEER_DIR)/,grpc_relay grpc_client): $(PEER_DIR)/%: $(OBJ)/bench/peers/%.o $(call obj,bench/peers/carry.c) $(GRPC_OBJS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CXX) $(LDFLAGS) $^ $$(pkg-config --libs grpc++ protobuf) -o $@.part && $(put)
+# Beside switches: what carries frames between vhost-user ports has a load of ours.
 FRAMES := $(BUILD)/bench/frames
 $(FRAMES): $(call obj,bench/frames.c bench/vport.c) $(LIB)
 	@mkdir -p $(@D)
