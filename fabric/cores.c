@@ -41,7 +41,7 @@ void fab_port_give(struct fab_port *p, struct fab *owner)
 {
 	assert(!p->running && p->parked_n == 0);
 	__atomic_store_n(&p->owner, owner, __ATOMIC_RELEASE);
-	p->lane = owner->lanes > 0 ? (uint16_t)(p->number % owner->lanes) : 0;
+	p->lane = (uint16_t)(owner->lanes > 0 ? p->number % owner->lanes : 0);
 }
 
 uint32_t fab_port_owner(const struct fab *f, uint16_t port)
