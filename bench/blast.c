@@ -26,7 +26,7 @@
 
 #define PAIRS_MAX 2048u
 #define TICKS_MAX (4u << 20)
-#define SEGMENT 16384u       /* messages of a segment where only the rate counts: they are still warm in the shared cache */
+#define SEGMENT_BYTES (6u << 20) /* of frames, where only the rate counts: what a guest has just sealed is in some cache too */
 #define TSC_NS 100000000ull  /* of calibration */
 #define METHOD "weft.bench.Echo/Ask"
 #define FILES_EACH 8u        /* descriptors of a pair */
@@ -191,7 +191,7 @@ static int obey(struct blast *b, const char *line)
 	r.count = count;
 	if (run) {
 		pairs = (uint32_t)last;
-		r.segment = SEGMENT;
+		r.segment = SEGMENT_BYTES / LANE_SLOT_LEN(b->texts.len_max);
 	} else {
 		r.rate = (double)last;
 		r.ticks = overload ? NULL : b->ticks;

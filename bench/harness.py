@@ -2,6 +2,7 @@
 """What the programs of the benchmark share: a real weftd of any size on a core of its own, the load on another, one run of the
 whole road held against the fabric's own counters, results and their file, facts about the machine. What is measured, how often
 and in which turns is bench/run.py's and bench/run_peers.py's."""
+import contextlib
 import json
 import os
 import pathlib
@@ -121,6 +122,18 @@ class Fabric:
         """Time that the fabric's poll loop was really on its core: the rest of the wall's time others had."""
         return int(pathlib.Path("/proc/%d/schedstat" % self.process.pid).read_text().split()[0])
 
+    def cpu_all_ns(self):
+        """The same of all of its threads, and of the processes that it started, and those that they did."""
+        parent = {}
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                parent[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        family = {self.process.pid}
+        while more := {pid for pid, of in parent.items() if of in family} - family:
+            family |= more
+        return sum(int((t / "schedstat").read_text().split()[0]) for pid in family
+                   for t in pathlib.Path("/proc/%d/task" % pid).iterdir())
+
     def launch_file(self, name, port):
         """What an instance gets at its start; the key's own file stays where it is."""
         path = self.run_dir / (name + ".launch")
@@ -200,17 +213,19 @@ class Load:
 
 
 class Road:
-    """A fabric and its load, as a context: both are ended, and what weftd said stands in the complaint when something failed."""
+    """A fabric and its load, as a context: both are ended, and what weftd said stands in the complaint when something failed.
+    settings: keys of fabric.yaml; as an attribute, what the fabric says of itself: for results."""
 
     def __init__(self, build, core, load_core, pairs=1, settings=None, busy=1):
         self.build, self.core, self.load_core = build, core, load_core
-        self.pairs, self.settings, self.busy = pairs, settings, busy
+        self.pairs, self.keys, self.busy = pairs, settings, busy
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="weft-bench-")
         self.fabric, self.load = None, None
         try:
-            self.fabric = Fabric(self.build, pathlib.Path(self.folder.name), self.core, self.pairs, self.settings)
+            self.fabric = Fabric(self.build, pathlib.Path(self.folder.name), self.core, self.pairs, self.keys)
+            self.settings = self.fabric.ask("stats")["settings"]
             self.load = Load(self.fabric, self.load_core, self.busy)
         except BaseException as e:
             said = self.fabric.log_text() if self.fabric else ""
@@ -229,6 +244,18 @@ class Road:
 
     def measure(self, kind, size, count, pairs=1):
         return measure(self.fabric, self.load, ("run", kind, size, count, pairs))
+
+    def trips(self, kind, size, count):
+        """Round trips one at a time; their percentiles in ns."""
+        return measure(self.fabric, self.load, ("trips", kind, size, count))
+
+    def pace(self, kind, size, count, rate):
+        """One way, so many a second by the clock; percentiles of the time from when each was due until it arrived, in ns."""
+        return measure(self.fabric, self.load, ("pace", kind, size, count, int(rate)))
+
+    def overload(self, kind, size, seconds, rate):
+        """So many due a second by the clock, more than can go."""
+        return measure(self.fabric, self.load, ("overload", kind, size, int(seconds * 1000), int(rate)))
 
     def pause(self):
         self.fabric.pause()
@@ -314,9 +341,9 @@ def results_read(path):
     return json.loads(path.read_text()) if path.exists() else []
 
 
-def results_merge(path, results, program):
-    """Puts results into the file, in the place of what the same program had put there and of what has the same name, kind and
-    size; what other programs measured stays. Returns all that the file holds then."""
+def results_merge(path, results, program, whole=True):
+    """Puts results into the file, in the place of what the same program had put there (unless these are not the whole of it) and of
+    what has the same name, kind and size; what other programs measured stays. Returns all that the file holds then."""
 
     def key(r):
         return r["name"], r["params"].get("kind"), r["params"].get("bytes")
@@ -324,7 +351,7 @@ def results_merge(path, results, program):
     for r in results:
         r["params"]["program"] = program
     fresh = {key(r) for r in results}
-    kept = [r for r in results_read(path) if r["params"].get("program") != program and key(r) not in fresh]
+    kept = [r for r in results_read(path) if (not whole or r["params"].get("program") != program) and key(r) not in fresh]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(kept + results, indent=1) + "\n")

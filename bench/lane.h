@@ -19,7 +19,8 @@
 #define LANE_BURST 32u
 #define LANE_SAMPLE 64u    /* each so manieth that arrives is opened */
 #define LANE_PLAIN_MAX (WEFT_MESSAGE_HDR_LEN + BENCH_SIZE_MAX)
-#define LANE_SLOT_MAX ((VPORT_HDR_LEN + END_FRAME_LEN(BENCH_SIZE_MAX) + 63u) & ~63u)
+/* Bytes that a message takes in the pool. */
+#define LANE_SLOT_LEN(payload) ((VPORT_HDR_LEN + END_FRAME_LEN(payload) + 63u) & ~63u)
 #define LANE_REKEY WEFT_REKEY_RECORDS /* a new handshake after at most so many records, as any guest */
 #define LANE_STALL_NS 10000000000ull
 

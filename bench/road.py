@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a whole fabric is measured for: the road of a message by kind and size, latency, scale by ports, what an idle one takes,
+overload. Each measurement is a function from a Setting to results; bench/run.py says which, and in what order. The load and what
+makes a run count are bench/harness.py's."""
+import contextlib
+import dataclasses
+import pathlib
+import sys
+import time
+
+from harness import STAGES, Road, expect, summary
+
+CASES = [(kind, size) for kind in ("typed", "numeric", "opaque") for size in (64, 256, 1400)] + [("order", "natural")]
+WARM_UP = 20000         # messages; for kinds that are slow, as many as go in a run
+RUN_SECONDS = 0.2
+RUN_LEAST = 5000        # messages
+TRIPS = 200000          # in all rounds together
+KIND, SIZE = "typed", 256  # of everything but the road itself
+PORTS = [2, 10, 100, 1000]
+BUSY_PORTS = 10
+IDLE_SECONDS, IDLE_SLICE = 6, 1.0
+SETTLE_SECONDS = 1.0
+PERCENTILES = ["p50", "p90", "p99", "p999", "max"]
+OVER = 2.0              # times what the fabric carries
+
+
+@dataclasses.dataclass
+class Setting:
+    build: pathlib.Path
+    core: int
+    load_core: int
+    rounds: int
+
+    def road(self, **how):
+        return Road(self.build, self.core, self.load_core, **how)
+
+
+def say(text):
+    print("  " + text, file=sys.stderr, flush=True)
+
+
+def bytes_of(size):
+    """What the load is told; orders come as long as they are."""
+    return 64 if size == "natural" else size
+
+
+def run_of(road, kind, size, pairs=1):
+    """How many messages make a run; warms up. The second look is after the first one's faults and misses."""
+    count = RUN_LEAST
+    for _ in range(2):
+        count = max(RUN_LEAST, int(road.measure(kind, bytes_of(size), min(count, WARM_UP), pairs)["rate"] * RUN_SECONDS))
+    return count
+
+
+def percentiles(name, rows, **params):
+    """Results of runs that each have percentiles in ns."""
+    return [summary("latency.%s.%s_us" % (name, p), "us", [r["ns"][p] / 1000 for r in rows], **params) for p in PERCENTILES]
+
+
+def whole_road(s):
+    """Every kind and size in turn, then round trips and half of the best load, the whole round several times: a slow moment of the
+    machine meets all."""
+    runs, trips, half = {c: [] for c in CASES}, [], []
+    with s.road() as road:
+        counts = {case: run_of(road, *case) for case in CASES}
+        best = road.measure(KIND, SIZE, counts[KIND, SIZE])["rate"]
+        for number in range(s.rounds):
+            say("the road, round %d of %d" % (number + 1, s.rounds))
+            for kind, size in CASES:
+                runs[kind, size].append(road.measure(kind, bytes_of(size), counts[kind, size]))
+            best = max(best, runs[KIND, SIZE][-1]["rate"])
+            trips.append(road.trips(KIND, SIZE, TRIPS // s.rounds + 1))
+            half.append(road.pace(KIND, SIZE, counts[KIND, SIZE], best / 2))
+    results = []
+    for (kind, size), rows in runs.items():
+        p = {"kind": kind, "bytes": size, "messages_per_run": counts[kind, size], "settings": road.settings}
+        name = "road.%s.%s." % (kind, size)
+        results += [summary(name + "mmsgs", "M/s", [r["rate"] / 1e6 for r in rows], **p),
+                    summary(name + "stages.ns", "ns", [r["sum"] for r in rows], **p),
+                    summary(name + "busy", "ratio", [r["busy"] for r in rows], **p),
+                    summary(name + "core", "ratio", [r["core"] for r in rows], **p),
+                    summary(name + "burst", "messages", [r["burst"] for r in rows], **p)]
+        results += [summary(name + "stage.%s.ns" % stage, "ns", [r["stages"][stage] for r in rows], **p) for stage in STAGES]
+    p = {"kind": KIND, "bytes": SIZE, "settings": road.settings}
+    results += percentiles("roundtrip", trips, trips_per_run=trips[0]["sent"], **p)
+    results += percentiles("half_load", half, messages_per_run=half[0]["sent"], rate_mmsgs=round(best / 2e6, 3), **p)
+    return results
+
+
+def ports(s):
+    """Ten busy ports, alone and among more that are attached, with their sessions, and quiet; two ports beside them. One fabric for
+    each, all there at once: who is not measured is stopped."""
+    roads, rows = {}, {n: [] for n in PORTS}
+    with contextlib.ExitStack() as ends:
+        for n in PORTS:
+            say("%d ports" % n)
+            roads[n] = ends.enter_context(s.road(pairs=n // 2, busy=min(n, BUSY_PORTS) // 2))
+            count = run_of(roads[n], KIND, SIZE, roads[n].busy)
+            roads[n].pause()
+        for number in range(s.rounds):
+            say("ports, round %d of %d" % (number + 1, s.rounds))
+            for n in (PORTS if number % 2 == 0 else PORTS[::-1]):
+                roads[n].resume()
+                rows[n].append(roads[n].measure(KIND, SIZE, count, roads[n].busy))
+                roads[n].pause()
+    results = []
+    for n in PORTS:
+        p = {"kind": KIND, "bytes": SIZE, "ports": n, "busy_ports": min(n, BUSY_PORTS), "messages_per_run": rows[n][0]["sent"],
+             "settings": roads[n].settings}
+        results.append(summary("scale.ports.%d.mmsgs" % n, "M/s", [r["rate"] / 1e6 for r in rows[n]], **p))
+    few, many = rows[BUSY_PORTS], rows[PORTS[-1]]
+    results.append(summary("scale.ports.%d.ratio" % PORTS[-1], "ratio", [a["rate"] / b["rate"] for a, b in zip(many, few)],
+                           kind=KIND, bytes=SIZE, ports=PORTS[-1], busy_ports=BUSY_PORTS))
+    return results
+
+
+def idle(s):
+    """What a fabric takes of a core, all of its threads and processes together, while four ports have sessions and are quiet."""
+    with s.road(pairs=2, settings={"poll": "sleep", "inspect": "isolated"}) as road:
+        road.measure(KIND, SIZE, WARM_UP)
+        time.sleep(SETTLE_SECONDS)
+        values = []
+        for _ in range(int(IDLE_SECONDS / IDLE_SLICE)):
+            cpu, wall = road.fabric.cpu_all_ns(), time.monotonic_ns()
+            time.sleep(IDLE_SLICE)
+            values.append(100 * (road.fabric.cpu_all_ns() - cpu) / (time.monotonic_ns() - wall))
+        after = road.measure(KIND, SIZE, WARM_UP)  # it was idle, not dead
+        expect(after["received"] > 0, "the fabric did not wake up again")
+    return [summary("idle.cpu", "percent", values, ports=4, seconds=IDLE_SECONDS, settings=road.settings)]
+
+
+def overload(s, seconds, slices=1):
+    """Twice what the fabric carries is due by the clock, for so long, in so many runs; before each and after the last, what it
+    carries at best. Nothing may be lost: what was sent arrived or was refused with a verdict (harness.py ends a run with an error
+    where that is not so), and what could not be sent was held back by the window."""
+    bests, rows = [], []
+    with s.road() as road:
+        count = run_of(road, KIND, SIZE) * 5
+        for number in range(slices):
+            say("overload, %d of %d" % (number + 1, slices))
+            bests.append(road.measure(KIND, SIZE, count)["rate"])
+            rows.append(road.overload(KIND, SIZE, seconds / slices, OVER * max(bests)))
+        bests.append(road.measure(KIND, SIZE, count)["rate"])
+    ratios = [r["rate"] * 2 / (bests[i] + bests[i + 1]) for i, r in enumerate(rows)]
+    p = {"kind": KIND, "bytes": SIZE, "seconds": seconds, "settings": road.settings}
+    return [summary("overload.goodput_ratio", "ratio", ratios, **p),
+            summary("overload.lost", "messages", [r["sent"] - r["received"] - r["refused"] for r in rows], **p),
+            summary("overload.goodput.mmsgs", "M/s", [r["rate"] / 1e6 for r in rows], **p),
+            summary("overload.offered.mmsgs", "M/s", [r["offered"] * 1e3 / r["elapsed_ns"] for r in rows], **p),
+            summary("overload.held_back", "ratio", [1 - r["sent"] / r["offered"] for r in rows], held_turns=[r["held"] for r in rows],
+                    **p)]
