@@ -6,6 +6,7 @@ bench/confidence.py."""
 import argparse
 import dataclasses
 import math
+import re
 import signal
 import sys
 import textwrap
@@ -21,6 +22,10 @@ FLOORS = {"ns": 1.0, "us": 0.05, "µs": 0.05, "percent": 0.25, "MiB": 1.0}
 UNTESTED_PERCENT = 25
 # So many results of others' programs must be there before what they have in common is taken for the machine.
 OTHERS_LEAST = 4
+# The part of its core that the fabric must have had, by the median; below, the wall's clock measures others.
+CORE_LEAST = 0.9
+# What is timed by the wall while the fabric runs. (Parts by themselves take CPU time, or the least of many short rounds.)
+BY_THE_WALL = re.compile(r"^(road|latency|scale|idle|overload|peer|policy\.swap)\.")
 # Parameters in which two runs should agree. Not `took` or `load`, in which no two do.
 MUST_AGREE = ("machine", "cores", "system", "libraries", "settings", "version")
 SLOWER, FASTER, SAME, UNSURE = "slower", "faster", "same", "unsure"
@@ -92,9 +97,15 @@ def large(change, amount, percent):
     return abs(amount) >= max(floor, percent / 100 * max(abs(change.a.value), abs(change.b.value)), 1e-12)
 
 
-def judge(change, machine, percent):
+def core_had(run):
+    """The part of its core that the system gave the fabric, or None where nobody measured it."""
+    had = [r.value for _, r in run.matching(r"road\..*\.core")]
+    return confidence.median(had) if had else None
+
+
+def judge(change, machine, percent, shared):
     """A change counts when it is certain, and large: by the median and by the best sample, as measured and after what the machine
-    itself changed is taken off."""
+    itself changed is taken off. shared: others ran on the fabric's core in one of the runs."""
     if change.a.better == 0:
         return SAME
     amount = min(change.by, change.best_by, key=abs)
@@ -109,6 +120,8 @@ def judge(change, machine, percent):
         return UNSURE if apart and large(change, amount, UNTESTED_PERCENT) else SAME
     if not large(change, change.by, percent):
         return SAME
+    if shared and BY_THE_WALL.search(change.a.name):
+        return UNSURE
     return moved if change.p <= confidence.ALPHA and large(change, amount, percent) else UNSURE
 
 
@@ -157,10 +170,13 @@ def names_of(keys, run):
     return ", ".join(labels[:8]) + (" and %d more" % (len(labels) - 8) if len(labels) > 8 else "")
 
 
-def tell(a, b, changes, machine, others, args):
+def tell(a, b, changes, machine, others, shared, args):
     print("A: %s\nB: %s" % (a.path, b.path))
     for text in differences(a, b):
         wrapped("NOTE: %s; what follows may come from that." % text)
+    if shared:
+        wrapped("NOTE: others ran on the fabric's core: the fabric had %.0f%% of it in A, %.0f%% in B. What is timed by the wall is not judged; "
+                "measure again on a quiet machine." % tuple(100 * (core_had(run) or 1) for run in (a, b)))
     for run, name, other in ((a, "A", b), (b, "B", a)):
         only = [k for k in run.by_key if k not in other.by_key]
         if only:
@@ -209,9 +225,10 @@ def main():
     changes = [compared(a.by_key[k], b.by_key[k]) for k in both]
     test(changes)
     machine, others = drift(changes)
+    shared = min((had for had in map(core_had, (a, b)) if had is not None), default=1) < CORE_LEAST
     for c in changes:
-        c.verdict = judge(c, machine, args.threshold)
-    tell(a, b, changes, machine, others, args)
+        c.verdict = judge(c, machine, args.threshold, shared)
+    tell(a, b, changes, machine, others, shared, args)
     return 1 if any(c.verdict == SLOWER and c.a.ours for c in changes) else 0
 
 

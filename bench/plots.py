@@ -150,41 +150,51 @@ def throughput(run):
     beside = {}
     for m, r in run.matching(r"peer\.([a-z0-9_]+)\.(\d+)\.mmsgs"):
         beside.setdefault(m[1], {})[int(m[2])] = r
-    if not kinds:
+    # Weft as it was measured in turns with the others; or else by itself.
+    if beside and "weft" not in beside and "typed" in kinds:
+        beside["weft"] = kinds["typed"]
+    if not kinds and not beside:
         return None
     all_of = [r for group in (kinds, beside) for rows in group.values() for r in rows.values()]
     sizes = sorted({s for group in (kinds, beside) for rows in group.values() for s in rows})
     plot = Plot("throughput", "Messages per second by size, one way, one core of the fabric or of its peer", footnote(run, all_of),
-                1280 if beside else 860)
+                340 + 460 * bool(kinds) + 480 * bool(beside))
     plot.add(*block("weft", [[str(s)] + [x for k in kinds for x in bars_of(kinds[k].get(s))] for s in sizes]))
     plot.add(*block("peers", [[str(s)] + [x for k in beside for x in bars_of(beside[k].get(s))] for s in sizes]))
-    plot.add("set xlabel \"bytes in a message\"", "set ylabel \"million messages/s\"", "set xrange [-0.25:%g]" % (len(sizes) - 0.75),
+    plot.add("set multiplot", "set tmargin at screen 0.79", "set bmargin at screen 0.14", "set xrange [-0.25:%g]" % (len(sizes) - 0.75),
+             "set xlabel \"bytes in a message\"",
              "set xtics (%s)" % ", ".join("\"%d\" %d" % (s, i) for i, s in enumerate(sizes)))
-    if beside:
-        plot.add("set multiplot", "set lmargin at screen 0.07", "set rmargin at screen 0.36")
-    plot.add("set tmargin at screen 0.79", "set bmargin at screen 0.14", "set yrange [0:*]",
-             "set key at screen 0.07,0.91 left top Left reverse vertical maxrows 2 samplen 3 spacing 1.3 width 2")
-    parts = []
-    for i, k in enumerate(kinds):
-        parts += with_whiskers("weft", 2 + 3 * i, series(KIND_COLOURS.get(k, COLOURS[7]), POINTS[i % len(POINTS)], False, k == "typed"),
-                               KIND_NAMES.get(k, k))
-    plot.plot(parts)
-    if beside:
-        low, high = decades(min(r.min for r in all_of), max(r.max for r in all_of))
-        plot.add("unset label 1000", "unset label 1001", "set lmargin at screen 0.45", "set rmargin at screen 0.76", "unset ylabel",
-                 "set logscale y", "set yrange [%g:%g]" % (low, high), "set key at screen 0.775,0.79 left top Left reverse vertical maxrows 20 samplen 3.5 spacing 1.4 width 0",
-                 "set ylabel \"million messages/s, logarithmic\"")
+
+    def place(left, right):
+        plot.add("set lmargin at screen %.4f" % (left / plot.width), "set rmargin at screen %.4f" % (right / plot.width))
+
+    if kinds:
+        place(90, 460)
+        plot.add("set yrange [0:*]", "set ylabel \"million messages/s\"", "set key at screen %.4f,0.91 left top Left reverse vertical "
+                 "maxrows 2 samplen 3 spacing 1.3 width 2" % (90 / plot.width))
         parts = []
-        if "typed" in kinds:
-            at = list(kinds).index("typed")
-            parts += with_whiskers("weft", 2 + 3 * at, series(WEFT, POINTS[0], False, True), "Weft, typed")
-        order = sorted(beside, key=lambda k: -max(r.value for r in beside[k].values()))
-        for i, k in enumerate(order):
-            column = 2 + 3 * list(beside).index(k)
-            parts += with_whiskers("peers", column, series(COLOURS[1 + i % (len(COLOURS) - 1)], POINTS[1 + i % 9], True, False),
-                                   PEERS.get(k, k))
+        for i, k in enumerate(kinds):
+            parts += with_whiskers("weft", 2 + 3 * i, series(KIND_COLOURS.get(k, COLOURS[7]), POINTS[i % len(POINTS)], False,
+                                                             k == "typed"), KIND_NAMES.get(k, k))
         plot.plot(parts)
-        plot.add("unset multiplot")
+        plot.add("unset label 1000", "unset label 1001")
+    if beside:
+        low, high = decades(min(r.min for rows in beside.values() for r in rows.values()),
+                            max(r.max for rows in beside.values() for r in rows.values()))
+        left = 110 + 460 * bool(kinds)
+        place(left, left + 400)
+        plot.add("set logscale y", "set yrange [%g:%g]" % (low, high), "set ylabel \"million messages/s, logarithmic\"",
+                 "set key at screen %.4f,0.79 left top Left reverse vertical maxrows 20 samplen 3.5 spacing 1.4 width 0"
+                 % ((left + 420) / plot.width))
+        parts = []
+        order = sorted(beside, key=lambda k: -max(r.value for r in beside[k].values()))
+        others = [k for k in order if k != "weft"]
+        for k in order:
+            i = others.index(k) if k != "weft" else 0
+            style = series(WEFT, POINTS[0], False, True) if k == "weft" else series(COLOURS[1 + i % 7], POINTS[1 + i % 9], True, False)
+            parts += with_whiskers("peers", 2 + 3 * list(beside).index(k), style, PEERS.get(k, k))
+        plot.plot(parts)
+    plot.add("unset multiplot")
     return plot
 
 
@@ -240,9 +250,15 @@ def latency(run):
     for m, r in run.matching(r"latency\.([a-z0-9_]+)\.(p50|p90|p99|p999|max)_us"):
         name = {"roundtrip": "Weft, round trip", "half_load": "Weft, one way at half load"}.get(m[1], "Weft, " + m[1].replace("_", " "))
         lines.setdefault(name, {})[m[2]] = r
+    peer = run.matching(r"peer\.([a-z0-9_]+)\.256\.rtt\.(p50|p90|p99|p999|max)_us")
+    if not any(m[1] == "roundtrip" for m, _ in run.matching(r"latency\.([a-z0-9_]+)\.p.*_us")):
+        for m, r in peer:
+            if m[1] == "weft":
+                lines.setdefault("Weft, round trip", {})[m[2]] = r
     ours = len(lines)
-    for m, r in run.matching(r"peer\.([a-z0-9_]+)\.256\.rtt\.(p50|p90|p99|p999|max)_us"):
-        lines.setdefault(PEERS.get(m[1], m[1]), {})[m[2]] = r
+    for m, r in peer:
+        if m[1] != "weft":
+            lines.setdefault(PEERS.get(m[1], m[1]), {})[m[2]] = r
     lines = {k: v for k, v in lines.items() if all(r.value > 0 for r in v.values())}
     if not lines:
         return None
@@ -302,12 +318,13 @@ def scale(run):
 
 
 def peers(run):
-    rows = [(PEERS.get(m[1], m[1]), r, COLOURS[5]) for m, r in run.matching(r"peer\.([a-z0-9_]+)\.256\.mmsgs") if r.min > 0]
+    rows = [(PEERS.get(m[1], m[1]), r, WEFT if m[1] == "weft" else COLOURS[5])
+            for m, r in run.matching(r"peer\.([a-z0-9_]+)\.256\.mmsgs") if r.min > 0]
     if not rows:
         return None
     weft = run.get("road.typed.256.mmsgs")
-    if weft and weft.min > 0:
-        rows.append(("Weft, the whole road, typed", weft, WEFT))
+    if weft and weft.min > 0 and not run.get("peer.weft.256.mmsgs"):
+        rows.append((PEERS["weft"], weft, WEFT))
     rows.sort(key=lambda row: row[1].value)
     low, high = decades(min(r.min for _, r, _ in rows) * 0.7, max(r.max for _, r, _ in rows) * 1.6)
     plot = Plot("peers", "Messages of 256 bytes, one way: Weft with all its checks beside its peers", footnote(run, [r for _, r, _ in rows]),

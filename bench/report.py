@@ -179,26 +179,24 @@ def quiet_and_overload(run):
     return shown
 
 
-def peer_names(run):
-    return list(dict.fromkeys(m[1] for m, _ in run.matching(r"peer\.([a-z0-9_]+)\." + SIZE + r"\..*")))
-
-
 def peers(run):
-    names = peer_names(run)
+    names = list(dict.fromkeys(m[1] for m, _ in run.matching(r"peer\.([a-z0-9_]+)\.%s\.mmsgs" % SIZE)))
     if not names:
         return []
-    sizes = sorted({m[2] for m, _ in run.matching(r"peer\.([a-z0-9_]+)\." + SIZE + r"\.mmsgs")}, key=by_number)
-    head("Peers, one way, same machine, same run: million messages/s, median (min–max); and how many times theirs Weft carries",
-         "Weft: the whole road, typed messages. The switches move frames and look at no content; brokers' TLS, permissions and ACLs are "
-         "on, as shown under their configuration.")
-    table = Table(("", -29), *[(s + " bytes", 23) for s in sizes], ("Weft over it, 256", 22))
-    rows = [("Weft, the whole road", ["road.typed.%s.mmsgs" % s for s in sizes], None)]
-    rows += [(PEERS.get(n, n), ["peer.%s.%s.mmsgs" % (n, s) for s in sizes], "road.typed.256.ratio_" + n) for n in names]
+    sizes = sorted({m[2] for m, _ in run.matching(r"peer\.([a-z0-9_]+)\.%s\.mmsgs" % SIZE)}, key=by_number)
+    head("Peers, one way, in turns on one machine: million messages/s, median (min–max); and Weft over each, of one round",
+         "Weft: the whole road, typed messages. The others look at no content; brokers encrypt and check permissions, as their "
+         "configuration shows.")
+    table = Table(("", -28), *[(s + " bytes", 23) for s in sizes], ("Weft over it, 256", 22))
+    rows = [(PEERS.get(n, n), ["peer.%s.%s.mmsgs" % (n, s) for s in sizes], "road.typed.256.ratio_" + n) for n in names]
+    if "weft" not in names:
+        rows.insert(0, (PEERS["weft"], ["road.typed.%s.mmsgs" % s for s in sizes], "none"))
     shown = []
     for title, figures, ratio in rows:
         found = [run.get(f) for f in figures]
-        shown += found + ([run.get(ratio)] if ratio else [])
-        table.row(title, *[spread(r) for r in found], spread(run.get(ratio)) if ratio else "")
+        over = run.get(ratio)
+        shown += found + [over]
+        table.row(title, *[spread(r) for r in found], spread(over) if over else "")
     return shown
 
 
@@ -207,18 +205,21 @@ def peer_facts(run):
     seen = {}
     for m, r in run.matching(r"peer\.([a-z0-9_]+)\..*"):
         facts = seen.setdefault(m[1], {})
-        for key in ("work", "version", "configuration"):
+        for key in ("version", "work", "configuration"):
             if r.params.get(key):
-                facts.setdefault(key, str(r.params[key]))
-    if any(seen.values()):
+                facts.setdefault(key, str(r.params[key]).strip())
+    seen = {name: facts for name, facts in seen.items() if "version" in facts or "configuration" in facts}
+    if seen:
         head("The peers, as they were run")
     for name, facts in seen.items():
-        if facts:
-            print(textwrap.fill("%s: %s" % (PEERS.get(name, name), "; ".join(facts[k] for k in ("version", "work") if k in facts)),
-                                WIDTH))
-            for line in facts.get("configuration", "").strip().splitlines():
-                print(textwrap.fill(line.rstrip(), WIDTH, initial_indent="    ", subsequent_indent="        ",
-                                    break_on_hyphens=False, replace_whitespace=False))
+        lines = facts.pop("configuration", "").splitlines()
+        # One line goes with the rest, several stand below it.
+        text = "; ".join(list(facts.values()) + (lines if len(lines) == 1 else []))
+        print(textwrap.fill("%-28s %s" % (PEERS.get(name, name), text), WIDTH, subsequent_indent=" " * 29, break_on_hyphens=False,
+                            break_long_words=False))
+        for line in lines if len(lines) > 1 else []:
+            print(textwrap.fill(line.rstrip(), WIDTH, initial_indent=" " * 29, subsequent_indent=" " * 33, break_on_hyphens=False,
+                                replace_whitespace=False))
 
 
 def micro(run):

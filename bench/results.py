@@ -25,9 +25,10 @@ DIRECTIONS = [(re.compile(pattern), direction) for pattern, direction in (
     (r"^overload\.lost$", -1))]
 UNITS = {"ns": -1, "us": -1, "µs": -1, "ms": -1, "s": -1, "MiB": -1, "KiB": -1, "percent": -1, "M/s": 1}
 # Programs of others, measured beside ours in the same run: where they change, the machine did, or their version.
-OTHERS = re.compile(r"^peer\.|^validate\.order\.(protobuf_c|cpp)|^inspect\.bare")
+OTHERS = re.compile(r"^peer\.(?!weft\.)|^validate\.order\.(protobuf_c|cpp)|^inspect\.bare")
 
-PEERS = {"testpmd": "DPDK testpmd, io", "ovs": "Open vSwitch, DPDK", "ovs_acl": "Open vSwitch, ACL, cached",
+# Short enough for legends. What a peer calls itself is among its results' parameters.
+PEERS = {"weft": "Weft, the whole road", "testpmd": "DPDK testpmd, io", "ovs": "Open vSwitch, DPDK", "ovs_acl": "Open vSwitch, ACL, cached",
          "ovs_acl_nocache": "Open vSwitch, ACL, no cache", "nats_tls": "NATS, TLS, permissions", "zmq_curve": "ZeroMQ, CURVE, relay",
          "grpc_tls_stream": "gRPC, TLS, streamed", "grpc_tls_unary": "gRPC, TLS, unary", "mosquitto_tls": "Mosquitto, TLS, ACL",
          "unix": "AF_UNIX relay, spinning"}

@@ -7,7 +7,7 @@ import statistics
 STAGES = ["take", "session", "route", "admit", "validate", "judge", "inspect", "decide", "deliver"]
 COSTS = {"take": 35, "session": 48, "route": 16, "admit": 9, "validate": 55, "judge": 4, "inspect": 3, "decide": 11, "deliver": 62}
 MACHINE = "A made-up processor, 2 CPUs, 4096 MiB"
-PEERS = {"testpmd": (9.1, 1.9), "ovs": (7.4, 2.1), "ovs_acl": (6.5, 2.2), "ovs_acl_nocache": (4.6, 2.6), "nats_tls": (0.9, 429),
+PEERS = {"weft": (4.2, 5.1), "testpmd": (9.1, 1.9), "ovs": (7.4, 2.1), "ovs_acl": (6.5, 2.2), "ovs_acl_nocache": (4.6, 2.6), "nats_tls": (0.9, 429),
          "zmq_curve": (0.34, 377), "grpc_tls_stream": (0.098, 308), "grpc_tls_unary": (0.044, None), "mosquitto_tls": (0.078, 940),
          "unix": (0.45, 13)}
 
@@ -65,8 +65,10 @@ class Sample:
                 self.add("peer.%s.256.rtt.p50_us" % peer, "us", p99 * 0.6, bytes=256)
                 self.add("peer.%s.256.rtt.p99_us" % peer, "us", p99, bytes=256)
                 self.add("peer.%s.256.rtt.p999_us" % peer, "us", p99 * 1.9, bytes=256)
-            self.add("road.typed.256.ratio_" + peer, "ratio", 4.2 / rate)
+            if peer != "weft":
+                self.add("road.typed.256.ratio_" + peer, "ratio", 4.2 / rate, kind="typed", bytes=256)
         self.add("road.opaque.256.ratio_ndpi_raw", "ratio", 0.8)
+        self.add("micro.validate.typed.256.ns", "ns", 50, kind="typed", bytes=256)
         self.add("something.new", "widgets", 12)
         return self
 
