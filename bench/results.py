@@ -17,7 +17,7 @@ IDENTITY = ("kind", "bytes")
 
 # Which way is better, by name; the first that matches.
 DIRECTIONS = [(re.compile(pattern), direction) for pattern, direction in (
-    (r"^road\..*\.(busy|core|burst)$", 0),
+    (r"^road\..*\.(busy|core|burst)$|^overload\.offered", 0),
     (r"^(validate\.order|policy\.decide|policy\.swap)\.ratio_", -1),
     (r"^inspect\.inline\.ratio$", -1),
     (r"^latency\..*ratio", -1),
