@@ -252,14 +252,14 @@ struct fab {
 	struct fab_epoch *now;     /* in force; changes only between two bursts (swap.c) */
 	struct fab_cores *cores;   /* all workers of this fabric: cores.h */
 	uint32_t core;             /* which of them this is; 0 leads: it takes epochs and lifts quarantines */
-	_Atomic(struct fab_pair *) arrived;  /* pairs with messages from other workers, for ports of this one */
+	_Alignas(64) _Atomic(struct fab_pair *) arrived;  /* pairs with messages from other workers, for ports of this one */
 	_Atomic(struct fab_pair *) returned; /* pairs of which others disposed of messages, from ports of this one */
 	struct dpi *dpi;           /* `inspect: inline`, */
 	struct dpi_isolate *iso;   /* or isolated: one of them */
 	uint32_t lanes;            /* of iso */
 	struct fab_parking *parking[DPI_LANES_MAX]; /* what waits for each lane */
 	uint32_t parked_n;         /* messages in all of them */
-	struct fab_turn turn;      /* its ports that run, and who comes next */
+	_Alignas(64) struct fab_turn turn; /* its ports that run, and who comes next */
 	uint8_t abandoned;         /* within fab_parked_abandon() */
 	uint64_t drain_since_ns;   /* since when an epoch waits until nothing is parked anywhere; 0: none does */
 	uint32_t n_ports;

@@ -125,11 +125,12 @@ def policy(name, send=(), receive=()):
 class Fabric:
     """unikernels: name -> dict with `send` and `receive` (lists of names), `image` (a service) and `set` if it is a guest."""
 
-    def __init__(self, name, unikernels, limits=None):
+    def __init__(self, name, unikernels, limits=None, settings=None):
         self.folder = BUILD / "run" / "tests" / name
         self.run = self.folder / "run"
         self.unikernels = unikernels
         self.limits = limits or {}
+        self.settings = settings or {}  # other keys of fabric.yaml
         self.started = []
 
     def __enter__(self):
@@ -142,11 +143,13 @@ class Fabric:
         lines = ["fabric: test", f"schemas: {BUILD / 'schemas' / 'demo.binpb'}", "policies: policy", "run_dir: run"]
         if self.limits:
             lines += ["limits:"] + [f"  {k}: {v}" for k, v in self.limits.items()]
-        lines.append("unikernels:")
+        lines += [f"{k}: {v}" for k, v in self.settings.items()] + ["unikernels:"]
         for name, u in self.unikernels.items():
             lines.append(f"  - name: {name}")
             if "image" in u:
                 lines.append(f"    image: {BUILD / 'images' / u['image']}.elf")
+            if "worker" in u:
+                lines.append(f"    worker: {u['worker']}")
             if "set" in u:
                 lines.append("    set: { " + ", ".join(f"{k}: {v}" for k, v in u["set"].items()) + " }")
             (self.folder / "policy" / f"{name}.yaml").write_text(policy(name, u.get("send", ()), u.get("receive", ())))
