@@ -486,6 +486,10 @@ show_results = @bench/report.py $(BENCH_RESULTS) && bench/plots.py $(BENCH_RESUL
 bench: $(WEFTD) $(WEFT_DPI) $(WEFT) $(BENCH_SET) $(BENCH_BINS) $(BENCH_ORDER) ## messages/s, ns per stage, latency, scale: tables, build/bench/results.json, CSV, plots
 	bench/run.py --build $(BUILD)
 	$(show_results)
+.PHONY: bench-overload
+bench-overload: $(WEFTD) $(WEFT_DPI) $(WEFT) $(BENCH_SET) $(BENCH_BINS) ## a minute of twice what the fabric carries: nothing is lost in silence
+	bench/run.py --build $(BUILD) --only overload-long
+	$(show_results)
 PEERS ?=
 PEER_OPTS := --build $(BUILD) $(if $(PEERS),--only $(PEERS))
 .PHONY: bench-peers peer-bins
@@ -521,7 +525,8 @@ LINTS := $(wildcard tests/lint/test_*.py)
 # Scripts that print TAP, one after another: each measures or boots something and wants the machine for itself.
 SYSTEM_TESTS := $(wildcard tests/system/test_*.py tests/unikernel/test_*.py)
 TEST_DATA := $(DEMO_SET) $(ROAD_SETS) $(TEST_WEFT_SET) $(PAIRS_SET)
-SYSTEM_NEEDS := $(WEFTD) $(WEFT_DPI) $(WEFT) $(TOOLS) $(FRAGILE) $(DIFFERENTIAL) $(IMAGES) $(SERVICE_BINS) $(TEST_DATA)
+SYSTEM_NEEDS := $(WEFTD) $(WEFT_DPI) $(WEFT) $(TOOLS) $(FRAGILE) $(DIFFERENTIAL) $(IMAGES) $(SERVICE_BINS) $(TEST_DATA) \
+	$(BENCH_SET) $(BUILD)/bench/blast $(FRAMES)
 SMOKE_SECONDS ?= 5
 # Tests find what was built through this, and leave no byte code in the tree.
 export BUILD

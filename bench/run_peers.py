@@ -354,7 +354,8 @@ def main():
     if cores is None:
         print("SKIP: the benchmark needs two cores, one for the fabric or a server and one for the load")
         return SKIPPED
-    signal.signal(signal.SIGTERM, interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     start = time.monotonic()
     try:
         field, rows, settings = measure(a, build, cores)

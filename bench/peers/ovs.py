@@ -16,6 +16,7 @@ SCHEMA = pathlib.Path("/usr/share/openvswitch/vswitch.ovsschema")
 TUN = pathlib.Path("/dev/net/tun")
 # Flows are not forgotten while the switch is stopped for others' turns.
 MAX_IDLE_MS = 3600000
+QUIET_SECONDS = 1.5
 
 
 class Peer(VhostPeer):
@@ -104,10 +105,24 @@ class Peer(VhostPeer):
             time.sleep(0.02)
         self.ask("ovs-ofctl", "-O", "OpenFlow13", "replace-flows", self.folder / "br0.mgmt", self.folder / "flows")
         self.start_load()
+        self.settle()
+
+    def settle(self):
+        """Once it carries frames it still spreads its ports over its threads, and frames are lost meanwhile: until its log is quiet."""
+        log, end = self.folder / "vswitchd.log", time.monotonic() + STARTUP_SECONDS
+        size, since = log.stat().st_size, time.monotonic()
+        while time.monotonic() - since < QUIET_SECONDS:
+            if time.monotonic() > end:
+                raise Broken("Open vSwitch does not settle:\n" + log.read_text()[-4000:])
+            time.sleep(0.05)
+            if log.stat().st_size != size:
+                size, since = log.stat().st_size, time.monotonic()
+
+    def warm_up(self, size):
+        super().warm_up(size)
+        self.appctl("dpif-netdev/pmd-stats-clear")
 
     def throughput(self, size, seconds):
-        self.warm_up(size)
-        self.appctl("dpif-netdev/pmd-stats-clear")
         rate = super().throughput(size, seconds)
         self.check_where(self.counters())
         return rate
