@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The load generator of `make bench`: pairs of endpoints in one polling thread, everything sealed beforehand (lane.h says how
- * a run is timed and what is checked). bench/harness.py starts it beside a fabric; orders come on stdin, one a line, answers
- * are JSON, one a line. It trusts none of the fabric's counters, and harness.py none of its.
+/* The load generator of `make bench`: pairs of endpoints in one polling thread, everything sealed beforehand (lane.h
+ * says how a run is timed and what is checked). bench/harness.py starts it beside a fabric; orders come on stdin, one a
+ * line, answers are JSON, one a line. It trusts none of the fabric's counters, and harness.py none of its.
  *
  *   run KIND SIZE COUNT PAIRS       as fast as windows and rings let the pairs
  *   pace KIND SIZE COUNT RATE       one pair, RATE messages a second by the clock; way times from when each was due
@@ -26,14 +26,17 @@
 
 #define PAIRS_MAX 2048u
 #define TICKS_MAX (4u << 20)
-#define SEGMENT_BYTES (6u << 20) /* of frames, where only the rate counts: what a guest has just sealed is in some cache too */
-#define TSC_NS 100000000ull  /* of calibration */
-#define METHOD "weft.bench.Echo/Ask"
-#define FILES_EACH 8u        /* descriptors of a pair */
+#define POOL_ONE  (64u << 20) /* bytes for what is sealed beforehand, where one pair is busy, */
+#define POOL_EACH (16u << 20) /* and where several are */
+#define SEGMENT_BYTES \
+	(6u << 20) /* of frames, where only the rate counts: what a guest has just sealed is in some cache too */
+#define TSC_NS	   100000000ull /* of calibration */
+#define METHOD	   "weft.bench.Echo/Ask"
+#define FILES_EACH 8u /* descriptors of a pair */
 
 struct blast {
 	const char *run_dir;
-	uint32_t pairs, busy;    /* attached; of which may carry something: the first ones */
+	uint32_t pairs, busy; /* attached; of which may carry something: the first ones */
 	struct lane *lane;
 	struct lane_texts texts;
 	uint32_t *ticks;
@@ -41,9 +44,9 @@ struct blast {
 };
 
 static struct argp_option options[] = {
-	{ "pairs", 'p', "N", 0, "attach N pairs of endpoints (default 1)", 0 },
-	{ "busy", 'b', "N", 0, "so many of them may carry messages (default 1)", 0 },
-	{ 0 },
+    {"pairs", 'p', "N", 0, "attach N pairs of endpoints (default 1)", 0},
+    {"busy", 'b', "N", 0, "so many of them may carry messages (default 1)", 0},
+    {0},
 };
 
 static error_t option(int key, char *arg, struct argp_state *st)
@@ -110,7 +113,10 @@ static int attach(struct blast *b)
 	for (uint32_t i = 0; i < b->pairs; i++) {
 		name_of(from, "sender", i);
 		name_of(to, "receiver", i);
-		if (lane_open(&b->lane[i], b->run_dir, from, to, i >= b->busy)) {
+		if (lane_open(&b->lane[i], b->run_dir, from, to,
+			      i >= b->busy  ? 0
+			      : b->busy > 1 ? POOL_EACH
+					    : POOL_ONE)) {
 			fprintf(stderr, "blast: %s\n", b->lane[i].why);
 			return -1;
 		}
@@ -161,8 +167,8 @@ static void answer(const struct blast *b, struct lane_run *r, uint32_t n)
 			fprintf(stderr, "blast: first wrong one: %s\n", l->why);
 		l->from.refused = l->to.refused = 0;
 	}
-	printf("{\"sent\":%" PRIu64 ",\"received\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"wrong\":%" PRIu64 ",\"held\":%" PRIu64
-	       ",\"offered\":%" PRIu64 ",\"elapsed_ns\":%" PRIu64,
+	printf("{\"sent\":%" PRIu64 ",\"received\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"wrong\":%" PRIu64
+	       ",\"held\":%" PRIu64 ",\"offered\":%" PRIu64 ",\"elapsed_ns\":%" PRIu64,
 	       sent, received, refused, wrong, held, r->offered, r->elapsed_ns);
 	if (r->ticks_n > 0)
 		print_ticks(b, r);
@@ -183,8 +189,8 @@ static int obey(struct blast *b, const char *line)
 	int run = n == 5 && strcmp(what, "run") == 0, pace = n == 5 && strcmp(what, "pace") == 0;
 	int overload = n == 5 && strcmp(what, "overload") == 0, trips = n == 4 && strcmp(what, "trips") == 0;
 
-	if (k == BENCH_KINDS || size < BENCH_SIZE_MIN || size > BENCH_SIZE_MAX || count == 0 || !(run || pace || overload || trips) ||
-	    (n == 5 && last == 0) || (run && last > b->busy))
+	if (k == BENCH_KINDS || size < BENCH_SIZE_MIN || size > BENCH_SIZE_MAX || count == 0 ||
+	    !(run || pace || overload || trips) || (n == 5 && last == 0) || (run && last > b->busy))
 		return 2;
 	if (lane_texts_make(&b->texts, k, size))
 		return 1;
@@ -210,10 +216,15 @@ static int obey(struct blast *b, const char *line)
 
 int main(int argc, char **argv)
 {
-	static const struct argp argp = { options, option, "RUN_DIR",
-					  "The load of `make bench`; bench/harness.py runs it. RUN_DIR/NAME.launch and RUN_DIR/NAME.sock "
-					  "are what an endpoint starts with; names are sender and receiver, sender-2 and receiver-2...",
-					  0, 0, 0 };
+	static const struct argp argp = {
+	    options,
+	    option,
+	    "RUN_DIR",
+	    "The load of `make bench`; bench/harness.py runs it. RUN_DIR/NAME.launch and RUN_DIR/NAME.sock "
+	    "are what an endpoint starts with; names are sender and receiver, sender-2 and receiver-2...",
+	    0,
+	    0,
+	    0};
 	static struct blast b = {.pairs = 1, .busy = 1};
 	char line[128];
 	int r = 0;
@@ -224,7 +235,8 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0 || fab_aead_start() || b.lane == NULL || b.ticks == NULL)
 		return 2;
 	memset(b.lane, 0, b.pairs * sizeof(*b.lane));
-	memset(b.ticks, 0, (size_t)TICKS_MAX * sizeof(*b.ticks)); /* no page of it is to be taken while something is measured */
+	memset(b.ticks, 0,
+	       (size_t)TICKS_MAX * sizeof(*b.ticks)); /* no page of it is to be taken while something is measured */
 	b.tsc_hz = calibrate();
 	if (attach(&b))
 		return 2;

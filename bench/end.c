@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An endpoint of the fabric for load generators: see end.h. The handshake is guest-lib's, sealing is the fabric's AEAD: the
- * bytes are the same as guest-lib's, in a third of the time. */
+/* An endpoint of the fabric for load generators: see end.h. The handshake is guest-lib's, sealing is the fabric's AEAD:
+ * the bytes are the same as guest-lib's, in a third of the time. */
 #include "end.h"
 
 #include <stdio.h>
@@ -11,11 +11,11 @@
 #include "guest-lib/port_linux.h"
 #include "guest-lib/verdict.h"
 
-#define OWN_SLOTS 8u
-#define OWN_SLOT (END_OWN_LEN / OWN_SLOTS)
+#define OWN_SLOTS     8u
+#define OWN_SLOT      (END_OWN_LEN / OWN_SLOTS)
 #define INIT_EVERY_NS 300000000ull
-#define DATA_EXTRA (WEFT_RECORD_HDR_LEN + WEFT_TAG_LEN)
-#define CONTROL_MAX 4096u
+#define DATA_EXTRA    (WEFT_RECORD_HDR_LEN + WEFT_TAG_LEN)
+#define CONTROL_MAX   4096u
 
 _Static_assert(VPORT_HDR_LEN + WEFT_FRAME_HDR_LEN + WEFT_HANDSHAKE_RECORD_LEN <= OWN_SLOT, "an INIT fits");
 _Static_assert(VPORT_HDR_LEN + END_FRAME_LEN(0) <= OWN_SLOT, "a CONFIRM fits");
@@ -103,7 +103,7 @@ uint32_t end_seal(struct end *e, uint8_t *slot, const uint8_t *plain, uint32_t l
 	struct weft_session *s = &e->now.s;
 	uint8_t *frame = slot + VPORT_HDR_LEN, *record = frame + END_RECORD_AT;
 	struct weft_record_hdr h = {
-		.type = WEFT_REC_DATA, .suite = s->suite, .session = s->remote, .counter = s->send_counter};
+	    .type = WEFT_REC_DATA, .suite = s->suite, .session = s->remote, .counter = s->send_counter};
 
 	if (s->suite == 0 || s->send_counter >= WEFT_SPENT_RECORDS)
 		return 0;
@@ -129,7 +129,8 @@ int end_open_record(const struct end *e, const uint8_t *frame, uint32_t len, uin
 		return -1;
 	if (h.session != x->s.local)
 		x = &e->before;
-	if (x->s.suite == 0 || h.session != x->s.local || h.suite != x->s.suite || record_len < DATA_EXTRA + WEFT_MESSAGE_HDR_LEN)
+	if (x->s.suite == 0 || h.session != x->s.local || h.suite != x->s.suite ||
+	    record_len < DATA_EXTRA + WEFT_MESSAGE_HDR_LEN)
 		return -1;
 	memcpy(hdr, frame + END_RECORD_AT, sizeof(hdr));
 	uint32_t n = (uint32_t)record_len - DATA_EXTRA;

@@ -77,7 +77,8 @@ static inline uint32_t end_credit(const struct end *e)
 /* Seals a message under the session into the frame whose VPORT_HDR_LEN bytes begin at slot; plain is a message's header and
  * len bytes of payload in private memory. Returns the frame's length; 0 when the session is spent. Some 70 ns for 256 bytes. */
 uint32_t end_seal(struct end *e, uint8_t *slot, const uint8_t *plain, uint32_t len);
-/* Opens a DATA record under the session: plain gets header and payload. Returns the payload's length, or -1: not ours, or forged. */
+/* Opens a DATA record under the session: plain, with room for all of len, gets header and payload. Returns the payload's length, or
+ * -1: it is not ours, or forged. */
 int end_open_record(const struct end *e, const uint8_t *frame, uint32_t len, uint8_t *plain);
 
 #endif

@@ -3,6 +3,7 @@
 whole road held against the fabric's own counters, results and their file, facts about the machine. What is measured, how often
 and in which turns is bench/run.py's and bench/run_peers.py's."""
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -21,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 BENCH = ROOT / "bench"
 STAGES = ["take", "session", "route", "admit", "validate", "judge", "inspect", "decide", "deliver"]
 STARTUP_SECONDS = 60
+PR_SET_PDEATHSIG = 1
 ORDER_SECONDS = 120  # for one order to the load
 
 
@@ -41,9 +43,13 @@ def cores(core=None, load_core=None):
     return None if core == load_core else (core, load_core)
 
 
-def pinned(core):
-    """For Popen's preexec_fn: the process stays on that core."""
-    return lambda: os.sched_setaffinity(0, {core})
+def pinned(core=None):
+    """For Popen's preexec_fn: the process stays on that core, and ends with the thread that starts it, however that ends."""
+    def prepare():
+        if core is not None:
+            os.sched_setaffinity(0, {core})
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    return prepare
 
 
 def pair_names(n):
@@ -82,7 +88,7 @@ class Fabric:
                        stdout=subprocess.DEVNULL)
         self.log = (folder / "weftd.log").open("w+")
         self.process = subprocess.Popen([build / "bin" / "weftd", "--core", str(core), self.config], stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=subprocess.STDOUT)
+                                        stdout=self.log, stderr=subprocess.STDOUT, preexec_fn=pinned())
         end = time.monotonic() + STARTUP_SECONDS
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > end:

@@ -12,18 +12,17 @@
 #include "bench/timing.h"
 #include "guest-lib/bytes.h"
 
-#define POOL_LEN (64u << 20)
-#define SLOTS_MAX 65536u
-#define RING 1024u
-#define QUIET_RING 64u
-#define QUIET_AREA 4096u
-#define QUIET_BUF 2048u
-#define SHAKE_NS 30000000000ull
-#define SHAKE_LEAST_NS 120000000ull /* between two handshakes of an end: the fabric takes ten a second */
-#define SESSION_NS 1000000000ull    /* so old, a session gives way to a new one when a run begins */
-#define LOOK_TURNS 0xffffu /* turns between two looks at the clock */
-#define TIMEOUT_MS 60000u
-#define REPLY_SHIFT 4u /* the far end's pool is for replies alone */
+#define SLOTS_MAX      65536u
+#define RING	       1024u
+#define QUIET_RING     64u
+#define QUIET_AREA     4096u
+#define QUIET_BUF      2048u
+#define SHAKE_NS       30000000000ull
+#define SHAKE_LEAST_NS 120000000ull  /* between two handshakes of an end: the fabric takes ten a second */
+#define SESSION_NS     1000000000ull /* so old, a session gives way to a new one when a run begins */
+#define LOOK_TURNS     0xffffu	     /* turns between two looks at the clock */
+#define TIMEOUT_MS     60000u
+#define REPLY_SHIFT    4u /* the far end's pool is for replies alone */
 
 int lane_texts_make(struct lane_texts *t, enum bench_kind kind, size_t size)
 {
@@ -70,15 +69,15 @@ static int open_end(struct lane *l, struct end *e, const char *run_dir, const ch
 	return 0;
 }
 
-int lane_open(struct lane *l, const char *run_dir, const char *from, const char *to, int quiet)
+int lane_open(struct lane *l, const char *run_dir, const char *from, const char *to, uint32_t pool_len)
 {
 	struct vport_opts small = {.ring_size = QUIET_RING, .rx_buf_len = QUIET_BUF, .tx_area_len = QUIET_AREA};
-	struct vport_opts large = {.ring_size = RING, .tx_area_len = END_OWN_LEN + POOL_LEN};
-	struct vport_opts replies = {.ring_size = RING, .tx_area_len = END_OWN_LEN + (POOL_LEN >> REPLY_SHIFT)};
+	struct vport_opts large = {.ring_size = RING, .tx_area_len = END_OWN_LEN + pool_len};
+	struct vport_opts replies = {.ring_size = RING, .tx_area_len = END_OWN_LEN + (pool_len >> REPLY_SHIFT)};
 
 	memset(l, 0, sizeof(*l));
-	if (!quiet) {
-		l->pool_len = POOL_LEN;
+	if (pool_len != 0) {
+		l->pool_len = pool_len;
 		l->slots_max = SLOTS_MAX;
 		l->frame = calloc(SLOTS_MAX, sizeof(*l->frame));
 		l->cost = calloc(SLOTS_MAX, sizeof(*l->cost));
@@ -87,9 +86,9 @@ int lane_open(struct lane *l, const char *run_dir, const char *from, const char 
 			return -1;
 		}
 	}
-	if (open_end(l, &l->to, run_dir, to, quiet ? &small : &replies))
+	if (open_end(l, &l->to, run_dir, to, pool_len ? &replies : &small))
 		return -1;
-	return open_end(l, &l->from, run_dir, from, quiet ? &small : &large);
+	return open_end(l, &l->from, run_dir, from, pool_len ? &large : &small);
 }
 
 void lane_close(struct lane *l)
@@ -144,13 +143,15 @@ int lanes_shake(struct lane *l, uint32_t n)
 			up += (uint32_t)end_up(e);
 		}
 		if (now - start > SHAKE_NS) {
-			fprintf(stderr, "blast: %u of %u ends have no session after half a minute\n", 2u * n - up, 2u * n);
+			fprintf(stderr, "blast: %u of %u ends have no session after half a minute\n", 2u * n - up,
+				2u * n);
 			return -1;
 		}
 	}
 	for (uint32_t i = 0; i < n; i++)
 		if (l[i].from.peer != l[i].to.id.port || l[i].to.peer != l[i].from.id.port) {
-			fprintf(stderr, "blast: policy does not let %s talk to %s\n", l[i].from.id.name, l[i].to.id.name);
+			fprintf(stderr, "blast: policy does not let %s talk to %s\n", l[i].from.id.name,
+				l[i].to.id.name);
 			return -1;
 		}
 	return 0;
@@ -172,8 +173,8 @@ static uint32_t plain_make(uint8_t plain[LANE_PLAIN_MAX], const struct lane_text
 }
 
 /* Seals one message of e's into a slot of its pool. 0, or -1 when the session is spent. */
-static int seal_one(struct end *e, const struct lane_texts *t, const struct weft_message_hdr *h, uint64_t seq, uint32_t slot,
-		    struct vport_frame *frame, uint32_t *cost)
+static int seal_one(struct end *e, const struct lane_texts *t, const struct weft_message_hdr *h, uint64_t seq,
+		    uint32_t slot, struct vport_frame *frame, uint32_t *cost)
 {
 	uint8_t plain[LANE_PLAIN_MAX];
 	uint32_t len = plain_make(plain, t, h, seq);
@@ -198,7 +199,8 @@ static uint64_t record_head(const struct end *e)
 
 static struct weft_message_hdr one_way(const struct lane *l, uint64_t seq, uint16_t peer)
 {
-	return (struct weft_message_hdr){.kind = WEFT_KIND_ONEWAY, .peer = peer, .id = id_of(seq), .subject = l->texts->subject};
+	return (struct weft_message_hdr){
+	    .kind = WEFT_KIND_ONEWAY, .peer = peer, .id = id_of(seq), .subject = l->texts->subject};
 }
 
 /* Seals messages first to first + n - 1 into the pool. 0 or -1. */
@@ -229,7 +231,8 @@ static void wrong(struct lane *l, const char *why)
 }
 
 /* A record that e got is message seq with that header, byte for byte. */
-static void sample(struct lane *l, const struct end *e, const struct vport_seen *f, const struct weft_message_hdr *h, uint64_t seq)
+static void sample(struct lane *l, const struct end *e, const struct vport_seen *f, const struct weft_message_hdr *h,
+		   uint64_t seq)
 {
 	uint8_t plain[LANE_PLAIN_MAX], want[LANE_PLAIN_MAX];
 	uint32_t len = plain_make(want, l->texts, h, seq);
@@ -248,8 +251,8 @@ static int expected(struct lane *l, struct end *e, uint64_t head, const struct v
 	uint64_t got;
 
 	memcpy(&got, record, sizeof(got));
-	/* What else the fabric has to say has another length, as good as always; where it has not, the next sample will not be
-	 * what was sent. */
+	/* What else the fabric has to say has another length, as good as always; where it has not, the next sample will
+	 * not be what was sent. */
 	if (got != head || f->len != END_FRAME_LEN(l->texts->len[seq % LANE_TEXTS]))
 		return 0;
 	got = get_le64(record + 8);
@@ -337,8 +340,9 @@ static int stalled(struct lane *l, uint32_t n)
 	while (i + 1 < n && done(&l[i]) >= l[i].n)
 		i++;
 	l += i;
-	snprintf(l->why, sizeof(l->why), "%.32s stalled: of %u sealed %u were put, %u arrived, %llu refused; window left %u%s",
-		 l->from.id.name, l->n, l->put, l->arrived, (unsigned long long)(l->from.refused - l->refused_before),
+	snprintf(l->why, sizeof(l->why),
+		 "%.32s stalled: of %u sealed %u were put, %u arrived, %llu refused; window left %u%s", l->from.id.name,
+		 l->n, l->put, l->arrived, (unsigned long long)(l->from.refused - l->refused_before),
 		 end_credit(&l->from), vport_check(l->from.v) || vport_check(l->to.v) ? "; a port is gone" : "");
 	return complain(l, NULL);
 }
@@ -466,7 +470,8 @@ int lanes_run(struct lane *l, uint32_t n, const struct lane_texts *t, struct lan
 	return 0;
 }
 
-/* --- round trips --------------------------------------------------------------------------------------------------- */
+/* --- round trips ---------------------------------------------------------------------------------------------------
+ */
 
 struct trip {
 	uint64_t head_near, head_far, seq;
@@ -477,10 +482,10 @@ static struct trip trip_of(const struct lane *l, uint64_t subject, uint64_t seq)
 {
 	struct trip t = {.head_near = record_head(&l->from), .head_far = record_head(&l->to), .seq = seq};
 
-	t.request = (struct weft_message_hdr){.kind = WEFT_KIND_REQUEST, .peer = l->to.id.port, .id = id_of(seq), .subject = subject,
-					      .arg = TIMEOUT_MS};
-	t.reply = (struct weft_message_hdr){.kind = WEFT_KIND_REPLY, .peer = l->from.id.port, .id = id_of(seq), .subject = subject,
-					    .ref = id_of(seq)};
+	t.request = (struct weft_message_hdr){
+	    .kind = WEFT_KIND_REQUEST, .peer = l->to.id.port, .id = id_of(seq), .subject = subject, .arg = TIMEOUT_MS};
+	t.reply = (struct weft_message_hdr){
+	    .kind = WEFT_KIND_REPLY, .peer = l->from.id.port, .id = id_of(seq), .subject = subject, .ref = id_of(seq)};
 	return t;
 }
 
@@ -503,8 +508,8 @@ static int await(struct lane *l, struct end *e, uint64_t head, uint64_t seq, str
 
 			end = end != 0 ? end : now + LANE_STALL_NS;
 			if (now > end || l->from.refused != l->refused_before) {
-				snprintf(l->why, sizeof(l->why), "%.32s: no message after ten seconds; refused: %.64s", e->id.name,
-					 l->from.first_refusal);
+				snprintf(l->why, sizeof(l->why), "%.32s: no message after ten seconds; refused: %.64s",
+					 e->id.name, l->from.first_refusal);
 				return complain(l, NULL);
 			}
 		}
@@ -548,7 +553,7 @@ static int trip(struct lane *l, uint32_t i, const struct trip *t, uint64_t *tick
 
 int lane_trips(struct lane *l, const struct lane_texts *t, const char *method, struct lane_run *r)
 {
-	uint32_t half = l->slots_max / 2u, most = (POOL_LEN >> REPLY_SHIFT) / LANE_SLOT_LEN(t->len_max);
+	uint32_t half = l->slots_max / 2u, most = (l->pool_len >> REPLY_SHIFT) / LANE_SLOT_LEN(t->len_max);
 	uint64_t subject = weft_subject(method), ticks;
 
 	most = most < half ? most : half;

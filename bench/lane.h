@@ -54,9 +54,9 @@ struct lane {
 	char why[END_TEXT_MAX];  /* what was the first wrong one, or why it cannot go on */
 };
 
-/* Connects both ends: launch files and sockets are RUN_DIR/NAME.launch and RUN_DIR/NAME.sock. quiet: it will carry nothing, and
- * gets as little memory as goes. 0, or -1 with a text in l->why. */
-int lane_open(struct lane *l, const char *run_dir, const char *from, const char *to, int quiet);
+/* Connects both ends: launch files and sockets are RUN_DIR/NAME.launch and RUN_DIR/NAME.sock. pool_len: bytes for what it seals
+ * beforehand; 0: it will carry nothing, and gets as little memory as goes. 0, or -1 with a text in l->why. */
+int lane_open(struct lane *l, const char *run_dir, const char *from, const char *to, uint32_t pool_len);
 void lane_close(struct lane *l);
 
 /* Shakes hands at both ends of all lanes, again where they have; 0, or -1 with a text in some lane's why, printed. */

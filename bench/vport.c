@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A fast virtio-net front-end: see vport.h. The vhost-user protocol is guest-lib's (vhost_linux.c); what frames carry is
- * the load generators' affair.
+/* A fast virtio-net front-end: see vport.h. The vhost-user protocol is guest-lib's (vhost_linux.c); what frames carry
+ * is the load generators' affair.
  *
  * The memfd: receive ring, transmit ring (descriptors, available ring, used ring, each page aligned), receive buffers,
  * transmit area. */
@@ -25,26 +25,26 @@
 #include "guest-lib/vhost_linux.h"
 #include "guest-lib/virtio.h"
 
-#define RX 0u
-#define TX 1u
+#define RX	     0u
+#define TX	     1u
 #define RING_DEFAULT 1024u
-#define RING_MIN 16u
-#define BUF_DEFAULT 2048u
-#define BUF_MIN 128u
-#define BUF_MAX 16384u
-#define BUF_ALIGN 64u
-#define AREA_MAX (1ull << 31)
-#define PAGE_LEN 4096u
-#define HUGE_LEN (2u << 20)
-#define GPA_START 0x100000ull /* not 0, so that no address looks like a null one */
-#define TIMEOUT_NS 10000000000ull
-#define RETRY_MS 20
-#define LINE 64u
+#define RING_MIN     16u
+#define BUF_DEFAULT  2048u
+#define BUF_MIN	     128u
+#define BUF_MAX	     16384u
+#define BUF_ALIGN    64u
+#define AREA_MAX     (1ull << 31)
+#define PAGE_LEN     4096u
+#define HUGE_LEN     (2u << 20)
+#define GPA_START    0x100000ull /* not 0, so that no address looks like a null one */
+#define TIMEOUT_NS   10000000000ull
+#define RETRY_MS     20
+#define LINE	     64u
 
-#define BIT(n) (1ull << (n))
+#define BIT(n)		(1ull << (n))
 #define FEATURES_NEEDED BIT(VIRTIO_F_VERSION_1_BIT)
-#define FEATURES_WANTED                                                                                                \
-	(FEATURES_NEEDED | BIT(VIRTIO_NET_F_MRG_RXBUF_BIT) | BIT(VIRTIO_RING_F_EVENT_IDX_BIT) |                        \
+#define FEATURES_WANTED                                                                         \
+	(FEATURES_NEEDED | BIT(VIRTIO_NET_F_MRG_RXBUF_BIT) | BIT(VIRTIO_RING_F_EVENT_IDX_BIT) | \
 	 BIT(VHOST_USER_F_PROTOCOL_FEATURES_BIT))
 
 _Static_assert(sizeof(struct virtq_net_hdr) == VPORT_HDR_LEN, "the header before each frame");
@@ -54,23 +54,23 @@ struct vring {
 	struct virtq_avail *avail;
 	struct virtq_used *used;
 	const uint16_t *avail_event; /* behind used's entries */
-	uint16_t next;      /* entries given to the device, ever, modulo 2^16 */
-	uint16_t taken;     /* of these, came back and are no more looked at */
-	uint16_t seen;      /* used index as last read */
-	uint16_t kicked;    /* next at the last look at what the device wants */
+	uint16_t next;		     /* entries given to the device, ever, modulo 2^16 */
+	uint16_t taken;		     /* of these, came back and are no more looked at */
+	uint16_t seen;		     /* used index as last read */
+	uint16_t kicked;	     /* next at the last look at what the device wants */
 	int kick_fd;
 };
 
 struct vport {
 	struct vring ring[VHOST_RINGS];
-	uint16_t mask;          /* ring size - 1 */
-	uint16_t shown;         /* received frames that were shown and not given back */
+	uint16_t mask;	/* ring size - 1 */
+	uint16_t shown; /* received frames that were shown and not given back */
 	uint8_t event_idx;
-	int error;              /* 0, or what vport_check() says from now on */
+	int error; /* 0, or what vport_check() says from now on */
 	uint8_t *rx_area, *tx_area;
 	uint32_t rx_buf_len;
 	uint64_t tx_area_len;
-	uint64_t tx_gpa;        /* of the area's first byte */
+	uint64_t tx_gpa; /* of the area's first byte */
 	int sock, listener, mem_fd, call_fd;
 	uint8_t *map;
 	size_t map_len;
@@ -106,7 +106,8 @@ static void lay_out(struct layout *l, uint32_t size, uint32_t buf_len, size_t ar
 		l->desc[i] = at;
 		at = up(at + size * sizeof(struct virtq_desc), LINE);
 		l->avail[i] = at;
-		/* What we write and what the device writes share no line, nor its neighbour that is fetched along with it. */
+		/* What we write and what the device writes share no line, nor its neighbour that is fetched along with
+		 * it. */
 		at = up(at + sizeof(struct virtq_avail) + (size_t)size * 2u + 2u, 2u * LINE);
 		l->used[i] = at;
 		at = up(at + sizeof(struct virtq_used) + (size_t)size * sizeof(struct virtq_used_elem) + 2u, 2u * LINE);
@@ -122,14 +123,16 @@ static int memory_make(struct vport *v, char *err, size_t cap)
 {
 	v->mem_fd = memfd_create("vport", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (v->mem_fd < 0 || ftruncate(v->mem_fd, (off_t)v->map_len) < 0)
-		return fail(-errno, err, cap, "no memory for frames: memfd of %zu bytes: %s", v->map_len, strerror(errno));
+		return fail(-errno, err, cap, "no memory for frames: memfd of %zu bytes: %s", v->map_len,
+			    strerror(errno));
 	/* The device maps it too: that the size cannot change is a promise to it. */
 	if (fcntl(v->mem_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return fail(-errno, err, cap, "sealing the memfd: %s", strerror(errno));
 	v->map = mmap(NULL, v->map_len, PROT_READ | PROT_WRITE, MAP_SHARED, v->mem_fd, 0);
 	if (v->map == MAP_FAILED) {
 		v->map = NULL;
-		return fail(-errno, err, cap, "no memory for frames: mapping %zu bytes: %s", v->map_len, strerror(errno));
+		return fail(-errno, err, cap, "no memory for frames: mapping %zu bytes: %s", v->map_len,
+			    strerror(errno));
 	}
 	/* Where the system has huge pages for shared memory they are welcome; nothing hangs on it. */
 	if (v->map_len >= HUGE_LEN)
@@ -151,8 +154,8 @@ static void rings_make(struct vport *v, const struct layout *l)
 		r->avail_event = (const uint16_t *)(const void *)&r->used->ring[size];
 		for (uint32_t k = 0; k < size; k++)
 			r->avail->ring[k] = (uint16_t)k;
-		/* No notifications: by the flag, or by an event index that lies just behind. With EVENT_IDX one comes all the
-		 * same in each turn of 2^16: nobody reads it. */
+		/* No notifications: by the flag, or by an event index that lies just behind. With EVENT_IDX one comes
+		 * all the same in each turn of 2^16: nobody reads it. */
 		if (v->event_idx)
 			r->avail->ring[size] = UINT16_MAX;
 		else
@@ -162,8 +165,9 @@ static void rings_make(struct vport *v, const struct layout *l)
 	v->tx_area = v->map + l->tx;
 	v->tx_gpa = GPA_START + l->tx;
 	for (uint32_t k = 0; k < size; k++)
-		v->ring[RX].desc[k] = (struct virtq_desc){
-			.addr = GPA_START + l->rx + (uint64_t)k * v->rx_buf_len, .len = v->rx_buf_len, .flags = VIRTQ_DESC_F_WRITE};
+		v->ring[RX].desc[k] = (struct virtq_desc){.addr = GPA_START + l->rx + (uint64_t)k * v->rx_buf_len,
+							  .len = v->rx_buf_len,
+							  .flags = VIRTQ_DESC_F_WRITE};
 	v->ring[RX].next = (uint16_t)size;
 	__atomic_store_n(&v->ring[RX].avail->idx, v->ring[RX].next, __ATOMIC_RELEASE);
 }
@@ -184,19 +188,22 @@ static int reach(struct vport *v, const char *path, int listening, uint64_t dead
 	struct pollfd p;
 
 	if (strlen(path) >= sizeof(sa.sun_path))
-		return fail(-ENAMETOOLONG, err, cap, "%s: a socket's path has at most %zu bytes", path, sizeof(sa.sun_path) - 1u);
+		return fail(-ENAMETOOLONG, err, cap, "%s: a socket's path has at most %zu bytes", path,
+			    sizeof(sa.sun_path) - 1u);
 	/* Bounded by the deadline. */
 	while (!listening) {
 		v->sock = vhost_connect(path);
 		if (v->sock >= 0)
 			return 0;
-		if ((v->sock != -ENOENT && v->sock != -ECONNREFUSED && v->sock != -EAGAIN) || bench_now_ns() >= deadline)
+		if ((v->sock != -ENOENT && v->sock != -ECONNREFUSED && v->sock != -EAGAIN) ||
+		    bench_now_ns() >= deadline)
 			return fail(v->sock, err, cap, "%s: no device answers here: %s", path, strerror(-v->sock));
 		nap();
 	}
 	memcpy(sa.sun_path, path, strlen(path) + 1u);
 	v->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (v->listener < 0 || bind(v->listener, (const struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(v->listener, 1) < 0)
+	if (v->listener < 0 || bind(v->listener, (const struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    listen(v->listener, 1) < 0)
 		return fail(-errno, err, cap, "%s: no socket can be made here: %s", path, strerror(errno));
 	memcpy(v->own_path, sa.sun_path, sizeof(v->own_path));
 	/* Bounded by the deadline. */
@@ -221,7 +228,8 @@ static void kick(struct vport *v, struct vring *r)
 	/* The index must be visible before the device's wish is read, or both sides could wait for each other. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (v->event_idx)
-		wanted = (uint16_t)(now - __atomic_load_n(r->avail_event, __ATOMIC_RELAXED) - 1u) < (uint16_t)(now - before);
+		wanted =
+		    (uint16_t)(now - __atomic_load_n(r->avail_event, __ATOMIC_RELAXED) - 1u) < (uint16_t)(now - before);
 	else
 		wanted = !(__atomic_load_n(&r->used->flags, __ATOMIC_RELAXED) & VIRTQ_USED_F_NO_NOTIFY);
 	/* EAGAIN means that the counter is full: the device has been notified often enough. */
@@ -248,7 +256,8 @@ static int lend(struct vport *v, const char *path, const struct layout *l, uint6
 					       .size = (uint16_t)(v->mask + 1u),
 					       .kick_fd = v->ring[i].kick_fd,
 					       .call_fd = v->call_fd};
-	r = vhost_start(v->sock, &mem, rings, (features & BIT(VHOST_USER_F_PROTOCOL_FEATURES_BIT)) != 0, acks, deadline);
+	r = vhost_start(v->sock, &mem, rings, (features & BIT(VHOST_USER_F_PROTOCOL_FEATURES_BIT)) != 0, acks,
+			deadline);
 	if (r)
 		return fail(r, err, cap, "%s: the device does not take the rings: %s", path, strerror(-r));
 	kick(v, &v->ring[RX]);
@@ -268,7 +277,8 @@ int vport_open(struct vport **out, const char *path, const struct vport_opts *op
 	*out = NULL;
 	if (size < RING_MIN || size > VPORT_RING_MAX || (size & (size - 1u)) || buf < BUF_MIN || buf > BUF_MAX ||
 	    buf % BUF_ALIGN || area > AREA_MAX)
-		return fail(-EINVAL, err, cap, "%s: rings are powers of two from %u to %u, buffers %u to %u bytes in steps of %u", path,
+		return fail(-EINVAL, err, cap,
+			    "%s: rings are powers of two from %u to %u, buffers %u to %u bytes in steps of %u", path,
 			    RING_MIN, VPORT_RING_MAX, BUF_MIN, BUF_MAX, BUF_ALIGN);
 	v = aligned_alloc(LINE, up(sizeof(*v), LINE));
 	if (!v)
