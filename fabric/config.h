@@ -38,7 +38,7 @@
 #include "policy/policy.h"
 
 /* Limits; README.md repeats them. */
-#define FAB_UNIKERNELS_MAX 500u /* DPDK's vhost library polls 1,024 sockets at most: two for each port */
+#define FAB_UNIKERNELS_MAX 1000u /* DPDK's vhost library polls 1,024 descriptors: one a port, two its own, some to spare */
 #define FAB_WINDOW_DEFAULT (128u << 10)
 #define FAB_WINDOW_MIN (64u << 10) /* one largest message with its headers fits */
 #define FAB_WINDOW_MAX (64u << 20)

@@ -25,16 +25,4 @@ int fab_eventfd_ok(int fd);
  * region of mem, and the size is a power of two up to FAB_RING_SIZE_MAX. */
 int fab_ring_ok(const struct fab_ring *r, const struct fab_mem *mem);
 
-/* Bounds how long connected stream sockets of ours that are bound to `path` wait for their peer: a message that begins
- * and does not end then breaks its connection, and an answer that finds no room is dropped. Returns how many sockets
- * were found. */
-unsigned fab_socket_hurry(const char *path, unsigned receive_ms, unsigned send_ms);
-
-/* Descriptors come from a front-end without close-on-exec, and the vhost library forgets those of a message that it
- * refuses before it shows it to us. So close-on-exec is our mark: everything of ours has it, and what a front-end sends
- * gets it when we know of it. What lacks it at the end of a connection belongs to nobody. */
-void fab_fds_keep_all(void);  /* marks all that are open now, for the end of the start */
-void fab_fd_keep(int fd);     /* marks one; -1: none */
-unsigned fab_fds_sweep(void); /* closes those without the mark, standard streams excepted; returns how many */
-
 #endif

@@ -31,7 +31,7 @@ static void tell(struct told *t, int code, const struct pol_err *e)
 		t->note(t->arg, e);
 }
 
-/* Finds each unikernel's file, of[i] in the folder; at most 500 of them. What one has and the other lacks is told. */
+/* Finds each unikernel's file, of[i] in the folder. What one has and the other lacks is told. */
 static void match(const struct fab_config *c, const struct pol_folder *f, int32_t *of, struct told *t)
 {
 	struct pol_err e;

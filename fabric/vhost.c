@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vhost-user ports. Everything here but start and stop runs on the vhost library's own thread, one message at a time.
+/* vhost-user ports. Everything here but start and stop runs on the vhost library's own thread, one message at a time. Front-ends
+ * reach the library through the relay alone (relay.c), whose hello says which port a connection is.
  *
  * A port runs when the library says that both of its rings are ready and the device has started. Before any message
  * that may move memory, rings or descriptors is handled, the worker lets go of the port; afterwards it gets it back
@@ -14,53 +15,45 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_version.h>
 #include <rte_vhost.h>
+#include <sodium.h>
 
+#include "fail.h"
 #include "frontend.h"
 #include "lines.h"
+#include "relay.h"
 
 #define RX 0u /* the guest's receive queue */
 #define TX 1u
-#define RINGS 2u
+#define RINGS FAB_VRINGS
 
 #define FEATURES                                                                                                       \
 	((1ull << VIRTIO_NET_F_MRG_RXBUF_BIT) | (1ull << VIRTIO_RING_F_EVENT_IDX_BIT) |                                \
 	 (1ull << VHOST_USER_F_PROTOCOL_FEATURES_BIT) | (1ull << VIRTIO_F_VERSION_1_BIT))
 #define PROTOCOL_FEATURES (1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK)
 
-/* Requests of the vhost-user protocol that a port may need; all others are refused. */
-enum request {
-	GET_FEATURES = 1,
-	SET_FEATURES = 2,
-	SET_OWNER = 3,
-	SET_MEM_TABLE = 5,
-	SET_VRING_NUM = 8,
-	SET_VRING_ADDR = 9,
-	SET_VRING_BASE = 10,
-	GET_VRING_BASE = 11,
-	SET_VRING_KICK = 12,
-	SET_VRING_CALL = 13,
-	SET_VRING_ERR = 14,
-	GET_PROTOCOL_FEATURES = 15,
-	SET_PROTOCOL_FEATURES = 16,
-	SET_VRING_ENABLE = 18,
-};
-
 #define REGIONS_MAX 8u /* the library's; also the descriptors that come with one message */
-/* A whole message is written at once, and a front-end that waits for its answer has room for it. */
-#define RECEIVE_MS 50u
-#define SEND_MS 1u
+#define RING_ENTRIES_MAX 4096u /* the library's own memory for each is sized by it: FAB_VHOST_PORT_KIB */
+#define VIDS_MAX 1024u /* devices that the library has room for */
+#define LIBRARY_SOCKET ".vhost"
+/* Descriptors of one port: its socket, three ends of its two connections, kicks and calls, a file for each region; and
+ * what is on its way on both sides. */
+#define PORT_FDS (4u + 2u * RINGS + REGIONS_MAX)
+#define OTHER_FDS 256u /* of everything else: control, logs, inspectors, messages on their way */
 
 /* A message as the library shows it to its callbacks, with the payloads that we look at and the descriptors that came
  * along (unused ones are -1). Its vhost_user.h says that this layout is kept for such callbacks; still, look there
@@ -81,7 +74,8 @@ struct message {
 				uint64_t gpa, bytes, user, offset;
 			} region[REGIONS_MAX];
 		} memory;
-		uint8_t space[632]; /* of its longest payload, a crypto session */
+		struct fab_relay_hello hello;
+		uint8_t space[FAB_PASS_PAYLOAD_MAX];
 	} payload;
 	int fd[REGIONS_MAX];
 	int n_fds;
@@ -90,7 +84,6 @@ _Static_assert(sizeof(struct message) == 12 + 632 + 4 * REGIONS_MAX + 4, "struct
 
 struct link {
 	struct fab_port *port;
-	char path[PATH_MAX];
 	int vid;                 /* -1: no connection */
 	uint8_t ready[RINGS];    /* as the library last said */
 	uint8_t started;         /* new_device was called, destroy_device was not */
@@ -102,7 +95,13 @@ struct link {
 static struct {
 	struct fab_worker *w;
 	struct link *link;
+	struct link *of_vid[VIDS_MAX]; /* NULL: it has not said hello */
 	uint32_t n;
+	struct fab_relay *relay;
+	pthread_t relay_thread;
+	int relay_runs;
+	uint8_t token[FAB_RELAY_TOKEN];
+	char library[PATH_MAX]; /* path of the library's socket as it was registered */
 	FILE *log;            /* for what front-ends cause; the library's thread has it to the end of the process */
 	struct fab_lines lines;
 	_Atomic int closing;
@@ -110,10 +109,7 @@ static struct {
 
 static struct link *link_of(int vid)
 {
-	for (uint32_t i = 0; i < g.n; i++)
-		if (g.link[i].vid == vid)
-			return &g.link[i];
-	return NULL;
+	return vid >= 0 && vid < (int)VIDS_MAX ? g.of_vid[vid] : NULL;
 }
 
 /* Descriptors that a front-end gave us are written to by the worker: an eventfd does nothing unexpected then, and one
@@ -246,50 +242,70 @@ static int memory_ok(const struct message *m)
 	return total <= FAB_REGION_BYTES_MAX;
 }
 
+/* A connection's first message says whose it is. Only the relay knows the token, and it has one connection for each port. */
+static enum rte_vhost_msg_result hello(int vid, struct message *m)
+{
+	const struct fab_relay_hello h = m->payload.hello;
+	struct link *l;
+
+	if (m->request != FAB_RELAY_HELLO || m->size != sizeof(h) || sodium_memcmp(h.token, g.token, sizeof(g.token)) != 0 ||
+	    h.line >= g.n || vid >= (int)VIDS_MAX || g.link[h.line].vid >= 0) {
+		fprintf(g.log, "weftd: a stranger at the vhost library's own socket is refused\n");
+		return refuse(m);
+	}
+	l = &g.link[h.line];
+	l->vid = vid;
+	l->started = l->has_memory = 0;
+	l->ready[RX] = l->ready[TX] = 0;
+	g.of_vid[vid] = l;
+	return RTE_VHOST_MSG_RESULT_OK;
+}
+
 static enum rte_vhost_msg_result before_message(int vid, void *msg)
 {
 	struct message *m = msg;
 	struct link *l = link_of(vid);
-	const char *name = l != NULL ? l->port->id.name : "?";
+	const char *name;
 	uint32_t ring = UINT32_MAX;
 
-	for (uint32_t i = 0; i < REGIONS_MAX; i++)
-		fab_fd_keep(m->fd[i]);
-	if (l == NULL || atomic_load(&g.closing))
+	if (atomic_load(&g.closing))
 		return refuse(m);
+	if (l == NULL)
+		return hello(vid, m);
+	name = l->port->id.name;
 	switch (m->request) {
-	case GET_FEATURES:
-	case GET_PROTOCOL_FEATURES:
-	case SET_OWNER:
+	case FAB_GET_FEATURES:
+	case FAB_GET_PROTOCOL_FEATURES:
+	case FAB_SET_OWNER:
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-	case SET_FEATURES:
+	case FAB_SET_FEATURES:
 		if ((m->payload.u64 & ~FEATURES) != 0) {
 			fprintf(g.log, "weftd: port %s: features %#llx were not offered\n", name,
 				(unsigned long long)(m->payload.u64 & ~FEATURES));
 			return refuse(m);
 		}
 		break;
-	case SET_PROTOCOL_FEATURES:
+	case FAB_SET_PROTOCOL_FEATURES:
 		if ((m->payload.u64 & ~PROTOCOL_FEATURES) != 0)
 			return refuse(m);
 		break;
-	case SET_MEM_TABLE:
+	case FAB_SET_MEM_TABLE:
 		if (!memory_ok(m)) {
 			fprintf(g.log, "weftd: port %s: guest memory must be at most 128 GiB of memfd, as long as it says and "
 					"sealed against shrinking (QEMU: memory-backend-memfd)\n", name);
 			return refuse(m);
 		}
 		break;
-	case SET_VRING_KICK:
-	case SET_VRING_CALL:
-	case SET_VRING_ERR:
+	case FAB_SET_VRING_KICK:
+	case FAB_SET_VRING_CALL:
+	case FAB_SET_VRING_ERR:
 		ring = (uint32_t)(m->payload.u64 & 0xffu);
 		break;
-	case SET_VRING_NUM:
-	case SET_VRING_ADDR:
-	case SET_VRING_BASE:
-	case GET_VRING_BASE:
-	case SET_VRING_ENABLE:
+	case FAB_SET_VRING_NUM:
+	case FAB_SET_VRING_ADDR:
+	case FAB_SET_VRING_BASE:
+	case FAB_GET_VRING_BASE:
+	case FAB_SET_VRING_ENABLE:
 		ring = m->payload.state.index;
 		break;
 	default:
@@ -297,11 +313,16 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg)
 		return refuse(m);
 	}
 	if (ring != UINT32_MAX && ring >= RINGS) {
-		fprintf(g.log, "weftd: port %s: ring %u does not exist; refused\n", name, ring);
+		fprintf(g.log, "weftd: port %s: request %u is about a ring that does not exist; refused\n", name, m->request);
+		return refuse(m);
+	}
+	if (m->request == FAB_SET_VRING_NUM && m->payload.state.num > RING_ENTRIES_MAX) {
+		fprintf(g.log, "weftd: port %s: a ring of %u entries; at most %u are allowed\n", name, m->payload.state.num,
+			RING_ENTRIES_MAX);
 		return refuse(m);
 	}
 	let_go(l, FAB_WANT_PAUSE);
-	if (m->request == SET_MEM_TABLE)
+	if (m->request == FAB_SET_MEM_TABLE)
 		l->has_memory = 0; /* until the library says that it took the new one: where that fails, it has none */
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
@@ -314,7 +335,7 @@ static enum rte_vhost_msg_result after_message(int vid, void *msg)
 
 	if (l == NULL)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-	if (m->request == SET_MEM_TABLE)
+	if (m->request == FAB_SET_MEM_TABLE)
 		l->has_memory = 1;
 	resume(l);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
@@ -327,31 +348,7 @@ static const struct rte_vhost_user_extern_ops message_ops = {
 
 static int on_connect(int vid)
 {
-	char name[PATH_MAX];
-
-	if (atomic_load(&g.closing) || rte_vhost_get_ifname(vid, name, sizeof(name)) != 0)
-		return -1;
-	for (uint32_t i = 0; i < g.n; i++) {
-		struct link *l = &g.link[i];
-
-		if (strcmp(l->path, name) != 0)
-			continue;
-		if (l->vid >= 0) {
-			fprintf(g.log, "weftd: port %s: already connected; a second front-end is refused\n",
-				l->port->id.name);
-			return -1;
-		}
-		if (rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0)
-			return -1;
-		/* The library reads and writes this socket on its one thread for all ports. */
-		if (fab_socket_hurry(l->path, RECEIVE_MS, SEND_MS) == 0)
-			return -1;
-		l->vid = vid;
-		l->started = l->has_memory = 0;
-		l->ready[RX] = l->ready[TX] = 0;
-		return 0;
-	}
-	return -1;
+	return atomic_load(&g.closing) ? -1 : rte_vhost_extern_callback_register(vid, &message_ops, NULL);
 }
 
 static void on_disconnect(int vid)
@@ -361,9 +358,9 @@ static void on_disconnect(int vid)
 	if (l == NULL)
 		return;
 	fab_workers_port(g.w, l->port, FAB_WANT_OFF);
+	g.of_vid[vid] = NULL;
 	l->vid = -1;
 	l->started = l->has_memory = 0;
-	fab_fds_sweep();
 }
 
 static int on_start(int vid)
@@ -409,116 +406,141 @@ static const struct rte_vhost_device_ops device_ops = {
 	.destroy_connection = on_disconnect,
 };
 
-static int open_socket(struct link *l, char *err, size_t err_cap)
+/* The library's one socket. Nobody else can reach it once its name is gone; we can, through our own descriptor of the
+ * file, whose path goes to `reach`. What registers at the library is named by the path as it was given. */
+static int open_library(const struct fab_config *c, char *reach, size_t cap, char *err, size_t err_cap)
 {
-	const char *step;
+	const char *path = g.library, *step = "register";
 	mode_t old;
-	int r;
+	int r, fd;
 
-	/* What is left of an earlier fabric; the run directory's lock says that nobody uses it. */
-	if (unlink(l->path) != 0 && errno != ENOENT) {
-		r = -errno;
-		snprintf(err, err_cap, "%s: cannot be removed: %s", l->path, strerror(-r));
-		return r;
-	}
+	if (fab_path_socket(c, LIBRARY_SOCKET, g.library, sizeof(g.library)) != 0 ||
+	    strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) /* the library would cut it */
+		return fab_fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long; choose a shorter run_dir", c->run_dir);
+	if (unlink(path) != 0 && errno != ENOENT)
+		return fab_fail(err, err_cap, -errno, "%s: cannot be removed: %s", path, strerror(errno));
 	old = umask(0077);
-	step = "register";
-	r = rte_vhost_driver_register(l->path, 0);
+	r = rte_vhost_driver_register(path, 0);
 	if (r == 0) {
 		step = "features";
-		r = rte_vhost_driver_set_features(l->path, FEATURES);
+		r = rte_vhost_driver_set_features(path, FEATURES);
 	}
 	if (r == 0)
-		r = rte_vhost_driver_set_protocol_features(l->path, PROTOCOL_FEATURES);
+		r = rte_vhost_driver_set_protocol_features(path, PROTOCOL_FEATURES);
 	if (r == 0) {
 		step = "callbacks";
-		r = rte_vhost_driver_callback_register(l->path, &device_ops);
+		r = rte_vhost_driver_callback_register(path, &device_ops);
 	}
 	if (r == 0) {
 		step = "start";
-		r = rte_vhost_driver_start(l->path);
+		r = rte_vhost_driver_start(path);
 	}
 	umask(old);
 	if (r != 0)
-		snprintf(err, err_cap, "%s: the vhost library refused (%s)", l->path, step);
-	return r != 0 ? -EIO : 0;
+		return fab_fail(err, err_cap, -EIO, "%s: the vhost library refused (%s)", path, step);
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || unlink(path) != 0)
+		return fab_fail(err, err_cap, -errno, "%s: %s", path, strerror(errno));
+	snprintf(reach, cap, "/proc/self/fd/%d", fd);
+	return 0;
 }
 
-/* The library's thread polls the sockets that it knew when its poll began, for up to a second: a front-end that comes
- * in that time waits. Only a new connection makes it look again, so it gets one, to a socket of our own. */
-static int wake_library(const struct fab_config *c)
+/* The library's thread polls the sockets that it knew when its poll began, for up to a second: who comes to a new one in
+ * that time waits. Only a connection that the library itself makes lets it look again, so it makes one, to itself. */
+static int wake_library(const char *reach)
 {
 	static const struct rte_vhost_device_ops none;
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int fd, r = -1;
-	mode_t old;
+	int r = rte_vhost_driver_register(reach, RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT);
 
-	if (fab_path_socket(c, ".wake", a.sun_path, sizeof(a.sun_path)) != 0)
-		return -1;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -1;
-	unlink(a.sun_path);
-	old = umask(0077);
-	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 1) == 0 &&
-	    rte_vhost_driver_register(a.sun_path, RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT) == 0) {
-		r = rte_vhost_driver_callback_register(a.sun_path, &none);
-		if (r == 0)
-			r = rte_vhost_driver_start(a.sun_path);
-		rte_vhost_driver_unregister(a.sun_path);
-	}
-	umask(old);
-	unlink(a.sun_path);
-	close(fd);
+	if (r != 0)
+		return r;
+	r = rte_vhost_driver_callback_register(reach, &none);
+	if (r == 0)
+		r = rte_vhost_driver_start(reach);
+	rte_vhost_driver_unregister(reach);
 	return r;
+}
+
+/* How many ports the descriptors suffice for, whatever their front-ends do. */
+static uint32_t ports_at_once(uint32_t n)
+{
+	struct rlimit l;
+	rlim_t enough = OTHER_FDS + n + (rlim_t)(PORT_FDS - 1u) * n, can;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur >= enough)
+		return n;
+	can = l.rlim_cur < OTHER_FDS + n + PORT_FDS ? 1 : (l.rlim_cur - OTHER_FDS - n) / (PORT_FDS - 1u);
+	fprintf(stderr, "weftd: %llu descriptors suffice for %llu of %u ports at a time; all need %llu (ulimit -Hn, or LimitNOFILE= "
+			"of a systemd unit)\n",
+		(unsigned long long)l.rlim_cur, (unsigned long long)can, n, (unsigned long long)enough);
+	return (uint32_t)can;
+}
+
+static int start_relay(struct fab *f, const char *reach, char *err, size_t err_cap)
+{
+	struct fab_relay_config c = {.library = reach, .n = g.n, .at_once = ports_at_once(g.n), .log = g.log};
+	char path[PATH_MAX];
+	int r;
+
+	randombytes_buf(g.token, sizeof(g.token));
+	memcpy(c.token, g.token, sizeof(c.token));
+	r = fab_relay_make(&g.relay, &c);
+	if (r != 0)
+		return fab_fail(err, err_cap, r, "the ports' sockets: %s", strerror(-r));
+	for (uint32_t i = 0; r == 0 && i < g.n; i++) {
+		const char *name = f->port[i + 1].id.name;
+
+		r = fab_path_socket(f->config, name, path, sizeof(path));
+		if (r != 0)
+			return fab_fail(err, err_cap, r, "the socket path of %s is too long", name);
+		r = fab_relay_listen(g.relay, i, name, path, err, err_cap);
+	}
+	if (r != 0)
+		return r;
+	r = rte_ctrl_thread_create(&g.relay_thread, "weft-relay", NULL, fab_relay_run, g.relay);
+	if (r != 0)
+		return fab_fail(err, err_cap, -EAGAIN, "a thread for the ports' sockets cannot be made");
+	g.relay_runs = 1;
+	return 0;
 }
 
 int fab_vhost_start(struct fab_worker *w, char *err, size_t err_cap)
 {
 	struct fab *f = w->f;
+	char reach[48];
+	int r;
 
 	g.w = w;
 	g.log = fab_lines_open(&g.lines);
 	g.link = calloc(f->n_ports, sizeof(g.link[0]));
-	if (g.link == NULL || g.log == NULL || rte_openlog_stream(g.log) != 0) {
-		snprintf(err, err_cap, "no memory");
-		return -ENOMEM;
-	}
+	if (g.link == NULL || g.log == NULL || rte_openlog_stream(g.log) != 0)
+		return fab_fail(err, err_cap, -ENOMEM, "no memory");
 	g.n = f->n_ports;
 	for (uint32_t i = 0; i < g.n; i++) {
-		struct link *l = &g.link[i];
-
-		l->port = &f->port[i + 1];
-		l->vid = -1;
-		if (fab_path_socket(f->config, l->port->id.name, l->path, sizeof(l->path)) != 0 ||
-		    strlen(l->path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) { /* the library would cut it */
-			snprintf(err, err_cap, "the socket path of %s is too long", l->port->id.name);
-			return -ENAMETOOLONG;
-		}
+		g.link[i].port = &f->port[i + 1];
+		g.link[i].vid = -1;
 	}
-	/* All links stand before the first socket can call back. */
-	for (uint32_t i = 0; i < g.n; i++) {
-		int r = open_socket(&g.link[i], err, err_cap);
-
-		if (r != 0)
-			return r;
-	}
-	if (wake_library(f->config) != 0)
+	/* All links stand before anybody can call back. */
+	r = open_library(f->config, reach, sizeof(reach), err, err_cap);
+	if (r != 0)
+		return r;
+	if (wake_library(reach) != 0)
 		fprintf(g.log, "weftd: the vhost library was not woken; the first connections may take a second\n");
-	fab_fds_keep_all();
-	return 0;
+	return start_relay(f, reach, err, err_cap);
 }
 
 void fab_vhost_stop(void)
 {
 	atomic_store(&g.closing, 1);
-	for (uint32_t i = 0; i < g.n; i++) {
-		if (g.link[i].path[0] == '\0')
-			continue;
-		rte_vhost_driver_unregister(g.link[i].path);
-		unlink(g.link[i].path);
+	if (g.relay_runs) {
+		fab_relay_stop(g.relay);
+		pthread_join(g.relay_thread, NULL);
 	}
+	fab_relay_free(g.relay);
+	if (g.library[0] != '\0')
+		rte_vhost_driver_unregister(g.library);
 	free(g.link);
 	g.link = NULL;
+	g.relay = NULL;
 	g.n = 0;
 }

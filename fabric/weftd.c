@@ -118,11 +118,11 @@ static int hugepages_usable(void)
 }
 
 /* DPDK's lcore 0 is this thread, on the CPUs that it may use or on the one that was asked for. */
-static int start_eal(int core, int huge)
+static int start_eal(int core, int huge, uint32_t ports)
 {
 	char lcores[32 + CPU_SETSIZE * 5] = "0@(";
 	char program[] = "weftd", in_memory[] = "--in-memory", no_pci[] = "--no-pci", no_huge[] = "--no-huge",
-	     no_shconf[] = "--no-shconf", m[] = "-m", mb[] = "64", no_telemetry[] = "--no-telemetry",
+	     no_shconf[] = "--no-shconf", m[] = "-m", mb[16], no_telemetry[] = "--no-telemetry",
 	     opt[] = "--lcores";
 	char *argv[12];
 	int argc = 0;
@@ -139,6 +139,8 @@ static int start_eal(int core, int huge)
 			at += (size_t)snprintf(lcores + at, sizeof(lcores) - at, "%s%zu", lcores[at - 1] == '(' ? "" : ",",
 					       i);
 	snprintf(lcores + at, sizeof(lcores) - at, ")");
+	/* Without hugepages there is no more later on; what is not used is not there either. */
+	snprintf(mb, sizeof(mb), "%u", huge ? 64u : 64u + ports * FAB_VHOST_PORT_KIB / 1024u);
 	argv[argc++] = program;
 	argv[argc++] = no_pci;
 	argv[argc++] = no_telemetry;
@@ -262,17 +264,16 @@ static void keep_secrets_in(void)
 		fprintf(stderr, "weftd: core files could not be switched off: %s\n", strerror(errno));
 }
 
-/* A port needs about seven descriptors, and the usual soft limit is 1,024. */
-static void allow_descriptors(uint32_t ports)
+/* A port needs up to sixteen descriptors, and the usual soft limit is 1,024. Where this is not enough, vhost.c says so. */
+static void allow_descriptors(void)
 {
 	struct rlimit l;
 
 	if (getrlimit(RLIMIT_NOFILE, &l) != 0)
 		return;
 	l.rlim_cur = l.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur < 64u + 8u * (rlim_t)ports)
-		fprintf(stderr, "weftd: %llu descriptors may be too few for %u ports (ulimit -Hn)\n",
-			(unsigned long long)l.rlim_cur, ports);
+	if (setrlimit(RLIMIT_NOFILE, &l) != 0)
+		fprintf(stderr, "weftd: the limit of descriptors cannot be raised: %s\n", strerror(errno));
 }
 
 /* Everything of the data path but the first worker, which is this thread. */
@@ -494,9 +495,9 @@ int main(int argc, char **argv)
 	r = fab_rundir_make(config, err, sizeof(err));
 	if (r != 0)
 		goto out;
-	allow_descriptors(config->n);
+	allow_descriptors();
 	other_cpus(&others, &o);
-	r = start_eal(o.n_cores > 0 ? o.core[0] : -1, huge);
+	r = start_eal(o.n_cores > 0 ? o.core[0] : -1, huge, config->n);
 	if (r != 0) {
 		snprintf(err, sizeof(err), "DPDK's environment does not start: %s", rte_strerror(rte_errno));
 		goto out;

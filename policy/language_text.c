@@ -104,7 +104,7 @@ static const struct pol_sentence reader[] = {
 static const struct pol_sentence limits[] = {
     {"limits.rules", "All files together have at most 2000000 rules."},
     {"limits.grants", "All rules together have at most 8388608 combinations of peer and subject."},
-    {"limits.unikernels", "There are at most 65535 unikernels for the compiler; a fabric has at most 500."},
+    {"limits.unikernels", "There are at most 65535 unikernels for the compiler; a fabric has at most 1000."},
     {"limits.lookup", "A lookup takes at most 16 steps, for any subject that a guest may make up."},
 };
 

@@ -144,7 +144,7 @@ static void test_limits_at_their_edges(void **state)
 	static const char *const good[] = {
 	    "  message: 1B\n",	  "  message: 60KiB\n",	      "  window: 64KiB\n",  "  window: 64MiB\n",
 	    "  decisions: 1/s\n", "  decisions: 1000000/s\n", "  log_file: 1GiB\n", "  log_files: 1000\n",
-	    "  pairs: 1\n",	  "  pairs: 249500\n",
+	    "  pairs: 1\n",	  "  pairs: 999000\n",
 	};
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
 		char text[256];
@@ -225,11 +225,11 @@ static void test_number_of_unikernels(void **state)
 		used += (size_t)snprintf(text + used, cap - used, "  - {name: u%u}\n", i);
 	assert_int_equal(fab_config_parse(&c, "f", text, used, &err), 0);
 	assert_int_equal(c->n, FAB_UNIKERNELS_MAX);
-	assert_string_equal(c->u[FAB_UNIKERNELS_MAX - 1].name, "u499");
+	assert_string_equal(c->u[FAB_UNIKERNELS_MAX - 1].name, "u999");
 	fab_config_free(c);
 	used += (size_t)snprintf(text + used, cap - used, "  - {name: more}\n");
 	assert_int_equal(fab_config_parse(&c, "f", text, used, &err), -E2BIG);
-	assert_string_equal(err.text, "501 unikernels; a fabric has at most 500");
+	assert_string_equal(err.text, "1001 unikernels; a fabric has at most 1000");
 	free(text);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a front-end may hand over and what not: memory, rings, descriptors, sockets. tests/system/test_frontend.py does
+/* What a front-end may hand over and what not: memory, rings, descriptors. tests/system/test_frontend.py does
  * the same to a whole weftd. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,15 +8,9 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "fabric/frontend.h"
@@ -133,61 +127,12 @@ static void rings(void **state)
 	assert_false(fab_ring_ok(&good, &(struct fab_mem){.n = 0}));
 }
 
-static void sockets(void **state)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int listening, client, server;
-	uint8_t byte;
-
-	(void)state;
-	snprintf(un.sun_path, sizeof(un.sun_path), "/tmp/weft-test-%d.sock", (int)getpid());
-	unlink(un.sun_path);
-	listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(listening, (struct sockaddr *)&un, sizeof(un)), 0);
-	assert_int_equal(listen(listening, 1), 0);
-	assert_int_equal(fab_socket_hurry(un.sun_path, 10, 10), 0); /* nobody is connected */
-	assert_int_equal(connect(client, (struct sockaddr *)&un, sizeof(un)), 0);
-	server = accept(listening, NULL, NULL);
-	assert_true(server >= 0);
-	assert_int_equal(fab_socket_hurry(un.sun_path, 10, 10), 1);
-	assert_int_equal(fab_socket_hurry("/elsewhere", 10, 10), 0);
-	assert_int_equal(recv(server, &byte, 1, 0), -1); /* it returns */
-	assert_int_equal(errno, EAGAIN);
-	close(server);
-	close(client);
-	close(listening);
-	unlink(un.sun_path);
-}
-
-static void what_nobody_owns_is_closed(void **state)
-{
-	int mine = open("/dev/null", O_RDONLY | O_CLOEXEC), started, kept, strays[2];
-
-	(void)state;
-	started = open("/dev/null", O_RDONLY);
-	fab_fds_keep_all();
-	assert_int_equal(fab_fds_sweep(), 0);
-	kept = open("/dev/null", O_RDONLY);
-	strays[0] = open("/dev/null", O_RDONLY);
-	strays[1] = dup(mine); /* a copy is without the mark */
-	assert_true(mine >= 0 && started >= 0 && kept >= 0 && strays[0] >= 0 && strays[1] >= 0);
-	fab_fd_keep(kept);
-	fab_fd_keep(-1);
-	assert_int_equal(fab_fds_sweep(), 2);
-	assert_int_equal(fcntl(strays[0], F_GETFD), -1);
-	assert_int_equal(fcntl(strays[1], F_GETFD), -1);
-	assert_int_equal(close(mine) | close(started) | close(kept), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(memory),
 	    cmocka_unit_test(descriptors),
 	    cmocka_unit_test(rings),
-	    cmocka_unit_test(sockets),
-	    cmocka_unit_test(what_nobody_owns_is_closed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

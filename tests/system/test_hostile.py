@@ -127,10 +127,10 @@ def test_who_fills_the_log():
 
 def test_every_port_taken():
     """As many ports as a fabric may have, all with front-ends at once."""
-    most = 500  # FAB_UNIKERNELS_MAX
+    most = 1000  # FAB_UNIKERNELS_MAX
     names = [f"m{i}" for i in range(most - 2)]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 10 * most:
+    if hard < 16 * most:
         raise Skipped(f"only {hard} descriptors are allowed")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
