@@ -26,6 +26,8 @@ FONT = "DejaVu Sans"
 FALLBACK = "DejaVu Sans, Verdana, Arial, sans-serif"
 KIND_COLOURS = {"typed": WEFT, "numeric": COLOURS[2], "opaque": COLOURS[1], "order": COLOURS[3]}
 KIND_NAMES = {"numeric": "numeric", "typed": "typed, ten rules", "opaque": "opaque, nDPI", "order": "orders, 36 values"}
+LINEAR_MAX = 20    # times the least that the greatest may be, on an axis from zero
+PANEL_LEAST = 2    # bars' room that a panel takes for its title
 GNUPLOT_SECONDS = 60
 
 
@@ -135,11 +137,18 @@ def whiskers(data, x, low, colour="#000000", width=1.5):
         data, x, low, low + 1, low, quoted(colour), width)
 
 
-def with_whiskers(data, column, style, title):
-    """A line, and whiskers in its colour; column: where (value, min, max) stand."""
+def with_whiskers(data, column, style, title, aside=0.0):
+    """A line, and whiskers in its colour; column: where (value, min, max) stand; aside: so far to the right, so that whiskers do not
+    lie on each other."""
     colour = re.search(r'#[0-9A-F]{6}', style).group()
-    return [whiskers(data, "0", column + 1, colour),
-            "$%s using 0:%d with linespoints %s title %s" % (data, column, style, quoted(title))]
+    x = "($0%+.3f)" % aside
+    return [whiskers(data, x, column + 1, colour),
+            "$%s using %s:%d with linespoints %s title %s" % (data, x, column, style, quoted(title))]
+
+
+def aside(i, n, width):
+    """The place of the i-th of n series."""
+    return width * (i - (n - 1) / 2) / max(n - 1, 1)
 
 
 def throughput(run):
@@ -170,12 +179,18 @@ def throughput(run):
 
     if kinds:
         place(90, 460)
-        plot.add("set yrange [0:*]", "set ylabel \"million messages/s\"", "set key at screen %.4f,0.91 left top Left reverse vertical "
+        # From zero, unless one kind is so much slower that it would lie on the axis.
+        low, high = min(r.min for k in kinds.values() for r in k.values()), max(r.max for k in kinds.values() for r in k.values())
+        if high > LINEAR_MAX * low:
+            plot.add("set logscale y", "set yrange [%g:%g]" % decades(low, high), "set ylabel \"million messages/s, logarithmic\"")
+        else:
+            plot.add("set yrange [0:*]", "set ylabel \"million messages/s\"")
+        plot.add("set key at screen %.4f,0.91 left top Left reverse vertical "
                  "maxrows 2 samplen 3 spacing 1.3 width 2" % (90 / plot.width))
         parts = []
         for i, k in enumerate(kinds):
             parts += with_whiskers("weft", 2 + 3 * i, series(KIND_COLOURS.get(k, COLOURS[7]), POINTS[i % len(POINTS)], False,
-                                                             k == "typed"), KIND_NAMES.get(k, k))
+                                                             k == "typed"), KIND_NAMES.get(k, k), aside(i, len(kinds), 0.06))
         plot.plot(parts)
         plot.add("unset label 1000", "unset label 1001")
     if beside:
@@ -192,7 +207,7 @@ def throughput(run):
         for k in order:
             i = others.index(k) if k != "weft" else 0
             style = series(WEFT, POINTS[0], False, True) if k == "weft" else series(COLOURS[1 + i % 7], POINTS[1 + i % 9], True, False)
-            parts += with_whiskers("peers", 2 + 3 * list(beside).index(k), style, PEERS.get(k, k))
+            parts += with_whiskers("peers", 2 + 3 * list(beside).index(k), style, PEERS.get(k, k), aside(order.index(k), len(order), 0.24))
         plot.plot(parts)
     plot.add("unset multiplot")
     return plot
@@ -208,7 +223,7 @@ def stages(run):
     names = [s for s in STAGES if any(s in rows for sizes in found.values() for rows in sizes.values())]
     plot = Plot("stages", "What each stage costs, ns per message, by contents and size",
                 footnote(run, all_of).replace(", whiskers least to greatest", ""))
-    bars = sum(len(sizes) for sizes in found.values())
+    bars = sum(max(PANEL_LEAST, len(sizes)) for sizes in found.values())
     left, gap, right = 0.065, 0.055, 0.855
     one = (right - left - gap * (len(found) - 1)) / bars
     plot.add("set multiplot", "set boxwidth 0.72", "set bmargin at screen 0.16", "set tmargin at screen 0.83", "unset key",
@@ -222,10 +237,11 @@ def stages(run):
             rows.append([size if sized(size) else "natural"] + ends)
             totals[kind, size] = ends[-1]
         top = max(r[-1] for r in rows)
-        width = one * len(rows)
+        spare = max(0, PANEL_LEAST - len(rows)) / 2
+        width = one * max(PANEL_LEAST, len(rows))
         plot.add(*block("stage_" + kind, rows))
         plot.add("set lmargin at screen %.4f" % left, "set rmargin at screen %.4f" % (left + width), "set yrange [0:%g]" % (top * 1.08),
-                 "set xrange [-0.6:%g]" % (len(rows) - 0.4), "set xlabel \"bytes\"",
+                 "set xrange [%g:%g]" % (-0.6 - spare, len(rows) - 0.4 + spare), "set xlabel \"bytes\"",
                  "set xtics (%s)" % ", ".join("%s %d" % (quoted(r[0]), k) for k, r in enumerate(rows)),
                  "set title %s offset 0,-0.3" % quoted(KIND_NAMES.get(kind, kind)))
         left += width + gap
@@ -276,10 +292,11 @@ def latency(run):
     # As the lines lie above each other.
     worst_first = sorted(lines, key=lambda k: -(lines[k].get("p99") or next(iter(lines[k].values()))).value)
     order = {k: i for i, k in enumerate(lines)}
-    for k in worst_first:
+    for place, k in enumerate(worst_first):
         i = order[k]
         weft = i < ours
-        parts += with_whiskers("latency", 2 + 3 * i, series(COLOURS[i % len(COLOURS)], POINTS[i % len(POINTS)], not weft, weft), k)
+        parts += with_whiskers("latency", 2 + 3 * i, series(COLOURS[i % len(COLOURS)], POINTS[i % len(POINTS)], not weft, weft), k,
+                               aside(place, len(order), 0.36))
     plot.plot(parts)
     return plot
 

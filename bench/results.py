@@ -118,7 +118,7 @@ def default_path():
 
 def short(v):
     """Three digits that mean something, never a power of ten."""
-    if v == 0 or abs(v) >= 1000 or v == int(v):
+    if v == 0 or abs(v) >= 1000:
         return "%.0f" % v
     rounded = float("%.3g" % v)
     return "%.*f" % (min(6, max(0, 2 - math.floor(math.log10(abs(rounded))))), rounded)

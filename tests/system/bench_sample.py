@@ -30,10 +30,10 @@ class Sample:
                              "max": max(values), "n": self.runs, "params": params, "samples": values})
 
     def fill(self):
-        for kind, slower in (("numeric", 0.9), ("typed", 1.0), ("opaque", 1.9)):
-            for size in (64, 256, 1400):
-                name, p = "road.%s.%d." % (kind, size), {"kind": kind, "bytes": size, "messages_per_run": 1000000}
-                weight = {64: 0.85, 256: 1.0, 1400: 1.8}[size]
+        for kind, slower in (("numeric", 0.9), ("typed", 1.0), ("opaque", 1.9), ("order", 1.6)):
+            for size in (64, 256, 1400) if kind != "order" else ("natural",):
+                name, p = "road.%s.%s." % (kind, size), {"kind": kind, "bytes": size, "messages_per_run": 1000000}
+                weight = {64: 0.85, 256: 1.0, 1400: 1.8}.get(size, 1.0)
                 look = 230 if kind == "opaque" else 0
                 for stage in STAGES:
                     self.add(name + "stage.%s.ns" % stage, "ns", COSTS[stage] * weight + (look if stage == "inspect" else 0), **p)

@@ -190,6 +190,7 @@ def test_plots_leave_out_what_is_missing():
     expect(not list(out.iterdir()) and "not measured" in said, "nothing can be drawn of this", said)
     out, _ = drawn(without(full, "gaps.json", r"^peer\.nats_tls\.(64|256)\.|\.p50_us|^scale\.(rules|ports)|^road\.numeric\.1400|stage\.judge"))
     expect("judge" not in svg_texts(out / "stages.svg"), "a stage that was not measured")
+    expect("orders, 36 values" in svg_texts(out / "stages.svg"), "what has one size, its own")
     expect("NATS" in svg_texts(out / "throughput.svg") and "NATS" not in svg_texts(out / "peers.svg"), "a peer of one size")
     # Pictures of an earlier run do not stay beside figures of this one.
     again = FOLDER / "plots-nopeers"
