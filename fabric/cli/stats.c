@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `weft stats`: weftd's counters, for a person or as JSON. What the keys mean is docs/control.md's matter. */
+/* `weft stats`: weftd's counters, for a person or as JSON. What the keys mean is docs/control.md's matter, what the stages cost
+ * just now stats_stages.c's. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fabric/cli/cli.h"
+#include "fabric/cli/stats_stages.h"
 #include "fabric/client.h"
 #include "fabric/config.h"
 #include "guest-lib/verdict.h"
@@ -188,13 +191,60 @@ static int stats_show(const struct fab_config *c, int json)
 	return CLI_YES;
 }
 
+struct options {
+	const char *file;
+	int json, stages;
+	double watch_s; /* 0: once */
+};
+
+#define STAGES_KEY 's'
+#define WATCH_LEAST_S 0.1
+#define WATCH_MOST_S 3600.0
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+	char *end;
+
+	switch (key) {
+	case 'j':
+		o->json = 1;
+		return 0;
+	case STAGES_KEY:
+		o->stages = 1;
+		return 0;
+	case 'w':
+		o->watch_s = strtod(arg, &end);
+		if (end == arg || *end != '\0' || !(o->watch_s >= WATCH_LEAST_S && o->watch_s <= WATCH_MOST_S))
+			argp_error(state, "--watch %s: not a number of seconds from 0.1 to 3600", arg);
+		return 0;
+	case ARGP_KEY_END:
+		if (o->watch_s > 0 && !o->stages)
+			argp_error(state, "--watch goes with --stages");
+		return 0;
+	default:
+		return cli_file_parse(key, arg, state, &o->file);
+	}
+}
+
 int cli_stats(int argc, char **argv)
 {
-	static const struct cli_question question = {
-		.command = COMMAND,
-		.doc = "Show weftd's counters.\vExit status: 0 shown, 2 error.",
-		.json_doc = "print weftd's answer as it is",
-		.answer = stats_show,
+	static const struct argp_option list[] = {
+		{ "json", 'j', 0, 0, "print weftd's answer as it is; with --stages, the figures", 0 },
+		{ "stages", STAGES_KEY, 0, 0, "only what each stage of the data path costs now: measured over a second", 0 },
+		{ "watch", 'w', "SECONDS", 0, "with --stages: over so long, again and again, until you stop it", 0 },
+		{ 0 },
 	};
-	return cli_question_run(&question, argc, argv);
+	static const struct argp argp = { list, parse, "[FILE]", "Show weftd's counters.\vExit status: 0 shown, 2 error.", 0, 0, 0 };
+	struct options o = { .file = NULL };
+
+	argp_parse(&argp, argc, argv, 0, NULL, &o);
+	struct fab_config *c = cli_config_load(COMMAND, o.file);
+
+	if (!c)
+		return CLI_ERROR;
+	int status = o.stages ? cli_stages_show(c, o.json, o.watch_s) : stats_show(c, o.json);
+
+	fab_config_free(c);
+	return status;
 }

@@ -262,6 +262,35 @@ def a_process_endpoint_joins():
     people = weft("stats", YAML, status=0).stdout
     for text in ("fabric cli", "UNIKERNEL", "passed", "inspect", "decisions:"):
         check(text in people, "%r is not in: %s" % (text, people))
+    stages_now()
+
+
+def stages_now():
+    """What passed within the interval, and no more, is what the figures are about."""
+    before = stats()
+    now = json.loads(weft("stats", "--stages", "--json", YAML, status=0).stdout)
+    after = stats()
+    names = [x["name"] for x in before["stages"]]
+    check(0.9 < now["seconds"] < 30 and now["tsc_hz"] == after["tsc_hz"], str(now))
+    check([x["name"] for x in now["stages"]] == names, str(now))
+    check(len(now["workers"]) == len(after["workers"]), str(now))
+    for i, x in enumerate(now["stages"]):
+        most = after["stages"][i]["messages"] - before["stages"][i]["messages"]
+        check(0 <= x["messages_per_s"] * now["seconds"] <= most + 0.5, "%s of %d" % (x, most))
+        check((x["messages_per_s"] > 0) == (x["cycles"] > 0) == (x["ns"] > 0), str(x))
+        check(abs(x["ns"] - x["cycles"] / now["tsc_hz"] * 1e9) < 0.01 * x["ns"] + 0.01 and 0 <= x["share"] <= 1.01, str(x))
+    wait_for(lambda: json.loads(weft("stats", "--stages", "--json", YAML, status=0).stdout)["stages"][0]["messages_per_s"] > 0,
+             "a message within a second")
+    people = weft("stats", "--stages", YAML, status=0).stdout
+    check(re.search(r"worker 0.*: .*hub", people) and re.search(r"^validate +\d+", people, re.M), people)
+    for words, why in ((["--watch", "1"], "goes with --stages"), (["--stages", "--watch", "0"], "seconds"),
+                       (["--stages", "--watch", "soon"], "seconds")):
+        p = subprocess.run([WEFT, "stats"] + words + [YAML], capture_output=True, text=True, timeout=60, check=False)
+        check(p.returncode != 0 and why in p.stderr, p.stderr)
+    with subprocess.Popen([WEFT, "stats", "--stages", "--watch", "0.2", "--json", YAML], stdout=subprocess.PIPE, text=True) as p:
+        lines = [json.loads(p.stdout.readline()) for _ in range(3)]
+        p.terminate()
+    check(all(0.15 < x["seconds"] < 10 for x in lines), str(lines))
 
 
 def tail_for_people():
