@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What inspection costs beside nDPI itself, on the same payloads in the same run: bare calls, the inspector in this process, and
  * the inspector in a process apart. One conversation, one message after the other, so windows are at work. Prints results as
- * JSON, one a line; ends with an error where a message is not answered as it must be, since what is refused early costs less. */
+ * JSON, one a line; ends with an error where a message is not answered as it must be, since what is refused early costs less.
+ *
+ *   inspect WEFT-DPI [ROUNDS]
+ *   inspect --bare KIND SIZE SECONDS
+ *
+ * The second prints how many payloads a second bare nDPI looks at, {"kind":..,"bytes":..,"messages_per_s":..,
+ * "cpu_messages_per_s":..}: by the wall, and by the thread's own time. KIND is one of those above, or `opaque`: what is in the
+ * one field of the road's opaque messages of SIZE bytes. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "dpi/isolate.h"
+#include "bench/messages.h"
 #include "dpi/ndpi.h"
 #include "timing.h"
 
@@ -184,6 +192,51 @@ static double bare(struct bench *b)
 	return (double)(own_ns() - t) / POOL;
 }
 
+/* The body of the road's i-th message: behind its number, a tag and a length. */
+static void road_pool_make(struct bench *b, size_t size)
+{
+	uint8_t msg[BENCH_SIZE_MAX];
+
+	for (unsigned i = 0; i < POOL; i++) {
+		const uint8_t *body = msg + BENCH_SEQ_OFFSET + 8 + 1;
+		size_t len = bench_message_make(msg, size, BENCH_OPAQUE, i + 1);
+
+		while (*body++ >= 0x80) /* its length */
+			;
+		len -= (size_t)(body - msg);
+		b->pool[i].tcp_len = packet_make(b->pool[i].tcp, 6, body, len);
+		b->pool[i].udp_len = packet_make(b->pool[i].udp, 17, body, len);
+	}
+}
+
+static int bare_run(struct bench *b, const char *name, size_t size, double seconds)
+{
+	unsigned kind = 0, passes = 0;
+	uint64_t own, t0, t;
+
+	while (kind < KINDS && strcmp(name, kind_name[kind]) != 0)
+		kind++;
+	if ((kind == KINDS && strcmp(name, "opaque") != 0) || size < BENCH_SIZE_MIN || size > SIZE_MOST ||
+	    !(seconds > 0 && seconds <= 60))
+		die("--bare takes text, random, json, http or opaque, 64 to 1400 bytes, and at most 60 seconds");
+	if (kind == KINDS)
+		road_pool_make(b, size);
+	else
+		pool_make(b, (enum kind)kind, size);
+	bare(b);
+	own = own_ns();
+	t0 = bench_now_ns();
+	do {
+		bare(b);
+		passes++;
+		t = bench_now_ns();
+	} while ((double)(t - t0) < seconds * 1e9);
+	own = own_ns() - own;
+	printf("{\"kind\":\"%s\",\"bytes\":%zu,\"messages_per_s\":%.0f,\"cpu_messages_per_s\":%.0f}\n", name, size,
+	       (double)passes * POOL * 1e9 / (double)(t - t0), (double)passes * POOL * 1e9 / (double)own);
+	return 0;
+}
+
 static void message_make(const struct bench *b, enum kind kind, size_t len, unsigned i, struct dpi_message *m)
 {
 	m->bytes = payload_of(&b->pool[i]);
@@ -341,13 +394,14 @@ int main(int argc, char **argv)
 	static struct bench b;
 	static const char *const unknown[] = { "unknown" }, *const random[] = { "unknown", "doubtful" }, *const http[] = { "HTTP" };
 	const char *program = argc > 1 ? argv[1] : "";
+	int is_bare = argc == 5 && strcmp(program, "--bare") == 0, status = 0;
 	unsigned rounds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 21;
 	size_t core[2] = { CPU_SETSIZE, CPU_SETSIZE };
 	cpu_set_t may;
 	struct dpi_err err;
 
-	if (argc < 2 || argc > 3 || rounds < 5 || rounds > ROUNDS_MAX)
-		die("usage: inspect WEFT-DPI [ROUNDS, 5 to 99]");
+	if (!is_bare && (argc < 2 || argc > 3 || rounds < 5 || rounds > ROUNDS_MAX))
+		die("usage: inspect WEFT-DPI [ROUNDS, 5 to 99], or inspect --bare KIND SIZE SECONDS");
 	if (sched_getaffinity(0, sizeof(may), &may))
 		die("which cores there are is not told");
 	for (size_t i = 0; i < CPU_SETSIZE; i++)
@@ -365,6 +419,10 @@ int main(int argc, char **argv)
 	set_make(&b.set[HTTP], http, 1);
 
 	pin(0, core[0]);
+	if (is_bare) {
+		status = bare_run(&b, argv[2], strtoul(argv[3], NULL, 10), strtod(argv[4], NULL));
+		goto out;
+	}
 	for (unsigned k = 0; k < KINDS; k++)
 		for (size_t s = 0; s < SIZES; s++)
 			inline_case(&b, (enum kind)k, sizes[s], rounds);
@@ -382,8 +440,9 @@ int main(int argc, char **argv)
 		isolated_case(&b, iso, core, RANDOM, 1400, rounds);
 		dpi_isolate_stop(iso);
 	}
+out:
 	free(b.flow);
 	dpi_module_free(b.module);
 	dpi_close(b.dpi);
-	return 0;
+	return status;
 }
