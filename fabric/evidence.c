@@ -26,6 +26,7 @@
 void fab_evidence_make(struct fab_evidence *e, const struct fab_config *config, uint64_t boot)
 {
 	memset(e, 0, sizeof *e);
+	e->turn = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	e->config = config;
 	e->boot = boot;
 }
@@ -286,6 +287,7 @@ void fab_evidence_put(void *arg, const struct dpi_evidence_item *it)
 {
 	struct fab_evidence *e = arg;
 	char name[NAME_LEN + 1] = "";
+	pthread_mutex_lock(&e->turn);
 	int ret = put(e, it, name);
 	if (ret) {
 		name[0] = 0;
@@ -295,6 +297,7 @@ void fab_evidence_put(void *arg, const struct dpi_evidence_item *it)
 	}
 	e->broken = ret != 0;
 	say_what(e, it, name);
+	pthread_mutex_unlock(&e->turn);
 }
 
 void fab_evidence_say(void *arg, const char *text)

@@ -16,6 +16,7 @@
 #ifndef FAB_EVIDENCE_H
 #define FAB_EVIDENCE_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,8 +27,9 @@
 #define FAB_EVIDENCE_MAX 64u                /* pairs of files */
 #define FAB_EVIDENCE_BYTES_MAX (16u << 20)  /* of both */
 
-/* The keeper's own, but for what is set when it is made. */
+/* The keepers' own, but for what is set when it is made: each worker of the data path has one, and they take turns. */
 struct fab_evidence {
+	pthread_mutex_t turn;
 	const struct fab_config *config; /* borrowed */
 	uint64_t boot;
 	struct fab_lines lines; /* to standard error */
@@ -36,7 +38,7 @@ struct fab_evidence {
 
 void fab_evidence_make(struct fab_evidence *e, const struct fab_config *config, uint64_t boot);
 
-/* As dpi_isolate_config has them; arg is a struct fab_evidence. On the keeper's thread: they touch nothing of the data path's. What
+/* As dpi_isolate_config has them; arg is a struct fab_evidence. On a keeper's thread: they touch nothing of the data path's. What
  * cannot be written is said on standard error, and the input is lost. */
 void fab_evidence_put(void *arg, const struct dpi_evidence_item *item);
 void fab_evidence_say(void *arg, const char *text);
