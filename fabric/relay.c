@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "fail.h"
+#include "frontend.h"
 
 #define EVENTS 64
 #define BACKLOG 16     /* front-ends of one port that wait to be looked at */
@@ -90,6 +91,16 @@ static void take_fds(struct fab_pass *p, struct msghdr *m)
 	}
 }
 
+/* Notifications or memory, nothing else: above all no socket, for who hands over its own end of the connection and dies would
+ * never be seen to leave. */
+static int fds_ok(const struct fab_pass *p)
+{
+	for (uint32_t i = 0; i < p->n_fds; i++)
+		if (!fab_eventfd_ok(p->fd[i]) && fcntl(p->fd[i], F_GET_SEALS) < 0)
+			return 0;
+	return 1;
+}
+
 /* One step: of the header, or of the payload. Returns bytes, or -errno. */
 static ssize_t take_some(struct fab_pass *p, int fd)
 {
@@ -109,7 +120,7 @@ static ssize_t take_some(struct fab_pass *p, int fd)
 		return -errno;
 	if (m.msg_control != NULL)
 		take_fds(p, &m);
-	if (m.msg_flags & MSG_CTRUNC)
+	if ((m.msg_flags & MSG_CTRUNC) || (m.msg_control != NULL && !fds_ok(p)))
 		return -EBADMSG;
 	return n == 0 ? -ECONNRESET : n;
 }
@@ -390,7 +401,8 @@ static void complain(const struct fab_relay *r, const struct line *l, int err)
 			l->up.size, FAB_PASS_PAYLOAD_MAX);
 		break;
 	case -EBADMSG:
-		fprintf(r->c.log, "weftd: port %s: descriptors in the middle of a vhost-user message, or more than %u with one\n",
+		fprintf(r->c.log, "weftd: port %s: a vhost-user message with descriptors in its middle, more than %u of them, or "
+				  "one that is neither an eventfd nor memory\n",
 			l->name, FAB_PASS_FDS_MAX);
 		break;
 	case -ENODATA:
@@ -413,7 +425,8 @@ static void turn_away(struct fab_relay *r, const struct line *l)
 	fprintf(r->c.log, "weftd: port %s: refused, there are no descriptors left (ulimit -Hn)\n", l->name);
 }
 
-/* Who was there first may have left before this one came, and then that is to be seen by now. */
+/* Who was there first may have left before this one came, and then that is to be seen by now. Who does not read its answers
+ * has no claim to the port either: it may be dead, and what is still to be read of it keep its socket open. */
 static void take_front(struct fab_relay *r, struct line *l)
 {
 	l->next = accept4(l->fd[LISTEN], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -421,7 +434,7 @@ static void take_front(struct fab_relay *r, struct line *l)
 		l->next = -1;
 		if (errno == EMFILE || errno == ENFILE)
 			turn_away(r, l);
-	} else if (l->state == OPEN && has_left(l->fd[FRONT])) {
+	} else if (l->state == OPEN && (has_left(l->fd[FRONT]) || fab_pass_whole(&l->down))) {
 		line_end(l);
 	} else if (l->state == OPEN) {
 		fprintf(r->c.log, "weftd: port %s: already connected; a second front-end is refused\n", l->name);
@@ -522,7 +535,7 @@ int fab_relay_listen(struct fab_relay *r, uint32_t line, const char *name, const
 	if (unlink(path) != 0 && errno != ENOENT)
 		return fab_fail(err, cap, -errno, "%s: cannot be removed: %s", path, strerror(errno));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	old = umask(0077);
+	old = umask(0177);
 	bound = fd >= 0 && bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0;
 	code = errno;
 	umask(old);

@@ -9,8 +9,8 @@
  *   4  4  flags
  *   8  4  size of the payload, at most FAB_PASS_PAYLOAD_MAX
  *  12  …  payload; at most FAB_PASS_FDS_MAX descriptors come along, with the first byte
- * A front-end's message is valid when it is as long as its request needs. Descriptors that its request has no use for
- * are closed here: the library forgets some of those.
+ * A front-end's message is valid when it is as long as its request needs. Descriptors are eventfds or memory; those
+ * that its request has no use for are closed here: the library forgets some of those.
  *
  * A line is one port's: idle -> open (a front-end and the library are connected) -> ending (the front-end's side is
  * closed, the library has not said yet that it saw that) -> idle. A front-end that comes meanwhile waits: so the library
@@ -64,7 +64,8 @@ struct fab_pass {
 
 int fab_pass_whole(const struct fab_pass *p); /* 1: all of it is there */
 /* Takes what is there of one message from a stream socket, which does not wait. 1: it is whole; 0: not yet; -ECONNRESET: the
- * other side has ended, -EMSGSIZE: too long; -EBADMSG: too many descriptors, or some in its middle; other -errno: what
+ * other side has ended, -EMSGSIZE: too long; -EBADMSG: too many descriptors, some in its
+ * middle, or one that is neither an eventfd nor memory; other -errno: what
  * the socket says. After an error the stream is of no use any more; drop the message. */
 int fab_pass_take(struct fab_pass *p, int fd);
 /* Gives a whole message to another socket and forgets it. 1: done; 0: no room now; -errno. */

@@ -470,8 +470,8 @@ static uint32_t ports_at_once(uint32_t n)
 	if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur >= enough)
 		return n;
 	can = l.rlim_cur < OTHER_FDS + n + PORT_FDS ? 1 : (l.rlim_cur - OTHER_FDS - n) / (PORT_FDS - 1u);
-	fprintf(stderr, "weftd: %llu descriptors suffice for %llu of %u ports at a time; all need %llu (ulimit -Hn, or LimitNOFILE= "
-			"of a systemd unit)\n",
+	fprintf(stderr, "weftd: %llu descriptors suffice for %llu of %u ports at a time; all need %llu (ulimit -Hn, or "
+			"LimitNOFILE= of a systemd unit)\n",
 		(unsigned long long)l.rlim_cur, (unsigned long long)can, n, (unsigned long long)enough);
 	return (uint32_t)can;
 }
