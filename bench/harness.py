@@ -173,12 +173,14 @@ class Fabric:
 
 
 class Load:
-    """bench/blast on a core of its own: both ends of all of the fabric's pairs, the first `busy` of which may carry messages."""
+    """bench/blast on a core of its own: both ends of the fabric's first `attached` pairs (None: all), the first `busy` of which may
+    carry messages."""
 
-    def __init__(self, fabric, core, busy=1):
-        for port, name in enumerate(pair_names(fabric.pairs), 1):
+    def __init__(self, fabric, core, busy=1, attached=None):
+        attached = attached or fabric.pairs
+        for port, name in enumerate(pair_names(attached), 1):
             fabric.launch_file(name, port)
-        self.process = subprocess.Popen([fabric.build / "bench" / "blast", "--pairs", str(fabric.pairs), "--busy", str(busy),
+        self.process = subprocess.Popen([fabric.build / "bench" / "blast", "--pairs", str(attached), "--busy", str(busy),
                                          fabric.run_dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
                                         cwd=ROOT, preexec_fn=pinned(core))
         try:
@@ -222,9 +224,9 @@ class Road:
     """A fabric and its load, as a context: both are ended, and what weftd said stands in the complaint when something failed.
     settings: keys of fabric.yaml; as an attribute, what the fabric says of itself: for results."""
 
-    def __init__(self, build, core, load_core, pairs=1, settings=None, busy=1):
+    def __init__(self, build, core, load_core, pairs=1, settings=None, busy=1, attached=None):
         self.build, self.core, self.load_core = build, core, load_core
-        self.pairs, self.keys, self.busy = pairs, settings, busy
+        self.pairs, self.keys, self.busy, self.attached = pairs, settings, busy, attached
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="weft-bench-")
@@ -232,7 +234,7 @@ class Road:
         try:
             self.fabric = Fabric(self.build, pathlib.Path(self.folder.name), self.core, self.pairs, self.keys)
             self.settings = self.fabric.ask("stats")["settings"]
-            self.load = Load(self.fabric, self.load_core, self.busy)
+            self.load = Load(self.fabric, self.load_core, self.busy, self.attached)
         except BaseException as e:
             said = self.fabric.log_text() if self.fabric else ""
             self.close()

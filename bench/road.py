@@ -4,6 +4,7 @@ overload. Each measurement is a function from a Setting to results; bench/run.py
 makes a run count are bench/harness.py's."""
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import sys
 import time
@@ -18,6 +19,8 @@ TRIPS = 200000          # in all rounds together
 KIND, SIZE = "typed", 256  # of everything but the road itself
 PORTS = [2, 10, 100, 1000]
 BUSY_PORTS = 10
+RULES = [4, 40, 400, 2000]
+RULES_OF_A_PAIR = 4      # bench/policy has so many
 IDLE_SECONDS, IDLE_SLICE = 6, 1.0
 SETTLE_SECONDS = 1.0
 PERCENTILES = ["p50", "p90", "p99", "p999", "max"]
@@ -87,31 +90,60 @@ def whole_road(s):
     return results
 
 
-def ports(s):
-    """Ten busy ports, alone and among more that are attached, with their sessions, and quiet; two ports beside them. One fabric for
-    each, all there at once: who is not measured is stopped."""
-    roads, rows = {}, {n: [] for n in PORTS}
+def in_turns(s, what, roads, measure):
+    """roads, made by functions, all there at once: who is not measured is stopped. measure(key, road) each round, in alternating
+    order; returns its rows by key, and the settings."""
+    open_roads, rows, settings = {}, {key: [] for key in roads}, {}
     with contextlib.ExitStack() as ends:
-        for n in PORTS:
-            say("%d ports" % n)
-            roads[n] = ends.enter_context(s.road(pairs=n // 2, busy=min(n, BUSY_PORTS) // 2))
-            count = run_of(roads[n], KIND, SIZE, roads[n].busy)
-            roads[n].pause()
+        for key, make in roads.items():
+            say("%s: %s" % (what, key))
+            open_roads[key] = ends.enter_context(make())
+            settings[key] = open_roads[key].settings
+            measure(key, open_roads[key])
+            open_roads[key].pause()
         for number in range(s.rounds):
-            say("ports, round %d of %d" % (number + 1, s.rounds))
-            for n in (PORTS if number % 2 == 0 else PORTS[::-1]):
-                roads[n].resume()
-                rows[n].append(roads[n].measure(KIND, SIZE, count, roads[n].busy))
-                roads[n].pause()
+            say("%s, round %d of %d" % (what, number + 1, s.rounds))
+            for key in (list(roads) if number % 2 == 0 else list(roads)[::-1]):
+                open_roads[key].resume()
+                rows[key].append(measure(key, open_roads[key]))
+                open_roads[key].pause()
+    return rows, settings
+
+
+def ports(s):
+    """Ten busy ports, alone and among more that are attached, with their sessions, and quiet; two ports beside them."""
+    counts = {}
+
+    def run(n, road):
+        if n not in counts:
+            counts[n] = run_of(road, KIND, SIZE, road.busy)
+        return road.measure(KIND, SIZE, counts[n], road.busy)
+
+    rows, settings = in_turns(s, "ports", {n: functools.partial(s.road, pairs=n // 2, busy=min(n, BUSY_PORTS) // 2) for n in PORTS},
+                              run)
     results = []
     for n in PORTS:
-        p = {"kind": KIND, "bytes": SIZE, "ports": n, "busy_ports": min(n, BUSY_PORTS), "messages_per_run": rows[n][0]["sent"],
-             "settings": roads[n].settings}
+        p = {"kind": KIND, "bytes": SIZE, "ports": n, "busy_ports": min(n, BUSY_PORTS), "messages_per_run": counts[n],
+             "settings": settings[n]}
         results.append(summary("scale.ports.%d.mmsgs" % n, "M/s", [r["rate"] / 1e6 for r in rows[n]], **p))
     few, many = rows[BUSY_PORTS], rows[PORTS[-1]]
     results.append(summary("scale.ports.%d.ratio" % PORTS[-1], "ratio", [a["rate"] / b["rate"] for a, b in zip(many, few)],
-                           kind=KIND, bytes=SIZE, ports=PORTS[-1], busy_ports=BUSY_PORTS))
+                           kind=KIND, bytes=SIZE, ports=PORTS[-1], busy_ports=BUSY_PORTS, settings=settings[PORTS[-1]]))
     return results
+
+
+def rules(s):
+    """One busy pair, under policies of more and more unikernels that could be there too."""
+    counts = {}
+
+    def run(n, road):
+        if n not in counts:
+            counts[n] = run_of(road, KIND, SIZE)
+        return road.measure(KIND, SIZE, counts[n])
+
+    rows, settings = in_turns(s, "rules", {n: functools.partial(s.road, pairs=n // RULES_OF_A_PAIR, attached=1) for n in RULES}, run)
+    return [summary("scale.rules.%d.mmsgs" % n, "M/s", [r["rate"] / 1e6 for r in rows[n]], kind=KIND, bytes=SIZE, rules=n,
+                    messages_per_run=counts[n], settings=settings[n]) for n in RULES]
 
 
 def idle(s):
