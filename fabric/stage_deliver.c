@@ -90,6 +90,7 @@ static int own_doing(const struct fab *f, const struct fab_port *p, const struct
 void stage_decide(struct fab *f, struct fab_burst *b)
 {
 	struct fab_port *p = b->port;
+	uint32_t passed = 0;
 
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct fab_msg *m = &b->msg[i];
@@ -100,8 +101,8 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 			m->verdict = WEFT_V_PASSED;
 		else if (!m->done) /* by what came before it in this burst: from here on nothing passes */
 			fab_quarantine_refuse(f, m);
-		fab_count_add(&p->c->verdict[m->verdict], 1);
 		if (m->verdict == WEFT_V_PASSED) {
+			passed++;
 			settle_request(m);
 			if (m->observed != 0)
 				fab_count_add(&p->c->observed, 1);
@@ -109,6 +110,7 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 				record(f, b, m);
 			continue;
 		}
+		fab_count_add(&p->c->verdict[m->verdict], 1);
 		record(f, b, m);
 		if (!m->orphan && own_doing(f, p, m))
 			fab_blame(f, p, m, b->now_ns);
@@ -119,6 +121,8 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 		if (m->costed)
 			fab_pair_dispose(f, m->pair, weft_cost(m->len - WEFT_MESSAGE_HDR_LEN));
 	}
+	if (passed > 0)
+		fab_count_add(&p->c->verdict[WEFT_V_PASSED], passed);
 }
 
 /* What the fabric owes a port goes before new messages: the answer to its handshake, the names of its peers, verdicts.
@@ -190,27 +194,20 @@ static void group(struct fab *f, struct fab_burst *b, struct outgoing *g)
 	}
 }
 
-/* The first `sent` of a run's messages are in the ring; the others wait. */
+/* The first `sent` of a run's messages are in the ring; the others wait. All are of one pair, for a burst has one sender. */
 static void settle(struct fab *f, struct fab_burst *b, const struct outgoing *g, const struct fab_out_run *run, uint32_t sent)
 {
 	uint32_t first = (uint32_t)(run->out - g->out), cost = 0;
 	uint64_t bytes = 0;
-	struct fab_pair *pair = NULL;
 
 	for (uint32_t i = 0; i < sent; i++) {
-		const struct fab_msg *m = &b->msg[g->at[first + i]];
+		uint32_t payload = run->out[i].len - WEFT_MESSAGE_HDR_LEN;
 
-		/* A burst of parked messages has several senders. */
-		if (m->pair != pair && pair != NULL) {
-			fab_pair_dispose(f, pair, cost);
-			cost = 0;
-		}
-		pair = m->pair;
-		cost += weft_cost(m->len - WEFT_MESSAGE_HDR_LEN);
-		bytes += m->len - WEFT_MESSAGE_HDR_LEN;
+		cost += weft_cost(payload);
+		bytes += payload;
 	}
 	if (sent > 0) {
-		fab_pair_dispose(f, pair, cost);
+		fab_pair_dispose(f, b->msg[g->at[first]].pair, cost);
 		fab_count_add(&run->to->c->messages_delivered, sent);
 		fab_count_add(&run->to->c->bytes_delivered, bytes);
 	}

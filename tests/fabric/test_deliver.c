@@ -49,9 +49,9 @@ static struct fab_pair *pair_of(struct road *r, uint16_t src, uint16_t dst)
 	return pair != NULL ? pair : fab_pair_add(r->f, src, dst);
 }
 
-/* One message of a burst, as it is after decide. */
+/* One message of a burst of alice's, as it is after decide. */
 struct item {
-	uint16_t src, dst;
+	uint16_t dst;
 	uint32_t payload; /* bytes */
 	uint16_t verdict; /* 0: passed */
 };
@@ -60,12 +60,12 @@ static void deliver(struct road *r, const struct item *item, uint32_t n)
 {
 	struct fab_burst *b = r->f->burst;
 
-	fab_burst_begin(r->f, b, &r->f->port[item[0].src], r->now_ns);
+	fab_burst_begin(r->f, b, &r->f->port[ALICE], r->now_ns);
 	for (uint32_t i = 0; i < n; i++) {
 		struct fab_msg *m = &b->msg[b->n++];
 
 		memset(m, 0, sizeof(*m));
-		m->src = item[i].src;
+		m->src = ALICE;
 		m->dst = item[i].dst;
 		m->verdict = item[i].verdict != 0 ? item[i].verdict : (uint16_t)WEFT_V_PASSED;
 		m->opened = 1;
@@ -92,7 +92,7 @@ static void deliver_many(struct road *r, uint16_t dst, uint32_t n, uint32_t payl
 	struct item item[FAB_BURST_MAX];
 
 	for (uint32_t i = 0; i < n; i++)
-		item[i] = (struct item){.src = ALICE, .dst = dst, .payload = payload};
+		item[i] = (struct item){.dst = dst, .payload = payload};
 	deliver(r, item, n);
 }
 
@@ -202,7 +202,7 @@ static void a_burst_goes_straight_in(void **state)
 	uint32_t cost = 0, disposed = pair->disposed_total;
 
 	for (uint32_t i = 0; i < FAB_BURST_MAX; i++) {
-		item[i] = (struct item){.src = ALICE, .dst = BOB, .payload = i * 57u};
+		item[i] = (struct item){.dst = BOB, .payload = i * 57u};
 		bytes += item[i].payload;
 		cost += weft_cost(item[i].payload);
 	}
@@ -224,7 +224,7 @@ static void every_length_has_its_headers(void **state)
 	uint32_t n = 0, all = 0;
 
 	for (uint32_t payload = 0; payload < 1900; payload++) {
-		item[n++] = (struct item){.src = ALICE, .dst = BOB, .payload = payload};
+		item[n++] = (struct item){.dst = BOB, .payload = payload};
 		if (n < FAB_BURST_MAX && payload + 1 < 1900)
 			continue;
 		deliver(r, item, n);
@@ -432,7 +432,7 @@ static void receivers_in_turns(void **state)
 	uint32_t bob = 0, carol = 0;
 
 	for (uint32_t i = 0; i < FAB_BURST_MAX; i++) {
-		item[i] = (struct item){.src = ALICE, .dst = i % 3 == 0 ? CAROL : BOB, .payload = 8 * i};
+		item[i] = (struct item){.dst = i % 3 == 0 ? CAROL : BOB, .payload = 8 * i};
 		if (i % 7 == 6)
 			item[i].verdict = WEFT_V_SEND_DENIED;
 		else if (item[i].dst == BOB)
@@ -455,25 +455,6 @@ static void receivers_in_turns(void **state)
 	assert_int_equal(inbox[BOB].n, 2 * bob);
 	drain(r, CAROL);
 	assert_int_equal(inbox[CAROL].n, 2 * carol + 2 * FAB_BURST_MAX - 4);
-}
-
-/* As when messages of several senders were inspected elsewhere: each pair has its own order and its own credit. */
-static void senders_in_turns(void **state)
-{
-	struct road *r = *state;
-	const struct fab_pair *from_alice = pair_of(r, ALICE, BOB), *from_carol = pair_of(r, CAROL, BOB);
-	struct item item[20];
-	uint32_t a = from_alice->disposed_total, c = from_carol->disposed_total;
-
-	for (uint32_t i = 0; i < 20; i++)
-		item[i] = (struct item){.src = i % 4 < 2 ? ALICE : CAROL, .dst = BOB, .payload = i % 4 < 2 ? 10 : 1000};
-	deliver(r, item, 20);
-	assert_int_equal(from_alice->disposed_total - a, 10 * weft_cost(10));
-	assert_int_equal(from_carol->disposed_total - c, 10 * weft_cost(1000));
-	take_all(r, BOB);
-	assert_int_equal(inbox[BOB].n, 20);
-	assert_int_equal(inbox[BOB].last[ALICE], 18);
-	assert_int_equal(inbox[BOB].last[CAROL], 20);
 }
 
 static void a_session_spent_within_a_run(void **state)
@@ -533,7 +514,6 @@ int main(void)
 		DELIVER_TEST(mergeable_buffers),
 		DELIVER_TEST(scattered_buffers),
 		DELIVER_TEST(receivers_in_turns),
-		DELIVER_TEST(senders_in_turns),
 		DELIVER_TEST(a_session_spent_within_a_run),
 		DELIVER_TEST(what_is_owed_goes_first),
 		DELIVER_TEST(a_receiver_that_is_not_there),
