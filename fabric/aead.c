@@ -32,6 +32,7 @@
 
 _Static_assert(sizeof(struct gcm_key_data) <= FAB_AEAD_KEY_SPACE, "ipsec-mb's expanded key");
 _Static_assert(sizeof(crypto_aead_aes256gcm_state) <= FAB_AEAD_KEY_SPACE, "libsodium's expanded key");
+_Static_assert(sizeof(struct fab_aead_key) == 1024, "what a key is stands in the last line of it, which is always read");
 _Static_assert(_Alignof(crypto_aead_aes256gcm_state) <= 64, "libsodium's expanded key");
 
 /* Written once, under pthread_once, and read-only from then on. The manager is used as a table of functions only,

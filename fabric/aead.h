@@ -17,7 +17,7 @@
 #include "fabric/ring.h"
 #include "guest-lib/wire.h"
 
-#define FAB_AEAD_KEY_SPACE 1024u /* bytes of an expanded key, whatever the backend */
+#define FAB_AEAD_KEY_SPACE 1008u /* bytes of an expanded key, whatever the backend */
 #define FAB_AEAD_LEN_MAX   (WEFT_MESSAGE_HDR_LEN + WEFT_PAYLOAD_MAX) /* bytes of plaintext in one record */
 
 enum fab_aead_backend_id {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define LINE 64u
-#define FETCH_BYTES 512u /* of each frame, as it is taken; more than that is fetched by who reads it, or by the CPU itself */
+#define FETCH_BYTES 512u /* of a frame, before anybody reads it; the CPU goes on by itself where more is read in a row */
 
 /* Guest-owned words are read through these: once, whole, in the order written here. */
 static uint16_t read16(const uint16_t *p)
@@ -134,10 +134,20 @@ static enum fab_chain_status walk(struct fab_ring *r, int writable, uint16_t hea
 	return FAB_CHAIN_BAD; /* a loop, or longer than we serve */
 }
 
+static uint16_t known(const struct fab_ring *r)
+{
+	return (uint16_t)(r->seen_avail - r->next_avail);
+}
+
+static uint16_t head_at(const struct fab_ring *r, uint32_t ahead)
+{
+	return read16(&r->avail->ring[(r->next_avail + ahead) & mask_of(r)]);
+}
+
 /* The next entry of avail. 0: it names no descriptor, and could not even be given back; the ring is dead then. */
 static int head_take(struct fab_ring *r, uint16_t *head)
 {
-	*head = read16(&r->avail->ring[r->next_avail & mask_of(r)]);
+	*head = head_at(r, 0);
 	if (*head >= r->size) {
 		r->broken = 1;
 		return 0;
@@ -160,18 +170,24 @@ enum fab_chain_status fab_ring_take(struct fab_ring *r, int writable, struct fab
 	return head_take(r, &head) ? walk(r, writable, head, c) : FAB_CHAIN_DEAD;
 }
 
-/* The first lines of a frame, before anybody reads them: whoever wrote them did so on another core. */
-static void frame_fetch(const struct fab_chain *c)
+/* Who wrote it did so on another core: the lines are asked for all at once, long before they are read. */
+static void fetch(const uint8_t *at, uint32_t len)
+{
+	for (uint32_t k = 0; k < len; k += LINE)
+		__builtin_prefetch(at + k);
+	if (len > 0)
+		__builtin_prefetch(at + len - 1);
+}
+
+static void chain_fetch(const struct fab_chain *c)
 {
 	uint32_t left = FETCH_BYTES;
 
-	for (uint32_t i = 0; i < c->n && i < 2 && left > 0; i++) {
-		const uint8_t *at = c->seg[i].ptr;
+	/* A frame lies in one piece, or its virtio header in one and the rest in the next. */
+	for (uint32_t i = 0; i < c->n && i < 2; i++) {
 		uint32_t len = c->seg[i].len < left ? c->seg[i].len : left;
 
-		for (uint32_t k = 0; k < len; k += LINE)
-			__builtin_prefetch(at + k);
-		__builtin_prefetch(at + len - 1);
+		fetch(c->seg[i].ptr, len);
 		left -= len;
 	}
 }
@@ -184,9 +200,7 @@ uint32_t fab_ring_take_burst(struct fab_ring *r, int writable, struct fab_chain 
 	assert(max <= FAB_TAKE_MAX);
 	if (r->broken || max == 0)
 		return 0;
-	n = (uint16_t)(r->seen_avail - r->next_avail);
-	if (n < max)
-		n = fab_ring_pending(r); /* 0 when that breaks it */
+	n = known(r) < max ? fab_ring_pending(r) : max; /* 0 when that breaks it */
 	if (n > max)
 		n = max;
 	for (uint32_t i = 0; i < n; i++) {
@@ -197,11 +211,33 @@ uint32_t fab_ring_take_burst(struct fab_ring *r, int writable, struct fab_chain 
 		__builtin_prefetch(&r->desc[head[i]]);
 		__builtin_prefetch(&r->used->ring[(r->next_used + i) & mask_of(r)], 1);
 	}
+	/* Those of the burst after this one, for fab_ring_fetch(). */
+	for (uint32_t i = 0; i < n && i < known(r); i++)
+		__builtin_prefetch(&r->desc[head_at(r, i) & mask_of(r)]);
 	for (uint32_t i = 0; i < n; i++) {
 		c[i].status = (uint8_t)walk(r, writable, head[i], &c[i]);
-		frame_fetch(&c[i]);
+		chain_fetch(&c[i]);
 	}
 	return n;
+}
+
+void fab_ring_fetch(const struct fab_ring *r, uint32_t ahead)
+{
+	const struct fab_mem_region *in = &r->mem->region[r->region];
+	const struct virtq_desc *d;
+	uint32_t len;
+	uint64_t at;
+
+	if (r->broken || ahead >= known(r) || r->region >= r->mem->n)
+		return;
+	/* A wrong answer costs a cache line, nothing else: whoever takes the chain reads all of this anew, and checks it. */
+	d = &r->desc[head_at(r, ahead) & mask_of(r)];
+	at = __atomic_load_n(&d->addr, __ATOMIC_RELAXED) - in->gpa;
+	len = __atomic_load_n(&d->len, __ATOMIC_RELAXED);
+	if (len > FETCH_BYTES)
+		len = FETCH_BYTES;
+	if (at < in->size && len <= in->size - at)
+		fetch(in->hva + at, len);
 }
 
 void fab_ring_untake(struct fab_ring *r, uint16_t n)

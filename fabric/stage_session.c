@@ -139,8 +139,10 @@ static struct fab_session *find(struct fab_port *p, uint32_t number)
 	return NULL;
 }
 
-/* 1 when a record is the live session's and may be opened, and nothing else is to be done about sessions: one compare for all that
- * stands before the counter, then the counter and the length. What is not so is looked at closely. */
+/* 1 when a record is the live session's and may be opened, and nothing else is to be done about sessions: one compare for all
+ * that stands before the counter, then the counter and the length. What is not so is looked at closely. */
+_Static_assert(offsetof(struct fab_session, s.send_counter) / 64 == offsetof(struct fab_session, s.suite) / 64,
+	       "what is asked of a session for each record lies in one line");
 static int usual(const struct fab_port *p, const struct fab_msg *m, uint64_t counter)
 {
 	const struct weft_session *s = &p->live.s;
@@ -150,7 +152,7 @@ static int usual(const struct fab_port *p, const struct fab_msg *m, uint64_t cou
 	       m->record_len >= RECORD_LEAST && m->record_len <= WEFT_RECORD_MAX && p->before.s.suite == 0;
 }
 
-/* Opens a record whose header was found right. */
+/* Opens a record whose header was found right. 1; 0: it is refused. */
 static int open_with(struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct fab_chain *c, struct fab_session *s)
 {
 	uint32_t len = m->record_len - WEFT_RECORD_HDR_LEN - WEFT_TAG_LEN; /* weft_session_check saw that it has both */
@@ -212,6 +214,8 @@ void stage_session(struct fab *f, struct fab_burst *b)
 		struct fab_msg *m = &b->msg[i];
 		uint64_t counter = get_le64(m->rec_raw + 8);
 
+		/* The next burst's frames come from another core's cache while this one's are deciphered. */
+		fab_ring_fetch(&p->tx, i);
 		if (m->done)
 			continue;
 		if (!usual(p, m, counter)) {

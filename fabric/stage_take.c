@@ -18,8 +18,7 @@
 #define UDP_LEN_AT 38u
 
 #define VIRTIO_HDR_LEN ((uint32_t)sizeof(struct virtq_net_hdr))
-#define HEAD_LEN (WEFT_FRAME_HDR_LEN + WEFT_RECORD_HDR_LEN) /* of a frame; all that is looked at here */
-#define WORDS ((WEFT_FRAME_HDR_LEN + 7u) / 8u)
+#define WORDS 5u /* of the frame's header, in which all that matters stands: UDP's checksum, which follows, may be anything */
 
 _Static_assert(FAB_BURST_MAX <= FAB_TAKE_MAX, "a burst is taken at once");
 
@@ -31,20 +30,12 @@ struct usual {
 	uint32_t sum;         /* which go into IPv4's sum with this, of all other words of its header */
 };
 
-static uint64_t word_at(const uint8_t *at)
-{
-	uint64_t w;
-
-	memcpy(&w, at, sizeof(w));
-	return w;
-}
-
 static void usual_make(struct usual *u, uint16_t port)
 {
-	uint8_t want[WORDS * 8u] = {0}, mask[WORDS * 8u] = {0};
+	uint8_t want[WEFT_FRAME_HDR_LEN], mask[WORDS * 8u];
 
 	weft_frame_hdr_put(want, port, WEFT_FABRIC_PORT, 0);
-	memset(mask, 0xff, WEFT_FRAME_HDR_LEN);
+	memset(mask, 0xff, sizeof(mask));
 	put_be16(mask + IP_LEN_AT, 0);
 	put_be16(mask + IP_SUM_AT, 0);
 	put_be16(mask + UDP_LEN_AT, 0);
@@ -53,23 +44,23 @@ static void usual_make(struct usual *u, uint16_t port)
 		if (i != IP_LEN_AT && i != IP_SUM_AT)
 			u->sum += get_be16(want + i);
 	for (uint32_t i = 0; i < WORDS; i++) {
-		u->mask[i] = word_at(mask + i * 8u);
-		u->want[i] = word_at(want + i * 8u) & u->mask[i];
+		u->mask[i] = get_le64(mask + i * 8u);
+		u->want[i] = get_le64(want + i * 8u) & u->mask[i];
 	}
 }
 
 /* 1 when these are the usual header of a record that fills the frame. */
-static int usual_is(const struct usual *u, const uint8_t head[HEAD_LEN], uint32_t frame_len)
+static int usual_is(const struct usual *u, const uint8_t head[WEFT_FRAME_HDR_LEN], uint32_t frame_len)
 {
 	uint32_t total = get_be16(head + IP_LEN_AT), sum = u->sum + total + get_be16(head + IP_SUM_AT);
 	uint64_t differ = 0;
 
 	for (uint32_t i = 0; i < WORDS; i++)
-		differ |= (word_at(head + i * 8u) ^ u->want[i]) & u->mask[i];
+		differ |= (get_le64(head + i * 8u) ^ u->want[i]) & u->mask[i];
 	sum = (sum & 0xffffu) + (sum >> 16);
 	sum = (sum & 0xffffu) + (sum >> 16);
-	return differ == 0 && sum == 0xffffu && frame_len >= HEAD_LEN && total == frame_len - IP_AT &&
-	       get_be16(head + UDP_LEN_AT) == frame_len - UDP_AT;
+	return differ == 0 && sum == 0xffffu && frame_len >= WEFT_FRAME_HDR_LEN + WEFT_RECORD_HDR_LEN &&
+	       total == frame_len - IP_AT && get_be16(head + UDP_LEN_AT) == frame_len - UDP_AT;
 }
 
 /* As many messages as there is room for what each may cause: a decision, a notice to its sender. */
@@ -125,7 +116,8 @@ static void keep_foreign(const struct fab *f, struct fab_burst *b, struct fab_ms
 		m->len = fab_chain_read(c, VIRTIO_HDR_LEN, m->data, n);
 }
 
-static void classify(struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct fab_chain *c, const uint8_t head[HEAD_LEN])
+static void classify(struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct fab_chain *c,
+		     const uint8_t head[WEFT_FRAME_HDR_LEN])
 {
 	struct fab_port *p = b->port;
 	size_t record_len = 0;
@@ -160,8 +152,8 @@ static void classify(struct fab *f, struct fab_burst *b, struct fab_msg *m, cons
 /* What a chain holds, from a private copy of its first bytes. */
 static void look(struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct fab_chain *c, const struct usual *u)
 {
-	uint8_t head[HEAD_LEN] = {0};
-	const uint8_t *flat = fab_segs_flat(c->seg, c->n, VIRTIO_HDR_LEN, HEAD_LEN);
+	uint8_t head[WEFT_FRAME_HDR_LEN] = {0};
+	const uint8_t *flat = fab_segs_flat(c->seg, c->n, VIRTIO_HDR_LEN, WEFT_FRAME_HDR_LEN + WEFT_RECORD_HDR_LEN);
 
 	if (c->status != FAB_CHAIN_OK) {
 		fab_refuse(m, c->status == FAB_CHAIN_BAD ? WEFT_V_RING_CHAIN : WEFT_V_RING_ADDRESS);
@@ -176,16 +168,18 @@ static void look(struct fab *f, struct fab_burst *b, struct fab_msg *m, const st
 		fab_refuse(m, WEFT_V_FRAME_LONG);
 		return;
 	}
-	if (flat != NULL)
-		memcpy(head, flat, sizeof(head));
-	else
+	if (flat != NULL) { /* piece by piece as it is compared: a load that spans two stores would wait for both */
+		memcpy(head, flat, WORDS * 8u);
+		memcpy(head + WORDS * 8u, flat + WORDS * 8u, sizeof(head) - WORDS * 8u);
+		memcpy(m->rec_raw, flat + sizeof(head), sizeof(m->rec_raw));
+	} else {
 		fab_chain_read(c, VIRTIO_HDR_LEN, head, sizeof(head));
+		fab_chain_read(c, VIRTIO_HDR_LEN + sizeof(head), m->rec_raw, sizeof(m->rec_raw));
+	}
 	if (usual_is(u, head, m->frame_len))
 		m->record_len = m->frame_len - WEFT_FRAME_HDR_LEN;
 	else
 		classify(f, b, m, c, head);
-	if (m->record_len > 0)
-		memcpy(m->rec_raw, head + WEFT_FRAME_HDR_LEN, WEFT_RECORD_HDR_LEN);
 }
 
 /* Whoever looked first, it is said once. */

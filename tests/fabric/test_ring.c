@@ -256,6 +256,37 @@ static void a_ring_that_lies_within_a_burst(void **state)
 	assert_false(g.r.broken);
 }
 
+/* Looking ahead moves nothing and believes nothing, whatever stands there. */
+static void looks_ahead(void **state)
+{
+	static const struct virtq_desc wild[] = {
+		{0, 0, 0, 0}, {BASE - 1, 16, 0, 0}, {BASE + 255, UINT32_MAX, 0xffff, 0xffff}, {UINT64_MAX, 1, 0, 0}, {BASE, 16, 0, 0}};
+	struct guest g, before;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(wild) / sizeof(wild[0]); i++) {
+		guest_make(&g, 0);
+		g.desc[0] = wild[i];
+		desc(&g, 1, BASE, 4, 0, 0);
+		offer(&g, 1);
+		offer(&g, 0);
+		offer(&g, i % 2 ? 0xffff : SIZE);
+		before = g;
+		fab_ring_fetch(&g.r, 0); /* nothing is known to wait */
+		assert_memory_equal(&g, &before, sizeof(g));
+		assert_int_equal(fab_ring_take(&g.r, 0, &g.c), FAB_CHAIN_OK);
+		before = g;
+		for (uint32_t k = 0; k < 4; k++)
+			fab_ring_fetch(&g.r, k);
+		assert_memory_equal(&g, &before, sizeof(g));
+		g.r.broken = 1;
+		fab_ring_fetch(&g.r, 0);
+		g.mem.n = 0;
+		g.r.broken = 0;
+		fab_ring_fetch(&g.r, 0);
+	}
+}
+
 static void untake_gives_the_same_chain_again(void **state)
 {
 	struct guest g;
@@ -331,6 +362,7 @@ int main(void)
 		cmocka_unit_test(a_ring_that_lies_is_dead),
 		cmocka_unit_test(a_burst_is_taken_at_once),
 		cmocka_unit_test(a_ring_that_lies_within_a_burst),
+		cmocka_unit_test(looks_ahead),
 		cmocka_unit_test(untake_gives_the_same_chain_again),
 		cmocka_unit_test(used_entries_and_flags),
 		cmocka_unit_test(event_index),

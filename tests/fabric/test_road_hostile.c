@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The road under guests that mean harm or fail at the wrong moment: what one of them does stays with it, everything is
  * recorded, and what the fabric promised to the others holds. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -290,6 +292,71 @@ static void totals_wrap(void **state)
 	assert_int_equal(q->told_total, q->accepted_total);
 }
 
+/* alice's frames, and the descriptors that name them, change all the time while they are taken. */
+struct changing {
+	struct road_guest *g;
+	volatile uint8_t *frame;
+	atomic_int stop;
+};
+
+static void *changing_run(void *arg)
+{
+	struct changing *c = arg;
+	uint32_t turn = 0;
+
+	while (!atomic_load_explicit(&c->stop, memory_order_relaxed)) { /* until the test ends */
+		volatile uint8_t *desc = (volatile uint8_t *)c->g->tx.desc;
+		volatile uint8_t *at = ++turn % 8 == 0 ? desc + turn / 8 % (ROAD_RING * sizeof(struct virtq_desc)) : c->frame + turn % 140;
+		uint8_t bit = (uint8_t)(1u << turn % 7);
+
+		*at ^= bit;
+		for (volatile unsigned wait = 0; wait < turn % 300; wait++)
+			continue;
+		*at ^= bit;
+	}
+	return NULL;
+}
+
+/* What passes is what was sealed, to the byte; all else has a verdict; each message has one. */
+static void frames_that_change_while_they_are_taken(void **state)
+{
+	struct road *r = *state;
+	struct road_guest *alice = &r->g[ALICE], *bob = &r->g[BOB];
+	struct changing c = {.g = alice, .frame = alice->tx_buf};
+	static const uint8_t text[] = {0x08, 0x05, 0x22, 0x04, 'm', 'i', 'n', 'e'};
+	uint64_t passed = 0, all = 0, sent = 0;
+	pthread_t th;
+
+#ifdef __SANITIZE_THREAD__
+	print_message("# SKIP: this test is a data race on purpose\n");
+	skip();
+#endif
+	assert_int_equal(pthread_create(&th, NULL, changing_run, &c), 0);
+	/* Until both have happened often enough, as far as the machine lets the other thread run. */
+	while (sent < 3000 || (sent - passed < 300 && sent < 100000)) {
+		unsigned before = bob->message.n;
+
+		alice->tx_at = 0; /* always the same place */
+		road_send(alice, WEFT_KIND_ONEWAY, BOB, ITEM, 0, 0, text, sizeof(text));
+		sent++;
+		road_turn(r, 0);
+		passed = verdicts(r, ALICE, WEFT_V_PASSED);
+		if (bob->message.n == before)
+			continue;
+		assert_int_equal(bob->message.n, before + 1);
+		assert_int_equal(bob->message.len, sizeof(text));
+		assert_memory_equal(bob->message.payload, text, sizeof(text));
+	}
+	atomic_store(&c.stop, 1);
+	pthread_join(th, NULL);
+	for (unsigned v = 0; v < WEFT_VERDICT_MAX; v++)
+		all += verdicts(r, ALICE, (enum weft_verdict)v);
+	print_message("# sent %llu, passed %llu, of %llu\n", (unsigned long long)sent, (unsigned long long)passed,
+		      (unsigned long long)all);
+	assert_int_equal(all, sent);
+	assert_int_equal(bob->message.n, passed);
+}
+
 #define ROAD_TEST(fn) cmocka_unit_test_setup_teardown(fn, make, road_unmake)
 
 int main(void)
@@ -304,6 +371,7 @@ int main(void)
 	    ROAD_TEST(the_end_loses_nothing),
 	    ROAD_TEST(dear_messages_come_in_small_bursts),
 	    ROAD_TEST(totals_wrap),
+	    ROAD_TEST(frames_that_change_while_they_are_taken),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

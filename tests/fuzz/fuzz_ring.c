@@ -143,6 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		desc[i].next = (w[3] & 0x80u) ? w[3] : (uint16_t)((w[3] & 0x7fu) % ring_size);
 	}
 	for (unsigned turn = 0; turn < TURNS_MAX; turn++) {
+		fab_ring_fetch(&r, turn % 9); /* whatever it finds there */
 		if (turn % 5 == 2)
 			take_many(&r, writable, c, many, 1 + (turn + setup[2]) % FAB_TAKE_MAX);
 		enum fab_chain_status st = fab_ring_take(&r, writable, c);
