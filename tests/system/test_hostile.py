@@ -5,17 +5,16 @@ lost. What a front-end can do to weftd itself is test_frontend.py's. Prints TAP.
 import contextlib
 import os
 import random
-import resource
 import socket
 import struct
 import sys
 import time
 
 import fabric
-from fabric import Fabric, Skipped, alive, descriptors, expect, note, wait_for
+from fabric import Fabric, alive, descriptors, expect, note, wait_for
 from test_frontend import (GET_FEATURES, GPA, NEED_REPLY, PROTOCOL_FEATURES, SET_FEATURES, SET_MEM_TABLE, SET_OWNER,
                            SET_VRING_ADDR, SET_VRING_BASE, SET_VRING_CALL, SET_VRING_ENABLE, SET_VRING_KICK, SET_VRING_NUM,
-                           SIZE, USER, VERSION_1, FrontEnd, all_well, served)
+                           SIZE, USER, VERSION_1, FrontEnd, served)
 
 # What a port needs; see fabric/vhost.c. Each other request must be refused.
 NEEDED = {1, 2, 3, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18}
@@ -123,26 +122,6 @@ def test_who_fills_the_log():
         size = len(f.log()) - before
         note(f"{size} bytes of log")
         expect(0 < size < 50000, f"{size} bytes of log")
-
-
-def test_every_port_taken():
-    """As many ports as a fabric may have, all with front-ends at once."""
-    most = 1000  # FAB_UNIKERNELS_MAX
-    names = [f"m{i}" for i in range(most - 2)]
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 16 * most:
-        raise Skipped(f"only {hard} descriptors are allowed")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        with contextlib.ExitStack() as stack:
-            f = stack.enter_context(Fabric("hostile-all", {"a": {"send": ["b"]}, "b": {"receive": ["a"]}, **{n: {} for n in names}}))
-            for n in names:
-                stack.enter_context(FrontEnd(f, n)).attach()
-            up = wait_for("all ports", lambda: (lambda s: s and sum(p["attaches"] for p in s["ports"]) == most - 2)(f.stats()), 20)
-            expect(up, "not all are attached")
-            all_well(f, f.pid())
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_second_front_end():
