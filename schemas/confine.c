@@ -11,8 +11,9 @@
  *     digits, colons, dots, one slash.
  * Not confined: whatever has room for words (hostname, uri, email, address, host_and_port, header names and values, fqn);
  * ip and ipv6, whose zone behind a % may be any text; patterns, lengths, prefixes and expressions, whatever they say; formats
- * of bytes, which are lengths. A rule that is ignored for empty values lets nothing pass but what is empty. Where a field that holds a message ignores
- * the rules in it (IGNORE_ALWAYS), nothing that this message can hold is confined, on whichever way it is reached. */
+ * of bytes, which are lengths. A rule that is ignored for empty values lets nothing pass but what is empty. Where a field that
+ * holds a message ignores the rules in it (IGNORE_ALWAYS), nothing that this message can hold is confined, on whichever way it
+ * is reached. */
 #include <stdlib.h>
 #include <string.h>
 

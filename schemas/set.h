@@ -44,7 +44,7 @@ enum {
 	SCH_F_BOXED = 16384,   /* message with one value (google.protobuf.Int32Value ...): rules are about that value */
 	SCH_F_IGNORED = 32768, /* ignore = IGNORE_ALWAYS on a message: no rule applies inside it either */
 	SCH_F_FAR = 131072,    /* slot or oneof are not both in presence word 0: look there, mask is 0 */
-	SCH_F_CONFINED = 262144, /* string, bytes: its rules leave nothing to inspect; wherever they apply it is no opaque content */
+	SCH_F_CONFINED = 262144, /* string, bytes: its rules leave nothing to inspect; where they apply it is no opaque content */
 	SCH_F_EMPTY_OK = 65536 /* ignore = IGNORE_IF_ZERO_VALUE on a list: its list rules do not apply while it is empty */
 };
 
@@ -97,7 +97,7 @@ enum sch_op {
  * A number's key is 64 bits wide: integers as they are, sign- or zero-extended as their type says; enums as int32; double
  * and float such that signed order of keys is the order of values (sch_key_double, sch_key_float). */
 struct sch_field {
-	uint64_t lo, size;  /* guard: key - lo < size, modulo 2^64. SCH_F_RULED: 0 (but for SCH_OP_FORMAT, _TIME); all fits: 2^64 - 1 */
+	uint64_t lo, size;  /* guard: key - lo < size, modulo 2^64. SCH_F_RULED: 0 (not SCH_OP_FORMAT, _TIME); all fits: 2^64 - 1 */
 	uint64_t mask;      /* bits of presence word 0 that it takes: its own and its oneof's; 0 where repeated */
 	uint16_t step;      /* bytes to where the next field is expected in the table: 0, the same, or one on */
 	uint8_t tag0;       /* first byte of its usual tag; 0 where the loop shall look it up: longer, SCH_F_FAR, unknown */

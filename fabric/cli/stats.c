@@ -231,11 +231,12 @@ int cli_stats(int argc, char **argv)
 {
 	static const struct argp_option list[] = {
 		{ "json", 'j', 0, 0, "print weftd's answer as it is; with --stages, the figures", 0 },
-		{ "stages", STAGES_KEY, 0, 0, "only what each stage of the data path costs now: measured over a second", 0 },
+		{ "stages", STAGES_KEY, 0, 0, "only what each stage of the data path costs now, over a second", 0 },
 		{ "watch", 'w', "SECONDS", 0, "with --stages: over so long, again and again, until you stop it", 0 },
 		{ 0 },
 	};
-	static const struct argp argp = { list, parse, "[FILE]", "Show weftd's counters.\vExit status: 0 shown, 2 error.", 0, 0, 0 };
+	static const struct argp argp = { list, parse, "[FILE]", "Show weftd's counters.\vExit status: 0 shown, 2 error.",
+					  0, 0, 0 };
 	struct options o = { .file = NULL };
 
 	argp_parse(&argp, argc, argv, 0, NULL, &o);

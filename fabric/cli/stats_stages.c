@@ -126,11 +126,13 @@ static int json_show(const struct interval *t)
 
 static void line_show(const char *name, const struct interval *t, const struct passed *p)
 {
+	double each = per(p->cycles, p->messages), share = p->cycles / t->hz / t->seconds * 100;
+
 	if (p->messages > 0)
-		printf("%-10s %12.0f %10.1f %10.0f %10.1f %9.1f%%\n", name, p->messages / t->seconds, per(p->messages, p->bursts),
-		       per(p->cycles, p->messages), per(p->cycles, p->messages) / t->hz * 1e9, p->cycles / t->hz / t->seconds * 100);
+		printf("%-10s %12.0f %10.1f %10.0f %10.1f %9.1f%%\n", name, p->messages / t->seconds,
+		       per(p->messages, p->bursts), each, each / t->hz * 1e9, share);
 	else
-		printf("%-10s %12.0f %10s %10s %10s %9.1f%%\n", name, 0.0, "-", "-", "-", p->cycles / t->hz / t->seconds * 100);
+		printf("%-10s %12.0f %10s %10s %10s %9.1f%%\n", name, 0.0, "-", "-", "-", share);
 }
 
 static void stages_show(const struct interval *t, const json_t *then, const json_t *now)

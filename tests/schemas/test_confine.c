@@ -338,7 +338,8 @@ static void times(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < 200000; i++) {
 		uint64_t s = (uint64_t)near[draw(sizeof near / sizeof near[0])], ns = (uint64_t)nanos[draw(12)];
-		uint8_t seconds[16] = { 1 << 3 }, rest[16] = { 2 << 3 }, one[64 + SCH_PAD] = { 0 }, other[64 + SCH_PAD] = { 0 }, in[40];
+		uint8_t seconds[16] = { 1 << 3 }, rest[16] = { 2 << 3 }, in[40];
+		uint8_t one[64 + SCH_PAD] = { 0 }, other[64 + SCH_PAD] = { 0 };
 		size_t n_s = 1 + varint_put(seconds + 1, s), n_ns = draw(5) ? 1 + varint_put(rest + 1, ns) : 0;
 		uint32_t field = 1 + (uint32_t)draw(6);
 		struct sch_result r, q;
@@ -365,8 +366,8 @@ static void times(void **state)
 			continue;
 		}
 		if (r.reason != q.reason || r.rule != q.rule)
-			fail_msg("field %u, %lld s %lld ns: %s or %s", field, (long long)s, (long long)ns, sch_reason_name(r.reason),
-				 sch_reason_name(q.reason));
+			fail_msg("field %u, %lld s %lld ns: %s or %s", field, (long long)s, (long long)ns,
+				 sch_reason_name(r.reason), sch_reason_name(q.reason));
 		taken += r.reason == SCH_OK;
 	}
 	assert_true(taken > 20000);
@@ -380,7 +381,8 @@ static void packed(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < 100000; i++) {
 		static uint8_t in[4000], one[4200 + SCH_PAD], other[8000 + SCH_PAD];
-		uint32_t field = 1 + (uint32_t)draw(9), count = (uint32_t)(draw(8) ? draw(60) : draw(300)), shift = (uint32_t)draw(64);
+		uint32_t field = 1 + (uint32_t)draw(9), count = (uint32_t)(draw(8) ? draw(60) : draw(300));
+		uint32_t shift = (uint32_t)draw(64);
 		size_t n_in = 0, m = 0, n;
 		struct sch_result r, q;
 
