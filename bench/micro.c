@@ -212,6 +212,24 @@ static void ring_walk(struct bench *b, const struct one *c, unsigned i)
 		fab_ring_publish(r);
 }
 
+/* The same 32 at once, as the fabric does. */
+static void ring_burst(struct bench *b, const struct one *c, unsigned i)
+{
+	static struct fab_chain chain[FAB_TAKE_MAX];
+	struct fab_ring *r = &b->ring;
+
+	if (i % FAB_TAKE_MAX != FAB_TAKE_MAX - 1)
+		return;
+	__atomic_store_n(&r->avail->idx, (uint16_t)(r->next_avail + FAB_TAKE_MAX), __ATOMIC_RELEASE);
+	if (fab_ring_take_burst(r, 0, chain, FAB_TAKE_MAX) != FAB_TAKE_MAX)
+		die("ring");
+	for (unsigned k = 0; k < FAB_TAKE_MAX; k++)
+		if (chain[k].status != FAB_CHAIN_OK || chain[k].len != c->size)
+			die("ring");
+	fab_ring_use_burst(r, chain, FAB_TAKE_MAX);
+	fab_ring_publish(r);
+}
+
 /* --- rounds ---------------------------------------------------------------------------------------------------------- */
 
 static const struct one cases[] = {
@@ -234,6 +252,7 @@ static const struct one cases[] = {
 	{ "aead_open", BENCH_OPAQUE, 256, records_make, record_open },
 	{ "aead_open", BENCH_OPAQUE, 1400, records_make, record_open },
 	{ "ring_walk", -1, 256, ring_fill, ring_walk },
+	{ "ring_burst", -1, 256, ring_fill, ring_burst },
 	{ "inspect_text", -1, 8, text_make, inspect },
 	{ "inspect_text", -1, 256, text_make, inspect },
 	{ "inspect_random", -1, 64, random_make, inspect },

@@ -248,7 +248,7 @@ struct fab_turn {
 };
 
 struct fab {
-	const struct fab_config *config;
+	_Alignas(64) const struct fab_config *config;
 	struct fab_epoch *now;     /* in force; changes only between two bursts (swap.c) */
 	struct fab_cores *cores;   /* all workers of this fabric: cores.h */
 	uint32_t core;             /* which of them this is; 0 leads: it takes epochs and lifts quarantines */
