@@ -332,18 +332,26 @@ static uint64_t done(const struct lane *l)
 	return l->arrived + (l->from.refused - l->refused_before);
 }
 
+static int gone(struct lane *l, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (vport_check(l[i].from.v) || vport_check(l[i].to.v))
+			return 1;
+	return 0;
+}
+
 /* Says where a segment stands that does not go on. */
 static int stalled(struct lane *l, uint32_t n)
 {
 	uint32_t i = 0;
 
-	while (i + 1 < n && done(&l[i]) >= l[i].n)
+	while (i + 1 < n && done(&l[i]) >= l[i].n && !gone(&l[i], 1))
 		i++;
 	l += i;
 	snprintf(l->why, sizeof(l->why),
 		 "%.32s stalled: of %u sealed %u were put, %u arrived, %llu refused; window left %u%s", l->from.id.name,
 		 l->n, l->put, l->arrived, (unsigned long long)(l->from.refused - l->refused_before),
-		 end_credit(&l->from), vport_check(l->from.v) || vport_check(l->to.v) ? "; a port is gone" : "");
+		 end_credit(&l->from), gone(l, 1) ? "; a port is gone" : "");
 	return complain(l, NULL);
 }
 
@@ -397,7 +405,7 @@ static int segment(struct lane *l, uint32_t n, struct lane_run *r)
 			if (all != last_done) {
 				last_done = all;
 				last_ns = now;
-			} else if (now - last_ns >= LANE_STALL_NS) {
+			} else if (gone(l, n) || now - last_ns >= LANE_STALL_NS) {
 				return stalled(l, n);
 			}
 		}
@@ -507,9 +515,9 @@ static int await(struct lane *l, struct end *e, uint64_t head, uint64_t seq, str
 			uint64_t now = bench_now_ns();
 
 			end = end != 0 ? end : now + LANE_STALL_NS;
-			if (now > end || l->from.refused != l->refused_before) {
-				snprintf(l->why, sizeof(l->why), "%.32s: no message after ten seconds; refused: %.64s",
-					 e->id.name, l->from.first_refusal);
+			if (now > end || l->from.refused != l->refused_before || gone(l, 1)) {
+				snprintf(l->why, sizeof(l->why), "%.32s: no message comes; refused: %.64s%s",
+					 e->id.name, l->from.first_refusal, gone(l, 1) ? "; a port is gone" : "");
 				return complain(l, NULL);
 			}
 		}
