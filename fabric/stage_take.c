@@ -213,12 +213,12 @@ static uint32_t fitting(const struct fab *f, const struct fab_burst *b, uint32_t
 	uint32_t arena = FAB_ARENA_BYTES - b->arena_used;
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t need = b->chain[i].len < WEFT_FRAME_MAX + VIRTIO_HDR_LEN ? b->chain[i].len : 0; /* longer ones are refused */
+		const struct fab_chain *c = &b->chain[i];
+		/* Broken and longer ones are refused. */
+		uint32_t need = c->status == FAB_CHAIN_OK && c->len <= WEFT_FRAME_MAX + VIRTIO_HDR_LEN ? c->len : 0;
 
-		if (arena < WEFT_FRAME_MAX + 64u || lane < DPI_LANE_ITEM_MAX)
+		if (arena < WEFT_FRAME_MAX + VIRTIO_HDR_LEN + 64u || lane < DPI_LANE_ITEM_MAX)
 			return i;
-		if (b->chain[i].status != FAB_CHAIN_OK)
-			need = 0;
 		arena -= (need + 63u) & ~63u;
 		lane = left(lane, need);
 	}

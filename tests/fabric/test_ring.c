@@ -260,7 +260,9 @@ static void a_ring_that_lies_within_a_burst(void **state)
 static void looks_ahead(void **state)
 {
 	static const struct virtq_desc wild[] = {
-		{0, 0, 0, 0}, {BASE - 1, 16, 0, 0}, {BASE + 255, UINT32_MAX, 0xffff, 0xffff}, {UINT64_MAX, 1, 0, 0}, {BASE, 16, 0, 0}};
+		{0, 0, 0, 0},	       {BASE - 1, 16, 0, 0}, {BASE + 255, UINT32_MAX, 0xffff, 0xffff},
+		{UINT64_MAX, 1, 0, 0}, {BASE, 16, 0, 0},
+	};
 	struct guest g, before;
 
 	(void)state;

@@ -292,6 +292,35 @@ static void totals_wrap(void **state)
 	assert_int_equal(q->told_total, q->accepted_total);
 }
 
+/* The longest frames there are, more than a burst has memory for: what does not fit stays in the ring, and comes later. */
+static void as_many_as_there_is_room_for(void **state)
+{
+	struct road *r = *state;
+	struct road_guest *alice = &r->g[ALICE];
+	struct fab_burst *b = r->f->burst;
+	const uint32_t len = (uint32_t)sizeof(struct virtq_net_hdr) + WEFT_FRAME_MAX;
+	struct virtq_buf buf = {alice->tx_buf, len};
+	uint32_t left = 20;
+
+	memset(alice->tx_buf, 0, len);
+	weft_frame_hdr_put(alice->tx_buf + sizeof(struct virtq_net_hdr), ALICE, WEFT_FABRIC_PORT, WEFT_RECORD_MAX);
+	for (uint32_t i = 0; i < left; i++)
+		assert_int_equal(virtq_add(&alice->tx, &buf, 1, 0, 0), 0);
+	virtq_publish(&alice->tx);
+	r->f->port[ALICE].burst_max = FAB_BURST_MAX;
+	for (unsigned turn = 0; turn < 3 && left > 0; turn++) {
+		fab_burst_begin(r->f, b, &r->f->port[ALICE], r->now_ns);
+		stage_take(r->f, b);
+		assert_in_range(b->n, 1, FAB_ARENA_BYTES / WEFT_RECORD_MAX);
+		for (uint32_t i = 0; i < b->n; i++) {
+			assert_int_equal(b->msg[i].record_len, WEFT_RECORD_MAX);
+			assert_non_null(fab_burst_alloc(r->f, b, WEFT_RECORD_MAX));
+		}
+		left -= b->n;
+	}
+	assert_int_equal(left, 0);
+}
+
 /* alice's frames, and the descriptors that name them, change all the time while they are taken. */
 struct changing {
 	struct road_guest *g;
@@ -305,10 +334,11 @@ static void *changing_run(void *arg)
 	uint32_t turn = 0;
 
 	while (!atomic_load_explicit(&c->stop, memory_order_relaxed)) { /* until the test ends */
-		volatile uint8_t *desc = (volatile uint8_t *)c->g->tx.desc;
-		volatile uint8_t *at = ++turn % 8 == 0 ? desc + turn / 8 % (ROAD_RING * sizeof(struct virtq_desc)) : c->frame + turn % 140;
+		volatile uint8_t *desc = (volatile uint8_t *)c->g->tx.desc, *at = c->frame + ++turn % 140;
 		uint8_t bit = (uint8_t)(1u << turn % 7);
 
+		if (turn % 8 == 0)
+			at = desc + turn / 8 % (ROAD_RING * sizeof(struct virtq_desc));
 		*at ^= bit;
 		for (volatile unsigned wait = 0; wait < turn % 300; wait++)
 			continue;
@@ -371,6 +401,7 @@ int main(void)
 	    ROAD_TEST(the_end_loses_nothing),
 	    ROAD_TEST(dear_messages_come_in_small_bursts),
 	    ROAD_TEST(totals_wrap),
+	    ROAD_TEST(as_many_as_there_is_room_for),
 	    ROAD_TEST(frames_that_change_while_they_are_taken),
 	};
 
