@@ -5,11 +5,13 @@ makes a run count are bench/harness.py's."""
 import contextlib
 import dataclasses
 import functools
+import json
 import pathlib
+import subprocess
 import sys
 import time
 
-from harness import STAGES, Road, expect, summary
+from harness import STAGES, Road, expect, pinned, summary
 
 CASES = [(kind, size) for kind in ("typed", "numeric", "opaque") for size in (64, 256, 1400)] + [("order", "natural")]
 WARM_UP = 20000         # messages; for kinds that are slow, as many as go in a run
@@ -23,6 +25,8 @@ RULES = [4, 40, 400, 2000]
 RULES_OF_A_PAIR = 4      # bench/policy has so many
 IDLE_SECONDS, IDLE_SLICE = 6, 1.0
 SETTLE_SECONDS = 1.0
+INSPECTED = ("opaque", 256)  # held against bare nDPI on the same bodies
+BARE_SECONDS = 0.3
 PERCENTILES = ["p50", "p90", "p99", "p999", "max"]
 OVER = 2.0              # times what the fabric carries
 
@@ -60,16 +64,31 @@ def percentiles(name, rows, **params):
     return [summary("latency.%s.%s_us" % (name, p), "us", [r["ns"][p] / 1000 for r in rows], **params) for p in PERCENTILES]
 
 
+def bare_ndpi(s, road):
+    """Messages a second of bare nDPI on the fabric's core, which stands meanwhile, and on the bodies of the same messages."""
+    kind, size = INSPECTED
+    road.pause()
+    try:
+        p = subprocess.run([s.build / "bench" / "inspect", "--bare", kind, str(size), str(BARE_SECONDS)], check=False, text=True,
+                           stdout=subprocess.PIPE, preexec_fn=pinned(s.core))
+    finally:
+        road.resume()
+    expect(p.returncode == 0, "inspect --bare ended with %d" % p.returncode)
+    return json.loads(p.stdout)["messages_per_s"]
+
+
 def whole_road(s):
     """Every kind and size in turn, then round trips and half of the best load, the whole round several times: a slow moment of the
     machine meets all."""
-    runs, trips, half = {c: [] for c in CASES}, [], []
+    runs, trips, half, bare = {c: [] for c in CASES}, [], [], []
     with s.road() as road:
         counts = {case: run_of(road, *case) for case in CASES}
         best = road.measure(KIND, SIZE, counts[KIND, SIZE])["rate"]
         for number in range(s.rounds):
             say("the road, round %d of %d" % (number + 1, s.rounds))
             for kind, size in CASES:
+                if (kind, size) == INSPECTED:
+                    bare.append(bare_ndpi(s, road))
                 runs[kind, size].append(road.measure(kind, bytes_of(size), counts[kind, size]))
             best = max(best, runs[KIND, SIZE][-1]["rate"])
             trips.append(road.trips(KIND, SIZE, TRIPS // s.rounds + 1))
@@ -84,6 +103,10 @@ def whole_road(s):
                     summary(name + "core", "ratio", [r["core"] for r in rows], **p),
                     summary(name + "burst", "messages", [r["burst"] for r in rows], **p)]
         results += [summary(name + "stage.%s.ns" % stage, "ns", [r["stages"][stage] for r in rows], **p) for stage in STAGES]
+    p = {"kind": INSPECTED[0], "bytes": INSPECTED[1], "settings": road.settings}
+    results += [summary("road.%s.%d.ndpi_raw.mmsgs" % INSPECTED, "M/s", [b / 1e6 for b in bare], **p),
+                summary("road.%s.%d.ratio_ndpi_raw" % INSPECTED, "ratio", [r["rate"] / b for r, b in zip(runs[INSPECTED], bare)],
+                        **p)]
     p = {"kind": KIND, "bytes": SIZE, "settings": road.settings}
     results += percentiles("roundtrip", trips, trips_per_run=trips[0]["sent"], **p)
     results += percentiles("half_load", half, messages_per_run=half[0]["sent"], rate_mmsgs=round(best / 2e6, 3), **p)
