@@ -25,7 +25,7 @@
 #define POOL 2048u        /* distinct frames; more than can be under way */
 #define UNDER_WAY 768u    /* frames at most; the rest of the ring is for buffers that are being given back */
 #define BURST 32u
-#define PAUSES 4u         /* after a look that found nothing: some 0.2 us */
+#define PAUSES 16u        /* after a look that found nothing: about a microsecond */
 #define FLOWS_MAX 4096u
 #define SIZE_MAX_BYTES 1416u /* of payload: the frame is one of Ethernet's, 1,514 bytes */
 #define STRIDE 1536u

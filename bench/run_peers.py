@@ -33,7 +33,7 @@ SECONDS = 0.5
 KIND, SIZE = "typed", 256  # what ratios and round trips are of
 TRIPS = {True: 20000, False: 2000}  # by whether it carries frames: others' take a hundred times as long
 WARM_MESSAGES = 20000
-PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 SKIPPED = 77
 
 
@@ -273,13 +273,14 @@ def table(field, rows, sizes):
     by = {r["name"]: r for r in rows}
     say("\nOne way, million messages/s; round trips of %d bytes, us; Weft over it, %d bytes: median (min-max) of the rounds\n"
         % (SIZE, SIZE))
-    heads = ["%22s" % ("%d bytes" % s) for s in sizes] + ["%20s" % "trip p50", "%20s" % "trip p99", "%22s" % "Weft over it"]
-    say("%-16s" % "" + "".join(heads))
+    def line(name, *cells):
+        say("%-16s" % name + "".join(" %21s" % c for c in cells))
+
+    line("", *["%d bytes" % s for s in sizes], "trip p50", "trip p99", "Weft over it")
     for name in [field.weft.name] + [p.name for p in field.peers]:
         ratio = by.get("road.%s.%d.ratio_%s" % (KIND, SIZE, name))
-        say("%-16s" % name + "".join("%22s" % spread(field.rates[name][s]) for s in sizes) +
-            "".join("%20s" % spread(field.trips.get(name, {}).get(p, [])) for p in ("p50", "p99")) +
-            "%22s" % (spread(ratio["samples"]) if ratio else ""))
+        line(name, *[spread(field.rates[name][s]) for s in sizes], *[spread(field.trips.get(name, {}).get(p)) for p in ("p50", "p99")],
+             spread(ratio["samples"]) if ratio else "")
     say()
     for name, about in field.about.items():
         if name not in field.broken:
