@@ -126,6 +126,8 @@ static int throughput(struct carrier *k, struct carry *c, double seconds)
 		return -1;
 	to_ns = bench_now_ns();
 	to = c->arrived;
+	if (to == from)
+		return carry_fail(c, "nothing arrived in all that time");
 	if (carry_until(k, c, 0, false) || (k->end && k->end(k->me, c)))
 		return -1;
 	printf("rate %.1f %" PRIu64 "\n", (double)(to - from) * (double)SECOND / (double)(to_ns - from_ns), c->sent);

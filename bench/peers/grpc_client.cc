@@ -2,7 +2,7 @@
 // Both ends of gRPC conversations with TLS, verified both ways: streams through the server, or unary calls to it. One thread and
 // one completion queue, as in grpc_relay.cc.
 //
-//   grpc_client stream|unary ADDRESS FOLDER     with ca.pem, client.pem, client.key in FOLDER
+//   grpc_client hints|plain|unary ADDRESS FOLDER     with ca.pem, client.pem, client.key in FOLDER
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -69,7 +69,7 @@ class End {
 public:
 	using Io = grpc::ClientAsyncReaderWriter<Reading, Reading>;
 
-	End(const std::string &address, const std::string &folder, int number, grpc::CompletionQueue *q)
+	End(bool hints, const std::string &address, const std::string &folder, int number, grpc::CompletionQueue *q)
 		: stub(Peer::NewStub(channel(address, folder, number)))
 	{
 		context.AddMetadata("pair", "readings");
@@ -87,7 +87,7 @@ public:
 			io->Read(&in, &taken);
 		};
 		io = stub->AsyncJoin(&context, q, &started);
-		out = std::make_unique<Outbox<Io>>(io.get());
+		out = std::make_unique<Outbox<Io>>(io.get(), hints);
 	}
 	// Whom its messages are for; from then on they are counted.
 	void expects(carry *c)
@@ -128,8 +128,8 @@ struct Streams {
 	grpc::CompletionQueue queue;
 	End a, b;
 
-	Streams(const std::string &address, const std::string &folder)
-		: a(address, folder, 1, &queue), b(address, folder, 2, &queue)
+	Streams(bool hints, const std::string &address, const std::string &folder)
+		: a(hints, address, folder, 1, &queue), b(hints, address, folder, 2, &queue)
 	{
 	}
 };
@@ -175,9 +175,9 @@ int streams_round_trip(void *me, carry *c)
 	return cross(s, s->a, c) || cross(s, s->b, c) ? -1 : 0;
 }
 
-int streams(const std::string &address, const std::string &folder)
+int streams(bool hints, const std::string &address, const std::string &folder)
 {
-	Streams s(address, folder);
+	Streams s(hints, address, folder);
 	carrier k{};
 
 	for (int i = 0; i < 100 && !(s.a.is_up() && s.b.is_up()); i++)
@@ -348,10 +348,10 @@ int unary(const std::string &address, const std::string &folder)
 
 int main(int argc, char **argv)
 {
-	if (argc == 4 && !strcmp(argv[1], "stream"))
-		return streams(argv[2], argv[3]);
+	if (argc == 4 && (!strcmp(argv[1], "hints") || !strcmp(argv[1], "plain")))
+		return streams(!strcmp(argv[1], "hints"), argv[2], argv[3]);
 	if (argc == 4 && !strcmp(argv[1], "unary"))
 		return unary(argv[2], argv[3]);
-	fprintf(stderr, "usage: grpc_client stream|unary ADDRESS FOLDER\n");
+	fprintf(stderr, "usage: grpc_client hints|plain|unary ADDRESS FOLDER\n");
 	return 2;
 }

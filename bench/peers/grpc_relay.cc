@@ -3,7 +3,7 @@
 // It runs the asynchronous interface on one thread and one completion queue, the form that gRPC's own benchmarks are fastest in
 // on one core: no thread is woken for another.
 //
-//   grpc_relay ADDRESS FOLDER     with ca.pem, server.pem, server.key in FOLDER
+//   grpc_relay hints|plain ADDRESS FOLDER     with ca.pem, server.pem, server.key in FOLDER
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -28,12 +28,13 @@ using Queue = grpc::ServerCompletionQueue;
 // One of the two streams of a conversation. It lives as long as the server.
 class Stream {
 public:
-	Stream(Service *s, Queue *q, std::map<std::string, Stream *> *all) : io(&context), out(&io), waiting(all)
+	Stream(Service *s, Queue *q, std::map<std::string, Stream *> *all, bool hints)
+		: io(&context), out(&io, hints), waiting(all)
 	{
-		joined.done = [this, s, q, all](bool ok) {
+		joined.done = [this, s, q, all, hints](bool ok) {
 			if (!ok)
 				return;
-			new Stream(s, q, all);
+			new Stream(s, q, all, hints);
 			join();
 		};
 		taken.done = [this](bool ok) {
@@ -158,7 +159,7 @@ std::shared_ptr<grpc::ServerCredentials> credentials(const std::string &folder)
 	return grpc::SslServerCredentials(o);
 }
 
-int serve(const std::string &address, const std::string &folder)
+int serve(bool hints, const std::string &address, const std::string &folder)
 {
 	Service service;
 	grpc::ServerBuilder builder;
@@ -176,7 +177,7 @@ int serve(const std::string &address, const std::string &folder)
 		return 2;
 	}
 	Queue *q = queue.get();
-	new Stream(&service, q, &waiting);
+	new Stream(&service, q, &waiting, hints);
 	for (int i = 0; i < CALLS_WAITING; i++)
 		new Call<Reading, Receipt>(
 			[&](auto *c, auto *r, auto *w, Event *e) { service.RequestCall(c, r, w, q, q, e); },
@@ -209,8 +210,8 @@ int serve(const std::string &address, const std::string &folder)
 
 int main(int argc, char **argv)
 {
-	if (argc == 3)
-		return serve(argv[1], argv[2]);
-	fprintf(stderr, "usage: grpc_relay ADDRESS FOLDER\n");
+	if (argc == 4 && (!strcmp(argv[1], "hints") || !strcmp(argv[1], "plain")))
+		return serve(!strcmp(argv[1], "hints"), argv[2], argv[3]);
+	fprintf(stderr, "usage: grpc_relay hints|plain ADDRESS FOLDER\n");
 	return 2;
 }

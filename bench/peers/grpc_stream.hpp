@@ -21,13 +21,13 @@ struct Event {
 	std::function<void(bool ok)> done;
 };
 
-// gRPC writes one message of a stream at a time. The others wait here, and every one but the last carries the hint that more is
-// coming, so that several go out in one piece of TLS and one system call.
+// gRPC writes one message of a stream at a time. The others wait here, and with hints, every one but the last tells gRPC that more
+// is coming, so that several go out in one piece of TLS and one system call.
 template <typename Stream> class Outbox {
 public:
 	static constexpr size_t ROOM = 1024;
 
-	explicit Outbox(Stream *to) : stream(to), ring(ROOM)
+	Outbox(Stream *to, bool with_hints) : stream(to), hints(with_hints), ring(ROOM)
 	{
 		written.done = [this](bool ok) {
 			writing = false;
@@ -64,13 +64,14 @@ public:
 			return;
 		writing = true;
 		grpc::WriteOptions how;
-		if (last - first > 1)
+		if (hints && last - first > 1)
 			how.set_buffer_hint();
 		stream->Write(ring[first++ % ROOM], how, &written); // serializes at once: the place is free again
 	}
 
 private:
 	Stream *stream;
+	bool hints;
 	std::vector<bench::peers::Reading> ring;
 	size_t first = 0, last = 0;
 	bool writing = false, broken = false;

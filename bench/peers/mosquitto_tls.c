@@ -18,7 +18,7 @@
 
 /* The server's queue for a reader has no bound here (max_queued_messages 0), so it drops nothing; and no more than these are ever
  * under way. */
-#define WINDOW 512u
+#define WINDOW 4096u
 #define KEEPALIVE_S 65535 /* the longest: who stands still while others are measured is not cut off */
 #define TURNS_MAX 100     /* of CARRY_WAIT_MS, for connecting and the trial */
 

@@ -26,7 +26,7 @@
 #define RECORD (16u << 10)
 #define LINE_MAX_BYTES 4096u   /* of a control line of the server: INFO is the longest */
 #define HEAD_MAX 64u           /* of a PUB line of ours */
-#define WINDOW 16384u
+#define WINDOW 8192u
 
 struct end {
 	SSL *ssl;

@@ -6,8 +6,9 @@ import subprocess
 
 from bench.peers.carried import Authority, Carried, free_port, password, write
 
-# Nothing here is slower than the defaults; what differs: no logs, no statistics port; a ping every hour, so that a server that
-# stands still while others are measured drops nobody; room for what a subscriber has not read yet.
+# Nothing here is slower than the defaults; what differs: no statistics port; a ping every hour, so that a server that stands still
+# while others are measured drops nobody; room for what a subscriber has not read yet. Go's garbage collector is as it comes, as
+# people run it; GOGC=400 was some 15 % faster.
 CONFIGURATION = """\
 listen: "127.0.0.1:%(port)d"
 tls {

@@ -21,8 +21,8 @@
 #define KEY_ROOM 41
 /* Messages that a socket holds on either side of a connection before it pushes back: with the default of 1,000, threads hand each
  * other smaller heaps. */
-#define HIGH_WATER 8192
-#define WINDOW 16384u
+#define HIGH_WATER 65536
+#define WINDOW 32768u
 #define SOCKET_BUFFER (1 << 20)
 #define STRANGER_MS 1500
 
