@@ -288,7 +288,7 @@ demo: $(DEMO_NEEDS) ## four unikernels, one of them taken over: what it tries, a
 
 # --- tests ------------------------------------------------------------------------------------------------------------
 UNIT_SRCS := $(wildcard tests/guest-lib/test_*.c tests/schemas/test_*.c tests/policy/test_*.c tests/dpi/test_*.c \
-	tests/fabric/test_*.c tests/unikernel/test_*.c)
+	tests/fabric/test_*.c tests/unikernel/test_*.c tests/bench/test_*.c)
 UNITS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRCS))
 # Tests and fuzzers run from the top of the tree and find what was built for them through this.
 $(OBJ)/tests/%.o: XCFLAGS += -DBUILD_DIR='"$(BUILD)"'

@@ -188,8 +188,8 @@ static int reach(struct vport *v, const char *path, int listening, uint64_t dead
 	struct pollfd p;
 
 	if (strlen(path) >= sizeof(sa.sun_path))
-		return fail(-ENAMETOOLONG, err, cap, "%s: a socket's path has at most %zu bytes", path,
-			    sizeof(sa.sun_path) - 1u);
+		return fail(-ENAMETOOLONG, err, cap, "a socket's path has at most %zu bytes, not %zu: %s",
+			    sizeof(sa.sun_path) - 1u, strlen(path), path);
 	/* Bounded by the deadline. */
 	while (!listening) {
 		v->sock = vhost_connect(path);
@@ -343,6 +343,12 @@ int vport_check(struct vport *v)
 	if (n >= 0 || (errno != EAGAIN && errno != EINTR))
 		v->error = -ECONNRESET;
 	return v->error;
+}
+
+struct vport_at vport_at(const struct vport *v)
+{
+	return (struct vport_at){.taken = __atomic_load_n(&v->ring[TX].used->idx, __ATOMIC_ACQUIRE),
+				 .given = __atomic_load_n(&v->ring[RX].used->idx, __ATOMIC_ACQUIRE)};
 }
 
 /* --- transmit ---------------------------------------------------------------------------------------------------- */
