@@ -25,8 +25,8 @@ from bench.peers.base import Broken, Unavailable  # noqa: E402
 from bench.peers.on_vhost import FLOWS  # noqa: E402
 
 PROGRAM = "run_peers"
-NAMES = ["testpmd", "ovs", "ovs_acl", "ovs_acl_nocache", "unix", "nats_tls", "zmq_curve", "grpc_tls_stream", "grpc_tls_unary",
-         "mosquitto_tls"]
+NAMES = ["testpmd", "ovs", "ovs_acl", "ovs_acl_nocache", "unix", "nats_tls", "zmq_curve", "grpc_tls_stream",
+         "grpc_tls_stream_plain", "grpc_tls_unary", "mosquitto_tls", "ndpi_reader"]
 SIZES = [64, 256, 1400]
 ROUNDS = 7
 SECONDS = 0.5
@@ -156,6 +156,7 @@ class Field:
         self.skipped, self.broken = {}, {}
         self.rates, self.trips = {}, {}  # by name: by size, or by percentile, a list by round
         self.about = {}
+        self.busy = {}  # by name and size: how much of its core the server had, where it can tell
 
     def start(self, name):
         """Brings up a peer and leaves it stopped."""
@@ -214,9 +215,14 @@ class Field:
 
     def round(self, number, sizes, seconds):
         for size in sizes:
-            self.each(number, lambda who, s=size: self.rates.setdefault(who.name, {}).setdefault(s, []).append(
-                who.throughput(s, seconds) / 1e6))
+            self.each(number, lambda who, s=size: self.carry(who, s, seconds))
         self.each(number, self.trip)
+
+    def carry(self, who, size, seconds):
+        self.rates.setdefault(who.name, {}).setdefault(size, []).append(who.throughput(size, seconds) / 1e6)
+        busy = getattr(who, "server_busy", None)
+        if busy is not None:  # well below 1: its clients were the limit
+            self.busy.setdefault(who.name, {}).setdefault(size, []).append(busy)
 
     def each(self, number, act):
         field = [self.weft] + self.peers
@@ -250,7 +256,9 @@ def results(field):
     for name in whole:
         about = field.about.get(name, {"title": field.weft.title, "work": field.weft.work})
         for size, rates in field.rates[name].items():
-            rows.append(harness.summary("peer.%s.%d.mmsgs" % (name, size), "M/s", rates, bytes=size, **about))
+            busy = field.busy.get(name, {}).get(size)
+            more = {"server_busy": round(statistics.median(busy), 3)} if busy else {}
+            rows.append(harness.summary("peer.%s.%d.mmsgs" % (name, size), "M/s", rates, bytes=size, **about, **more))
         for p, us in field.trips.get(name, {}).items():
             rows.append(harness.summary("peer.%s.%d.rtt.%s_us" % (name, SIZE, p), "us", us, bytes=SIZE, **about))
     ours = field.rates[field.weft.name]
