@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The load generators' front-end against a device made here: the socket's side is a thread that takes what a vhost-user
- * front-end has to say, the rings' side is the fabric's own walk, driven by the test. Frames both ways over many turns of
- * the 16-bit indices, with and without event indices, and devices that give back what they should not. */
+ * front-end has to say, the rings' side is the fabric's own walk, driven by the test. Frames both ways over many turns
+ * of the 16-bit indices, with and without event indices, and devices that give back what they should not. */
 #include "bench/vport.c" /* first: cmocka has a macro of the name of one of its functions */
 
 #include <setjmp.h>
@@ -14,18 +14,31 @@
 
 #include "fabric/ring.h"
 
-#define SIZE 16u
+#define SIZE	     16u
 #define PROTOCOL_BIT BIT(VHOST_USER_F_PROTOCOL_FEATURES_BIT)
-#define ALL_BITS FEATURES_WANTED
-#define PLAIN_BITS (BIT(VIRTIO_F_VERSION_1_BIT) | BIT(VIRTIO_NET_F_MRG_RXBUF_BIT))
-#define REPLY_ACK 8u
+#define ALL_BITS     FEATURES_WANTED
+#define PLAIN_BITS   (BIT(VIRTIO_F_VERSION_1_BIT) | BIT(VIRTIO_NET_F_MRG_RXBUF_BIT))
+#define REPLY_ACK    8u
 
-enum { GET_FEATURES = 1, SET_FEATURES = 2, SET_OWNER = 3, MEM_TABLE = 5, NUM = 8, ADDR = 9, BASE = 10, KICK = 12, CALL = 13,
-       GET_PROTOCOL = 15, SET_PROTOCOL = 16, GET_QUEUES = 17, ENABLE = 18 };
+enum {
+	GET_FEATURES = 1,
+	SET_FEATURES = 2,
+	SET_OWNER = 3,
+	MEM_TABLE = 5,
+	NUM = 8,
+	ADDR = 9,
+	BASE = 10,
+	KICK = 12,
+	CALL = 13,
+	GET_PROTOCOL = 15,
+	SET_PROTOCOL = 16,
+	GET_QUEUES = 17,
+	ENABLE = 18
+};
 
 struct device {
 	char path[64];
-	int connects;       /* it goes to the front-end's socket */
+	int connects; /* it goes to the front-end's socket */
 	uint64_t offers, features;
 	int listener, sock, mem_fd;
 	unsigned kicks, enabled;
@@ -35,7 +48,7 @@ struct device {
 	struct fab_mem mem;
 	struct fab_ring ring[2];
 	pthread_t thread;
-	int failed;         /* a message that it did not expect */
+	int failed; /* a message that it did not expect */
 };
 
 static void *at(const struct device *d, uint64_t user)
@@ -51,7 +64,8 @@ static int hear(struct device *d, uint32_t head[3], uint64_t payload[5], int *fd
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = {.iov_base = head, .iov_len = 12};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	struct msghdr m = {
+	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
 	ssize_t n = recvmsg(d->sock, &m, MSG_WAITALL);
 
 	*fd = -1;
@@ -91,7 +105,8 @@ static void take(struct device *d, uint32_t request, const uint64_t p[5], int fd
 		d->mem.region[0] = (struct fab_mem_region){.gpa = p[1], .size = d->size, .hva = d->map};
 		return;
 	case NUM:
-		*r = (struct fab_ring){.size = (uint16_t)state[1], .mem = &d->mem,
+		*r = (struct fab_ring){.size = (uint16_t)state[1],
+				       .mem = &d->mem,
 				       .event_idx = (d->features & BIT(VIRTIO_RING_F_EVENT_IDX_BIT)) != 0};
 		return;
 	case ADDR:
@@ -181,7 +196,8 @@ static void device_end(struct device *d)
 
 static struct vport *both(struct device *d, uint64_t offers, int connects)
 {
-	struct vport_opts opts = {.ring_size = SIZE, .rx_buf_len = 256, .tx_area_len = SIZE * 256u, .listen = (uint8_t)connects};
+	struct vport_opts opts = {
+	    .ring_size = SIZE, .rx_buf_len = 256, .tx_area_len = SIZE * 256u, .listen = (uint8_t)connects};
 	struct vport *v;
 	char err[200] = "";
 
@@ -356,8 +372,9 @@ static void spoil(int ring, const struct virtq_used_elem *e, uint16_t n)
 
 static void test_devices_that_spoil_it(void **state)
 {
-	static const struct virtq_used_elem order[] = {{1, 72}, {0, 72}}, right[] = {{0, 72}, {1, 72}}, far[] = {{0, 72}, {7777, 72}},
-					    longer[] = {{0, 72}, {1, 257}}, shorter[] = {{0, 11}, {1, 72}};
+	static const struct virtq_used_elem order[] = {{1, 72}, {0, 72}}, right[] = {{0, 72}, {1, 72}},
+					    far[] = {{0, 72}, {7777, 72}}, longer[] = {{0, 72}, {1, 257}},
+					    shorter[] = {{0, 11}, {1, 72}};
 
 	(void)state;
 	spoil(1, order, 2);
@@ -420,10 +437,10 @@ static void test_what_cannot_be_opened(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_frames_both_ways),    cmocka_unit_test(test_device_connects),
-		cmocka_unit_test(test_memory_is_sealed),    cmocka_unit_test(test_notifies_where_it_is_asked_to),
-		cmocka_unit_test(test_no_more_than_fits),   cmocka_unit_test(test_devices_that_spoil_it),
-		cmocka_unit_test(test_device_ends),	    cmocka_unit_test(test_what_cannot_be_opened),
+	    cmocka_unit_test(test_frames_both_ways),  cmocka_unit_test(test_device_connects),
+	    cmocka_unit_test(test_memory_is_sealed),  cmocka_unit_test(test_notifies_where_it_is_asked_to),
+	    cmocka_unit_test(test_no_more_than_fits), cmocka_unit_test(test_devices_that_spoil_it),
+	    cmocka_unit_test(test_device_ends),	      cmocka_unit_test(test_what_cannot_be_opened),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
