@@ -5,9 +5,9 @@
  *
  *   burst --inspect--> parked --answer--> a burst of its own --> decide --> deliver
  *
- * A worker's ports are spread over its lanes by their number, so all that one port sends stays in order: while something of it is parked,
- * whatever it sends next parks behind, with or without opaque fields. A port has at most two bursts parked, so who sends
- * what takes long to inspect fills no lane for the others.
+ * A worker's ports are spread over its lanes by their number, so all that one port sends stays in order: while something of it is
+ * parked, whatever it sends next parks behind, with or without opaque fields. A port has at most two bursts parked, so who
+ * sends what takes long to inspect fills no lane for the others.
  *
  * While a message is parked its port, its receiver or its request may go: fab_parked_forget() marks it, and it has its verdict
  * when it comes out. Epochs do not change while anything is parked: fab_epoch_take waits, though not for long

@@ -50,7 +50,7 @@ void fab_event_flush(struct fab *f, struct fab_port *p, uint64_t now_ns); /* its
 void fab_requests_end(struct fab *f, struct fab_port *p); /* p was cut off: what is open is looked at; while others rest */
 
 /* fabric.c: what a worker has for itself; the rest of f is there. */
-int fab_own_make(struct fab *f, struct fab_inspector inspector, struct fab_decision_ring *ring); /* 0 or -ENOMEM; free in any case */
+int fab_own_make(struct fab *f, struct fab_inspector inspector, struct fab_decision_ring *ring); /* 0 or -ENOMEM; free it */
 void fab_own_free(struct fab *f);
 
 /* stages.c: a burst of p's, empty; p may be NULL until it is known. And its last two stages. */

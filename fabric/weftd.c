@@ -82,7 +82,8 @@ static int parse(int key, char *arg, struct argp_state *st)
 	switch (key) {
 	case 'c':
 		if (read_cores(o, arg) != 0)
-			argp_error(st, "--cores takes CPU numbers such as 1 or 2,3 or 4-7, at most %u, not '%s'", FAB_WORKERS_MAX, arg);
+			argp_error(st, "--cores takes CPU numbers such as 1 or 2,3 or 4-7, at most %u, not '%s'", FAB_WORKERS_MAX,
+				   arg);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->file != NULL)
@@ -286,8 +287,11 @@ struct crew {
 static void *work(void *arg)
 {
 	struct fab_worker *w = arg;
+	char name[16];
 	cpu_set_t own;
 
+	snprintf(name, sizeof(name), "weft-worker-%u", w->f->core);
+	pthread_setname_np(pthread_self(), name); /* for people; the first one is called as the program */
 	if (w->cpu >= 0) {
 		CPU_ZERO(&own);
 		CPU_SET((size_t)w->cpu, &own);
@@ -421,8 +425,8 @@ struct means {
 	struct fab_decision_ring *ring[FAB_WORKERS_MAX];
 };
 
-static int means_make(struct means *m, const struct fab_config *c, const cpu_set_t *others, struct fab_evidence *evidence, char *err,
-		      size_t cap)
+static int means_make(struct means *m, const struct fab_config *c, const cpu_set_t *others, struct fab_evidence *evidence,
+		      char *err, size_t cap)
 {
 	for (uint32_t i = 0; i < c->workers; i++) {
 		int r = start_inspector(&m->inspector[i], c, others, evidence, err, cap);

@@ -145,8 +145,8 @@ void fab_writer_close(struct fab_writer *w)
 	if (left) {
 		struct fab_decision rest[FAB_WRITER_BATCH];
 		/* Bounded: the producer has stopped, and the ring is finite. */
-		for (uint32_t n; (n = fab_decisions_take(w->view->ring, w->view->n_rings, &w->last_id, rest, FAB_WRITER_BATCH)) > 0;)
-			left += n;
+		for (uint32_t n = 1; n > 0; left += n)
+			n = fab_decisions_take(w->view->ring, w->view->n_rings, &w->last_id, rest, FAB_WRITER_BATCH);
 		fprintf(stderr, "weftd: %" PRIu64 " decisions could not be written to the log: %s\n", left,
 			strerror(w->error));
 	}
