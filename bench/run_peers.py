@@ -26,7 +26,7 @@ from bench.peers.on_vhost import FLOWS  # noqa: E402
 
 PROGRAM = "run_peers"
 NAMES = ["testpmd", "ovs", "ovs_acl", "ovs_acl_nocache", "unix", "nats_tls", "zmq_curve", "grpc_tls_stream",
-         "grpc_tls_stream_plain", "grpc_tls_unary", "mosquitto_tls", "ndpi_reader"]
+         "grpc_tls_stream_hinted", "grpc_tls_unary", "mosquitto_tls", "ndpi_reader"]
 SIZES = [64, 256, 1400]
 ROUNDS = 7
 SECONDS = 0.5

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""gRPC with TLS, verified both ways: messages of a stream, which the server hands on to the stream of the other end. A message that
-another waits behind is written with a hint of that (WriteOptions::set_buffer_hint), so that several share a piece of TLS and a
-system call: twice as fast as without, see grpc_tls_stream_plain.py."""
+"""gRPC with TLS, verified both ways: messages of a stream, which the server hands on to the stream of the other end. Each
+message is on its way as soon as it was written, as programs do by default; grpc_tls_stream_hinted.py gathers them."""
 import os
 
 from bench.peers.carried import Authority, Carried, package_version
@@ -13,7 +12,7 @@ class Peer(Carried):
     packages = ("libgrpc++-dev", "protobuf-compiler-grpc")
     work = "TLS both ways, clients known by certificate; handed on from stream to stream"
     program = "grpc_client"
-    mode = writes = "hints"  # of its client and its server
+    mode = writes = "plain"  # of its client and its server
 
     def start(self):
         Authority(self.folder).both()
