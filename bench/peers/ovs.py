@@ -5,6 +5,7 @@ give it rules, and look where it found them."""
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import time
 
@@ -17,6 +18,12 @@ TUN = pathlib.Path("/dev/net/tun")
 # Flows are not forgotten while the switch is stopped for others' turns.
 MAX_IDLE_MS = 3600000
 QUIET_SECONDS = 1.5
+
+
+def listens(path):
+    """A socket is there before anybody listens at it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        return s.connect_ex(str(path)) == 0
 
 
 class Peer(VhostPeer):
@@ -88,7 +95,7 @@ class Peer(VhostPeer):
                        "--unixctl=%s" % (self.folder / "ovsdb.ctl"), "--pidfile=%s" % (self.folder / "ovsdb.pid"), "--verbose=syslog:off"]
             self.spawn(self.server_core, command, server=True, stdout=log, env=env, **how)
         end = time.monotonic() + STARTUP_SECONDS
-        while not (self.folder / "db.sock").exists():
+        while not listens(self.folder / "db.sock"):
             if time.monotonic() > end:
                 raise Broken("ovsdb-server did not start:\n" + (self.folder / "ovsdb.log").read_text())
             time.sleep(0.02)
@@ -99,7 +106,7 @@ class Peer(VhostPeer):
         with log.open("w") as f:
             p = self.spawn(self.server_core, self.vswitchd(), server=True, stdout=f, env=env, **how)
         self.wait_sockets(p, self.folder / "vswitchd.log" if (self.folder / "vswitchd.log").exists() else log)
-        while not (self.folder / "br0.mgmt").exists():
+        while not listens(self.folder / "br0.mgmt"):
             if time.monotonic() > end:
                 raise Broken("Open vSwitch made no bridge:\n" + (self.folder / "vswitchd.log").read_text()[-4000:])
             time.sleep(0.02)
