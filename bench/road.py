@@ -165,7 +165,8 @@ def rules(s):
             counts[n] = run_of(road, KIND, SIZE)
         return road.measure(KIND, SIZE, counts[n])
 
-    rows, settings = in_turns(s, "rules", {n: functools.partial(s.road, pairs=n // RULES_OF_A_PAIR, attached=1) for n in RULES}, run)
+    rows, settings = in_turns(s, "rules", {n: functools.partial(s.road, pairs=n // RULES_OF_A_PAIR, attached=1) for n in RULES},
+                              run)
     return [summary("scale.rules.%d.mmsgs" % n, "M/s", [r["rate"] / 1e6 for r in rows[n]], kind=KIND, bytes=SIZE, rules=n,
                     messages_per_run=counts[n], settings=settings[n]) for n in RULES]
 
@@ -203,5 +204,5 @@ def overload(s, seconds, slices=1):
             summary("overload.lost", "messages", [r["sent"] - r["received"] - r["refused"] for r in rows], **p),
             summary("overload.goodput.mmsgs", "M/s", [r["rate"] / 1e6 for r in rows], **p),
             summary("overload.offered.mmsgs", "M/s", [r["offered"] * 1e3 / r["elapsed_ns"] for r in rows], **p),
-            summary("overload.held_back", "ratio", [1 - r["sent"] / r["offered"] for r in rows], held_turns=[r["held"] for r in rows],
-                    **p)]
+            summary("overload.held_back", "ratio", [1 - r["sent"] / r["offered"] for r in rows],
+                    held_turns=[r["held"] for r in rows], **p)]

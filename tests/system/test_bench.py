@@ -172,7 +172,8 @@ def test_interrupted_nothing_is_left():
     with tempfile.TemporaryDirectory() as folder:
         marker = "WEFT_BENCH_TEST=%d" % os.getpid()
         for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            p = subprocess.Popen([ROOT / "bench" / "run.py", "--build", BUILD, "--only", "road", "--out", pathlib.Path(folder) / "r.json"],
+            p = subprocess.Popen([ROOT / "bench" / "run.py", "--build", BUILD, "--only", "road", "--out",
+                                  pathlib.Path(folder) / "r.json"],
                                  env={**os.environ, "WEFT_BENCH_TEST": str(os.getpid())}, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE, text=True, start_new_session=True)
             end = time.monotonic() + 60
