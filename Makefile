@@ -371,10 +371,10 @@ $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 
 # --- bench: the fabric's speed, measured -----------------------------------------------------------------------------
 BENCH_SET := $(BUILD)/bench/bench.binpb
-BENCH_BINS := $(BUILD)/bench/blast $(BUILD)/bench/micro $(BUILD)/bench/scale $(BUILD)/bench/inspect
+BENCH_BINS := $(BUILD)/bench/blast $(BUILD)/bench/micro $(BUILD)/bench/scale $(BUILD)/bench/inspect $(BUILD)/bench/backlog
 $(BENCH_SET): bench/bench.proto bench/order/ruled.proto $(RULES_C) $(BUILD)/config.mk
 	$(call descriptor_set,-I. -Ischemas)
-$(BUILD)/bench/blast: $(call obj,bench/lane.c bench/end.c bench/vport.c)
+$(BUILD)/bench/blast $(BUILD)/bench/backlog: $(call obj,bench/lane.c bench/end.c bench/vport.c)
 $(BENCH_BINS): $(BUILD)/bench/%: $(call obj,bench/messages.c bench/order/pool.c) $(OBJ)/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

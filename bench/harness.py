@@ -60,9 +60,9 @@ def pair_names(n):
 class Fabric:
     """weftd in a folder of its own, with a number of pairs, each of a sender that may talk to its receiver, and keys and policies
     for them. settings: more keys of fabric.yaml, or other values than bench/fabric.yaml's (poll, inspect, workers...). core: one,
-    or what `weftd --core` takes."""
+    or what `weftd --cores` takes. worker: a function from a unikernel's name to the worker that serves it; None: any."""
 
-    def __init__(self, build, folder, core, pairs=1, settings=None):
+    def __init__(self, build, folder, core, pairs=1, settings=None, worker=None):
         self.build = build
         self.folder = folder
         self.pairs = pairs
@@ -71,6 +71,7 @@ class Fabric:
         self.policies = folder / "policy"
         self.process, self.log = None, None
         names = pair_names(pairs)
+        entries = "".join("\n  - name: " + n + ("\n    worker: %d" % worker(n) if worker else "") for n in names)
         self.policies.mkdir()
         for name in names:
             self.policy_write(self.policies, name)
@@ -79,15 +80,15 @@ class Fabric:
             text, n = re.subn(r"(?m)^%s:.*$" % re.escape(key), "%s: %s" % (key, value), text)
             if n == 0:
                 text = text.replace("unikernels:", "%s: %s\nunikernels:" % (key, value))
-        for key, value in (("schemas", build / "bench" / "bench.binpb"), ("run_dir", self.run_dir), ("policies", self.policies),
-                           ("unikernels", "".join("\n  - name: " + n for n in names))):
+        for key, value in (("schemas", build / "bench" / "bench.binpb"), ("run_dir", self.run_dir),
+                           ("policies", self.policies), ("unikernels", entries)):
             text = text.replace("@%s@" % key, str(value))
         self.config.write_text(text)
         self.run_dir.mkdir(mode=0o700)
         subprocess.run([build / "bin" / "weft", "keygen", "--dir", self.run_dir / "keys", "fabric"] + names, check=True,
                        stdout=subprocess.DEVNULL)
         self.log = (folder / "weftd.log").open("w+")
-        self.process = subprocess.Popen([build / "bin" / "weftd", "--core", str(core), self.config], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([build / "bin" / "weftd", "--cores", str(core), self.config], stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=subprocess.STDOUT, preexec_fn=pinned())
         end = time.monotonic() + STARTUP_SECONDS
         while not self.answers():
@@ -232,9 +233,9 @@ class Road:
         self.folder = tempfile.TemporaryDirectory(prefix="weft-bench-")
         self.fabric, self.load = None, None
         try:
-            self.fabric = Fabric(self.build, pathlib.Path(self.folder.name), self.core, self.pairs, self.keys)
+            self.fabric = self.make_fabric(pathlib.Path(self.folder.name))
             self.settings = self.fabric.ask("stats")["settings"]
-            self.load = Load(self.fabric, self.load_core, self.busy, self.attached)
+            self.load = self.make_load()
         except BaseException as e:
             said = self.fabric.log_text() if self.fabric else ""
             self.close()
@@ -249,6 +250,12 @@ class Road:
         if isinstance(error, Failed):
             raise Failed("%s\nweftd's log:\n%s" % (error, said)) from None
         expect(kind is not None or status == 0, "the load ended with an error")
+
+    def make_fabric(self, folder):
+        return Fabric(self.build, folder, self.core, self.pairs, self.keys)
+
+    def make_load(self):
+        return Load(self.fabric, self.load_core, self.busy, self.attached)
 
     def measure(self, kind, size, count, pairs=1):
         return measure(self.fabric, self.load, ("run", kind, size, count, pairs))

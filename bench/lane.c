@@ -69,6 +69,18 @@ static int open_end(struct lane *l, struct end *e, const char *run_dir, const ch
 	return 0;
 }
 
+static int books_make(struct lane *l, uint32_t slots, uint32_t pool_len)
+{
+	l->pool_len = pool_len;
+	l->slots_max = slots;
+	l->frame = calloc(slots, sizeof(*l->frame));
+	l->cost = calloc(slots, sizeof(*l->cost));
+	if (l->frame != NULL && l->cost != NULL)
+		return 0;
+	snprintf(l->why, sizeof(l->why), "no memory for the books of %u messages", slots);
+	return -1;
+}
+
 int lane_open(struct lane *l, const char *run_dir, const char *from, const char *to, uint32_t pool_len)
 {
 	struct vport_opts small = {.ring_size = QUIET_RING, .rx_buf_len = QUIET_BUF, .tx_area_len = QUIET_AREA};
@@ -76,19 +88,24 @@ int lane_open(struct lane *l, const char *run_dir, const char *from, const char 
 	struct vport_opts replies = {.ring_size = RING, .tx_area_len = END_OWN_LEN + (pool_len >> REPLY_SHIFT)};
 
 	memset(l, 0, sizeof(*l));
-	if (pool_len != 0) {
-		l->pool_len = pool_len;
-		l->slots_max = SLOTS_MAX;
-		l->frame = calloc(SLOTS_MAX, sizeof(*l->frame));
-		l->cost = calloc(SLOTS_MAX, sizeof(*l->cost));
-		if (l->frame == NULL || l->cost == NULL) {
-			snprintf(l->why, sizeof(l->why), "no memory for the books of %u messages", SLOTS_MAX);
-			return -1;
-		}
-	}
+	if (pool_len != 0 && books_make(l, SLOTS_MAX, pool_len))
+		return -1;
 	if (open_end(l, &l->to, run_dir, to, pool_len ? &replies : &small))
 		return -1;
 	return open_end(l, &l->from, run_dir, from, pool_len ? &large : &small);
+}
+
+int lane_open_deep(struct lane *l, const char *run_dir, const char *from, const char *to, uint32_t entries, uint32_t payload)
+{
+	const uint32_t slot = LANE_SLOT_LEN(payload);
+	struct vport_opts sends = {
+	    .ring_size = (uint16_t)entries, .rx_buf_len = (uint16_t)slot, .tx_area_len = END_OWN_LEN + entries * slot};
+	struct vport_opts hears = {.ring_size = (uint16_t)entries, .rx_buf_len = (uint16_t)slot, .tx_area_len = QUIET_AREA};
+
+	memset(l, 0, sizeof(*l));
+	if (books_make(l, entries, entries * slot) || open_end(l, &l->to, run_dir, to, &hears))
+		return -1;
+	return open_end(l, &l->from, run_dir, from, &sends);
 }
 
 void lane_close(struct lane *l)
@@ -421,8 +438,7 @@ static int segment(struct lane *l, uint32_t n, struct lane_run *r)
 	return 0;
 }
 
-/* 1 when that many more records of both ends stay under their sessions' limit. */
-static int fresh_enough(const struct lane *l, uint32_t more)
+int lane_fresh(const struct lane *l, uint32_t more)
 {
 	return l->from.now.s.send_counter + more <= LANE_REKEY && l->from.now.s.recv_counter + more <= LANE_REKEY &&
 	       l->to.now.s.send_counter + more <= LANE_REKEY && l->to.now.s.recv_counter + more <= LANE_REKEY;
@@ -461,7 +477,7 @@ int lanes_run(struct lane *l, uint32_t n, const struct lane_texts *t, struct lan
 
 		each = each > 0 ? each : 1;
 		for (uint32_t i = 0; i < n; i++)
-			if (!fresh_enough(&l[i], each)) {
+			if (!lane_fresh(&l[i], each)) {
 				if (lanes_shake(l, n))
 					return -1;
 				break;
@@ -476,6 +492,48 @@ int lanes_run(struct lane *l, uint32_t n, const struct lane_texts *t, struct lan
 		left -= left < (uint64_t)each * n ? left : (uint64_t)each * n;
 	}
 	return 0;
+}
+
+/* --- backlogs ----------------------------------------------------------------------------------------------------- */
+
+int lane_fill(struct lane *l, const struct lane_texts *t, uint32_t n)
+{
+	uint32_t before;
+
+	l->sent = l->received = l->wrong = l->held = 0;
+	if (n > slots(l, t) || seal(l, t, next_seq(n), n)) {
+		snprintf(l->why, sizeof(l->why), "%.32s: %u messages do not fit into %u slots, or the session is spent",
+			 l->from.id.name, n, slots(l, t));
+		return -1;
+	}
+	do {
+		before = l->put;
+		put(l, UINT64_MAX);
+	} while (l->put > before);
+	l->sent = l->put;
+	if (l->put == n)
+		return 0;
+	snprintf(l->why, sizeof(l->why), "%.32s: of %u messages only %u found room in window and ring", l->from.id.name,
+		 n, l->put);
+	return -1;
+}
+
+int lane_drain(struct lane *l)
+{
+	int got;
+
+	do
+		got = take(l);
+	while (got > 0);
+	if (got < 0 || hear(l))
+		return -1;
+	if (l->from.refused != l->refused_before || gone(l, 1))
+		return stalled(l, 1);
+	if (l->arrived < l->n || l->from.sent_total != l->from.disposed_total)
+		return 0;
+	l->received = l->arrived;
+	vport_tx_reap(l->from.v);
+	return 1;
 }
 
 /* --- round trips ---------------------------------------------------------------------------------------------------
@@ -571,7 +629,7 @@ int lane_trips(struct lane *l, const struct lane_texts *t, const char *method, s
 		uint64_t left = r->count - r->ticks_n, first;
 		uint32_t n = left < most ? (uint32_t)left : most;
 
-		if (!fresh_enough(l, n) && lanes_shake(l, 1))
+		if (!lane_fresh(l, n) && lanes_shake(l, 1))
 			return -1;
 		l->refused_before = l->from.refused;
 		first = next_seq(n);

@@ -85,4 +85,15 @@ int lanes_run(struct lane *l, uint32_t n, const struct lane_texts *t, struct lan
  * from before the request is put into the ring until its reply is seen. Likewise. */
 int lane_trips(struct lane *l, const struct lane_texts *t, const char *method, struct lane_run *r);
 
+/* --- backlogs, for who times in another way (backlog.c): everything is sealed and put into the ring, then it is waited for --- */
+
+/* Connects both ends with rings of so many entries, and as many slots for payloads of at most so many bytes. Likewise. */
+int lane_open_deep(struct lane *l, const char *run_dir, const char *from, const char *to, uint32_t entries, uint32_t payload);
+/* Seals n messages and puts all of them into the ring. 0; -1 with a text in l->why: slots, session, window or ring have no room. */
+int lane_fill(struct lane *l, const struct lane_texts *t, uint32_t n);
+/* Takes what has come at both ends. 1 when all that was put has arrived and its window is free again, 0, or -1: printed. */
+int lane_drain(struct lane *l);
+/* 1 when that many more records of both ends stay under their sessions' limit: else lanes_shake(). */
+int lane_fresh(const struct lane *l, uint32_t more);
+
 #endif

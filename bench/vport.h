@@ -70,6 +70,12 @@ uint32_t vport_rx_peek(struct vport *v, struct vport_seen *out, uint32_t n);
 /* Gives the first n of the frames that were shown back to the device. */
 void vport_rx_done(struct vport *v, uint32_t n);
 
+/* Looks only: how many frames the device has ever taken, and how many it has given, modulo 2^16. */
+struct vport_at {
+	uint16_t taken, given;
+};
+struct vport_at vport_at(const struct vport *v);
+
 /* 0, or why the port is of no use any more: -ECONNRESET (the device ended), -EPROTO (see above). A look at the socket costs a
  * system call: not for every burst. */
 int vport_check(struct vport *v);
