@@ -48,7 +48,7 @@
 #define FAB_SWEEP_SLOTS 4096u /* request slots of one port that are looked at in one tick after a change of epoch */
 #define FAB_PAIRS_SPARE 256u  /* pairs beyond twice the first need, where the configuration says nothing */
 #define FAB_QUIET_TURNS 64u /* without work for a port, and it is looked at less often */
-#define FAB_QUIET_SLICE 64u /* quiet ports that are looked at in one turn */
+#define FAB_QUIET_SLICE 8u /* quiet ports that are looked at in one turn */
 #define FAB_MERGE_KINDS (2u * WEFT_VERDICT_MAX) /* by verdict; and, of what passed, by what `mode: observe` kept from it */
 
 /* One direction between two unikernels of which at least one may carry a message, or could under an earlier epoch. */
@@ -227,6 +227,9 @@ struct fab_burst {
 	struct fab_port *port;     /* all of a burst comes from one port */
 	uint32_t n;
 	uint32_t parked;           /* of which wait for the inspector */
+	uint32_t judges;           /* policy hangs on what so many say */
+	uint32_t spans;            /* opaque fields of all messages, those beyond the limit counted too */
+	uint32_t foreign;          /* frames that are no records */
 	uint64_t now_ns;           /* monotonic */
 	struct pol_when when;      /* the same moment, for policy */
 	uint32_t arena_used;

@@ -260,16 +260,19 @@ void fab_ring_use_burst(struct fab_ring *r, const struct fab_chain *c, uint32_t 
 		fab_ring_use(r, c[i].head, 0);
 }
 
-int fab_ring_publish(struct fab_ring *r)
+int fab_ring_show(struct fab_ring *r)
 {
-	uint16_t old = r->signalled, now = r->next_used;
-
-	if (now == r->published)
+	if (r->next_used == r->published)
 		return 0;
-	__atomic_store_n(&r->used->idx, now, __ATOMIC_RELEASE);
-	r->published = now;
-	/* The index must be out before the guest's wish is read: it reads them in the opposite order. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&r->used->idx, r->next_used, __ATOMIC_RELEASE);
+	r->published = r->next_used;
+	return 1;
+}
+
+int fab_ring_wants(struct fab_ring *r)
+{
+	uint16_t old = r->signalled, now = r->published;
+
 	if (!r->event_idx)
 		return !(read16(&r->avail->flags) & VIRTQ_AVAIL_F_NO_INTERRUPT);
 
@@ -279,6 +282,14 @@ int fab_ring_publish(struct fab_ring *r)
 	r->signalled = now;
 	r->signalled_valid = 1;
 	return !valid || (uint16_t)(now - event - 1u) < (uint16_t)(now - old);
+}
+
+int fab_ring_publish(struct fab_ring *r)
+{
+	if (!fab_ring_show(r))
+		return 0;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return fab_ring_wants(r);
 }
 
 void fab_ring_want_kick(struct fab_ring *r, int want)

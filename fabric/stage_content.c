@@ -38,8 +38,10 @@ void stage_validate(struct fab *f, struct fab_burst *b)
 			continue;
 		}
 		if (sch_validate(f->now->schemas, m->type, m->data + WEFT_MESSAGE_HDR_LEN, m->len - WEFT_MESSAGE_HDR_LEN,
-				 r) == SCH_OK)
+				 r) == SCH_OK) {
+			b->spans += r->n_spans + r->spans_cut;
 			continue;
+		}
 		fab_refuse(m, (enum weft_verdict)verdict_of_reason[r->reason]);
 		m->offset = r->offset;
 		explain(f->now->schemas, m, r);
@@ -155,6 +157,9 @@ static void inspect(struct fab *f, struct fab_burst *b, struct fab_msg *m, const
 
 void stage_inspect(struct fab *f, struct fab_burst *b)
 {
+	/* Nothing to look at, and nothing parked that must not be overtaken. */
+	if ((b->spans | b->foreign | b->port->parked_n) == 0)
+		return;
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct fab_msg *m = &b->msg[i];
 

@@ -82,6 +82,8 @@ void fab_policy_terms(struct fab_msg *m, const struct pol_decision *d)
 
 void stage_judge(struct fab *f, struct fab_burst *b)
 {
+	if (b->judges == 0)
+		return;
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct fab_msg *m = &b->msg[i];
 		struct pol_decision *d = &b->decision[i];

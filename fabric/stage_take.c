@@ -111,6 +111,7 @@ static void keep_foreign(const struct fab *f, struct fab_burst *b, struct fab_ms
 	uint32_t n = m->frame_len < FAB_FOREIGN_MAX ? m->frame_len : FAB_FOREIGN_MAX;
 
 	fab_refuse(m, WEFT_V_FRAME_FOREIGN);
+	b->foreign++;
 	m->data = fab_burst_alloc(f, b, n);
 	if (m->data != NULL)
 		m->len = fab_chain_read(c, VIRTIO_HDR_LEN, m->data, n);

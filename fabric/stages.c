@@ -97,7 +97,7 @@ void fab_burst_begin(struct fab *f, struct fab_burst *b, struct fab_port *p, uin
 {
 	b->port = p;
 	b->n = 0;
-	b->parked = 0;
+	b->parked = b->judges = b->spans = b->foreign = 0;
 	b->now_ns = now_ns;
 	b->when = fab_when(f, now_ns);
 	b->arena_used = 0;

@@ -9,6 +9,8 @@
 #include "emit.h"
 #include "stage.h"
 
+#define FAB_SHOWN_MAX 64u /* ports that share a fence; those beyond have one each */
+
 static void place(struct fab_turn *t, uint32_t at, struct fab_port *p)
 {
 	t->port[at] = p;
@@ -95,6 +97,38 @@ static void publish(struct fab_port *p)
 		p->calls_due |= (uint8_t)fab_port_publish(p);
 }
 
+/* What is written becomes visible, on all rings before the one fence that stands between that and asking who wants to be told. */
+static void publish_all(const struct fab_turn *t)
+{
+	struct fab_port *shown[FAB_SHOWN_MAX];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->n_active; i++) {
+		struct fab_port *p = t->port[i];
+
+		if (!p->rx_dirty && !p->tx_dirty)
+			continue;
+		if (n == FAB_SHOWN_MAX) {
+			publish(p);
+			continue;
+		}
+		p->rx_dirty = p->rx_dirty && fab_ring_show(&p->rx);
+		p->tx_dirty = p->tx_dirty && fab_ring_show(&p->tx);
+		shown[n++] = p;
+	}
+	if (n > 0)
+		atomic_thread_fence(memory_order_seq_cst);
+	for (uint32_t i = 0; i < n; i++) {
+		struct fab_port *p = shown[i];
+
+		if (p->rx_dirty && fab_ring_wants(&p->rx))
+			p->calls_due |= 1u;
+		if (p->tx_dirty && fab_ring_wants(&p->tx))
+			p->calls_due |= 2u;
+		p->rx_dirty = p->tx_dirty = 0;
+	}
+}
+
 /* Receivers see their messages before their senders are told that they were delivered: were this process killed in between, a
  * message could be lost that its sender counts as delivered. */
 static uint32_t show(struct fab *f, void (*call)(struct fab_port *p, unsigned which))
@@ -102,8 +136,7 @@ static uint32_t show(struct fab *f, void (*call)(struct fab_port *p, unsigned wh
 	struct fab_turn *t = &f->turn;
 	uint32_t work = 0;
 
-	for (uint32_t i = 0; i < t->n_active; i++)
-		publish(t->port[i]);
+	publish_all(t);
 	for (uint32_t i = 0; i < t->n_active; i++) {
 		struct fab_port *p = t->port[i];
 
