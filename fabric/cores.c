@@ -57,7 +57,7 @@ static void breathe(uint32_t *spins)
 	if (++*spins % SPINS == 0)
 		sched_yield();
 	else
-		__builtin_ia32_pause();
+		fab_relax();
 }
 
 void fab_core_rests(struct fab *f)
@@ -87,6 +87,7 @@ int fab_core_pause(struct fab *f)
 		return 0;
 	fab_core_rests(f);
 	fab_core_works(f);
+	f->others_did = 1;
 	return 1;
 }
 
@@ -111,13 +112,32 @@ void fab_alone_begin(struct fab *f)
 			breathe(&spins);
 	/* What they put down for each other belongs to nobody's turn. */
 	for (uint32_t i = 0; i < c->n; i++)
-		fab_cores_take(c->core[i]);
+		if (fab_cores_take(c->core[i]) > 0)
+			c->core[i]->others_did = 1;
 }
 
 void fab_alone_end(struct fab *f)
 {
-	if (f->cores->n > 1)
-		atomic_store_explicit(&f->cores->leader, 0, memory_order_release);
+	if (f->cores->n == 1)
+		return;
+	atomic_store_explicit(&f->cores->leader, 0, memory_order_release);
+	fab_cores_wake(f);
+}
+
+static void wake(struct fab_cores *c, uint32_t core)
+{
+	const uint64_t one = 1;
+
+	/* A counter that is full has been told too. */
+	if (atomic_load_explicit(&c->at[core].asleep, memory_order_seq_cst))
+		(void)!write(c->at[core].wake_fd, &one, sizeof(one));
+}
+
+void fab_cores_wake(struct fab *f)
+{
+	for (uint32_t i = 0; i < f->cores->n; i++)
+		if (i != f->core)
+			wake(f->cores, i);
 }
 
 /* --- what goes from one to the other ---------------------------------------------------------------------------------- */
@@ -126,14 +146,12 @@ void fab_alone_end(struct fab *f)
 static void put(struct fab *to, _Atomic(struct fab_pair *) *list, struct fab_pair *pair, struct fab_pair **next)
 {
 	struct fab_pair *first = atomic_load_explicit(list, memory_order_relaxed);
-	const uint64_t one = 1;
 
 	do
 		*next = first;
 	while (!atomic_compare_exchange_weak_explicit(list, &first, pair, memory_order_seq_cst, memory_order_relaxed));
-	/* It says that it sleeps before it looks at the list for the last time. A counter that is full has been told too. */
-	if (atomic_load_explicit(&to->cores->at[to->core].asleep, memory_order_seq_cst))
-		(void)!write(to->cores->at[to->core].wake_fd, &one, sizeof(one));
+	/* It says that it sleeps before it looks at the list for the last time. */
+	wake(to->cores, to->core);
 }
 
 /* What was written before must be visible to who takes the pair off the list; and who took it off before we wrote looks at the
@@ -156,6 +174,13 @@ void fab_pair_returned(struct fab_pair *pair, struct fab *to)
 		put(to, &to->returned, pair, &pair->next_returned);
 }
 
+/* The other half of flag(): between the two fences either we see what was written, or who wrote it sees the flag cleared. */
+static void unflag(_Atomic uint8_t *set)
+{
+	(void)atomic_exchange_explicit(set, 0, memory_order_acq_rel);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
 uint32_t fab_cores_take(struct fab *f)
 {
 	struct fab_pair *pair, *next;
@@ -164,14 +189,14 @@ uint32_t fab_cores_take(struct fab *f)
 	if (atomic_load_explicit(&f->arrived, memory_order_relaxed) != NULL) {
 		for (pair = atomic_exchange_explicit(&f->arrived, NULL, memory_order_acquire); pair != NULL; pair = next, n++) {
 			next = pair->next_arrived;
-			atomic_exchange_explicit(&pair->arrives, 0, memory_order_seq_cst);
+			unflag(&pair->arrives);
 			fab_pair_line_up(f, pair);
 		}
 	}
 	if (atomic_load_explicit(&f->returned, memory_order_relaxed) != NULL) {
 		for (pair = atomic_exchange_explicit(&f->returned, NULL, memory_order_acquire); pair != NULL; pair = next, n++) {
 			next = pair->next_returned;
-			atomic_exchange_explicit(&pair->returns, 0, memory_order_seq_cst);
+			unflag(&pair->returns);
 			fab_pair_settle(f, pair);
 		}
 	}

@@ -43,14 +43,15 @@ uint32_t fab_port_owner(const struct fab *f, uint16_t port);
 /* This worker's thread begins to work, or ends. */
 void fab_core_works(struct fab *f);
 void fab_core_rests(struct fab *f);
-/* Between two turns: rests while somebody wants to be alone. One load where nobody does. 1 when it rested: what others did may have
- * made work for it. */
+/* Between two bursts: rests while somebody wants to be alone. One load where nobody does. 1 when it rested: what others did may
+ * have made work for it, and f->others_did says so until it is cleared. */
 int fab_core_pause(struct fab *f);
-/* From here on no other worker does anything, until fab_alone_end(). May wait for as long as the others' bursts take. The
+/* From here on no other worker does anything, until fab_alone_end(). May wait for as long as one burst of the others takes. The
  * caller may itself rest for another that came first, and finds done what that one did: call it where neither pairs nor requests
  * are held on to. */
 void fab_alone_begin(struct fab *f);
-void fab_alone_end(struct fab *f);
+void fab_alone_end(struct fab *f); /* who sleeps is woken: there may be work for it now */
+void fab_cores_wake(struct fab *f); /* all others that sleep */
 
 /* The sender's worker: the pair's queue has messages for a port of another worker. */
 void fab_pair_arrived(struct fab_pair *pair, struct fab *to);

@@ -44,8 +44,7 @@ int fab_epoch_make(struct fab_epoch **out, struct sch_set *schemas, struct pol_s
 	e->number = pol_epoch(policy);
 	e->n_books = pol_book_count(policy);
 	e->books = calloc(e->n_books + 1u, sizeof(e->books[0]));
-	e->trial = calloc(e->n_books + 1u, sizeof(e->trial[0]));
-	if (e->books == NULL || e->trial == NULL)
+	if (e->books == NULL)
 		fab_fail(err, cap, r, "no memory");
 	else
 		r = content_make(e, policy, err, cap);
@@ -67,7 +66,6 @@ void fab_epoch_free(struct fab_epoch *e)
 	sch_set_free(e->schemas);
 	free(e->content);
 	free(e->books);
-	free(e->trial);
 	free(e->book_before);
 	free(e->pair_change);
 	fab_policies_put(e->policies);

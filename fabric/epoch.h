@@ -28,8 +28,7 @@ struct fab_epoch {
 	struct sch_set *schemas;    /* owned, as all that follows */
 	struct pol_set *policy;
 	uint32_t n_books;
-	struct pol_book *books;     /* the worker's: what rules with rates and quotas have given away */
-	struct pol_book *trial;     /* the worker's: as many, for asking without taking from the books; zeroed after use */
+	struct pol_book *books;     /* the workers': what rules with rates and quotas have given away */
 	uint32_t *book_before;      /* index + 1 of the book that the same rule has in the epoch before, 0: none; may be NULL */
 	uint32_t n_pair_changes;
 	struct fab_pair_change *pair_change; /* against the epoch before; written as it is offered */

@@ -280,6 +280,9 @@ uint32_t fab_end(struct fab *f, uint64_t now_ns)
 	uint32_t left = 0;
 
 	assert(f->core == 0);
+	/* What one had put down for another is refused with what waits for a port that goes. */
+	for (uint32_t i = 0; i < f->cores->n; i++)
+		fab_cores_take(f->cores->core[i]);
 	for (uint32_t i = 1; i <= f->n_ports; i++)
 		fab_port_gone(f->port[i].owner, &f->port[i], now_ns);
 	for (uint32_t i = 0; i < f->cores->n; i++) {

@@ -48,7 +48,8 @@
 #define FAB_SWEEP_SLOTS 4096u /* request slots of one port that are looked at in one tick after a change of epoch */
 #define FAB_PAIRS_SPARE 256u  /* pairs beyond twice the first need, where the configuration says nothing */
 #define FAB_QUIET_TURNS 64u /* without work for a port, and it is looked at less often */
-#define FAB_QUIET_SLICE 8u /* quiet ports that are looked at in one turn */
+#define FAB_QUIET_SLICE 8u /* quiet ports that are looked at in one turn, */
+#define FAB_QUIET_SHIFT 15u /* and as many more for each 33 us that it took */
 #define FAB_MERGE_KINDS (2u * WEFT_VERDICT_MAX) /* by verdict; and, of what passed, by what `mode: observe` kept from it */
 
 /* One direction between two unikernels of which at least one may carry a message, or could under an earlier epoch. */
@@ -246,6 +247,7 @@ struct fab_turn {
 	uint32_t n, n_active;
 	uint32_t first;            /* active one that comes first in the next turn */
 	uint32_t slice;            /* quiet one that is looked at next */
+	uint64_t looked_ns;        /* when quiet ones were looked at */
 	uint32_t n_touched;        /* ports that were given something since the last turn: they become active */
 	struct fab_port **touched;
 };
@@ -264,6 +266,7 @@ struct fab {
 	uint32_t parked_n;         /* messages in all of them */
 	_Alignas(64) struct fab_turn turn; /* its ports that run, and who comes next */
 	uint8_t abandoned;         /* within fab_parked_abandon() */
+	uint8_t others_did;        /* another worker was alone, or put something down: there may be work that no turn has seen */
 	uint64_t drain_since_ns;   /* since when an epoch waits until nothing is parked anywhere; 0: none does */
 	uint32_t n_ports;
 	struct fab_port *port;     /* n_ports + 1; 0 unused */

@@ -208,7 +208,7 @@ void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg
 	i->id = m->hdr.id;
 	i->kind = m->hdr.kind;
 	if (m->hdr.kind == WEFT_KIND_REQUEST && m->request != NULL) /* of one that went while it was parked: it has none */
-		fab_request_set(m->request, FAB_REQ_WAITS);
+		fab_request_wait(m->request, m->hdr.id);
 	memcpy(fab_item_data(i), m->data, m->len);
 	__atomic_fetch_add(&to->c->queued_bytes, m->len, __ATOMIC_RELAXED);
 	fab_queue_show(&pair->queue, i);
@@ -234,11 +234,13 @@ void fab_pair_line_up(struct fab *f, struct fab_pair *pair)
 
 static void pop_waiting(struct fab *f, struct fab_port *p, struct fab_pair *pair)
 {
-	struct fab_item *i = fab_queue_front(&pair->queue);
+	const struct fab_item *i = fab_queue_front(&pair->queue);
+	uint32_t cost = i->cost;
 
 	__atomic_fetch_sub(&p->c->queued_bytes, i->len, __ATOMIC_RELAXED);
-	fab_pair_dispose(f, pair, i->cost);
+	/* Room first: its sender's worker puts in another as soon as it sees the credit. */
 	fab_queue_pop(&pair->queue);
+	fab_pair_dispose(f, pair, cost);
 }
 
 /* Refuses the messages of one pair that were for an instance that is gone, as far as its sender can be told. */

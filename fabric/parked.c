@@ -178,8 +178,12 @@ static void come_back(struct fab *f, struct parked *s)
 		fab_refuse(m, WEFT_V_RECEIVER_GONE);
 	else if (!m->done && f->port[m->dst].quarantined)
 		fab_quarantine_refuse(f, m);
-	/* Whoever asked is gone: its slot is of no use to the next instance. */
-	if (s->gone && m->request != NULL && m->hdr.kind == WEFT_KIND_REPLY) {
+	if (m->request == NULL || m->hdr.kind != WEFT_KIND_REPLY)
+		return;
+	/* Whoever asked is gone: its slot is of no use to the next instance. Or was told that nobody will answer. */
+	if (s->gone || fab_request_is(m->request, FAB_REQ_ENDED)) {
+		if (!m->done)
+			fab_refuse(m, WEFT_V_REQUEST_UNKNOWN);
 		fab_request_close(m->asked, m->request);
 		m->request = NULL;
 	}

@@ -18,7 +18,8 @@
 #define FAB_REQ_ANSWERING 2u /* a reply is in a burst, or parked */
 #define FAB_REQ_PARKED 4u    /* the request, or the reply that answers it, is being inspected: the slot stays */
 #define FAB_REQ_WAITS 8u     /* it is still in the pair's queue */
-#define FAB_REQ_ENDED 16u    /* its requester was told that it is refused; only while it waits: it will not be delivered */
+#define FAB_REQ_ENDED 16u    /* its requester was told that it is refused; only while it waits: it will not be delivered; or while
+			      * it is being answered: that reply will not */
 
 /* A request that waits for its reply; slot `id & (WEFT_OPEN_REQUESTS_MAX - 1)` of the requester's pair. */
 struct fab_request {
@@ -73,6 +74,17 @@ static inline int fab_request_take(struct fab_request *r, uint64_t now_ns, int *
 static inline void fab_request_open(struct fab_request *r, uint32_t id)
 {
 	atomic_store_explicit(&r->tag, (uint64_t)id << 32 | FAB_REQ_OPENING, memory_order_release);
+}
+
+/* Requester's worker: the request goes into the queue. It may have been answered already, by who guessed it. */
+static inline void fab_request_wait(struct fab_request *r, uint32_t id)
+{
+	uint64_t tag = atomic_load_explicit(&r->tag, memory_order_relaxed);
+
+	/* A failure is a step of the answerer's, who has two of them. */
+	while ((uint32_t)(tag >> 32) == id && !atomic_compare_exchange_weak_explicit(&r->tag, &tag, tag | FAB_REQ_WAITS,
+										     memory_order_acq_rel, memory_order_relaxed))
+		continue;
 }
 
 /* Answerer's worker: the slot is its own until ANSWERING is cleared or the request closed; 1. 0: no such request is open. */

@@ -97,9 +97,9 @@ void stage_decide(struct fab *f, struct fab_burst *b)
 
 		if (m->control || m->parked)
 			continue;
-		if (!m->done && !p->quarantined)
+		if (!m->done && !p->quarantined && !f->port[m->dst].quarantined)
 			m->verdict = WEFT_V_PASSED;
-		else if (!m->done) /* by what came before it in this burst: from here on nothing passes */
+		else if (!m->done) /* by what came before it in this burst, or on another worker: from here on nothing passes */
 			fab_quarantine_refuse(f, m);
 		if (m->verdict == WEFT_V_PASSED) {
 			passed++;

@@ -23,15 +23,20 @@ void fab_request_forget(struct fab_pair *pair, uint32_t id)
 {
 	struct fab_request *r = slot_of(pair, id);
 
-	if (id != 0 && fab_request_id(r) == id)
+	if (id == 0 || fab_request_id(r) != id)
+		return;
+	/* A guess may be an answer to what was never delivered; while that is inspected the slot is its own. */
+	if (fab_request_is(r, FAB_REQ_ANSWERING))
+		fab_request_set(r, FAB_REQ_ENDED);
+	else
 		fab_request_close(pair, r);
 }
 
 int fab_request_ended(const struct fab_pair *pair, uint32_t id)
 {
-	const struct fab_request *r = &pair->open[id & (WEFT_OPEN_REQUESTS_MAX - 1u)];
+	uint64_t tag = atomic_load_explicit(&pair->open[id & (WEFT_OPEN_REQUESTS_MAX - 1u)].tag, memory_order_acquire);
 
-	return fab_request_id(r) == id && fab_request_is(r, FAB_REQ_ENDED);
+	return (uint32_t)(tag >> 32) == id && (tag & (FAB_REQ_ENDED | FAB_REQ_ANSWERING)) == FAB_REQ_ENDED;
 }
 
 int fab_request_leave(struct fab_pair *pair, uint32_t id)
@@ -43,7 +48,7 @@ int fab_request_leave(struct fab_pair *pair, uint32_t id)
 	do {
 		if ((uint32_t)(tag >> 32) != id)
 			return 0;
-		if (tag & FAB_REQ_ENDED) {
+		if ((tag & (FAB_REQ_ENDED | FAB_REQ_ANSWERING)) == FAB_REQ_ENDED) {
 			fab_request_close(pair, r);
 			return 1;
 		}
@@ -59,10 +64,7 @@ int fab_request_renew(const struct fab *f, const struct fab_pair *pair, struct f
 	struct pol_when when = fab_when(f, now_ns);
 	struct fab_epoch *e = f->now;
 
-	*d = pol_decide(e->policy, e->trial, pair->src, pair->dst, r->subject, 0, &when);
-	for (unsigned side = 0; side < 2; side++)
-		if (d->answer == POL_ALLOW && d->terms.book[side] != 0)
-			e->trial[d->terms.book[side] - 1] = (struct pol_book){.used = 0};
+	*d = pol_decide(e->policy, NULL, pair->src, pair->dst, r->subject, 0, &when);
 	if ((d->answer != POL_ALLOW && d->answer != POL_JUDGE) || !d->is_method)
 		return 0;
 	r->epoch = e->number;

@@ -51,6 +51,18 @@ enum fab_stage_id {
 	FAB_STAGE_COUNT
 };
 
+/* In a loop that waits for another thread. */
+static inline void fab_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield" ::: "memory");
+#else
+	__asm__ volatile("" ::: "memory");
+#endif
+}
+
 struct fab_stage_counters {
 	uint64_t bursts;
 	uint64_t messages;

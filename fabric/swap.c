@@ -126,8 +126,10 @@ static int take(struct fab *f, uint64_t now_ns)
 	close_books(f, e->number, now_ns);
 	before->last_decision = fab_decision_last(f);
 	books_go_on(e, before, now_ns);
-	for (uint32_t i = 0; i < f->cores->n; i++)
+	for (uint32_t i = 0; i < f->cores->n; i++) {
 		f->cores->core[i]->now = e;
+		f->cores->core[i]->drain_since_ns = 0;
+	}
 	fab_pairs_change(f, e);
 	fab_report_event(f, &(struct fab_decision){.policy_epoch = e->number, .event = FAB_EVENT_EPOCH}, now_ns);
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
@@ -145,8 +147,10 @@ int fab_epoch_take(struct fab *f, uint64_t now_ns)
 
 	if (atomic_load_explicit(&f->cores->offered, memory_order_relaxed) == NULL) {
 		f->drain_since_ns = 0;
-		if (f->core == 0 && atomic_load_explicit(&f->cores->draining, memory_order_relaxed)) /* it was withdrawn */
-			atomic_store_explicit(&f->cores->draining, 0, memory_order_relaxed);
+		if (f->core == 0 && atomic_load_explicit(&f->cores->draining, memory_order_relaxed)) { /* it was withdrawn */
+			atomic_store_explicit(&f->cores->draining, 0, memory_order_seq_cst);
+			fab_cores_wake(f); /* on what they could not take meanwhile */
+		}
 		return 0;
 	}
 	drain(f, now_ns);
@@ -154,11 +158,9 @@ int fab_epoch_take(struct fab *f, uint64_t now_ns)
 		return 0;
 	fab_alone_begin(f);
 	r = take(f, now_ns);
-	fab_alone_end(f);
-	if (r) {
-		f->drain_since_ns = 0;
+	if (r)
 		atomic_store_explicit(&f->cores->draining, 0, memory_order_relaxed);
-	}
+	fab_alone_end(f);
 	return r;
 }
 

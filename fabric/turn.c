@@ -59,6 +59,11 @@ void fab_turn_remove(struct fab *f, struct fab_port *p)
 
 	if (p->in_turn == FAB_TURN_NOT)
 		return;
+	for (uint32_t i = 0; p->touched && i < t->n_touched; i++)
+		if (t->touched[i] == p) { /* it may be another worker's when that list is looked at */
+			t->touched[i] = t->touched[--t->n_touched];
+			p->touched = 0;
+		}
 	if (p->in_turn == FAB_TURN_ACTIVE)
 		calm(t, p);
 	swap(t, p->turn_at, --t->n);
@@ -74,10 +79,14 @@ static void take_touched(struct fab_turn *t)
 	t->n_touched = 0;
 }
 
-static void look_at_quiet(struct fab *f)
+/* A slice in each turn, and more of them where turns take long: all have been looked at within some ms, whatever others do. */
+static void look_at_quiet(struct fab *f, uint64_t now_ns)
 {
 	struct fab_turn *t = &f->turn;
-	uint32_t quiet = t->n - t->n_active, n = quiet < FAB_QUIET_SLICE ? quiet : FAB_QUIET_SLICE;
+	uint64_t slices = 1 + ((now_ns - t->looked_ns) >> FAB_QUIET_SHIFT);
+	uint32_t quiet = t->n - t->n_active, n = slices * FAB_QUIET_SLICE < quiet ? (uint32_t)slices * FAB_QUIET_SLICE : quiet;
+
+	t->looked_ns = now_ns;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct fab_port *p;
@@ -160,7 +169,8 @@ uint32_t fab_turn_run(struct fab *f, uint64_t now_ns, void (*call)(struct fab_po
 	struct fab_turn *t = &f->turn;
 	uint32_t work = fab_parked_serve(f, now_ns) + fab_cores_take(f), n = t->n_active;
 
-	look_at_quiet(f);
+	take_touched(t);
+	look_at_quiet(f, now_ns);
 	/* Where the isolated inspector has no room for all, each port is first now and then. */
 	if (t->first >= t->n_active)
 		t->first = 0;
@@ -169,6 +179,8 @@ uint32_t fab_turn_run(struct fab *f, uint64_t now_ns, void (*call)(struct fab_po
 		uint32_t at = t->first + i;
 		struct fab_port *p = t->port[at < n ? at : at - n];
 		uint32_t served = fab_port_sits_out(p) ? 0 : fab_port_serve(f, p, now_ns);
+
+		fab_core_pause(f); /* who wants to be alone waits for a burst, not for those of all ports */
 
 		work += served;
 		if (served > 0)

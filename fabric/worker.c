@@ -161,13 +161,6 @@ static void start_port(struct fab_worker *w, struct fab_port *p, uint64_t now_ns
 
 /* --- who serves whom ------------------------------------------------------------------------------------------------ */
 
-static void wake_others(struct fab_worker *w)
-{
-	for (uint32_t i = 0; i < w->f->cores->n; i++)
-		if (i != w->f->core)
-			fab_worker_wake(&w->first[i]);
-}
-
 static uint64_t load_of(const struct fab_worker *w)
 {
 	return atomic_load_explicit(&w->f->cores->at[w->f->core].asleep, memory_order_relaxed) ? 0 : w->spent;
@@ -247,7 +240,6 @@ static int take_changes(struct fab_worker *w, uint64_t now_ns)
 			change(w, p, want, now_ns);
 	}
 	fab_alone_end(f);
-	wake_others(w);
 	return 1;
 }
 
@@ -260,32 +252,38 @@ void fab_workers_port(struct fab_worker *first, struct fab_port *p, enum fab_por
 	atomic_store_explicit(&p->want, (int)want, memory_order_release);
 	atomic_store_explicit(&w->changed, 1, memory_order_release);
 	fab_worker_wake(w);
-	/* The loop looks at this between two bursts: microseconds, some milliseconds after a handshake. */
+	/* The loop looks at this between two turns: microseconds, some milliseconds after a handshake. At the end the first worker
+	 * winds up the ports of all: until then none of them is out of reach. */
 	while (atomic_load_explicit(&p->state, memory_order_acquire) != (int)want &&
-	       !atomic_load_explicit(&w->ended, memory_order_acquire))
+	       !atomic_load_explicit(&first->ended, memory_order_acquire))
 		sched_yield();
 }
 
 /* --- sleep ---------------------------------------------------------------------------------------------------------- */
 
-/* Asks for notifications and looks again. 1 when something came meanwhile that can be worked on. */
+/* Asks for notifications and looks again. 1 when something came meanwhile that can be worked on. Either way who has something to do
+ * is active in the next turn: which of many it was that woke us, nobody says. */
 static int arm(struct fab *f, int want)
 {
 	int came = 0;
 
 	for (uint32_t i = 0; i < f->turn.n; i++) {
 		struct fab_port *p = f->turn.port[i];
+		int work = 0;
 
 		fab_ring_want_kick(&p->tx, want);
-		if (want && fab_ring_pending(&p->tx) > 0 && fab_port_may_take(f, p))
-			came = 1;
+		if (fab_ring_pending(&p->tx) > 0 && fab_port_may_take(f, p))
+			work = 1;
 		if (fab_port_waits(p)) {
-			uint16_t saw = p->rx.seen_avail; /* what was there did not suffice */
+			uint16_t saw = p->rx.seen_avail; /* what was there did not suffice, if it was tried at all */
 
 			fab_ring_want_kick(&p->rx, want);
-			if (want && fab_ring_pending(&p->rx) > 0 && p->rx.seen_avail != saw)
-				came = 1;
+			if (p->in_turn != FAB_TURN_ACTIVE || (fab_ring_pending(&p->rx) > 0 && p->rx.seen_avail != saw))
+				work = 1;
 		}
+		if (work)
+			fab_turn_touch(p);
+		came |= work;
 	}
 	return came;
 }
@@ -309,6 +307,7 @@ static void sleep_until_kicked(struct fab_worker *w, int timeout_ms)
 	uint64_t count;
 
 	atomic_store_explicit(asleep, 1, memory_order_seq_cst);
+	atomic_thread_fence(memory_order_seq_cst); /* what others change before they look whether we sleep is read after that */
 	if (!arm(w->f, 1) && !answers_arm(w->f, 1) && !atomic_load_explicit(&w->changed, memory_order_acquire) &&
 	    !others_came(w->f)) {
 		fab_core_rests(w->f);
@@ -326,10 +325,14 @@ static void sleep_until_kicked(struct fab_worker *w, int timeout_ms)
 	arm(w->f, 0);
 }
 
-/* Nobody tells us when the decisions' writer has made room. */
+/* Nobody tells us when the decisions' writer has made room, nor when other workers' inspectors have done with what an epoch waits
+ * for, or it is taken back. */
 static int sleep_ms(const struct fab *f, int pending)
 {
 	if (fab_decision_ring_room(f->ring) == 0)
+		return 1;
+	if (f->core == 0 && (atomic_load_explicit(&f->cores->draining, memory_order_relaxed) ||
+			     atomic_load_explicit(&f->cores->offered, memory_order_relaxed) != NULL))
 		return 1;
 	if (f->parked_n > 0)
 		return PARKED_SLEEP_MS;
@@ -375,11 +378,10 @@ void fab_worker_run(struct fab_worker *w)
 		uint64_t t = now();
 		uint64_t recorded = f->recorded;
 
-		pending |= fab_core_pause(f) | take_changes(w, t);
-		if (fab_epoch_take(f, t) | fab_quarantine_take(f, t)) {
-			pending = 1;
-			wake_others(w);
-		}
+		fab_core_pause(f);
+		pending |= f->others_did;
+		f->others_did = 0;
+		pending |= take_changes(w, t) | fab_epoch_take(f, t) | fab_quarantine_take(f, t);
 		if (fab_turn_run(f, t, call_guest) > 0) {
 			last_work = t;
 			pending = 1;
@@ -391,7 +393,7 @@ void fab_worker_run(struct fab_worker *w)
 			if (pending)
 				pending = fab_tick(f, t);
 			next_tick = t + FAB_TICK_NS;
-		} else if (!w->busy && t - last_work > FAB_SPIN_NS) {
+		} else if (!w->busy && t - last_work > FAB_SPIN_NS && !f->others_did && f->recorded == recorded) {
 			sleep_until_kicked(w, sleep_ms(f, pending));
 			pending = 1;
 		}

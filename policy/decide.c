@@ -2,9 +2,11 @@
 /* The one evaluator. The command line, the tests, the fuzzers and the data path all decide here. Nothing in this file
  * allocates. The order of judging stands at the head of policy.h. */
 #include <assert.h>
-
+#include <sched.h>
 
 #include "set.h"
+
+#define HOLD_SPINS 1000u /* for a book that another thread has, before others may run: it has it for some nanoseconds */
 
 const struct pol_entry *pol_slot_find(const struct pol_set *set, uint16_t src, uint16_t dst, uint64_t subject)
 {
@@ -107,8 +109,11 @@ static void books_hold(struct pol_book *books, const uint32_t book[2])
 		uint32_t b = book[first ^ k];
 		if (b == 0 || (k == 1 && b == book[first]))
 			continue;
-		while (__atomic_exchange_n(&books[b - 1].taken, 1, __ATOMIC_ACQUIRE) != 0)
-			;
+		/* Who has it may wait for a processor, perhaps for ours. */
+		for (uint32_t spins = 0; __atomic_exchange_n(&books[b - 1].taken, 1, __ATOMIC_ACQUIRE) != 0;)
+			while (__atomic_load_n(&books[b - 1].taken, __ATOMIC_RELAXED) != 0)
+				if (++spins % HOLD_SPINS == 0)
+					sched_yield();
 	}
 }
 
@@ -155,6 +160,8 @@ static void books_take(const struct pol_set *set, struct pol_book *books, uint32
 		       struct pol_decision *d)
 {
 	uint32_t book[2] = {d->terms.book[0], d->terms.book[1]};
+	if (books == NULL)
+		return;
 	if (!when->shared || (book[0] | book[1]) == 0) {
 		books_charge(set, books, bytes, when, d);
 		return;

@@ -176,9 +176,9 @@ struct pol_decision {
 };
 
 #define POL_PROBE_MAX 16u
-/* Decides for one message or request; takes from the books only when the answer is POL_ALLOW. A reply needs no call: it is
- * allowed by its open request. Pure but for books. Cost: some ns and one or two cache lines, bounded for every subject,
- * known or not: at most POL_PROBE_MAX entries are looked at. */
+/* Decides for one message or request; takes from the books only when the answer is POL_ALLOW; books NULL: as if all had room, for
+ * asking alone. A reply needs no call: it is allowed by its open request. Pure but for books. Cost: some ns and one or two cache
+ * lines, bounded for every subject, known or not: at most POL_PROBE_MAX entries are looked at. */
 void pol_decide_into(struct pol_decision *d, const struct pol_set *set, struct pol_book *books, uint16_t src, uint16_t dst,
 		     uint64_t subject, uint32_t payload_bytes, const struct pol_when *when);
 /* The same, for who does not count nanoseconds. */

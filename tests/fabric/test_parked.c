@@ -214,6 +214,33 @@ static void a_reply_outlives_who_asked(void **state)
 	assert_int_equal(r->f->port_counters[BOB].verdict[WEFT_V_RECEIVER_GONE], 1);
 }
 
+/* Bob answers what he guesses that alice has asked, and goes: what she asked was never delivered, and she was told so. */
+static void a_reply_outlives_its_request(void **state)
+{
+	struct road *r = *state;
+	struct fab_pair *pair = fab_pair_find(r->f, ALICE, BOB);
+	uint32_t id = r->g[ALICE].next_id;
+
+	fab_pairs_tell(&r->f->port[BOB]); /* goes before all messages */
+	road_send(&r->g[ALICE], WEFT_KIND_REQUEST, BOB, ACT, 0, 60000, (const uint8_t[]){0x08, 1}, 2);
+	take(r, ALICE);
+	assert_int_equal(fab_queue_n(&pair->queue), 1);
+	hold(r, BOB, SIGSTOP);
+	say(r, BOB, CAROL, 1, "what the reply waits behind");
+	road_send(&r->g[BOB], WEFT_KIND_REPLY, ALICE, ACT, id, 0, NULL, 0);
+	take(r, BOB);
+	assert_int_equal(r->f->parked_n, 2);
+	fab_port_gone(r->f, &r->f->port[BOB], r->now_ns);
+	assert_int_equal(r->f->port_counters[ALICE].verdict[WEFT_V_RECEIVER_GONE], 1);
+	assert_int_equal(pair->open_n, 1); /* the reply's */
+	release(r, BOB);
+	assert_int_equal(pair->open_n, 0);
+	assert_int_equal(r->g[ALICE].verdict.hdr.id, id);
+	assert_int_equal(r->g[ALICE].verdict.hdr.ref, WEFT_V_RECEIVER_GONE);
+	assert_int_equal(r->g[ALICE].message.n, 0);
+	assert_int_equal(r->f->port_counters[BOB].verdict[WEFT_V_REQUEST_UNKNOWN], 1);
+}
+
 static void an_epoch_waits_for_them(void **state)
 {
 	struct road *r = *state;
@@ -563,6 +590,7 @@ int main(void)
 		ROAD_TEST(a_sender_that_went_is_not_told),
 		ROAD_TEST(a_request_that_waits_keeps_its_slot),
 		ROAD_TEST(a_reply_outlives_who_asked),
+		ROAD_TEST(a_reply_outlives_its_request),
 		ROAD_TEST(an_epoch_waits_for_them),
 		ROAD_TEST(an_epoch_does_not_wait_for_what_hangs),
 		ROAD_TEST(an_epoch_that_is_withdrawn_lets_them_in_again),
