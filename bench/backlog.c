@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a fabric of several workers carries, where there is no core left for a load: the whole backlog is sealed and lies in
  * the rings while the fabric is stopped; then the fabric goes on, and the load sleeps but for a look at the rings' used indices
- * every half a millisecond. The rate is that of the backlog's inside: from when every sender's ring is well begun until before any is
- * near its end, so that every worker has work all the time. bench/several.py stops the fabric, gives orders on stdin, one a
- * line, and holds the fabric's own counters against them; answers are JSON, one a line.
+ * every half a millisecond. The rate is that of the backlog's inside: from when every sender's ring is well begun until before
+ * any is near its end, so that every worker has work all the time. bench/several.py stops the fabric, gives orders on stdin,
+ * one a line, and holds the fabric's own counters against them; answers are JSON, one a line.
  *
  *   backlog KIND SIZE COUNT FIRST-LAST,...    COUNT messages on each of these lanes, numbered from 1
  *

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* An endpoint of the fabric for load generators: it really shakes hands, and leaves what is sealed, sent and received under
- * its session to its owner, record by record. One peer is enough for it: the first that the fabric's WELCOME names.
+ * its session to its owner, record by record. One peer is enough for it: whom its owner wants, else the first that the
+ * fabric's WELCOME names.
  *
  * Use: end_open(); end_shake(); end_poll() until end_up(). Then the owner seals with end_seal() into the transmit area, sends
  * with vport_tx(e->v, ...), and looks at what arrives with vport_rx_peek(): what is no message it gives to end_control().
@@ -36,9 +37,9 @@ struct end {
 	uint64_t init_ns;        /* when its INIT went out */
 	uint32_t init_local;     /* 0: none waits */
 	uint8_t suite;
-	uint8_t known;           /* the totals below are in step with the fabric's */
+	uint8_t known;           /* the fabric has named the peer: the totals below are in step with its own */
 	uint8_t up;              /* WELCOME has come, under `now` */
-	uint16_t peer;           /* its port; 0: the fabric has named none */
+	uint16_t peer;           /* its port: set before end_shake(), or 0 until the fabric names one */
 	uint32_t window;         /* of (us, peer), bytes */
 	uint32_t sent_total, disposed_total; /* modulo 2^32; the owner adds to sent_total what it sends */
 	uint64_t refused;        /* verdicts, ever */

@@ -60,9 +60,10 @@ def pair_names(n):
 class Fabric:
     """weftd in a folder of its own, with a number of pairs, each of a sender that may talk to its receiver, and keys and policies
     for them. settings: more keys of fabric.yaml, or other values than bench/fabric.yaml's (poll, inspect, workers...). core: one,
-    or what `weftd --cores` takes. worker: a function from a unikernel's name to the worker that serves it; None: any."""
+    or what `weftd --cores` takes. Functions from a unikernel's name: worker, to the one that serves it, None: any; policy, to the
+    text of its file, None: bench/policy's."""
 
-    def __init__(self, build, folder, core, pairs=1, settings=None, worker=None):
+    def __init__(self, build, folder, core, pairs=1, settings=None, worker=None, policy=None):
         self.build = build
         self.folder = folder
         self.pairs = pairs
@@ -74,7 +75,10 @@ class Fabric:
         entries = "".join("\n  - name: " + n + ("\n    worker: %d" % worker(n) if worker else "") for n in names)
         self.policies.mkdir()
         for name in names:
-            self.policy_write(self.policies, name)
+            if policy:
+                (self.policies / (name + ".yaml")).write_text(policy(name))
+            else:
+                self.policy_write(self.policies, name)
         text = (BENCH / "fabric.yaml").read_text()
         for key, value in (settings or {}).items():
             text, n = re.subn(r"(?m)^%s:.*$" % re.escape(key), "%s: %s" % (key, value), text)

@@ -69,6 +69,17 @@ static int open_end(struct lane *l, struct end *e, const char *run_dir, const ch
 	return 0;
 }
 
+/* The other end is whom each wants, whomever else it may talk to. */
+static int open_ends(struct lane *l, const char *run_dir, const char *from, const struct vport_opts *sends, const char *to,
+		     const struct vport_opts *hears)
+{
+	if (open_end(l, &l->to, run_dir, to, hears) || open_end(l, &l->from, run_dir, from, sends))
+		return -1;
+	l->from.peer = l->to.id.port;
+	l->to.peer = l->from.id.port;
+	return 0;
+}
+
 static int books_make(struct lane *l, uint32_t slots, uint32_t pool_len)
 {
 	l->pool_len = pool_len;
@@ -90,9 +101,7 @@ int lane_open(struct lane *l, const char *run_dir, const char *from, const char 
 	memset(l, 0, sizeof(*l));
 	if (pool_len != 0 && books_make(l, SLOTS_MAX, pool_len))
 		return -1;
-	if (open_end(l, &l->to, run_dir, to, pool_len ? &replies : &small))
-		return -1;
-	return open_end(l, &l->from, run_dir, from, pool_len ? &large : &small);
+	return open_ends(l, run_dir, from, pool_len ? &large : &small, to, pool_len ? &replies : &small);
 }
 
 int lane_open_deep(struct lane *l, const char *run_dir, const char *from, const char *to, uint32_t entries, uint32_t payload)
@@ -103,9 +112,9 @@ int lane_open_deep(struct lane *l, const char *run_dir, const char *from, const 
 	struct vport_opts hears = {.ring_size = (uint16_t)entries, .rx_buf_len = (uint16_t)slot, .tx_area_len = QUIET_AREA};
 
 	memset(l, 0, sizeof(*l));
-	if (books_make(l, entries, entries * slot) || open_end(l, &l->to, run_dir, to, &hears))
+	if (books_make(l, entries, entries * slot))
 		return -1;
-	return open_end(l, &l->from, run_dir, from, &sends);
+	return open_ends(l, run_dir, from, &sends, to, &hears);
 }
 
 void lane_close(struct lane *l)
@@ -166,7 +175,7 @@ int lanes_shake(struct lane *l, uint32_t n)
 		}
 	}
 	for (uint32_t i = 0; i < n; i++)
-		if (l[i].from.peer != l[i].to.id.port || l[i].to.peer != l[i].from.id.port) {
+		if (!l[i].from.known || !l[i].to.known) {
 			fprintf(stderr, "blast: policy does not let %s talk to %s\n", l[i].from.id.name,
 				l[i].to.id.name);
 			return -1;

@@ -21,8 +21,6 @@ TRIPS = 200000          # in all rounds together
 KIND, SIZE = "typed", 256  # of everything but the road itself
 PORTS = [2, 10, 100, 1000]
 BUSY_PORTS = 10
-RULES = [4, 40, 400, 2000]
-RULES_OF_A_PAIR = 4      # bench/policy has so many
 IDLE_SECONDS, IDLE_SLICE = 6, 1.0
 SETTLE_SECONDS = 1.0
 INSPECTED = ("opaque", 256)  # held against bare nDPI on the same bodies
@@ -154,21 +152,6 @@ def ports(s):
     results.append(summary("scale.ports.%d.ratio" % PORTS[-1], "ratio", [a["rate"] / b["rate"] for a, b in zip(many, few)],
                            kind=KIND, bytes=SIZE, ports=PORTS[-1], busy_ports=BUSY_PORTS, settings=settings[PORTS[-1]]))
     return results
-
-
-def rules(s):
-    """One busy pair, under policies of more and more unikernels that could be there too."""
-    counts = {}
-
-    def run(n, road):
-        if n not in counts:
-            counts[n] = run_of(road, KIND, SIZE)
-        return road.measure(KIND, SIZE, counts[n])
-
-    rows, settings = in_turns(s, "rules", {n: functools.partial(s.road, pairs=n // RULES_OF_A_PAIR, attached=1) for n in RULES},
-                              run)
-    return [summary("scale.rules.%d.mmsgs" % n, "M/s", [r["rate"] / 1e6 for r in rows[n]], kind=KIND, bytes=SIZE, rules=n,
-                    messages_per_run=counts[n], settings=settings[n]) for n in RULES]
 
 
 def idle(s):

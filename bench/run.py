@@ -13,6 +13,7 @@ import threading
 import time
 
 import road
+import ruled
 import several
 from harness import ROOT, Fabric, Failed, cores, expect, machine_facts, pair_names, pinned, results_merge, stages_of, summary
 
@@ -109,7 +110,7 @@ def policies(s):
 
 
 # What is measured, in this order; --only takes some of it. Each is a function of a road.Setting.
-PARTS = {"road": road.whole_road, "ports": road.ports, "rules": road.rules, "cores": several.cores, "idle": road.idle,
+PARTS = {"road": road.whole_road, "ports": road.ports, "rules": ruled.rules, "cores": several.cores, "idle": road.idle,
          "overload": lambda s: road.overload(s, OVERLOAD_SECONDS, OVERLOAD_SLICES),
          "micro": micro, "inspect": inspection, "validate": beside, "policies": policies, "swaps": swaps}
 # What is not part of the whole, for it takes long.
