@@ -2,12 +2,14 @@
 """What several workers carry beside one, on a machine that has no core left for a load: the load puts a whole backlog into the
 rings while the fabric is stopped, and then leaves the cores to it (bench/backlog.c says how the time is taken). Local conversations
 have both ends on one worker, others cross from one to the other. bench/run.py runs it."""
+import contextlib
+import dataclasses
 import os
 import pathlib
 import subprocess
 
 from harness import ROOT, STAGES, Fabric, Load, Road, accounts, expect, pair_names, pinned, stages_of, summary
-from road import KIND, SIZE, in_turns
+from road import KIND, SIZE, say
 
 WORKERS = 2
 ENTRIES = 4096          # of each ring, as many as the fabric takes, and messages of a backlog on each lane
@@ -17,7 +19,7 @@ LANES = 2 * BUSY        # of the first half, both ends are on one worker, by tur
 LOCAL, ACROSS, HALF = "1-8", "9-16", "1-4,9-12"
 LOOKS_LEAST = 2         # from the first inside a backlog to the last
 WINDOW = "64MiB"        # a backlog is within it
-TRIES = 4 * BACKLOGS    # of which some are not seen inside, for others keep the load from looking
+TRIES = 20              # for a backlog that was seen inside: others may keep the load from looking
 
 
 def worker_of(name):
@@ -83,52 +85,99 @@ class Several(Road):
     def make_load(self):
         return Backlog(self.fabric, self.load_core)
 
-    def carry(self, lanes):
-        """Some backlogs on these lanes, one after another; checked against the fabric's counters, those of each worker too."""
-        order = ("backlog", KIND, SIZE, ENTRIES, lanes)
-        what = "%s, %d workers: " % (" ".join(map(str, order)), len(self.cores))
-        before, rows, sent = self.fabric.ask("stats"), [], 0
-        for _ in range(TRIES):
-            self.fabric.pause()
-            os.waitid(os.P_PID, self.fabric.process.pid, os.WSTOPPED)  # every thread of it stands now
-            row = self.load.order(*order)
-            sent += row["sent"]
-            if row["looks"] >= LOOKS_LEAST:
-                rows.append(row)
-            if len(rows) == BACKLOGS:
-                break
-        expect(len(rows) == BACKLOGS, what + "the load was not let look at the rings often enough: others keep its core busy")
-        after = self.fabric.ask("stats")
-        accounts(before, after, sent, what)
-        for number, (b, a) in enumerate(zip(before["workers"], after["workers"])):
+    def backlog(self, lanes):
+        """One backlog on these lanes; the fabric stands before and afterwards. None: its inside was not seen."""
+        row = self.load.order("backlog", KIND, SIZE, ENTRIES, lanes)
+        self.halt()
+        self.sent += row["sent"]
+        return row if row["looks"] >= LOOKS_LEAST else None
+
+    def halt(self):
+        """Every thread of the fabric, which runs, stands when it returns."""
+        self.pause()
+        os.waitid(os.P_PID, self.fabric.process.pid, os.WSTOPPED)
+
+    def begin(self):
+        self.resume()
+        self.sent, self.before = 0, self.fabric.ask("stats")
+        self.halt()
+
+    def end(self):
+        """What was sent since begin() is held against the fabric's counters, those of each worker too."""
+        self.resume()
+        what, after = "%d workers: " % len(self.cores), self.fabric.ask("stats")
+        accounts(self.before, after, self.sent, what)
+        for number, (b, a) in enumerate(zip(self.before["workers"], after["workers"])):
             for stage in STAGES:
                 n = stages_of(a)[stage]["messages"] - stages_of(b)[stage]["messages"]
-                expect(n >= sent // len(self.cores),
-                       what + "stage %s of worker %d saw %d of %d messages" % (stage, number, n, sent))
-        inside, ns = sum(r["inside"] for r in rows), sum(r["inside_ns"] for r in rows)
-        waited, elapsed = sum(r["waited_ns"] for r in rows), sum(r["elapsed_ns"] for r in rows)
-        return {"rate": inside * 1e9 / ns, "core": max(0.0, 1 - waited / elapsed / len(self.cores)),
-                "looks": sum(r["looks"] for r in rows)}
+                expect(n >= self.sent // len(self.cores),
+                       what + "stage %s of worker %d saw %d of %d messages" % (stage, number, n, self.sent))
+        self.halt()
+
+
+@dataclasses.dataclass
+class Figure:
+    """Backlogs of one round on some lanes of one fabric."""
+    road: Several
+    lanes: str
+    rows: list = dataclasses.field(default_factory=list)
+
+    def add(self):
+        for _ in range(TRIES):
+            row = self.road.backlog(self.lanes)
+            if row:
+                self.rows.append(row)
+                return
+        expect(False, "the load was not let look at the rings: others keep its core busy")
+
+    def of(self, key):
+        return sum(r[key] for r in self.rows)
+
+    def rate(self):
+        return self.of("inside") * 1e3 / self.of("inside_ns")
+
+    def core(self):
+        return max(0.0, 1 - self.of("waited_ns") / self.of("elapsed_ns") / len(self.road.cores))
+
+
+def a_round(first, second, both):
+    """One worker on either core, and two, backlog by backlog: a moment in which a core is slow meets all."""
+    figures = {"first": Figure(first, LOCAL), "second": Figure(second, LOCAL), "2": Figure(both, LOCAL),
+               "2.half": Figure(both, HALF), "2.across": Figure(both, ACROSS)}
+    for r in (first, second, both):
+        r.begin()
+    for number in range(BACKLOGS):
+        for f in (list(figures.values()) if number % 2 == 0 else list(figures.values())[::-1]):
+            f.add()
+    for r in (first, second, both):
+        r.end()
+    rates, on = ({k: of(f) for k, f in figures.items()} for of in (Figure.rate, Figure.core))
+    # Cores differ, by who else is on them: one worker is what it is on both, in the middle.
+    for d in (rates, on):
+        d["1"] = (d.pop("first") + d.pop("second")) / 2
+    return rates, on, sum(f.of("looks") for f in figures.values()) / len(figures) / BACKLOGS
 
 
 def cores(s):
-    """One worker, then two: local, all crossing, half of them; the fabrics are there at once, and take turns."""
-    one, two = 1, WORKERS
-
-    def carry(n, road):
-        return {lanes: road.carry(lanes) for lanes in ((LOCAL,) if n == one else (LOCAL, ACROSS, HALF))}
-
-    rows, settings = in_turns(s, "cores", {one: lambda: Several(s.build, (s.core,), s.load_core),
-                                           two: lambda: Several(s.build, (s.core, s.load_core), s.load_core)}, carry)
+    """One worker, on either core, and two: local, all crossing, half of them."""
+    rounds = []
+    with contextlib.ExitStack() as ends:
+        say("cores")
+        roads = []
+        for where, load_core in (((s.core,), s.load_core), ((s.load_core,), s.core), ((s.core, s.load_core), s.load_core)):
+            roads.append(ends.enter_context(Several(s.build, where, load_core)))
+            roads[-1].halt()
+        a_round(*roads)
+        for number in range(s.rounds):
+            say("cores, round %d of %d" % (number + 1, s.rounds))
+            rounds.append(a_round(*roads))
     results = []
-    for n, lanes, name, ratio in ((one, LOCAL, "1", None), (two, LOCAL, "2", "2.ratio"), (two, HALF, "2.half", "2.half_ratio"),
-                                  (two, ACROSS, "2.across", "2.across_ratio")):
-        p = {"kind": KIND, "bytes": SIZE, "workers": n, "settings": settings[n]}
-        got = [r[lanes] for r in rows[n]]
-        results += [summary("scale.cores.%s.mmsgs" % name, "M/s", [r["rate"] / 1e6 for r in got], backlog=ENTRIES * BUSY,
-                            backlogs_per_run=BACKLOGS, looks=[r["looks"] for r in got], **p),
-                    summary("scale.cores.%s.core" % name, "ratio", [r["core"] for r in got], **p)]
-        if ratio:
-            results.append(summary("scale.cores.%s" % ratio, "ratio",
-                                   [a["rate"] / b[LOCAL]["rate"] for a, b in zip(got, rows[one])], **p))
+    each = {"backlogs_per_run": BACKLOGS, "messages_per_backlog": ENTRIES * BUSY, "looks": [round(n, 1) for _, _, n in rounds]}
+    for name, road in (("1", roads[0]), ("2", roads[2]), ("2.half", roads[2]), ("2.across", roads[2])):
+        p = {"kind": KIND, "bytes": SIZE, "workers": len(road.cores), "settings": road.settings}
+        results += [summary("scale.cores.%s.mmsgs" % name, "M/s", [rates[name] for rates, _, _ in rounds], **each, **p),
+                    summary("scale.cores.%s.core" % name, "ratio", [on[name] for _, on, _ in rounds], **p)]
+        if name != "1":
+            results.append(summary("scale.cores.%s%sratio" % (name, "_" if "." in name else "."), "ratio",
+                                   [rates[name] / rates["1"] for rates, _, _ in rounds], **p))
     return results
