@@ -348,7 +348,7 @@ static void end(struct fab_worker *w)
 	struct fab *f = w->f;
 
 	for (uint32_t i = 1; i < f->cores->n; i++) {
-		atomic_store_explicit(&w->first[i].stop, 1, memory_order_relaxed);
+		atomic_store_explicit(&w->first[i].stop, 1, memory_order_release);
 		fab_worker_wake(&w->first[i]);
 	}
 	for (uint32_t i = 1; i < f->cores->n; i++)
@@ -374,7 +374,7 @@ void fab_worker_run(struct fab_worker *w)
 
 	f->realtime_offset_ns = realtime_offset();
 	fab_core_works(f);
-	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) { /* forever: the poll loop */
+	while (!atomic_load_explicit(&w->stop, memory_order_acquire)) { /* forever: the poll loop */
 		uint64_t t = now();
 		uint64_t recorded = f->recorded;
 

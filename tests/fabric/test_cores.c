@@ -362,9 +362,11 @@ static void memory_stays_until_all_have_ended(void **state)
 	assert_int_equal(pthread_create(&t, NULL, pauses, &o), 0);
 	moment(50);
 	assert_int_equal(atomic_load(&o.done), 0);
-	crew_end(c);
+	atomic_store(&c->w[0].stop, 1);
+	fab_worker_wake(&c->w[0]);
 	pthread_join(t, NULL);
-	assert_int_equal(atomic_load(&o.done), 1);
+	assert_int_equal(atomic_load(&c->w[0].ended), 1);
+	crew_end(c);
 }
 
 #define CORES_TEST(fn) cmocka_unit_test_setup_teardown(fn, make, road_unmake)

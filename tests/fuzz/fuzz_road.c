@@ -3,7 +3,8 @@
  * of steps: messages good and bad, records with flipped bits and replayed ones, authentic records with any plaintext,
  * handshakes right and wrong, raw frames, writes into the guest's own rings, devices that come, go and pause, guests
  * that do not read, a decision writer that stalls, time that passes. After each step road_check.h's invariants must
- * hold; and whatever arrives was sent by whom the fabric says, unchanged, once, and in the order of sending. */
+ * hold; and whatever arrives was sent by whom the fabric says, unchanged, once, and in the order of sending.
+ * With ROAD_CORES, each guest's port is another worker's, and bursts of two workers pass each other stage by stage. */
 #include <stdint.h>
 
 #include "google/protobuf/descriptor.pb-c.h"
@@ -62,6 +63,7 @@ struct world {
 	uint32_t n_sent;
 	uint64_t now_ns;
 	uint64_t last_epoch; /* that decisions have named */
+	uint64_t last_id;  /* of decisions */
 	uint64_t refusals; /* in decisions that were taken out of the ring */
 	uint8_t writer_stalls;
 	uint8_t cut[ROAD_GUESTS + 1]; /* as decisions tell */
@@ -636,14 +638,12 @@ static void next_epoch(void)
 static void take_decisions(void)
 {
 	struct fab_decision d;
-	static uint64_t last_id;
 
 	if (w->writer_stalls)
 		return;
-	while (fab_decision_ring_take(w->road->ring, &d, 1) == 1) {
-		must(d.id != 0 && (last_id == 0 || d.id == last_id + 1 || d.id == 1),
-		     "a decision's number");
-		last_id = d.id;
+	while (road_decisions(w->road, &d, 1) == 1) {
+		must(d.id == w->last_id + 1, "a decision's number");
+		w->last_id = d.id;
 		if (d.event == FAB_EVENT_EPOCH) {
 			must(d.count == 0 && d.policy_epoch == ++w->last_epoch, "an epoch's number");
 			continue;
@@ -671,6 +671,25 @@ static void serve(unsigned who)
 		fab_port_serve(w->f, &w->f->port[who], w->now_ns);
 }
 
+/* What workers do in one moment: a burst of one's is in the middle of its road, another one's comes and goes. Between the two halves
+ * no worker rests, so nothing happens that is done while all others rest. */
+static void serve_amid(unsigned who, unsigned amid, unsigned half)
+{
+	struct fab_port *p = &w->f->port[amid], *q = &w->f->port[who];
+	struct fab *f = p->owner;
+
+	if (ROAD_CORES == 1 || !p->running || !q->running || p->pending.s.suite != 0 || q->pending.s.suite != 0)
+		return;
+	fab_burst_begin(f, f->burst, p, w->now_ns);
+	for (unsigned i = FAB_STAGE_TAKE; i < half; i++)
+		fab_stages[i].run(f, f->burst);
+	serve(who);
+	if (fab_port_waits(q))
+		fab_port_pump(w->f, q);
+	for (unsigned i = half; i < FAB_STAGE_COUNT; i++)
+		fab_stages[i].run(f, f->burst);
+}
+
 static void pump(unsigned who)
 {
 	if (!w->f->port[who].running)
@@ -680,10 +699,18 @@ static void pump(unsigned who)
 	fab_port_publish(&w->f->port[who]);
 }
 
+/* What one worker put down for another is taken up. */
+static void cross(void)
+{
+	for (uint32_t i = 0; ROAD_CORES > 1 && i < ROAD_CORES; i++)
+		fab_cores_take(w->f->cores->core[i]);
+}
+
 static void turn(void)
 {
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
 		serve(i);
+	cross();
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
 		pump(i);
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
@@ -772,6 +799,14 @@ static void step(struct input *in)
 	case 23:
 		next_epoch();
 		break;
+	case 25:
+		if (ROAD_CORES == 1) {
+			turn();
+			break;
+		}
+		me = &w->g[1u + draw(in) % ROAD_GUESTS];
+		serve_amid(1u + (op >> 6) % ROAD_GUESTS, me->g.port, FAB_STAGE_ROUTE + draw(in) % (FAB_STAGE_COUNT - FAB_STAGE_ROUTE));
+		break;
 	case 24:
 		(void)fab_quarantine_lift(w->f, me->g.port);
 		(void)fab_quarantine_take(w->f, w->now_ns);
@@ -830,8 +865,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	w->other = road_epoch_of(schemas(0), 8, policies, NULL);
 	if (fab_epoch_follow(w->other, w->road->epoch, err, sizeof(err)) != 0)
 		road_fatal(err);
-	fab_decision_ring_free(w->road->ring);
-	w->road->ring = fab_decision_ring_make(DECISIONS);
+	for (unsigned i = 0; i < ROAD_CORES; i++) {
+		fab_decision_ring_free(w->road->rings[i]);
+		w->road->rings[i] = fab_decision_ring_make(DECISIONS);
+		if (w->road->rings[i] == NULL)
+			road_fatal("no memory");
+	}
+	w->road->ring = w->road->rings[0];
 	randombytes_set_implementation(&random_source);
 	return 0;
 }
@@ -853,8 +893,19 @@ static void begin(void)
 	memset(w->other->books, 0, w->other->n_books * sizeof(w->other->books[0]));
 	memset(w->cut, 0, sizeof(w->cut));
 	w->last_epoch = r->epoch->number = 7;
+	w->last_id = r->last_id = 0;
 	if (fab_make(&w->f, &r->config, r->epoch, r->inspector, r->ring, 0x1234) != 0)
 		road_fatal("no memory");
+	for (unsigned i = 0; i < ROAD_CORES; i++) {
+		struct fab_decision of_before;
+
+		while (fab_decision_ring_take(r->rings[i], &of_before, 1) == 1)
+			continue;
+		if (i > 0 && fab_core_add(w->f, r->inspectors[i], r->rings[i]) != 0)
+			road_fatal("no memory");
+	}
+	for (unsigned i = 1; i <= ROAD_GUESTS; i++)
+		fab_port_give(&w->f->port[i], w->f->cores->core[i % ROAD_CORES]);
 	for (unsigned i = 1; i <= ROAD_GUESTS; i++) {
 		struct guest *me = &w->g[i];
 
@@ -940,7 +991,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(0);
 	for (unsigned n = 0; n < STEPS_MAX && in.left > 0; n++) {
 		step(&in);
-		check(0);
+		if (ROAD_CORES == 1 || n % 4u == 0) /* checking takes up what crosses between workers: not always at once */
+			check(0);
 	}
 	finish();
 	fab_free(w->f);
