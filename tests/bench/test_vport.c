@@ -443,5 +443,6 @@ int main(void)
 	    cmocka_unit_test(test_device_ends),	      cmocka_unit_test(test_what_cannot_be_opened),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

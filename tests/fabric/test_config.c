@@ -69,6 +69,8 @@ static void test_defaults(void **state)
 		assert_int_equal(c->busy, 0);
 		assert_int_equal(c->inspect_inline, 0);
 		assert_int_equal(c->inspectors, 1);
+		assert_int_equal(c->workers, 1);
+		assert_int_equal(c->u[0].worker, -1);
 		assert_int_equal(c->n, 1);
 		assert_string_equal(c->u[0].name, "meter");
 		assert_null(c->u[0].image);
@@ -101,11 +103,13 @@ static void test_every_key(void **state)
 					    "poll: busy\n"
 					    "inspect: isolated\n"
 					    "inspectors: 16\n"
+					    "workers: 3\n"
 					    "unikernels:\n"
 					    "  - name: meter\n"
 					    "    image: images/meter.elf\n"
 					    "    memory: 32MiB\n"
 					    "    cpu: max,-avx2\n"
+					    "    worker: 2\n"
 					    "    set: { interval_ms: 100, greeting: 'hello, you: #1', flag: true }\n"
 					    "  - name: valve\n"
 					    "    set:\n");
@@ -122,6 +126,7 @@ static void test_every_key(void **state)
 	assert_int_equal(c->busy, 1);
 	assert_int_equal(c->inspect_inline, 0);
 	assert_int_equal(c->inspectors, 16);
+	assert_int_equal(c->workers, 3);
 	assert_int_equal(c->n, 2);
 	assert_string_equal(c->u[0].image, "/etc/weft/images/meter.elf");
 	assert_string_equal(c->u[0].policy, "/etc/weft/rules/plant/meter.yaml");
@@ -133,7 +138,8 @@ static void test_every_key(void **state)
 	assert_string_equal(c->u[0].set[1].value, "hello, you: #1");
 	assert_string_equal(c->u[0].set[2].value, "true");
 	assert_string_equal(c->u[1].name, "valve");
-	assert_int_equal(c->u[1].line, 21);
+	assert_int_equal(c->u[0].worker, 2);
+	assert_int_equal(c->u[1].line, 23);
 	assert_int_equal(c->u[1].n_sets, 0);
 	fab_config_free(c);
 }

@@ -438,5 +438,6 @@ int main(void)
 		cmocka_unit_test(among),     cmocka_unit_test(times),	      cmocka_unit_test(packed),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, set_make, set_free);
 }
