@@ -21,6 +21,7 @@ static void check_requests(const struct fab_pair *q)
 		     "a reply is still on its way when its burst has ended");
 		must(!fab_request_is(&q->open[i], FAB_REQ_OPENING) || fab_request_is(&q->open[i], FAB_REQ_PARKED),
 		     "a request has no verdict when its burst has ended");
+		must(fab_request_id(&q->open[i]) != 0 || q->open[i].tag == 0, "a slot is marked that no request has");
 		n += fab_request_id(&q->open[i]) != 0;
 	}
 	must(n == q->open_n, "open requests are miscounted");
