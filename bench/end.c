@@ -43,6 +43,7 @@ int end_open(struct end *e, const char *launch, const char *socket, const struct
 	if (vport_open(&e->v, socket, opts, err, sizeof(err)))
 		return fail(e, err);
 	e->area = vport_tx_area(e->v, &len);
+	e->room = vport_tx_room(e->v);
 	return len > END_OWN_LEN ? 0 : fail(e, "the transmit area has no room for frames");
 }
 
@@ -278,7 +279,10 @@ int end_poll(struct end *e, uint64_t now_ns)
 	if (!e->up && now_ns - e->init_ns >= INIT_EVERY_NS) {
 		if (vport_check(e->v))
 			return fail(e, "the port is gone: the fabric ended, or the rings are not as they were lent");
-		return send_init(e, now_ns);
+		/* Not over one that the fabric, which may have been stopped for a while, has yet to read. */
+		vport_tx_reap(e->v);
+		if (vport_tx_room(e->v) == e->room)
+			return send_init(e, now_ns);
 	}
 	return 0;
 }

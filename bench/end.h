@@ -30,6 +30,7 @@ struct end_session {
 struct end {
 	struct vport *v;
 	uint8_t *area;           /* the port's transmit area */
+	uint32_t room;           /* frames that an empty transmit ring takes */
 	struct end_session now;  /* suite 0: none */
 	struct end_session before; /* records that were sealed before the last handshake still come */
 	struct weft_identity id;

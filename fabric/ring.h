@@ -96,8 +96,8 @@ void fab_ring_use(struct fab_ring *r, uint16_t head, uint32_t len);
 void fab_ring_use_burst(struct fab_ring *r, const struct fab_chain *c, uint32_t n);
 /* Publishes used entries. Returns 1 when the guest wants an interrupt for them. */
 int fab_ring_publish(struct fab_ring *r);
-/* The same in two steps, for who publishes several rings: show each, then one sequentially consistent fence, for the guest reads and
- * writes in the opposite order, then ask of each that had something to show. show: 1 when there was something. */
+/* The same in two steps, for who publishes several rings: show each, then one sequentially consistent fence, for the guest reads
+ * and writes in the opposite order, then ask of each that had something to show. show: 1 when there was something. */
 int fab_ring_show(struct fab_ring *r);
 int fab_ring_wants(struct fab_ring *r);
 

@@ -372,7 +372,8 @@ static void one_per_run_directory(void **state)
 {
 	(void)state;
 	struct fab_control *other = NULL;
-	struct fab_control_view view = { .config = config, .ports = ports, .stages = stages, .ring = {ring}, .n_rings = 1, .stop = &stop,
+	struct fab_control_view view = { .config = config, .ports = ports, .stages = stages, .ring = {ring}, .n_rings = 1,
+					 .stop = &stop,
 					 .stop_fd = -1, .wake_fd = -1 };
 	char err[512] = "";
 	assert_int_equal(fab_control_start(&other, &view, err, sizeof err), -EWOULDBLOCK);

@@ -126,7 +126,8 @@ static void *taker(void *arg)
 			sched_yield();
 			continue;
 		}
-		wrong += i->len != len_of(n) || i->id != n || fab_item_data(i)[0] != (uint8_t)n || fab_item_data(i)[i->len - 1] != (uint8_t)n;
+		wrong += i->len != len_of(n) || i->id != n || fab_item_data(i)[0] != (uint8_t)n ||
+			 fab_item_data(i)[i->len - 1] != (uint8_t)n;
 		uint32_t cost = i->cost;
 
 		fab_queue_pop(&c->q);
