@@ -13,6 +13,7 @@
 #pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
 
 #define ROAD_RING 128u /* more chains than one frame may take */
+#include "road_other.h"
 #include "tests/fabric/road_check.h"
 
 #define STEPS_MAX    200u
@@ -671,14 +672,14 @@ static void serve(unsigned who)
 		fab_port_serve(w->f, &w->f->port[who], w->now_ns);
 }
 
-/* What workers do in one moment: a burst of one's is in the middle of its road, another one's comes and goes. Between the two halves
- * no worker rests, so nothing happens that is done while all others rest. */
+/* What workers do in one moment: a burst of one's is in the middle of its road, another one's comes and goes. Between the two
+ * halves no worker rests, so nothing happens that is done while all others rest. */
 static void serve_amid(unsigned who, unsigned amid, unsigned half)
 {
 	struct fab_port *p = &w->f->port[amid], *q = &w->f->port[who];
 	struct fab *f = p->owner;
 
-	if (ROAD_CORES == 1 || !p->running || !q->running || p->pending.s.suite != 0 || q->pending.s.suite != 0)
+	if (p->owner == q->owner || !p->running || !q->running || p->pending.s.suite != 0 || q->pending.s.suite != 0)
 		return;
 	fab_burst_begin(f, f->burst, p, w->now_ns);
 	for (unsigned i = FAB_STAGE_TAKE; i < half; i++)
@@ -805,7 +806,8 @@ static void step(struct input *in)
 			break;
 		}
 		me = &w->g[1u + draw(in) % ROAD_GUESTS];
-		serve_amid(1u + (op >> 6) % ROAD_GUESTS, me->g.port, FAB_STAGE_ROUTE + draw(in) % (FAB_STAGE_COUNT - FAB_STAGE_ROUTE));
+		serve_amid(1u + (op >> 6) % ROAD_GUESTS, me->g.port,
+			   FAB_STAGE_ROUTE + draw(in) % (FAB_STAGE_COUNT - FAB_STAGE_ROUTE));
 		break;
 	case 24:
 		(void)fab_quarantine_lift(w->f, me->g.port);
@@ -815,38 +817,6 @@ static void step(struct input *in)
 		turn();
 	}
 }
-
-/* --- the other epoch: conditions, dry runs, quotas, quarantine, and other pairs ---------------------------------------- */
-
-static const char other_alice[] = "unikernel: alice\n"
-				  "quarantine: {violations: 5, within: 10s}\n"
-				  "send:\n"
-				  "  - to: bob\n"
-				  "    message: road.Item\n"
-				  "    where: this.seq > 3u\n"
-				  "  - to: bob\n"
-				  "    message: road.Other\n"
-				  "    mode: observe\n"
-				  "    max_size: 8B\n"
-				  "receive:\n"
-				  "  - from: carol\n"
-				  "    message: road.Item\n";
-static const char other_bob[] = "unikernel: bob\n"
-				"mode: observe\n"
-				"quarantine: {violations: 7, within: 1m}\n"
-				"receive:\n"
-				"  - from: alice\n"
-				"    message: road.Item\n"
-				"deny:\n"
-				"  - from: alice\n"
-				"    message: road.Other\n"
-				"    where: this.seq > 20u\n";
-static const char other_carol[] = "unikernel: carol\n"
-				  "mode: observe\n"
-				  "send:\n"
-				  "  - to: alice\n"
-				  "    message: road.Item\n"
-				  "    quota: 10/d\n";
 
 /* --- one input -------------------------------------------------------------------------------------------------------
  */
