@@ -18,7 +18,7 @@ BUSY = 8                # lanes that a backlog is on
 LANES = 2 * BUSY        # of the first half, both ends are on one worker, by turns on each; of the second they are on different ones
 LOCAL, ACROSS, HALF = "1-8", "9-16", "1-4,9-12"
 LOOKS_LEAST = 2         # from the first inside a backlog to the last
-WINDOW = "64MiB"        # a backlog is within it
+WINDOW = "2MiB"         # a backlog is within it
 TRIES = 20              # for a backlog that was seen inside: others may keep the load from looking
 
 

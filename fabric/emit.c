@@ -126,17 +126,6 @@ _Static_assert(WEFT_FRAME_HDR_LEN + WEFT_RECORD_HDR_LEN + WEFT_MESSAGE_HDR_LEN +
 	       "no message's frame is padded");
 _Static_assert(WEFT_SPENT_RECORDS <= UINT32_MAX, "room in a session, as a count");
 
-/* Asks for a cache line to write to. The instruction does nothing on a CPU that lacks it, and the compiler uses it only where
- * it is told that there are no others. */
-static inline void prefetch_write(const void *p)
-{
-#ifdef __x86_64__
-	__asm__ volatile("prefetchw %0" : : "m"(*(const uint8_t *)p));
-#else
-	__builtin_prefetch(p, 1);
-#endif
-}
-
 static uint32_t frame_room(uint32_t len)
 {
 	return MESSAGE_AT + len + WEFT_TAG_LEN;
@@ -172,7 +161,7 @@ static void look(struct fab_out_run *run)
 		run->out[run->found++].head = head;
 	}
 	for (uint32_t i = 0; i < run->found; i += LINE / sizeof(r->used->ring[0]))
-		prefetch_write(&r->used->ring[(r->next_used + i) & mask]);
+		fab_prefetch_write(&r->used->ring[(r->next_used + i) & mask]);
 }
 
 /* The host's address of [gpa, gpa + len) where one region holds it all, else NULL. */
@@ -232,7 +221,7 @@ static void prefetch_frame(const struct fab_out *o)
 	if (o->at == NULL)
 		return;
 	for (uint32_t i = 0, n = frame_room(o->len); i < n && i < LINES_AHEAD * LINE; i += LINE)
-		prefetch_write(o->at + i);
+		fab_prefetch_write(o->at + i);
 }
 
 void fab_out_soon(const struct fab_port *to)

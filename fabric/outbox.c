@@ -10,6 +10,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define FAIR_MAX 4u /* messages of one pair in a row where others wait for the same ring */
+
 static int out_control(struct fab *f, struct fab_port *p, const struct weft_message_hdr *h, const uint8_t *payload,
 		       uint32_t len)
 {
@@ -194,13 +196,11 @@ static int out_credit(struct fab *f, struct fab_port *p)
 	return 1;
 }
 
-void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg *m)
+static void enqueue(const struct fab *f, struct fab_pair *pair, const struct fab_msg *m)
 {
-	struct fab_port *to = &f->port[pair->dst];
 	struct fab_item *i = fab_queue_push(&pair->queue, m->len);
 
 	assert(i != NULL); /* the credit window is smaller than the queue */
-	assert(f->port[pair->src].owner == f);
 	i->cost = weft_cost(m->len - WEFT_MESSAGE_HDR_LEN);
 	i->rule = m->rule;
 	i->epoch = f->now->number;
@@ -210,8 +210,21 @@ void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg
 	if (m->hdr.kind == WEFT_KIND_REQUEST && m->request != NULL) /* of one that went while it was parked: it has none */
 		fab_request_wait(m->request, m->hdr.id);
 	memcpy(fab_item_data(i), m->data, m->len);
-	__atomic_fetch_add(&to->c->queued_bytes, m->len, __ATOMIC_RELAXED);
 	fab_queue_show(&pair->queue, i);
+}
+
+/* What both workers write is touched once for all, not for each. */
+void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, struct fab_msg *const *m, uint32_t n)
+{
+	struct fab_port *to = &f->port[pair->dst];
+	uint64_t bytes = 0;
+
+	assert(f->port[pair->src].owner == f);
+	for (uint32_t i = 0; i < n; i++)
+		bytes += m[i]->len;
+	__atomic_fetch_add(&to->c->queued_bytes, bytes, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < n; i++)
+		enqueue(f, pair, m[i]);
 	if (to->owner == f)
 		fab_pair_line_up(f, pair);
 	else
@@ -333,20 +346,63 @@ static void rotate_waiting(struct fab_port *p)
 	if (p->waiting == NULL)
 		p->waiting_tail = &p->waiting;
 	pair->next = NULL;
-	pair->queued = fab_queue_n(&pair->queue) > 0;
+	pair->queued = (uint8_t)fab_queue_some(&pair->queue);
 	if (pair->queued) {
 		*p->waiting_tail = pair;
 		p->waiting_tail = &pair->next;
 	}
 }
 
-/* One message of the pair whose turn it is. Pairs with messages for a former instance are passed over: the verdicts
- * to their senders go first (fab_doomed_tick). */
-static int out_waiting(struct fab *f, struct fab_port *p)
+/* The oldest message, a request: its slot is told that it waits no more. */
+static uint32_t out_request(struct fab *f, struct fab_port *p, struct fab_pair *pair, struct fab_item *i)
+{
+	if (!fab_request_ended(pair, i->id)) {
+		if (!fab_out_message(p, fab_item_data(i), i->len))
+			return 0;
+		fab_count_add(&p->c->messages_delivered, 1);
+		fab_count_add(&p->c->bytes_delivered, i->len - WEFT_MESSAGE_HDR_LEN);
+	}
+	fab_request_leave(pair, i->id);
+	pop_waiting(f, p, pair);
+	return 1;
+}
+
+/* n messages, the oldest, none of them a request: as many as there is room for. Returns how many that were. */
+static uint32_t out_run(struct fab *f, struct fab_port *p, struct fab_pair *pair, struct fab_item *const *item, uint32_t n)
+{
+	struct fab_out out[FAB_BURST_MAX];
+	struct fab_out_run run = {.to = p, .out = out, .n = n};
+	uint32_t sent, cost = 0;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		out[i] = (struct fab_out){.plain = fab_item_data(item[i]), .len = item[i]->len};
+	fab_out_find(&run, 1);
+	sent = fab_out_send(&run, &out[n]);
+	if (sent == 0)
+		return 0;
+	for (uint32_t i = 0; i < sent; i++) {
+		cost += item[i]->cost;
+		bytes += item[i]->len;
+	}
+	/* Room first: its sender's worker puts in another as soon as it sees the credit. */
+	for (uint32_t i = 0; i < sent; i++)
+		fab_queue_pop(&pair->queue);
+	__atomic_fetch_sub(&p->c->queued_bytes, bytes, __ATOMIC_RELAXED);
+	fab_count_add(&p->c->messages_delivered, sent);
+	fab_count_add(&p->c->bytes_delivered, bytes - (uint64_t)sent * WEFT_MESSAGE_HDR_LEN);
+	fab_pair_dispose(f, pair, cost);
+	return sent;
+}
+
+/* Some messages of the pair whose turn it is; returns how many. Pairs with messages for a former instance are passed over: the
+ * verdicts to their senders go first (fab_doomed_tick). */
+static uint32_t out_waiting(struct fab *f, struct fab_port *p)
 {
 	const struct fab_pair *first = p->waiting;
+	struct fab_item *item[FAB_BURST_MAX];
 	struct fab_pair *pair;
-	struct fab_item *i;
+	uint32_t n, sent, plain = 0;
 
 	while (p->waiting->doomed > 0) {
 		rotate_waiting(p);
@@ -354,23 +410,14 @@ static int out_waiting(struct fab *f, struct fab_port *p)
 			return 0;
 	}
 	pair = p->waiting;
-	i = fab_queue_front(&pair->queue);
-	assert(i != NULL);
-	if (i->kind == WEFT_KIND_REQUEST && fab_request_ended(pair, i->id)) {
-		fab_request_leave(pair, i->id);
-		pop_waiting(f, p, pair);
+	n = fab_queue_look(&pair->queue, item, pair->next == NULL ? FAB_BURST_MAX : FAIR_MAX);
+	assert(n > 0);
+	while (plain < n && item[plain]->kind != WEFT_KIND_REQUEST)
+		plain++;
+	sent = plain > 0 ? out_run(f, p, pair, item, plain) : out_request(f, p, pair, item[0]);
+	if (sent > 0)
 		rotate_waiting(p);
-		return 1;
-	}
-	if (!fab_out_message(p, fab_item_data(i), i->len))
-		return 0;
-	if (i->kind == WEFT_KIND_REQUEST)
-		fab_request_leave(pair, i->id);
-	fab_count_add(&p->c->messages_delivered, 1);
-	fab_count_add(&p->c->bytes_delivered, i->len - WEFT_MESSAGE_HDR_LEN);
-	pop_waiting(f, p, pair);
-	rotate_waiting(p);
-	return 1;
+	return sent;
 }
 
 int fab_port_waits(const struct fab_port *p)
@@ -388,6 +435,7 @@ uint32_t fab_port_pump(struct fab *f, struct fab_port *p)
 
 	while (sent < 4 * FAB_BURST_MAX && fab_port_waits(p)) {
 		uint16_t at = p->rx.next_avail;
+		uint32_t n = 1;
 		int ok;
 
 		if (p->resp_waits) {
@@ -406,12 +454,13 @@ uint32_t fab_port_pump(struct fab *f, struct fab_port *p)
 		} else if (p->credits_due > 0) {
 			ok = out_credit(f, p);
 		} else {
-			ok = out_waiting(f, p);
+			n = out_waiting(f, p);
+			ok = n > 0;
 		}
 		/* Useless chains were given back: there may be better ones behind them. */
 		if (!ok && p->rx.next_avail == at)
 			break;
-		sent++;
+		sent += n > 0 ? n : 1;
 	}
 	return sent;
 }

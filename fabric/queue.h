@@ -23,6 +23,8 @@ struct fab_item {
 	uint64_t pad[3];
 };
 _Static_assert(sizeof(struct fab_item) == 64, "one cache line");
+#define FAB_QUEUE_AHEAD 4u  /* so many messages on, memory is asked for that is to be written or read, */
+#define FAB_QUEUE_LINES 16u /* and how many cache lines of each, at most */
 
 /* One thread puts in, one takes out; they may be different ones. What one side writes is on a line of its own. */
 struct fab_queue {
@@ -31,9 +33,11 @@ struct fab_queue {
 	_Alignas(64) uint32_t head; /* who puts in: next to write, an offset */
 	_Atomic uint32_t put_bytes; /* all that were ever put in, skipped ones included; modulo 2^32, as the next */
 	_Atomic uint32_t put_n;     /* messages */
+	uint32_t seen_taken_bytes;  /* of taken_bytes: looked at again only where that is not room enough */
 	_Alignas(64) uint32_t tail; /* who takes out: next to read, an offset */
 	_Atomic uint32_t taken_bytes;
 	_Atomic uint32_t taken_n;
+	uint32_t seen_put_n;        /* of put_n: looked at again only where all of that is taken */
 };
 
 /* Bytes of block that a window needs: the window and one largest message. */
@@ -51,6 +55,11 @@ static inline uint32_t fab_queue_n(const struct fab_queue *q)
 /* Who takes out: the oldest message, or NULL. */
 struct fab_item *fab_queue_front(struct fab_queue *q);
 void fab_queue_pop(struct fab_queue *q);
+/* Who takes out: 1 when there is a message. */
+int fab_queue_some(struct fab_queue *q);
+/* Who takes out: the oldest messages, up to max, in their order, and none is taken. Returns how many. What comes next is on its way
+ * into the cache meanwhile. */
+uint32_t fab_queue_look(struct fab_queue *q, struct fab_item **out, uint32_t max);
 static inline uint8_t *fab_item_data(struct fab_item *i)
 {
 	return (uint8_t *)(i + 1);

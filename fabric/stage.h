@@ -95,7 +95,8 @@ void fab_notice_put(struct fab_port *p, const struct fab_notice *n); /* asserts 
 /* How many notices p can have yet, besides those that what it has parked may cause. */
 uint32_t fab_notice_room(const struct fab_port *p);
 void fab_pair_dispose(struct fab *f, struct fab_pair *pair, uint32_t cost); /* its credit goes back */
-void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, const struct fab_msg *m);
+/* n messages of one burst, all of that pair, in their order: they wait for the receiver's ring, or for its worker. */
+void fab_pair_enqueue(struct fab *f, struct fab_pair *pair, struct fab_msg *const *m, uint32_t n);
 void fab_credit_tick(struct fab *f, struct fab_port *p); /* credit that was held back is due */
 void fab_pair_line_up(struct fab *f, struct fab_pair *pair); /* its queue may have messages for a port of f's */
 void fab_pair_settle(struct fab *f, struct fab_pair *pair);  /* takes note of what another worker disposed of */

@@ -154,9 +154,35 @@ static uint32_t run_to(struct outgoing *g, struct fab_port *to)
 	return g->n_runs++;
 }
 
+/* The header was checked; only the peer changes: the receiver learns who sent it. */
+static void say_sender(struct fab_msg *m)
+{
+	m->hdr.peer = m->src;
+	put_le16(m->data + MESSAGE_PEER_AT, m->src);
+}
+
+/* A message of a burst goes into its pair's queue, and so do all that follow it to the same receiver: for what made this one wait
+ * makes them wait. Returns which ones, as bits. */
+static uint32_t queue_up(struct fab *f, struct fab_burst *b, uint32_t first)
+{
+	struct fab_msg *m[FAB_BURST_MAX];
+	uint32_t n = 0, which = 0;
+
+	for (uint32_t i = first; i < b->n; i++) {
+		if (b->msg[i].verdict != WEFT_V_PASSED || b->msg[i].dst != b->msg[first].dst)
+			continue;
+		say_sender(&b->msg[i]);
+		m[n++] = &b->msg[i];
+		which |= 1u << i;
+	}
+	fab_pair_enqueue(f, m[0]->pair, m, n);
+	return which;
+}
+_Static_assert(FAB_BURST_MAX <= 32, "a bit for each message");
+
 static void group(struct fab *f, struct fab_burst *b, struct outgoing *g)
 {
-	uint32_t next[FAB_BURST_MAX];
+	uint32_t next[FAB_BURST_MAX], queued = 0;
 
 	g->n_runs = 0;
 	g->n = 0;
@@ -165,16 +191,14 @@ static void group(struct fab *f, struct fab_burst *b, struct outgoing *g)
 		struct fab_port *to;
 
 		g->run_of[i] = NO_RUN;
-		if (m->verdict != WEFT_V_PASSED)
+		if (m->verdict != WEFT_V_PASSED || queued >> i & 1u)
 			continue;
-		/* The header was checked; only the peer changes: the receiver learns who sent it. */
-		m->hdr.peer = m->src;
-		put_le16(m->data + MESSAGE_PEER_AT, m->src);
 		to = &f->port[m->dst];
 		if (to->owner != f || must_queue(to)) {
-			fab_pair_enqueue(f, m->pair, m);
+			queued |= queue_up(f, b, i);
 			continue;
 		}
+		say_sender(m);
 		g->run_of[i] = (uint8_t)run_to(g, to);
 		g->run[g->run_of[i]].n++;
 	}
@@ -198,6 +222,7 @@ static void group(struct fab *f, struct fab_burst *b, struct outgoing *g)
 static void settle(struct fab *f, struct fab_burst *b, const struct outgoing *g, const struct fab_out_run *run, uint32_t sent)
 {
 	uint32_t first = (uint32_t)(run->out - g->out), cost = 0;
+	struct fab_msg *left[FAB_BURST_MAX];
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < sent; i++) {
@@ -211,11 +236,10 @@ static void settle(struct fab *f, struct fab_burst *b, const struct outgoing *g,
 		fab_count_add(&run->to->c->messages_delivered, sent);
 		fab_count_add(&run->to->c->bytes_delivered, bytes);
 	}
-	for (uint32_t i = sent; i < run->n; i++) {
-		const struct fab_msg *m = &b->msg[g->at[first + i]];
-
-		fab_pair_enqueue(f, m->pair, m);
-	}
+	for (uint32_t i = sent; i < run->n; i++)
+		left[i - sent] = &b->msg[g->at[first + i]];
+	if (sent < run->n)
+		fab_pair_enqueue(f, left[0]->pair, left, run->n - sent);
 }
 
 void stage_deliver(struct fab *f, struct fab_burst *b)

@@ -100,6 +100,40 @@ static void empty_and_full(void **state)
 	free(block);
 }
 
+/* What is looked at is what is taken then, in that order, also where the block's end lies between two. */
+static void looking_takes_nothing(void **state)
+{
+	uint8_t *block = aligned_alloc(64, 4096);
+	uint32_t pushed = 0, popped = 0, most = 0;
+	struct fab_item *seen[8], *i;
+	struct fab_queue q;
+
+	(void)state;
+	assert_non_null(block);
+	fab_queue_init(&q, block, 4096);
+	assert_int_equal(fab_queue_look(&q, seen, 8), 0);
+	assert_false(fab_queue_some(&q));
+	while (popped < 100000) {
+		if (draw() % 2 == 0 && (i = fab_queue_push(&q, 1 + draw() % 300)) != NULL) {
+			i->id = pushed++;
+			fab_queue_show(&q, i);
+		}
+		uint32_t max = draw() % 9, n = fab_queue_look(&q, seen, max), have = pushed - popped;
+
+		assert_int_equal(n, have < max ? have : max);
+		assert_int_equal(fab_queue_some(&q), have > 0);
+		most = n > most ? n : most;
+		for (uint32_t k = 0; k < n; k++)
+			assert_int_equal(seen[k]->id, popped + k);
+		for (uint32_t k = draw() % 4; k > 0 && n > 0; k--, n--) {
+			assert_int_equal(fab_queue_front(&q)->id, popped++);
+			fab_queue_pop(&q);
+		}
+	}
+	assert_int_equal(most, 8);
+	free(block);
+}
+
 /* --- one puts in, another takes out ------------------------------------------------------------------------------- */
 
 #define CROSSING 200000u
@@ -183,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_credit_admits_fits),
 		cmocka_unit_test(empty_and_full),
+		cmocka_unit_test(looking_takes_nothing),
 		cmocka_unit_test(two_threads),
 	};
 
