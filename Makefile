@@ -526,7 +526,7 @@ LINTS := $(wildcard tests/lint/test_*.py)
 SYSTEM_TESTS := $(wildcard tests/system/test_*.py tests/unikernel/test_*.py)
 TEST_DATA := $(DEMO_SET) $(ROAD_SETS) $(TEST_WEFT_SET) $(PAIRS_SET)
 SYSTEM_NEEDS := $(WEFTD) $(WEFT_DPI) $(WEFT) $(TOOLS) $(FRAGILE) $(DIFFERENTIAL) $(IMAGES) $(SERVICE_BINS) $(TEST_DATA) \
-	$(BENCH_SET) $(BUILD)/bench/blast $(FRAMES)
+	$(BENCH_SET) $(BUILD)/bench/blast $(BUILD)/bench/backlog $(FRAMES)
 SMOKE_SECONDS ?= 5
 # Tests find what was built through this, and leave no byte code in the tree.
 export BUILD

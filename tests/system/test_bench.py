@@ -21,9 +21,11 @@ BUILD = ROOT / os.environ.get("BUILD", "build")
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 import harness  # noqa: E402
 import road  # noqa: E402
+import ruled  # noqa: E402
+import several  # noqa: E402
 
 MESSAGES = 3000
-NEEDED = ["bench/blast", "bench/bench.binpb", "bin/weftd", "bin/weft"]
+NEEDED = ["bench/blast", "bench/backlog", "bench/bench.binpb", "bin/weftd", "bin/weft"]
 
 
 @contextlib.contextmanager
@@ -154,6 +156,50 @@ def test_orders_that_cannot_be_read():
         with contextlib.suppress(harness.Failed), a_road() as r:
             fails("ended early", lambda: r.load.order(*order.split()))
             expect(r.load.process.wait(10) == 2, "exit status %s for %r" % (r.load.process.returncode, order))
+
+
+def test_a_backlog_for_two_workers():
+    both = harness.cores()
+    if both is None:
+        raise Skipped("needs two cores")
+    with several.Several(BUILD, both, both[1]) as r:
+        r.halt()
+        for lanes in (several.LOCAL, several.ACROSS, several.HALF):
+            f = several.Figure(r, lanes)
+            r.begin()
+            f.add()
+            r.end()
+            expect(0 < f.of("inside") < several.ENTRIES * several.BUSY and f.rate() > 0 and f.of("looks") >= 1, f.rows)
+            expect(r.sent >= several.ENTRIES * several.BUSY, "%d messages were sent" % r.sent)
+        r.begin()
+        r.sent += 1
+        fails("passed", r.end)
+        r.resume()
+        owner = {name: i for i, w in enumerate(r.fabric.ask("stats")["workers"]) for name in w["ports"]}
+        for number in range(1, several.LANES + 1):
+            a, b = (owner[n] for n in harness.pair_names(number)[-2:])
+            expect((a == b) == (number <= several.BUSY), "lane %d: workers %d and %d" % (number, a, b))
+
+
+def test_what_is_no_order_for_a_backlog():
+    both = harness.cores()
+    if both is None:
+        raise Skipped("needs two cores")
+    for order in ("backlog typed 256 4096 0-1", "backlog typed 256 4096 1-17", "backlog typed 256 5000 1-2",
+                  "backlog typed 1400 64 1-1", "run typed 256 64 1-1"):
+        with contextlib.suppress(harness.Failed), several.Several(BUILD, both[:1], both[1]) as r:
+            fails("ended early", lambda: r.load.order(*order.split()))
+            expect(r.load.process.wait(10) == 2, "exit status %s for %r" % (r.load.process.returncode, order))
+
+
+def test_a_crowd_has_the_rules_that_it_says():
+    both = harness.cores()
+    if both is None:
+        raise Skipped("needs two cores")
+    crowd = ruled.Crowd(3, 12)
+    with ruled.Ruled(road.Setting(BUILD, *both, 1), crowd) as r:
+        r.measure("typed", 64, MESSAGES)
+        expect(crowd.n == 72 and len(r.fabric.ask("stats")["ports"]) == 6, r.fabric.ask("stats")["policies"])
 
 
 def test_results_share_a_file():
