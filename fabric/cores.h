@@ -6,7 +6,7 @@
  * What takes more than one worker's state at a time (an epoch, a port that comes or goes, an instance that is followed by
  * another, sweeps) is done while the others rest:
  *
- *   working --leader seen, between two turns--> resting --leader gone--> working
+ *   working --leader seen, between two bursts--> resting --leader gone--> working
  *   working --fab_alone_begin--> resting --all others rest--> alone --fab_alone_end--> working
  *
  * A worker that sleeps rests too, and so does one that has not begun or has ended: with one worker, or in a test that runs
