@@ -267,6 +267,8 @@ static void seal_found(struct fab_out_run *run, const struct fab_out *end)
 {
 	struct fab_port *p = run->to;
 
+	if (run->found == 0)
+		return; /* a port that is paused is not even touched: its rings are somebody else's to look at */
 	for (uint32_t i = 0; i < run->found; i++) {
 		const struct fab_out *o = &run->out[i];
 		int r;
@@ -282,10 +284,8 @@ static void seal_found(struct fab_out_run *run, const struct fab_out *end)
 	p->rx.next_avail = (uint16_t)(p->rx.next_avail + run->found);
 	for (uint32_t i = 0; i < run->found; i++)
 		fab_ring_use(&p->rx, (uint16_t)run->out[i].head, frame_room(run->out[i].len));
-	if (run->found > 0) {
-		p->rx_dirty = 1;
-		fab_turn_touch(p);
-	}
+	p->rx_dirty = 1;
+	fab_turn_touch(p);
 }
 
 /* One message into whatever chains there are. */
