@@ -21,7 +21,8 @@ struct fab_cores {
 	struct fab *core[FAB_WORKERS_MAX];
 	_Alignas(64) _Atomic uint32_t leader; /* 1 + core of who is alone, or is about to be; 0: nobody */
 	_Alignas(64) _Atomic uint64_t decision_id; /* of the newest decision of any worker */
-	_Atomic(struct fab_epoch *) offered;  /* laid down by the control thread for worker 0 to take; NULL: none */
+	/* Read in every turn or burst, seldom written. */
+	_Alignas(64) _Atomic(struct fab_epoch *) offered; /* laid down by the control thread for worker 0 to take; NULL: none */
 	_Atomic(struct fab_epoch *) in_force; /* as the control thread sees it */
 	_Atomic int draining;                 /* an epoch waits until nothing is parked: nothing new is taken */
 	_Atomic int lifts;                    /* some port's `lift` is set */

@@ -70,7 +70,7 @@ int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch
 	f->report_ns = 1000000000ull / (config->decisions_per_s > 0 ? config->decisions_per_s : 1);
 	f->cores = aligned_alloc(64, sizeof(*f->cores));
 	f->port = aligned_alloc(64, (f->n_ports + 1u) * sizeof(f->port[0]));
-	f->port_counters = calloc(f->n_ports + 1u, sizeof(f->port_counters[0]));
+	f->port_counters = aligned_alloc(64, (f->n_ports + 1u) * sizeof(f->port_counters[0]));
 	f->blamed_ns = fab_map(blamed_size(f));
 	if (f->cores == NULL || f->port == NULL || f->port_counters == NULL || f->blamed_ns == NULL)
 		goto out;
@@ -80,6 +80,7 @@ int fab_make(struct fab **out, const struct fab_config *config, struct fab_epoch
 	atomic_init(&f->cores->at[0].rests, 1);
 	atomic_init(&f->cores->in_force, epoch);
 	memset(f->port, 0, (f->n_ports + 1u) * sizeof(f->port[0]));
+	memset(f->port_counters, 0, (f->n_ports + 1u) * sizeof(f->port_counters[0]));
 	r = fab_own_make(f, inspector, ring);
 	for (uint32_t i = 0; i <= f->n_ports; i++) {
 		struct fab_port *p = &f->port[i];

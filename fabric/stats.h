@@ -89,8 +89,9 @@ struct fab_swap_counters {
 
 enum fab_port_state { FAB_PORT_DETACHED = 0, FAB_PORT_ATTACHED = 1, FAB_PORT_UP = 2 /* has a live session */ };
 
+/* The ports of one worker lie between those of others: each has lines of its own. */
 struct fab_port_counters {
-	uint64_t verdict[WEFT_VERDICT_MAX]; /* what became of what this port sent, by verdict number */
+	_Alignas(64) uint64_t verdict[WEFT_VERDICT_MAX]; /* what became of what this port sent, by verdict number */
 	uint64_t frames_taken;              /* chains taken from its transmit ring */
 	uint64_t bytes_taken;
 	uint64_t messages_delivered;        /* sealed into its receive ring, control messages not counted */
