@@ -34,7 +34,7 @@ class Crowd:
         return "\n".join(lines) + "\n"
 
 
-CROWDS = [Crowd(1, 5), Crowd(10, 50), Crowd(100, 500), Crowd(500, 1000)]
+CROWDS = [Crowd(1, 5), Crowd(10, 50), Crowd(100, 500), Crowd(200, 1000)]
 
 
 class Ruled(Road):
