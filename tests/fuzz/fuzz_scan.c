@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fabric/cores.h"
 #include "fabric/decision_json.h"
 #include "fabric/fabric.h"
 #include "fabric/stage.h"
@@ -29,10 +30,15 @@ static struct fab *make(void)
 	static struct fab_epoch epoch = {.number = 1};
 	static struct fab_port port[PORT + 1];
 	static struct fab_port_counters counters[PORT + 1];
-	struct fab *f = calloc(1, sizeof(*f));
+	static struct fab_cores cores;
+	struct fab *f = aligned_alloc(64, sizeof(*f));
 
 	if (f == NULL)
 		abort();
+	memset(f, 0, sizeof(*f));
+	cores.n = 1;
+	cores.core[0] = f;
+	f->cores = &cores;
 	f->now = &epoch;
 	f->n_ports = PORT;
 	f->port = port;
