@@ -147,11 +147,13 @@ static void look(struct fab_out_run *run)
 	struct fab_ring *r = &run->to->rx;
 	uint32_t n = sealable(run->to), have = (uint16_t)(r->seen_avail - r->next_avail), mask = r->size - 1u;
 
-	n = n < run->n ? n : run->n;
-	if (n > have && !r->broken)
-		have = fab_ring_pending(r);
-	n = n < have && !r->broken ? n : have;
 	run->found = 0;
+	if (r->broken)
+		return; /* its indices may be anything */
+	n = n < run->n ? n : run->n;
+	if (n > have)
+		have = fab_ring_pending(r);
+	n = n < have ? n : have;
 	while (run->found < n) {
 		uint16_t head = __atomic_load_n(&r->avail->ring[(r->next_avail + run->found) & mask], __ATOMIC_RELAXED);
 

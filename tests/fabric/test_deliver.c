@@ -361,6 +361,29 @@ static void an_index_that_runs_away(void **state)
 	assert_int_equal(inbox[BOB].n, 0);
 }
 
+/* It was found broken when nothing but the fabric's own records was for it: nothing waits there that would make messages wait. */
+static void a_ring_that_was_broken_before(void **state)
+{
+	static const int32_t off[] = {ROAD_RING + 1, -1};
+
+	for (uint32_t i = 0; i < 2; i++) {
+		struct road *r = *state;
+		struct fab_port *bob = &r->f->port[BOB];
+
+		bob->rx.broken = 0;
+		bob->rx.seen_avail = bob->rx.next_avail;
+		r->g[BOB].rx.avail->idx = (uint16_t)(bob->rx.next_avail + off[i]);
+		bob->reset_waits = 1;
+		assert_int_equal(fab_port_pump(r->f, bob), 0);
+		assert_int_equal(bob->rx.broken, 1);
+		deliver_many(r, BOB, 3, 256);
+		assert_int_equal(queued(r, ALICE, BOB), 3);
+		assert_int_equal(bob->rx.next_used, bob->rx.published);
+		fab_doom_waiting(r->f, bob, r->now_ns);
+		assert_int_equal(queued(r, ALICE, BOB), 0);
+	}
+}
+
 /* Small ones among large ones: a frame lies in as many as it needs. */
 static void mergeable_buffers(void **state)
 {
@@ -511,6 +534,7 @@ int main(void)
 		DELIVER_TEST(broken_chains_within_a_run),
 		DELIVER_TEST(a_head_beyond_the_ring),
 		DELIVER_TEST(an_index_that_runs_away),
+		DELIVER_TEST(a_ring_that_was_broken_before),
 		DELIVER_TEST(mergeable_buffers),
 		DELIVER_TEST(scattered_buffers),
 		DELIVER_TEST(receivers_in_turns),
