@@ -13,11 +13,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -75,7 +77,7 @@ void fab_pass_drop(struct fab_pass *p)
 
 union control {
 	struct cmsghdr align;
-	uint8_t bytes[CMSG_SPACE(FAB_PASS_FDS_MAX * sizeof(int))];
+	uint8_t bytes[CMSG_SPACE((FAB_PASS_FDS_CAME - FAB_PASS_FDS_MAX) * sizeof(int))];
 };
 
 static void take_fds(struct fab_pass *p, struct msghdr *m)
@@ -84,7 +86,7 @@ static void take_fds(struct fab_pass *p, struct msghdr *m)
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
 		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || n > FAB_PASS_FDS_MAX - p->n_fds)
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || n > FAB_PASS_FDS_CAME - p->n_fds)
 			continue;
 		memcpy(p->fd + p->n_fds, CMSG_DATA(c), n * sizeof(int));
 		p->n_fds += (uint32_t)n;
@@ -106,21 +108,17 @@ static ssize_t take_some(struct fab_pass *p, int fd)
 {
 	uint32_t end = p->have < FAB_PASS_HEAD ? FAB_PASS_HEAD : FAB_PASS_HEAD + p->size;
 	struct iovec iov = {.iov_base = p->bytes + p->have, .iov_len = end - p->have};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 	union control control;
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
+	uint32_t allowed = p->have == 0 ? FAB_PASS_FDS_MAX : p->n_fds;
 	ssize_t n;
 
-	/* Where there is no place for descriptors, the kernel closes those that come and says so. */
-	if (p->have == 0) {
-		m.msg_control = control.bytes;
-		m.msg_controllen = sizeof(control.bytes);
-	}
+	/* There is room for all that may come: what has no place is closed by the kernel, on this very thread. */
 	n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return -errno;
-	if (m.msg_control != NULL)
-		take_fds(p, &m);
-	if ((m.msg_flags & MSG_CTRUNC) || (m.msg_control != NULL && !fds_ok(p)))
+	take_fds(p, &m);
+	if ((m.msg_flags & MSG_CTRUNC) || p->n_fds > allowed || (p->have == 0 && !fds_ok(p)))
 		return -EBADMSG;
 	return n == 0 ? -ECONNRESET : n;
 }
@@ -192,7 +190,8 @@ int fab_pass_check(struct fab_pass *p)
 
 /* --- lines -------------------------------------------------------------------------------------------------------- */
 
-enum end { LISTEN, FRONT, LIBRARY, ENDS };
+/* The last two are pipes that hang up when what the line has left of a front-end, or of one that it refused, is closed. */
+enum end { LISTEN, FRONT, LIBRARY, SWEEP, SWEEP_NEXT, ENDS };
 
 enum state { IDLE, OPEN, ENDING };
 
@@ -212,6 +211,7 @@ struct fab_relay {
 	int epoll_fd, wake_fd;
 	int spare_fd;              /* given up for a moment to refuse a front-end when there is no other descriptor */
 	uint32_t busy;             /* lines that are not idle */
+	uint32_t half;             /* descriptors of messages to the library of which the rest has yet to come */
 	_Atomic int stop;
 	struct line line[];
 };
@@ -245,7 +245,7 @@ static void want_all(struct fab_relay *r, struct line *l)
 {
 	int up = fab_pass_whole(&l->up), down = fab_pass_whole(&l->down);
 
-	want(r, l, LISTEN, l->state == ENDING || l->next >= 0 ? 0 : EPOLLIN);
+	want(r, l, LISTEN, l->state == ENDING || l->next >= 0 || l->fd[SWEEP_NEXT] >= 0 ? 0 : EPOLLIN);
 	want(r, l, FRONT, EPOLLRDHUP | (up || down ? 0 : EPOLLIN) | (down ? EPOLLOUT : 0));
 	want(r, l, LIBRARY, (down ? 0 : EPOLLIN) | (up && !down ? EPOLLOUT : 0));
 }
@@ -257,6 +257,77 @@ static int add(struct fab_relay *r, struct line *l, enum end e, int fd)
 	l->fd[e] = fd;
 	l->watched[e] = EPOLLIN;
 	return epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
+}
+
+struct broom {
+	uint32_t n;
+	int fd[2 + FAB_PASS_FDS_CAME];
+};
+
+static void *sweep(void *arg)
+{
+	struct broom *b = arg;
+
+	for (uint32_t i = 0; i < b->n; i++)
+		close(b->fd[i]);
+	free(b);
+	return NULL;
+}
+
+/* Hands a front-end's socket and the descriptors of p to a thread that closes them and then its end of a pipe. The thread
+ * knows nothing of the relay, which need not wait for it. 0; -errno: nothing was done. */
+static int send_sweep(struct fab_relay *r, struct line *l, enum end e, int fd, struct fab_pass *p)
+{
+	struct broom *b = calloc(1, sizeof(*b));
+	pthread_t thread;
+	int ends[2], err;
+
+	if (b == NULL)
+		return -ENOMEM;
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		err = -errno;
+		free(b);
+		return err;
+	}
+	b->fd[b->n++] = fd;
+	for (uint32_t i = 0; i < p->n_fds; i++)
+		b->fd[b->n++] = p->fd[i];
+	b->fd[b->n++] = ends[1];
+	err = add(r, l, e, ends[0]);
+	/* It stays open for a while, and nobody is to hear of it any more. It need not be known yet. */
+	(void)epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	if (err == 0)
+		err = -pthread_create(&thread, NULL, sweep, b);
+	if (err != 0) {
+		shut(l, e);
+		close(ends[1]);
+		free(b);
+		return err;
+	}
+	pthread_detach(thread);
+	p->n_fds = 0;
+	return 0;
+}
+
+/* Closes a front-end's socket, and the descriptors of p. Nothing more can come once the socket takes nothing, and what it
+ * still holds may bring descriptors. Where no thread can be made there is nobody else to close them. */
+static void leave(struct fab_relay *r, struct line *l, enum end e, int fd, struct fab_pass *p)
+{
+	int unread = 0;
+
+	if (shutdown(fd, SHUT_RD) != 0 || ioctl(fd, FIONREAD, &unread) != 0)
+		unread = 1;
+	if ((unread == 0 && fds_ok(p)) || send_sweep(r, l, e, fd, p) != 0)
+		close(fd);
+	fab_pass_drop(p);
+}
+
+static void leave_next(struct fab_relay *r, struct line *l)
+{
+	struct fab_pass none = {0};
+
+	leave(r, l, SWEEP_NEXT, l->next, &none);
+	l->next = -1;
 }
 
 /* A connection to the library. The path could have been taken by somebody else: the one who listens must be us. */
@@ -309,47 +380,50 @@ static void line_idle(struct fab_relay *r, struct line *l)
 	r->busy--;
 }
 
+/* The library is told and has the last word: once it has closed its side, it is done with this connection before it
+ * looks at any other. */
+static void line_end(struct fab_relay *r, struct line *l)
+{
+	leave(r, l, SWEEP, l->fd[FRONT], &l->up);
+	l->fd[FRONT] = -1;
+	l->watched[FRONT] = 0;
+	fab_pass_drop(&l->down);
+	(void)shutdown(l->fd[LIBRARY], SHUT_WR);
+	l->state = ENDING;
+}
+
 static void line_open(struct fab_relay *r, struct line *l)
 {
-	int front = l->next, library, err;
+	int library, err;
 
-	l->next = -1;
 	if (r->busy == r->c.at_once) {
 		fprintf(r->c.log, "weftd: port %s: refused, for %u ports are connected and there are not enough descriptors for "
 				  "more (ulimit -Hn)\n", l->name, r->busy);
-		close(front);
+		leave_next(r, l);
 		return;
 	}
 	library = dial(r);
 	if (library < 0) {
 		fprintf(r->c.log, "weftd: port %s: the vhost library takes no connection: %s\n", l->name, strerror(-library));
-		close(front);
+		leave_next(r, l);
 		return;
 	}
 	l->state = OPEN;
 	r->busy++;
-	l->fd[FRONT] = front;
 	l->fd[LIBRARY] = library;
-	err = add(r, l, FRONT, front);
+	err = add(r, l, FRONT, l->next);
+	l->next = -1;
 	if (err == 0)
 		err = add(r, l, LIBRARY, library);
 	if (err == 0)
 		err = greet(r, l);
 	if (err != 0) {
 		fprintf(r->c.log, "weftd: port %s: its connection cannot be made: %s\n", l->name, strerror(-err));
-		line_idle(r, l);
+		line_end(r, l);
+		shut(l, LIBRARY); /* it has not been greeted */
+		if (l->fd[SWEEP] < 0)
+			line_idle(r, l);
 	}
-}
-
-/* The library is told and has the last word: once it has closed its side, it is done with this connection before it
- * looks at any other. */
-static void line_end(struct line *l)
-{
-	shut(l, FRONT);
-	fab_pass_drop(&l->up);
-	fab_pass_drop(&l->down);
-	(void)shutdown(l->fd[LIBRARY], SHUT_WR);
-	l->state = ENDING;
 }
 
 /* 1: the library has closed. What it still says is for nobody. */
@@ -409,6 +483,11 @@ static void complain(const struct fab_relay *r, const struct line *l, int err)
 		fprintf(r->c.log, "weftd: port %s: vhost-user request %u with only %u bytes of payload\n", l->name,
 			l->up.request, l->up.size);
 		break;
+	case -EDQUOT:
+		fprintf(r->c.log, "weftd: port %s: half a vhost-user message, with descriptors that wait for its rest; all ports "
+				  "together may have %u of them\n",
+			l->name, FAB_HALF_FDS_MAX);
+		break;
 	default: /* one side closed */
 		break;
 	}
@@ -435,30 +514,45 @@ static void take_front(struct fab_relay *r, struct line *l)
 		if (errno == EMFILE || errno == ENFILE)
 			turn_away(r, l);
 	} else if (l->state == OPEN && (has_left(l->fd[FRONT]) || fab_pass_whole(&l->down))) {
-		line_end(l);
+		line_end(r, l);
 	} else if (l->state == OPEN) {
 		fprintf(r->c.log, "weftd: port %s: already connected; a second front-end is refused\n", l->name);
-		close(l->next);
-		l->next = -1;
+		leave_next(r, l);
 	}
+}
+
+static uint32_t half(const struct line *l)
+{
+	return fab_pass_whole(&l->up) ? 0 : l->up.n_fds;
 }
 
 static void serve(struct fab_relay *r, struct line *l)
 {
+	uint32_t before = half(l);
+
+	for (enum end e = SWEEP; e <= SWEEP_NEXT; e++)
+		if (l->fd[e] >= 0 && has_left(l->fd[e]))
+			shut(l, e);
 	if (l->state == OPEN) {
 		int err = has_left(l->fd[FRONT]) ? -ECONNRESET : pass(l);
 
+		if (err == 0 && half(l) > before && r->half - before + half(l) > FAB_HALF_FDS_MAX)
+			err = -EDQUOT;
 		if (err != 0) {
 			complain(r, l, err);
-			line_end(l);
+			line_end(r, l);
 		}
 	}
-	if (l->state != ENDING && l->next < 0)
+	r->half -= before;
+	if (l->state != ENDING && l->next < 0 && l->fd[SWEEP_NEXT] < 0)
 		take_front(r, l);
-	if (l->state == ENDING && library_done(l->fd[LIBRARY]))
+	if (l->state == ENDING && l->fd[LIBRARY] >= 0 && library_done(l->fd[LIBRARY]))
+		shut(l, LIBRARY);
+	if (l->state == ENDING && l->fd[LIBRARY] < 0 && l->fd[SWEEP] < 0)
 		line_idle(r, l);
 	if (l->state == IDLE && l->next >= 0)
 		line_open(r, l);
+	r->half += half(l);
 	want_all(r, l);
 }
 
@@ -503,8 +597,11 @@ int fab_relay_make(struct fab_relay **out, const struct fab_relay_config *c)
 		return -ENOMEM;
 	r->c = *c;
 	memcpy(r->library, c->library, strlen(c->library) + 1);
-	for (uint32_t i = 0; i < c->n; i++)
-		r->line[i].next = r->line[i].fd[LISTEN] = r->line[i].fd[FRONT] = r->line[i].fd[LIBRARY] = -1;
+	for (uint32_t i = 0; i < c->n; i++) {
+		r->line[i].next = -1;
+		for (enum end e = LISTEN; e < ENDS; e++)
+			r->line[i].fd[e] = -1;
+	}
 	r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	r->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -557,13 +654,19 @@ void fab_relay_free(struct fab_relay *r)
 		return;
 	for (uint32_t i = 0; i < r->c.n; i++) {
 		struct line *l = &r->line[i];
+		struct pollfd waiting = {.fd = l->fd[LISTEN], .events = POLLIN};
+		struct fab_pass none = {0};
 
-		fab_pass_drop(&l->up);
-		fab_pass_drop(&l->down);
+		/* Nothing that is slow to close holds up the end either. */
+		if (l->fd[FRONT] >= 0)
+			line_end(r, l);
+		if (l->next >= 0)
+			leave_next(r, l);
+		shut(l, SWEEP);
+		if (waiting.fd >= 0 && poll(&waiting, 1, 0) == 1 && send_sweep(r, l, SWEEP, waiting.fd, &none) == 0)
+			l->fd[LISTEN] = -1;
 		for (enum end e = LISTEN; e < ENDS; e++)
 			shut(l, e);
-		if (l->next >= 0)
-			close(l->next);
 		if (l->path[0] != '\0')
 			unlink(l->path);
 	}

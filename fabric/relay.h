@@ -10,7 +10,9 @@
  *   8  4  size of the payload, at most FAB_PASS_PAYLOAD_MAX
  *  12  …  payload; at most FAB_PASS_FDS_MAX descriptors come along, with the first byte
  * A front-end's message is valid when it is as long as its request needs. Descriptors are eventfds or memory; those
- * that its request has no use for are closed here: the library forgets some of those.
+ * that its request has no use for are closed here: the library forgets some of those. Others may be slow to close, for as
+ * long as their maker likes (a connection that lingers, a file of a file system of its own); so those, and connections
+ * with something unread, are closed on a thread of their own, and their line waits for it.
  *
  * A line is one port's: idle -> open (a front-end and the library are connected) -> ending (the front-end's side is
  * closed, the library has not said yet that it saw that) -> idle. A front-end that comes meanwhile waits: so the library
@@ -27,6 +29,8 @@
 #define FAB_PASS_HEAD 12u
 #define FAB_PASS_PAYLOAD_MAX 632u /* the library's longest, a crypto session */
 #define FAB_PASS_FDS_MAX 8u       /* the library's, a memory table */
+#define FAB_PASS_FDS_CAME 261u    /* and what a message that is too long of them may leave: the kernel gives 253 at once */
+#define FAB_HALF_FDS_MAX 16u      /* that half messages may hold, of all lines together: honest ones are written at once */
 #define FAB_VRINGS 2u             /* of a port */
 
 /* Requests that a port may need. */
@@ -52,7 +56,7 @@ enum fab_vhost_request {
 struct fab_pass {
 	uint32_t have;             /* bytes that came; 0: none has begun */
 	uint32_t n_fds;
-	int fd[FAB_PASS_FDS_MAX];  /* ours until they were given or dropped */
+	int fd[FAB_PASS_FDS_CAME]; /* ours until they were given or dropped */
 	union {
 		struct {
 			uint32_t request, flags, size;

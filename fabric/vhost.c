@@ -53,7 +53,8 @@
 /* Descriptors of one port: its socket, three ends of its two connections, kicks and calls, a file for each region; and
  * what is on its way on both sides. */
 #define PORT_FDS (4u + 2u * RINGS + REGIONS_MAX)
-#define OTHER_FDS 256u /* of everything else: control, logs, inspectors, messages on their way */
+/* Of everything else: control, logs, inspectors, messages on their way, and what a front-end brought that is slow to close. */
+#define OTHER_FDS 512u
 
 /* A message as the library shows it to its callbacks, with the payloads that we look at and the descriptors that came
  * along (unused ones are -1). Its vhost_user.h says that this layout is kept for such callbacks; still, look there

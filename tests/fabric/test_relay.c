@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -574,6 +575,126 @@ static void answers_that_nobody_reads(void **state)
 	assert_int_equal(open_fds(), g.fds);
 }
 
+/* Descriptors that wait for the rest of their message are few, whoever's they are. */
+static void half_messages_with_descriptors(void **state)
+{
+	struct fab_pass p = message(FAB_SET_MEM_TABLE, 40), got;
+	struct rig g;
+	int f[LINES], l[LINES];
+	unsigned before;
+
+	(void)state;
+	rig_make(&g, LINES);
+	for (uint32_t i = 0; i < LINES; i++) {
+		f[i] = front(&g, i);
+		l[i] = library(&g, i);
+	}
+	before = open_fds();
+	for (uint32_t i = 0; i < LINES; i++)
+		put(f[i], p.bytes, 20, FAB_PASS_FDS_MAX);
+	/* One of them is one too many. */
+	assert_true(over(f[2]) && over(l[2]));
+	close(f[2]);
+	close(l[2]);
+	for (uint32_t i = 0; i < 2; i++) {
+		put(f[i], p.bytes + 20, p.have - 20, 0);
+		assert_int_equal(take(l[i], &got), 1);
+		assert_int_equal(got.n_fds, FAB_PASS_FDS_MAX);
+		fab_pass_drop(&got);
+	}
+	f[2] = front(&g, 2);
+	l[2] = library(&g, 2);
+	/* There is room again; and what comes whole does not count. */
+	for (uint32_t i = LINES; i-- > 1;)
+		put(f[i], p.bytes, 20, FAB_PASS_FDS_MAX);
+	put(f[0], p.bytes, p.have, FAB_PASS_FDS_MAX);
+	assert_int_equal(take(l[0], &got), 1);
+	fab_pass_drop(&got);
+	both_ways(f[0], l[0]);
+	for (uint32_t i = 1; i < LINES; i++) {
+		put(f[i], p.bytes + 20, p.have - 20, 0);
+		assert_int_equal(take(l[i], &got), 1);
+		fab_pass_drop(&got);
+		both_ways(f[i], l[i]);
+	}
+	assert_int_equal(open_fds(), before);
+	for (uint32_t i = 0; i < LINES; i++) {
+		close(f[i]);
+		close(l[i]);
+	}
+	rig_end(&g, "weftd: port c: half a vhost-user message, with descriptors");
+	assert_int_equal(open_fds(), g.fds);
+}
+
+/* A TCP connection with bytes that nobody reads, whose last close() waits for them: for years, if it was asked to. */
+static int slow_to_close(int peer[2])
+{
+	const struct linger forever = {.l_onoff = 1, .l_linger = 100000000};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	static const uint8_t much[65536];
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	peer[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(peer[0], (struct sockaddr *)&a, sizeof(a)) | listen(peer[0], 1), 0);
+	assert_int_equal(getsockname(peer[0], (struct sockaddr *)&a, &len), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	peer[1] = accept(peer[0], NULL, NULL);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &forever, sizeof(forever)), 0);
+	/* Bounded by the two sockets' buffers. */
+	while (send(fd, much, sizeof(much), MSG_DONTWAIT) > 0)
+		;
+	return fd;
+}
+
+/* To close what a front-end hands over, or leaves unread, may take as long as it likes: that holds up its own port alone. */
+static void descriptors_that_are_slow_to_close(void **state)
+{
+	/* the one of a message; one that is too many; one in a message's middle; one that was not even read */
+	static const struct {
+		unsigned fds, before, unread;
+	} c[] = {{1, 0, 0}, {FAB_PASS_FDS_MAX + 1, 0, 0}, {1, 5, 0}, {1, 0, 1}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		struct fab_pass p = message(FAB_SET_VRING_KICK, 8);
+		int f, l, other, other_l, slow, peer[2];
+		struct rig g;
+
+		rig_make(&g, LINES);
+		f = front(&g, 0);
+		l = library(&g, 0);
+		slow = slow_to_close(peer);
+		if (c[i].unread) {
+			struct fab_pass bad = message(FAB_SET_VRING_ADDR, 0);
+
+			put(f, bad.bytes, bad.have, 0);
+		}
+		if (c[i].before > 0)
+			put(f, p.bytes, c[i].before, 0);
+		put_with(f, p.bytes + c[i].before, p.have - c[i].before, c[i].fds, slow);
+		close(slow);
+		other = front(&g, 1);
+		other_l = library(&g, 1);
+		both_ways(other, other_l);
+		close(other);
+		assert_true(over(other_l));
+		close(other_l);
+		close(peer[1]); /* resets: there is nothing to wait for any more */
+		close(peer[0]);
+		assert_true(over(l));
+		close(l);
+		close(f);
+		f = front(&g, 0);
+		l = library(&g, 0);
+		both_ways(f, l);
+		close(f);
+		close(l);
+		rig_end(&g, c[i].unread ? "weftd: port a: vhost-user request 9 " : "weftd: port a: a vhost-user message with descri");
+		assert_int_equal(open_fds(), g.fds);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -588,6 +709,8 @@ int main(void)
 		cmocka_unit_test(who_follows),
 		cmocka_unit_test(what_ends_a_line),
 		cmocka_unit_test(answers_that_nobody_reads),
+		cmocka_unit_test(half_messages_with_descriptors),
+		cmocka_unit_test(descriptors_that_are_slow_to_close),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

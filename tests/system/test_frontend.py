@@ -6,6 +6,7 @@ import array
 import fcntl
 import mmap
 import os
+import signal
 import socket
 import struct
 import sys
@@ -318,6 +319,33 @@ def test_no_descriptor_is_leaked():
                     expect(m.sock.recv(1) == b"", f"request {request} did not end the connection")
         all_well(f, pid)
         wait_for("descriptors to be closed", lambda: descriptors(pid) <= before + 8 or None, 5)
+
+
+def test_descriptors_that_are_slow_to_close():
+    """A connection that lingers over bytes that nobody reads: to close it last takes for ever. One in a message, then one that
+    comes unread; weftd serves the others meanwhile, and ends."""
+    with bench("linger") as f:
+        pid = f.pid()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            for before in (b"", struct.pack("<III", SET_VRING_ADDR, 1, 0)):
+                name = "a" if before else "m"
+                with FrontEnd(f, name) as m:
+                    slow = socket.create_connection(server.getsockname())
+                    slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 100000000))
+                    slow.setblocking(False)
+                    try:
+                        while True:
+                            slow.send(b"x" * 65536)
+                    except BlockingIOError:
+                        pass
+                    if before:
+                        m.sock.sendall(before)
+                    m.say(SET_VRING_KICK, b"\0" * 8, [slow.fileno()])
+                    slow.close()
+                with FrontEnd(f, "b"):
+                    expect(alive(pid), "weftd ended", f.log()[-2000:])
+            os.kill(pid, signal.SIGTERM)
+            wait_for("weftd to end", lambda: not alive(pid) or None, 5)
 
 
 def test_half_a_message():
