@@ -590,8 +590,11 @@ static void half_messages_with_descriptors(void **state)
 		l[i] = library(&g, i);
 	}
 	before = open_fds();
-	for (uint32_t i = 0; i < LINES; i++)
+	for (uint32_t i = 0; i < LINES; i++) {
 		put(f[i], p.bytes, 20, FAB_PASS_FDS_MAX);
+		for (unsigned ms = 0; i < 2 && open_fds() < before + (i + 1) * FAB_PASS_FDS_MAX && ms < WAIT_MS; ms++)
+			usleep(1000);
+	}
 	/* One of them is one too many. */
 	assert_true(over(f[2]) && over(l[2]));
 	close(f[2]);
@@ -650,10 +653,10 @@ static int slow_to_close(int peer[2])
 /* To close what a front-end hands over, or leaves unread, may take as long as it likes: that holds up its own port alone. */
 static void descriptors_that_are_slow_to_close(void **state)
 {
-	/* the one of a message; one that is too many; one in a message's middle; one that was not even read */
+	/* the one of a message; one that is too many; one in a message's middle */
 	static const struct {
-		unsigned fds, before, unread;
-	} c[] = {{1, 0, 0}, {FAB_PASS_FDS_MAX + 1, 0, 0}, {1, 5, 0}, {1, 0, 1}};
+		unsigned fds, before;
+	} c[] = {{1, 0}, {FAB_PASS_FDS_MAX + 1, 0}, {1, 5}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
@@ -665,11 +668,6 @@ static void descriptors_that_are_slow_to_close(void **state)
 		f = front(&g, 0);
 		l = library(&g, 0);
 		slow = slow_to_close(peer);
-		if (c[i].unread) {
-			struct fab_pass bad = message(FAB_SET_VRING_ADDR, 0);
-
-			put(f, bad.bytes, bad.have, 0);
-		}
 		if (c[i].before > 0)
 			put(f, p.bytes, c[i].before, 0);
 		put_with(f, p.bytes + c[i].before, p.have - c[i].before, c[i].fds, slow);
@@ -690,7 +688,7 @@ static void descriptors_that_are_slow_to_close(void **state)
 		both_ways(f, l);
 		close(f);
 		close(l);
-		rig_end(&g, c[i].unread ? "weftd: port a: vhost-user request 9 " : "weftd: port a: a vhost-user message with descri");
+		rig_end(&g, "weftd: port a: a vhost-user message with descri");
 		assert_int_equal(open_fds(), g.fds);
 	}
 }

@@ -3,6 +3,7 @@
 """A front-end that means harm, on one port of a real weftd: whatever it says over vhost-user and whatever descriptors it
 hands over, weftd lives, leaks nothing, and the other ports go on attaching and talking. Prints TAP."""
 import array
+import contextlib
 import fcntl
 import mmap
 import os
@@ -340,7 +341,8 @@ def test_descriptors_that_are_slow_to_close():
                         pass
                     if before:
                         m.sock.sendall(before)
-                    m.say(SET_VRING_KICK, b"\0" * 8, [slow.fileno()])
+                    with contextlib.suppress(ConnectionError):  # weftd may be faster
+                        m.say(SET_VRING_KICK, b"\0" * 8, [slow.fileno()])
                     slow.close()
                 with FrontEnd(f, "b"):
                     expect(alive(pid), "weftd ended", f.log()[-2000:])
