@@ -102,7 +102,7 @@ static struct {
 	pthread_t relay_thread;
 	int relay_runs;
 	uint8_t token[FAB_RELAY_TOKEN];
-	char library[PATH_MAX]; /* path of the library's socket as it was registered */
+	char inner[PATH_MAX];   /* path of the library's socket as it was registered */
 	FILE *log;            /* for what front-ends cause; the library's thread has it to the end of the process */
 	struct fab_lines lines;
 	_Atomic int closing;
@@ -411,11 +411,11 @@ static const struct rte_vhost_device_ops device_ops = {
  * file, whose path goes to `reach`. What registers at the library is named by the path as it was given. */
 static int open_library(const struct fab_config *c, char *reach, size_t cap, char *err, size_t err_cap)
 {
-	const char *path = g.library, *step = "register";
+	const char *path = g.inner, *step = "register";
 	mode_t old;
 	int r, fd;
 
-	if (fab_path_socket(c, LIBRARY_SOCKET, g.library, sizeof(g.library)) != 0 ||
+	if (fab_path_socket(c, LIBRARY_SOCKET, g.inner, sizeof(g.inner)) != 0 ||
 	    strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) /* the library would cut it */
 		return fab_fail(err, err_cap, -ENAMETOOLONG, "%s: the path is too long; choose a shorter run_dir", c->run_dir);
 	if (unlink(path) != 0 && errno != ENOENT)
@@ -538,8 +538,8 @@ void fab_vhost_stop(void)
 		pthread_join(g.relay_thread, NULL);
 	}
 	fab_relay_free(g.relay);
-	if (g.library[0] != '\0')
-		rte_vhost_driver_unregister(g.library);
+	if (g.inner[0] != '\0')
+		rte_vhost_driver_unregister(g.inner);
 	free(g.link);
 	g.link = NULL;
 	g.relay = NULL;
