@@ -590,13 +590,13 @@ int fab_relay_make(struct fab_relay **out, const struct fab_relay_config *c)
 	int err;
 
 	*out = NULL;
-	if (strlen(c->library) >= sizeof(r->library))
+	if (strlen(c->inner) >= sizeof(r->library))
 		return -ENAMETOOLONG;
 	r = calloc(1, sizeof(*r) + (size_t)c->n * sizeof(r->line[0]));
 	if (r == NULL)
 		return -ENOMEM;
 	r->c = *c;
-	memcpy(r->library, c->library, strlen(c->library) + 1);
+	memcpy(r->library, c->inner, strlen(c->inner) + 1);
 	for (uint32_t i = 0; i < c->n; i++) {
 		r->line[i].next = -1;
 		for (enum end e = LISTEN; e < ENDS; e++)

@@ -92,7 +92,7 @@ struct fab_relay_hello {
 };
 
 struct fab_relay_config {
-	const char *library;       /* path of the library's socket, which this very process must listen at */
+	const char *inner;         /* path of the library's socket, which this very process must listen at */
 	uint8_t token[FAB_RELAY_TOKEN];
 	uint32_t n;                /* lines */
 	uint32_t at_once;          /* that may be in use at the same time: more would run out of descriptors */

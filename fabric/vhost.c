@@ -479,7 +479,7 @@ static uint32_t ports_at_once(uint32_t n)
 
 static int start_relay(struct fab *f, const char *reach, char *err, size_t err_cap)
 {
-	struct fab_relay_config c = {.library = reach, .n = g.n, .at_once = ports_at_once(g.n), .log = g.log};
+	struct fab_relay_config c = {.inner = reach, .n = g.n, .at_once = ports_at_once(g.n), .log = g.log};
 	char path[PATH_MAX];
 	int r;
 

@@ -329,7 +329,7 @@ static struct sockaddr_un at(const char *path)
 static void rig_make(struct rig *g, uint32_t at_once)
 {
 	static const char *const names[LINES] = {"a", "b", "c"};
-	struct fab_relay_config c = {.library = g->library, .token = {7, 7, 7}, .n = LINES, .at_once = at_once};
+	struct fab_relay_config c = {.inner = g->library, .token = {7, 7, 7}, .n = LINES, .at_once = at_once};
 	struct sockaddr_un a;
 	char err[256] = "";
 	struct stat st;
