@@ -2,6 +2,7 @@
 """What the system tests share: a fabric in a folder of its own below BUILD/run/tests, its process endpoints, its
 numbers. Everything has a deadline, and nothing that was started outlives the block that started it."""
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -46,6 +47,20 @@ def stat_fields(pid):
 def alive(pid):
     f = stat_fields(pid)
     return f is not None and f[0] != "Z"
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """For as long as the block runs, no thread of the process does."""
+    def every_thread():
+        return all(stat_fields(f"{pid}/task/{t}")[0] == "T" for t in os.listdir(f"/proc/{pid}/task"))
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for(f"process {pid} to stop", every_thread, 5, 0.001)
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def cpu_seconds(pid):
