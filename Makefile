@@ -56,6 +56,8 @@ SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-f
 	-Wno-format-truncation -Wno-maybe-uninitialized) \
 	$(if $(filter thread,$(SAN)),-Wno-tsan)
 FORTIFY := $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+# weftd is optimised as a whole when it is linked, by gcc; the same objects serve all others as they are.
+LTO ?= $(if $(SAN),,$(if $(filter gcc gcc-% cc,$(notdir $(CC))),-flto=auto))
 override CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
 # Frame pointers, so that `perf record -g` names who called whom (docs/operations.md).
 override CFLAGS += -std=gnu11 $(OPT) $(WARN) -fno-omit-frame-pointer -fno-common -fstack-protector-strong $(FORTIFY) $(SAN_FLAGS)
@@ -69,8 +71,8 @@ compile = $(Q)$(1) -MMD -MP -MF $@.d -MT $@ -c $< -o $@.part && mv -f $@.d $(@:.
 FLAGS := $(BUILD)/flags
 $(FLAGS): FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(UK_CFLAGS)' | cmp -s - $@ || \
-		{ echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(UK_CFLAGS)' > $@.part; $(put); }
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(LTO) $(UK_CFLAGS)' | cmp -s - $@ || \
+		{ echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(LTO) $(UK_CFLAGS)' > $@.part; $(put); }
 .PHONY: FORCE
 
 # --- generated code and descriptor sets -------------------------------------------------------------------------------
@@ -144,6 +146,8 @@ $(OBJ)/%.o: %.c $(BUILD)/config.mk $(FLAGS) | $(GEN_H)
 	$(call say,CC,$<)
 	$(call compile,$(CC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(XCFLAGS))
 $(call obj,$(DPDK_SRCS)): XCFLAGS = $(DPDK_CFLAGS)
+# guest-lib is installed as a library: its objects are plain ones.
+$(call obj,$(DPDK_SRCS) $(filter-out $(GUEST_SRCS),$(LIB_SRCS))): XCFLAGS += $(if $(LTO),$(LTO) -ffat-lto-objects)
 $(OBJ)/schemas/%.o: schemas/%.cc $(BUILD)/config.mk $(FLAGS)
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
@@ -189,7 +193,7 @@ WEFT_DPI := $(BUILD)/bin/weft-dpi
 $(WEFTD): $(call obj,$(DPDK_SRCS)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ $(DPDK_LIBS) $(HOST_LIBS) -o $@.part && $(put)
+	$(Q)$(CC) $(if $(LTO),$(LTO) $(OPT)) $(LDFLAGS) $^ $(DPDK_LIBS) $(HOST_LIBS) -o $@.part && $(put)
 $(WEFT_DPI): $(call obj,dpi/weft_dpi.c) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
