@@ -4,7 +4,6 @@
  * misses a wake-up, whenever either side falls asleep. WEFT_STRESS_S: seconds for each, default 2. */
 #include "dpi/isolate.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +19,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "tests/descriptors.h"
 #include "tests/tools/hostile.h"
 
 #define HOSTILE BUILD_DIR "/tests/weft-dpi-hostile"
@@ -107,18 +107,6 @@ static void settle(int honest)
 					 (unsigned long long)sent[lane]);
 }
 
-static unsigned descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
-
 static uint64_t sum(size_t offset)
 {
 	uint64_t all = 0, v;
@@ -179,7 +167,7 @@ static void each_way_costs_little(void **state)
 
 static void whatever_workers_do(void **state)
 {
-	unsigned before = descriptors(), ways[HOSTILE_WAYS] = {0};
+	unsigned before = descriptors_open(), ways[HOSTILE_WAYS] = {0};
 	uint64_t until = now_ns() + stress_ns();
 
 	(void)state;
@@ -217,9 +205,9 @@ static void whatever_workers_do(void **state)
 		settle(1);
 	}
 	/* The keeper may be about to close what it has opened. */
-	for (unsigned i = 0; i < 100 && descriptors() != before; i++)
+	for (unsigned i = 0; i < 100 && descriptors_open() != before; i++)
 		usleep(10000);
-	assert_int_equal(descriptors(), before);
+	assert_int_equal(descriptors_open(), before);
 }
 
 static void idle_for(unsigned most)

@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -25,53 +24,22 @@
 #include <unistd.h>
 
 #include "fabric/relay.h"
+#include "tests/descriptors.h"
 
 #define WAIT_MS 5000
 #define LINES 3u
-
-static unsigned open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
 
 static void pair(int s[2])
 {
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), 0);
 }
 
-/* Writes bytes with n copies of a descriptor. */
 static void put_with(int fd, const void *bytes, size_t len, unsigned n, int with)
 {
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(32 * sizeof(int))];
-	} control = {0};
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (n > 0) {
-		struct cmsghdr *c;
-
-		m.msg_control = control.bytes;
-		m.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(n * sizeof(int));
-		for (unsigned i = 0; i < n; i++)
-			memcpy(CMSG_DATA(c) + i * sizeof(int), &with, sizeof(with));
-	}
-	assert_int_equal(sendmsg(fd, &m, MSG_NOSIGNAL), len);
+	assert_int_equal(descriptors_send(fd, bytes, len, n, with), len);
 }
 
-/* The same with an eventfd. */
+/* With n copies of an eventfd. */
 static void put(int fd, const void *bytes, size_t len, unsigned n)
 {
 	int with = n > 0 ? eventfd(0, EFD_CLOEXEC) : -1;
@@ -158,14 +126,14 @@ static void descriptors(void **state)
 	(void)state;
 	pair(in);
 	pair(out);
-	before = open_fds();
+	before = descriptors_open();
 	put(in[1], sent.bytes, sent.have, FAB_PASS_FDS_MAX);
 	assert_int_equal(fab_pass_take(&got, in[0]), 1);
 	assert_int_equal(got.n_fds, FAB_PASS_FDS_MAX);
 	assert_int_equal(fcntl(got.fd[3], F_GETFD), FD_CLOEXEC);
 	assert_int_equal(fab_pass_check(&got), 0);
 	assert_int_equal(fab_pass_give(&got, out[0]), 1);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(descriptors_open(), before);
 	assert_int_equal(fab_pass_take(&there, out[1]), 1);
 	assert_int_equal(there.n_fds, FAB_PASS_FDS_MAX);
 	fab_pass_drop(&there);
@@ -173,13 +141,13 @@ static void descriptors(void **state)
 	put(in[1], sent.bytes, sent.have, FAB_PASS_FDS_MAX + 1);
 	assert_int_equal(fab_pass_take(&got, in[0]), -EBADMSG);
 	fab_pass_drop(&got);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(descriptors_open(), before);
 	put(out[0], sent.bytes, 20, 1);
 	assert_int_equal(fab_pass_take(&got, out[1]), 0);
 	put(out[0], sent.bytes + 20, 20, 1);
 	assert_int_equal(fab_pass_take(&got, out[1]), -EBADMSG);
 	fab_pass_drop(&got);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(descriptors_open(), before);
 	for (int i = 0; i < 2; i++) {
 		close(in[i]);
 		close(out[i]);
@@ -200,12 +168,12 @@ static void kinds_of_descriptors(void **state)
 	fd[3] = s[1];
 	fd[4] = open("/tmp", O_RDONLY | O_CLOEXEC);
 	for (int i = 0; i < 5; i++) {
-		unsigned before = open_fds();
+		unsigned before = descriptors_open();
 
 		put_with(s[1], sent.bytes, sent.have, 2, fd[i]);
 		assert_int_equal(fab_pass_take(&got, s[0]), i == 0 ? 1 : -EBADMSG);
 		fab_pass_drop(&got);
-		assert_int_equal(open_fds(), before);
+		assert_int_equal(descriptors_open(), before);
 		if (i > 0) { /* its payload is still there */
 			uint8_t rest[8];
 
@@ -229,15 +197,15 @@ static void descriptors_with_nothing(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
 		struct fab_pass p = message(c[i].request, 40);
-		unsigned before = open_fds();
+		unsigned before = descriptors_open();
 
 		for (p.n_fds = 0; p.n_fds < 3; p.n_fds++)
 			p.fd[p.n_fds] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		assert_int_equal(fab_pass_check(&p), 0);
 		assert_int_equal(p.n_fds, c[i].keeps);
-		assert_int_equal(open_fds(), before + c[i].keeps);
+		assert_int_equal(descriptors_open(), before + c[i].keeps);
 		fab_pass_drop(&p);
-		assert_int_equal(open_fds(), before);
+		assert_int_equal(descriptors_open(), before);
 	}
 }
 
@@ -335,7 +303,7 @@ static void rig_make(struct rig *g, uint32_t at_once)
 	struct stat st;
 
 	memset(g, 0, sizeof(*g));
-	g->fds = open_fds();
+	g->fds = descriptors_open();
 	snprintf(g->dir, sizeof(g->dir), "/tmp/weft-relay-XXXXXX");
 	assert_non_null(mkdtemp(g->dir));
 	snprintf(g->library, sizeof(g->library), "%s/library", g->dir);
@@ -467,7 +435,7 @@ static void lines(void **state)
 	assert_true(over(f[2]) && over(l[2]));
 	close(f[2]);
 	close(l[2]);
-	assert_int_equal(open_fds(), g.fds);
+	assert_int_equal(descriptors_open(), g.fds);
 }
 
 static void who_follows(void **state)
@@ -503,7 +471,7 @@ static void who_follows(void **state)
 	assert_true(over(l));
 	close(l);
 	rig_end(&g, "weftd: port a: already connected; a second front-end is refused\nweftd: port b: refused, for 1 ports");
-	assert_int_equal(open_fds(), g.fds);
+	assert_int_equal(descriptors_open(), g.fds);
 }
 
 static void what_ends_a_line(void **state)
@@ -532,7 +500,7 @@ static void what_ends_a_line(void **state)
 		close(f);
 		close(l);
 		rig_end(&g, c[i].said);
-		assert_int_equal(open_fds(), g.fds);
+		assert_int_equal(descriptors_open(), g.fds);
 	}
 }
 
@@ -572,7 +540,7 @@ static void answers_that_nobody_reads(void **state)
 	close(other);
 	close(other_l);
 	rig_end(&g, NULL);
-	assert_int_equal(open_fds(), g.fds);
+	assert_int_equal(descriptors_open(), g.fds);
 }
 
 /* Descriptors that wait for the rest of their message are few, whoever's they are. */
@@ -589,10 +557,10 @@ static void half_messages_with_descriptors(void **state)
 		f[i] = front(&g, i);
 		l[i] = library(&g, i);
 	}
-	before = open_fds();
+	before = descriptors_open();
 	for (uint32_t i = 0; i < LINES; i++) {
 		put(f[i], p.bytes, 20, FAB_PASS_FDS_MAX);
-		for (unsigned ms = 0; i < 2 && open_fds() < before + (i + 1) * FAB_PASS_FDS_MAX && ms < WAIT_MS; ms++)
+		for (unsigned ms = 0; i < 2 && descriptors_open() < before + (i + 1) * FAB_PASS_FDS_MAX && ms < WAIT_MS; ms++)
 			usleep(1000);
 	}
 	/* One of them is one too many. */
@@ -620,13 +588,13 @@ static void half_messages_with_descriptors(void **state)
 		fab_pass_drop(&got);
 		both_ways(f[i], l[i]);
 	}
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(descriptors_open(), before);
 	for (uint32_t i = 0; i < LINES; i++) {
 		close(f[i]);
 		close(l[i]);
 	}
 	rig_end(&g, "weftd: port c: half a vhost-user message, with descriptors");
-	assert_int_equal(open_fds(), g.fds);
+	assert_int_equal(descriptors_open(), g.fds);
 }
 
 /* A TCP connection with bytes that nobody reads, whose last close() waits for them: for years, if it was asked to. */
@@ -698,7 +666,7 @@ static void descriptors_that_are_slow_to_close(void **state)
 		close(f);
 		close(l);
 		rig_end(&g, "weftd: port a: a vhost-user message with descri");
-		assert_int_equal(open_fds(), g.fds);
+		assert_int_equal(descriptors_open(), g.fds);
 	}
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fabric/relay.h"
+#include "tests/descriptors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,30 +27,6 @@ static int lowest(void)
 	assert(fd >= 0);
 	close(fd);
 	return fd;
-}
-
-static void put(int s, const uint8_t *bytes, size_t len, int with, unsigned n)
-{
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(WITH_MAX * sizeof(int))];
-	} control = {0};
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (n > 0) {
-		struct cmsghdr *c;
-
-		m.msg_control = control.bytes;
-		m.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(n * sizeof(int));
-		for (unsigned i = 0; i < n; i++)
-			memcpy(CMSG_DATA(c) + i * sizeof(int), &with, sizeof(with));
-	}
-	assert(sendmsg(s, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
 }
 
 static uint32_t fds_of(uint32_t request)
@@ -112,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (len > SENT_MAX - n_sent)
 			break;
 		memcpy(sent + n_sent, data, len);
-		put(s[0], data, len, with, n);
+		assert(descriptors_send(s[0], data, len, n, with) == (ssize_t)len);
 		n_sent += len;
 		data += len;
 		size -= len;

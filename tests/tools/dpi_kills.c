@@ -8,7 +8,6 @@
  * or is refused because its inspector is gone, at most once per kill and lane, or because none could be started; afterwards all
  * is as before. Exit status 0: so it was; 1: it was not; 2: it could not start. */
 #include <argp.h>
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -22,6 +21,7 @@
 #include <sodium.h>
 
 #include "dpi/isolate.h"
+#include "tests/descriptors.h"
 
 #define MS 1000000ull
 #define IN_FLIGHT 500u        /* of a lane, at most */
@@ -235,18 +235,6 @@ static void on_say(void *arg, const char *text)
 	fprintf(stderr, "dpi_kills: %s\n", text);
 }
 
-static unsigned descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (d != NULL && readdir(d) != NULL)
-		n++;
-	if (d != NULL)
-		closedir(d);
-	return n;
-}
-
 /* --- all of it -------------------------------------------------------------------------------------------------------- */
 
 static int load(struct kills *k)
@@ -370,12 +358,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "dpi_kills: %s\n", err.text);
 		return 2;
 	}
-	before = descriptors();
+	before = descriptors_open();
 	r = load(&k);
 	if (r == 0)
 		r = afterwards(&k);
-	if (descriptors() != before) {
-		fprintf(stderr, "dpi_kills: %u descriptors before, %u afterwards\n", before, descriptors());
+	if (descriptors_open() != before) {
+		fprintf(stderr, "dpi_kills: %u descriptors before, %u afterwards\n", before, descriptors_open());
 		k.wrong++;
 	}
 	dpi_isolate_stop(k.iso);
