@@ -12,12 +12,6 @@
 #include "bench/peers/carry.h"
 #include "bench/peers/grpc_stream.hpp"
 
-using bench::peers::Nothing;
-using bench::peers::Peer;
-using bench::peers::Reading;
-using bench::peers::Receipt;
-using bench::peers::Tally;
-
 namespace {
 
 constexpr uint32_t STREAM_WINDOW = 512; // under way at most; the server's outbox holds them all
@@ -57,9 +51,13 @@ std::shared_ptr<grpc::Channel> channel(const std::string &address, const std::st
 	return grpc::CreateCustomChannel(address, grpc::SslCredentials(o), args);
 }
 
-int failed(carry *c, const char *what)
+// Makes the next message.
+void fill(carry *c, Reading &reading)
 {
-	return carry_fail(c, what);
+	std::string *payload = reading.mutable_payload();
+
+	payload->resize(c->size);
+	carry_next(c, reinterpret_cast<uint8_t *>(&(*payload)[0]));
 }
 
 // --- streams ----------------------------------------------------------------------------------------------------------------
@@ -103,10 +101,7 @@ public:
 		uint32_t n;
 
 		for (n = 0; n < most && out->room(); n++) {
-			std::string *payload = out->next().mutable_payload();
-
-			payload->resize(c->size);
-			carry_next(c, reinterpret_cast<uint8_t *>(&(*payload)[0]));
+			fill(c, out->next());
 			out->put();
 		}
 		out->pump();
@@ -153,7 +148,7 @@ int streams_receive(void *me, carry *c, bool wait)
 	auto *s = static_cast<Streams *>(me);
 
 	if (!turn(s->queue, wait) || !s->a.is_up() || !s->b.is_up())
-		return failed(c, "a stream ended");
+		return carry_fail(c, "a stream ended");
 	return c->wrong ? -1 : 0;
 }
 
@@ -240,12 +235,9 @@ struct Unary {
 	}
 	template <typename Reply> void make(Call<Reply> &call)
 	{
-		std::string *payload = call.request.mutable_payload();
-
 		call.context = std::make_unique<grpc::ClientContext>(); // good for one call only
 		call.number = c->sent;
-		payload->resize(c->size);
-		carry_next(c, reinterpret_cast<uint8_t *>(&(*payload)[0]));
+		fill(c, call.request);
 	}
 	template <typename Reply> static void finish(Call<Reply> &call)
 	{
@@ -265,7 +257,7 @@ int unary_begin(void *me, carry *c)
 	Tally before;
 
 	u->c = c;
-	return u->count(&before) ? 0 : failed(c, "the server does not answer");
+	return u->count(&before) ? 0 : carry_fail(c, "the server does not answer");
 }
 
 int unary_send(void *me, carry *c, uint32_t most)
@@ -290,7 +282,7 @@ int unary_receive(void *me, carry *c, bool wait)
 	auto *u = static_cast<Unary *>(me);
 
 	if (!turn(u->queue, wait))
-		return failed(c, "the queue ended");
+		return carry_fail(c, "the queue ended");
 	return c->wrong ? -1 : 0;
 }
 
@@ -306,7 +298,7 @@ int unary_end(void *me, carry *c)
 		squares += i * i;
 	}
 	if (!u->count(&seen) || seen.count() != c->sent || seen.sum() != sum || seen.squares() != squares)
-		return failed(c, "the server did not see each message once");
+		return carry_fail(c, "the server did not see each message once");
 	return 0;
 }
 

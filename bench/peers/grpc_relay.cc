@@ -12,12 +12,6 @@
 #include "bench/peers/carry.h"
 #include "bench/peers/grpc_stream.hpp"
 
-using bench::peers::Nothing;
-using bench::peers::Peer;
-using bench::peers::Reading;
-using bench::peers::Receipt;
-using bench::peers::Tally;
-
 namespace {
 
 constexpr int CALLS_WAITING = 128; // unary calls that the server has asked for beforehand, each with its memory

@@ -16,6 +16,12 @@
 
 #include "bench/peers/grpc_tls.grpc.pb.h"
 
+using bench::peers::Nothing;
+using bench::peers::Peer;
+using bench::peers::Reading;
+using bench::peers::Receipt;
+using bench::peers::Tally;
+
 // A tag: what to do when the operation is over. ok is gRPC's: false where the stream ended.
 struct Event {
 	std::function<void(bool ok)> done;
@@ -50,7 +56,7 @@ public:
 		return broken;
 	}
 	// Where the next message is made; put() then sends it. There must be room.
-	bench::peers::Reading &next()
+	Reading &next()
 	{
 		return ring[last % ROOM];
 	}
@@ -72,7 +78,7 @@ public:
 private:
 	Stream *stream;
 	bool hints;
-	std::vector<bench::peers::Reading> ring;
+	std::vector<Reading> ring;
 	size_t first = 0, last = 0;
 	bool writing = false, broken = false;
 	Event written;
