@@ -81,6 +81,30 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+class Family:
+    """All processes that descend from one that is started with `env`, whoever their parents are now."""
+
+    def __init__(self, name):
+        value = f"{name}-{os.getpid()}"
+        self.env = {**os.environ, "WEFT_TEST_FAMILY": value}
+        self.mark = b"WEFT_TEST_FAMILY=" + value.encode()
+
+    def commands(self):
+        found = []
+        for p in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if self.mark in (p / "environ").read_bytes().split(b"\0"):
+                    found.append((p / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120])
+        return found
+
+    def gone(self, seconds):
+        """Fails where one is left at the deadline."""
+        with contextlib.suppress(Failed):
+            wait_for("", lambda: not self.commands(), seconds, 0.1)
+        left = self.commands()
+        expect(not left, "still there: " + "; ".join(left))
+
+
 class Soak:
     """build/tests/soak as an endpoint; its lines are JSON events in a file, the last one a summary."""
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 
 import tap
+from fabric import Family
 from tap import Skipped, expect
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -46,15 +47,6 @@ def fails(word, call):
         expect(word in str(e), "it says %r, not %r" % (str(e)[:300], word))
         return
     raise tap.Failed("nothing was wrong, but should have been: " + word)
-
-
-def left(marker):
-    found = []
-    for p in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if marker in (p / "environ").read_bytes():
-                found.append((p / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120])
-    return found
 
 
 def test_every_kind_and_size_goes_the_whole_road():
@@ -216,24 +208,21 @@ def test_results_share_a_file():
 
 def test_interrupted_nothing_is_left():
     with tempfile.TemporaryDirectory() as folder:
-        marker = "WEFT_BENCH_TEST=%d" % os.getpid()
+        family = Family("bench")
         for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             p = subprocess.Popen([ROOT / "bench" / "run.py", "--build", BUILD, "--only", "road", "--out",
                                   pathlib.Path(folder) / "r.json"],
-                                 env={**os.environ, "WEFT_BENCH_TEST": str(os.getpid())}, stdout=subprocess.PIPE,
+                                 env=family.env, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE, text=True, start_new_session=True)
             end = time.monotonic() + 60
-            while not any("/bench/blast" in c for c in left(marker.encode())) and p.poll() is None and time.monotonic() < end:
+            while not any("/bench/blast" in c for c in family.commands()) and p.poll() is None and time.monotonic() < end:
                 time.sleep(0.05)
             if p.poll() == 77:
                 raise Skipped("needs two cores")
             p.send_signal(sig)
             said = p.communicate(timeout=60)[1]
             expect(p.returncode == (130 if sig != signal.SIGKILL else -9), "%s: exit status %s: %s" % (sig, p.returncode, said))
-            end = time.monotonic() + 15
-            while left(marker.encode()) and time.monotonic() < end:
-                time.sleep(0.1)
-            expect(not left(marker.encode()), "%s: still there: %s" % (sig, left(marker.encode())))
+            family.gone(15)
             expect(not (pathlib.Path(folder) / "r.json").exists(), "half a benchmark left results")
 
 

@@ -12,9 +12,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 import tap
+from fabric import Family
 from tap import Skipped, expect
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -43,38 +43,15 @@ def run_args(out, *more):
             "--out", str(out), *more]
 
 
-def children(marker):
-    """Processes whose environment has the marker: all that the run has started, whoever their parent is now."""
-    found = []
-    for p in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if marker in (p / "environ").read_bytes():
-                found.append((p / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120])
-    return found
-
-
-def gone(marker):
-    end = time.monotonic() + 10
-    while children(marker) and time.monotonic() < end:
-        time.sleep(0.1)
-    expect(not children(marker), "still there: " + "; ".join(children(marker)))
-
-
-def marked(tag):
-    text = "WEFT_BENCH_PEERS_TEST=%s-%d" % (tag, os.getpid())
-    name, _, value = text.partition("=")
-    return text.encode(), {**os.environ, name: value}
-
-
 def test_testpmd_beside_the_fabric():
     """A run of two short rounds has each figure, and ratios that follow from them."""
     need_testpmd()
-    marker, env = marked("run")
+    family = Family("run")
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "results.json"
-        p = subprocess.run(run_args(out, "--rounds", "2"), check=False, text=True, capture_output=True, timeout=TIMEOUT_S, env=env)
+        p = subprocess.run(run_args(out, "--rounds", "2"), check=False, text=True, capture_output=True, timeout=TIMEOUT_S, env=family.env)
         expect(p.returncode == 0, "run_peers.py ended with %d" % p.returncode, p.stdout + p.stderr)
-        gone(marker)
+        family.gone(10)
         by = {r["name"]: r for r in json.loads(out.read_text())}
     for name in ("weft", "testpmd"):
         for size in (64, 256):
@@ -94,22 +71,22 @@ def test_testpmd_beside_the_fabric():
 def test_interrupted():
     """Who presses Ctrl-C in the middle leaves nothing running."""
     need_testpmd()
-    marker, env = marked("stop")
+    family = Family("stop")
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "results.json"
-        p = subprocess.Popen(run_args(out, "--rounds", "1000"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env,
+        p = subprocess.Popen(run_args(out, "--rounds", "1000"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=family.env,
                              start_new_session=True)
         said = ""
         for line in p.stdout:
             said += line
             if "round 2" in line:
                 break
-        expect(len(children(marker)) >= 4, "a run has fewer processes than it must: %s" % children(marker), said)
+        expect(len(family.commands()) >= 4, "a run has fewer processes than it must: %s" % family.commands(), said)
         p.send_signal(signal.SIGINT)
         said += p.communicate(timeout=60)[0]
         expect(p.returncode == 130, "an interrupted run ended with %d" % p.returncode, said)
         expect(not out.exists(), "an interrupted run wrote results")
-    gone(marker)
+    family.gone(10)
 
 
 def switch(mode):

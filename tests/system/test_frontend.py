@@ -13,6 +13,7 @@ import sys
 import time
 
 import fabric
+import tap
 from fabric import Fabric, alive, descriptors, expect, note, stopped, wait_for
 
 GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE, SET_LOG_BASE = 1, 2, 3, 5, 6
@@ -398,4 +399,4 @@ def test_the_wrong_thing_at_any_time():
 
 
 if __name__ == "__main__":
-    sys.exit(fabric.main([v for k, v in list(globals().items()) if k.startswith("test_")]))
+    sys.exit(fabric.main(tap.named_tests(globals())))

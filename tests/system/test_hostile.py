@@ -11,6 +11,7 @@ import sys
 import time
 
 import fabric
+import tap
 from fabric import Fabric, alive, descriptors, expect, note, wait_for
 from test_frontend import (GET_FEATURES, GPA, NEED_REPLY, PROTOCOL_FEATURES, SET_FEATURES, SET_MEM_TABLE, SET_OWNER,
                            SET_VRING_ADDR, SET_VRING_BASE, SET_VRING_CALL, SET_VRING_ENABLE, SET_VRING_KICK, SET_VRING_NUM,
@@ -176,4 +177,4 @@ def test_garbage():
 
 
 if __name__ == "__main__":
-    sys.exit(fabric.main([v for k, v in list(globals().items()) if k.startswith("test_")]))
+    sys.exit(fabric.main(tap.named_tests(globals())))

@@ -13,6 +13,7 @@ import sys
 import time
 
 import fabric
+import tap
 from fabric import Fabric, expect, note, wait_for
 from test_frontend import AVAIL, BUF, DESC, GPA, RING, FrontEnd
 
@@ -259,4 +260,4 @@ def test_weftd_ends_during_a_scan():
 
 
 if __name__ == "__main__":
-    sys.exit(fabric.main([v for k, v in list(globals().items()) if k.startswith("test_")]))
+    sys.exit(fabric.main(tap.named_tests(globals())))

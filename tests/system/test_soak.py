@@ -39,6 +39,37 @@ def rate(summary, key="sent", size="bytes"):
            f"{summary[key] / summary['seconds']:.0f}/s"
 
 
+def fan_in(f, names, each):
+    """All of these send to b at once. Each one's messages keep their order; together they congest b, so the queues are used."""
+    b = f.soak("b", "--receive", "--count", each, "--senders", len(names), "--idle", 20)
+    b.wait_up()
+    senders = [f.soak(n, "--to", "b", "--count", each) for n in names]
+    done = [s.summary(120) for s in senders]
+    sb = b.summary(30)
+    whole(sb, done, each)
+    note(rate(sb, "received", "received_bytes"))
+    for n in names:
+        counted(f, n, each, 0)
+    counted(f, "b", 0, each * len(names))
+
+
+def both_ask(f, count):
+    """a and b ask each other, both at once. Returns their summaries."""
+    both = [f.soak(n, "--receive", "--to", o, "--reply", "--count", count, "--hold", "--idle", 20)
+            for n, o in (("a", "b"), ("b", "a"))]
+    for s in both:
+        s.wait_up()
+    for s in both:
+        s.process.send_signal(signal.SIGUSR1)
+    done = [s.summary(150) for s in both]
+    for s in done:
+        expect(s["status"] == 0 and s["ok"] and s["replies"] == s["answered"] == s["sent"] == count and
+               not any(s[k] for k in ("missing", "doubled", "reordered", "changed", "refused", "lost", "timeouts", "downs")), str(s))
+    for n in "ab":
+        counted(f, n, 2 * count, 2 * count)
+    return done
+
+
 def test_a_million_messages():
     """One way, 0 bytes to nearly 60 KiB, over at least one rekey."""
     with Fabric("soak-million", {"a": {"send": ["b"]}, "b": {"receive": ["a"]}}) as f:
@@ -56,38 +87,16 @@ def test_a_million_messages():
 
 
 def test_four_senders_to_one_receiver():
-    """Each sender's messages keep their order; together they congest the receiver, so the queues are used."""
     names = ["s1", "s2", "s3", "s4"]
     with Fabric("soak-fan-in", {**{n: {"send": ["b"]} for n in names}, "b": {"receive": names}}) as f:
-        b = f.soak("b", "--receive", "--count", EACH, "--senders", len(names), "--idle", 20)
-        b.wait_up()
-        senders = [f.soak(n, "--to", "b", "--count", EACH) for n in names]
-        done = [s.summary(120) for s in senders]
-        sb = b.summary(30)
-        whole(sb, done, EACH)
-        note(rate(sb, "received", "received_bytes"))
-        for n in names:
-            counted(f, n, EACH, 0)
-        counted(f, "b", 0, EACH * len(names))
+        fan_in(f, names, EACH)
 
 
 def test_both_directions_with_requests():
-    """Two endpoints ask each other, both at once."""
     with Fabric("soak-both", {n: {"send": [o], "receive": [o]} for n, o in (("a", "b"), ("b", "a"))}) as f:
-        both = [f.soak(n, "--receive", "--to", o, "--reply", "--count", REQUESTS, "--hold", "--idle", 20)
-                for n, o in (("a", "b"), ("b", "a"))]
-        for s in both:
-            s.wait_up()
-        for s in both:
-            s.process.send_signal(signal.SIGUSR1)
-        for s in [s.summary(150) for s in both]:
-            expect(s["status"] == 0 and s["ok"] and s["replies"] == s["answered"] == s["sent"] == REQUESTS and
-                   not any(s[k] for k in ("missing", "doubled", "reordered", "changed", "refused", "lost", "timeouts",
-                                          "downs")), str(s))
+        for s in both_ask(f, REQUESTS):
             note(f"{REQUESTS} requests in {s['seconds']:.1f} s; latency in us: "
                  + ", ".join(f"{k} {s['latency_us'][k]}" for k in ("p50", "p99", "max")))
-        for n in "ab":
-            counted(f, n, 2 * REQUESTS, 2 * REQUESTS)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import sys
 import time
 
 import fabric
+import tap
 from fabric import Fabric, expect, note, wait_for
-from test_soak import counted, rate, whole
+from test_soak import both_ask, fan_in
 
 EACH = 15_000
 
@@ -21,21 +22,12 @@ def served_by(f, name):
     return found[0]
 
 
-def fan_in(workers):
+def fan_in_over(workers):
     """Each sender on a worker, as far as there are enough, the receiver among them; all orders are kept."""
     names = ["s1", "s2", "s3", "s4"]
     with Fabric(f"workers-{workers}", {**{n: {"send": ["b"]} for n in names}, "b": {"receive": names}},
                 settings={"workers": workers}) as f:
-        b = f.soak("b", "--receive", "--count", EACH, "--senders", len(names), "--idle", 20)
-        b.wait_up()
-        senders = [f.soak(n, "--to", "b", "--count", EACH) for n in names]
-        done = [s.summary(120) for s in senders]
-        sb = b.summary(30)
-        whole(sb, done, EACH)
-        note(rate(sb, "received", "received_bytes"))
-        for n in names:
-            counted(f, n, EACH, 0)
-        counted(f, "b", 0, EACH * len(names))
+        fan_in(f, names, EACH)
         stats = f.stats()
         expect(len(stats["workers"]) == workers, stats["workers"])
         busy = [w for w in stats["workers"] if w["stages"][0]["messages"] > 0]
@@ -45,33 +37,22 @@ def fan_in(workers):
 
 
 def test_two_workers():
-    fan_in(2)
+    fan_in_over(2)
 
 
 def test_three_workers():
-    fan_in(3)
+    fan_in_over(3)
 
 
 def test_seven_workers():
-    fan_in(7)
+    fan_in_over(7)
 
 
 def test_requests_from_one_worker_to_another():
     pair = {n: {"send": [o], "receive": [o], "worker": w} for n, o, w in (("a", "b", 0), ("b", "a", 1))}
     with Fabric("workers-both", pair, settings={"workers": 2}) as f:
-        both = [f.soak(n, "--receive", "--to", o, "--reply", "--count", EACH, "--hold", "--idle", 20)
-                for n, o in (("a", "b"), ("b", "a"))]
-        for s in both:
-            s.wait_up()
+        both_ask(f, EACH)
         expect([served_by(f, n) for n in "ab"] == [0, 1], f.stats()["workers"])
-        for s in both:
-            s.process.send_signal(fabric.signal.SIGUSR1)
-        for s in [s.summary(150) for s in both]:
-            expect(s["status"] == 0 and s["ok"] and s["replies"] == s["answered"] == s["sent"] == EACH and
-                   not any(s[k] for k in ("missing", "doubled", "reordered", "changed", "refused", "lost", "timeouts", "downs")),
-                   str(s))
-        for n in "ab":
-            counted(f, n, 2 * EACH, 2 * EACH)
 
 
 def test_instances_and_policies_come_and_go():
@@ -140,4 +121,4 @@ def test_what_does_not_fit():
 
 
 if __name__ == "__main__":
-    sys.exit(fabric.main([v for k, v in list(globals().items()) if k.startswith("test_")]))
+    sys.exit(fabric.main(tap.named_tests(globals())))
