@@ -59,15 +59,15 @@ struct fab_config *cli_config_load(const char *command, const char *argument);
 /* What is left to an argp parser whose command takes one [FILE] at most: the FILE goes to *file. */
 error_t cli_file_parse(int key, char *arg, struct argp_state *state, const char **file);
 
-/* A command whose arguments are --json and [FILE]. */
-struct cli_question {
+/* A command that works with a fabric.yaml. */
+struct cli_work {
 	const char *command;
-	const char *doc;      /* as in struct argp */
-	const char *json_doc; /* of the option */
-	int (*answer)(const struct fab_config *c, int json); /* returns the exit status */
+	const struct argp *argp; /* its input is options */
+	int (*run)(const struct fab_config *c, const void *options); /* returns the exit status */
 };
-/* Parses the arguments, loads the fabric.yaml that is meant, answers. Returns the exit status. */
-int cli_question_run(const struct cli_question *q, int argc, char **argv);
+/* Parses the arguments, loads the fabric.yaml that is meant (*file, which is one of options, once they are parsed), runs. Returns
+ * the exit status. */
+int cli_work_run(const struct cli_work *w, int argc, char **argv, void *options, const char *const *file);
 
 int cli_ends_with(const char *name, const char *end); /* and has more before it */
 /* The bytes of hex digits in pairs, between which blanks may stand, with SCH_PAD zeroes after them; the caller frees. NULL: *bad is

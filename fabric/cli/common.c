@@ -91,31 +91,14 @@ uint8_t *cli_hex_read(const char *hex, size_t len, size_t *bytes, size_t *bad)
 	return out;
 }
 
-struct question_options {
-	const char *file;
-	int json;
-};
-
-static error_t question_parse(int key, char *arg, struct argp_state *state)
+int cli_work_run(const struct cli_work *w, int argc, char **argv, void *options, const char *const *file)
 {
-	struct question_options *o = state->input;
-	if (key != 'j')
-		return cli_file_parse(key, arg, state, &o->file);
-	o->json = 1;
-	return 0;
-}
-
-int cli_question_run(const struct cli_question *q, int argc, char **argv)
-{
-	const struct argp_option options[] = { { "json", 'j', NULL, 0, q->json_doc, 0 }, { 0 } };
-	const struct argp argp = { options, question_parse, "[FILE]", q->doc, NULL, NULL, NULL };
-	struct question_options o = { NULL, 0 };
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+	if (argp_parse(w->argp, argc, argv, 0, NULL, options) != 0)
 		return CLI_ERROR;
-	struct fab_config *c = cli_config_load(q->command, o.file);
+	struct fab_config *c = cli_config_load(w->command, *file);
 	if (!c)
 		return CLI_ERROR;
-	int status = q->answer(c, o.json);
+	int status = w->run(c, options);
 	fab_config_free(c);
 	return status;
 }

@@ -98,8 +98,9 @@ static void sweep(const struct fab_config *c)
 		closedir(d);
 }
 
-static int down(const struct fab_config *c)
+static int down(const struct fab_config *c, const void *options)
 {
+	(void)options;
 	char err[512];
 	struct stat st;
 	if (stat(c->run_dir, &st) < 0 && errno == ENOENT) {
@@ -139,13 +140,8 @@ int cli_down(int argc, char **argv)
 					  "Stop every guest and weftd; leaves no process and no socket.\vExit status: 0 "
 					  "nothing runs any more, 2 error.",
 					  NULL, NULL, NULL };
+	static const struct cli_work work = { COMMAND, &argp, down };
 	const char *file = NULL;
-	if (argp_parse(&argp, argc, argv, 0, NULL, &file) != 0)
-		return CLI_ERROR;
-	struct fab_config *c = cli_config_load(COMMAND, file);
-	if (!c)
-		return CLI_ERROR;
-	int status = down(c);
-	fab_config_free(c);
-	return status;
+
+	return cli_work_run(&work, argc, argv, &file, &file);
 }

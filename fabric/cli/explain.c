@@ -344,11 +344,14 @@ static void texts_clean(json_t *o, int levels)
 	}
 }
 
-static int explain(const struct options *o, const struct fab_config *c)
+static int explain(const struct fab_config *c, const void *options)
 {
+	const struct options *o = options;
 	struct cli_found found;
 	struct answer a = { .config = c };
 	char err[512];
+	if (sodium_init() < 0)
+		return cli_fail(COMMAND, "libsodium does not start");
 	int ret = cli_decision_find(c, o->id, o->boot ? o->boot : "", &found, err, sizeof err), status;
 	if (ret)
 		return cli_fail(COMMAND, "%s", err);
@@ -395,15 +398,8 @@ int cli_explain(int argc, char **argv)
 					  "when the decision was made. weftd need not run.\vIDs are in `weft tail` and "
 					  "run/decisions.jsonl. Exit status: 0 explained, 1 the log has no such decision, 2 error.",
 					  NULL, NULL, NULL };
+	static const struct cli_work work = { COMMAND, &argp, explain };
 	struct options o = { .id = 0 };
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
-		return CLI_ERROR;
-	if (sodium_init() < 0)
-		return cli_fail(COMMAND, "libsodium does not start");
-	struct fab_config *c = cli_config_load(COMMAND, o.file);
-	if (!c)
-		return CLI_ERROR;
-	int status = explain(&o, c);
-	fab_config_free(c);
-	return status;
+
+	return cli_work_run(&work, argc, argv, &o, &o.file);
 }

@@ -109,8 +109,9 @@ static void show(const struct fab_config *c, const struct options *o, const json
 		cli_fail(COMMAND, "%s; nothing has changed", error);
 }
 
-static int apply(const struct options *o, const struct fab_config *c)
+static int apply(const struct fab_config *c, const void *options)
 {
+	const struct options *o = options;
 	char path[PATH_MAX];
 	if (o->dir && !realpath(o->dir, path))
 		return cli_fail(COMMAND, "%s: %s", o->dir, strerror(errno));
@@ -138,13 +139,8 @@ int cli_policy_apply(int argc, char **argv)
 					  "message; without DIR, those of the folder that FILE names, as they are now. One error "
 					  "in one file, and what is in force stays.\vExit status: 0 in force, 1 refused, 2 error.",
 					  NULL, NULL, NULL };
+	static const struct cli_work work = { COMMAND, &argp, apply };
 	struct options o = { NULL, NULL, 0, 0 };
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
-		return CLI_ERROR;
-	struct fab_config *c = cli_config_load(COMMAND, o.file);
-	if (!c)
-		return CLI_ERROR;
-	int status = apply(&o, c);
-	fab_config_free(c);
-	return status;
+
+	return cli_work_run(&work, argc, argv, &o, &o.file);
 }

@@ -89,8 +89,9 @@ static void show(const json_t *answer)
 		show_one(json_array_get(list, i));
 }
 
-static int ask(const struct options *o, const struct fab_config *c)
+static int ask(const struct fab_config *c, const void *options)
 {
+	const struct options *o = options;
 	json_t *answer = cli_ask(COMMAND, c, o->lift ? json_pack("{s:s, s:s}", "cmd", "quarantine", "lift", o->lift)
 						     : json_pack("{s:s}", "cmd", "quarantine"), CLI_ASK_NS);
 	if (!answer)
@@ -117,13 +118,8 @@ int cli_quarantine(int argc, char **argv)
 					  "NAME in again.\vExit status: 0 nobody is, or it was lifted; 1 somebody is, or NAME was "
 					  "not; 2 error.",
 					  NULL, NULL, NULL };
+	static const struct cli_work work = { COMMAND, &argp, ask };
 	struct options o = { NULL, NULL, 0, 0 };
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
-		return CLI_ERROR;
-	struct fab_config *c = cli_config_load(COMMAND, o.file);
-	if (!c)
-		return CLI_ERROR;
-	int status = ask(&o, c);
-	fab_config_free(c);
-	return status;
+
+	return cli_work_run(&work, argc, argv, &o, &o.file);
 }

@@ -38,8 +38,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static int restart(const struct fab_config *c, const char *name)
+static int restart(const struct fab_config *c, const void *options)
 {
+	const struct options *o = options;
+	const char *name = o->name;
 	char err[512], path[PATH_MAX], why[512];
 	uint32_t i = 0;
 	while (i < c->n && strcmp(c->u[i].name, name) != 0)
@@ -105,13 +107,8 @@ int cli_restart(int argc, char **argv)
 					  "End one guest and start it again, with a new seed and a new session.\vExit "
 					  "status: 0 it is up, 1 it is not, 2 error.",
 					  NULL, NULL, NULL };
+	static const struct cli_work work = { COMMAND, &argp, restart };
 	struct options o = { NULL, NULL };
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
-		return CLI_ERROR;
-	struct fab_config *c = cli_config_load(COMMAND, o.file);
-	if (!c)
-		return CLI_ERROR;
-	int status = restart(c, o.name);
-	fab_config_free(c);
-	return status;
+
+	return cli_work_run(&work, argc, argv, &o, &o.file);
 }

@@ -104,8 +104,9 @@ static void show(const struct fab_config *c, const char *set, const json_t *answ
 		show_success(c, set, answer);
 }
 
-static int apply(const struct options *o, const struct fab_config *c)
+static int apply(const struct fab_config *c, const void *options)
 {
+	const struct options *o = options;
 	char path[PATH_MAX];
 	if (!realpath(o->set, path))
 		return cli_fail(COMMAND, "%s: %s", o->set, strerror(errno));
@@ -133,13 +134,8 @@ int cli_schema_apply(int argc, char **argv)
 					  "message. A set that is not compatible with the one in force is refused.\vThe policies "
 					  "stay as weftd read them. Exit status: 0 in force, 1 refused, 2 error.",
 					  NULL, NULL, NULL };
+	static const struct cli_work work = { COMMAND, &argp, apply };
 	struct options o = { NULL, NULL, 0, 0 };
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
-		return CLI_ERROR;
-	struct fab_config *c = cli_config_load(COMMAND, o.file);
-	if (!c)
-		return CLI_ERROR;
-	int status = apply(&o, c);
-	fab_config_free(c);
-	return status;
+
+	return cli_work_run(&work, argc, argv, &o, &o.file);
 }

@@ -227,6 +227,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static int show(const struct fab_config *c, const void *options)
+{
+	const struct options *o = options;
+
+	return o->stages ? cli_stages_show(c, o->json, o->watch_s) : stats_show(c, o->json);
+}
+
 int cli_stats(int argc, char **argv)
 {
 	static const struct argp_option list[] = {
@@ -237,15 +244,8 @@ int cli_stats(int argc, char **argv)
 	};
 	static const struct argp argp = { list, parse, "[FILE]", "Show weftd's counters.\vExit status: 0 shown, 2 error.",
 					  0, 0, 0 };
+	static const struct cli_work work = { COMMAND, &argp, show };
 	struct options o = { .file = NULL };
 
-	argp_parse(&argp, argc, argv, 0, NULL, &o);
-	struct fab_config *c = cli_config_load(COMMAND, o.file);
-
-	if (!c)
-		return CLI_ERROR;
-	int status = o.stages ? cli_stages_show(c, o.json, o.watch_s) : stats_show(c, o.json);
-
-	fab_config_free(c);
-	return status;
+	return cli_work_run(&work, argc, argv, &o, &o.file);
 }

@@ -121,8 +121,9 @@ static int follow(const struct fab_config *c, const struct options *o, struct la
 	return 0;
 }
 
-static int tail(const struct fab_config *c, const struct options *o)
+static int tail(const struct fab_config *c, const void *options)
 {
+	const struct options *o = options;
 	struct last last = { .any = 0 };
 	char err[512];
 	int was_open = 0, replay = o->last;
@@ -151,13 +152,8 @@ int cli_tail(int argc, char **argv)
 					  "Show decisions as they happen, until interrupted. Survives restarts of weftd.\vExit "
 					  "status: 2 when weftd could not be asked.",
 					  NULL, NULL, NULL };
+	static const struct cli_work work = { COMMAND, &argp, tail };
 	struct options o = { NULL, 0, 10 };
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
-		return CLI_ERROR;
-	struct fab_config *c = cli_config_load(COMMAND, o.file);
-	if (!c)
-		return CLI_ERROR;
-	int status = tail(c, &o);
-	fab_config_free(c);
-	return status;
+
+	return cli_work_run(&work, argc, argv, &o, &o.file);
 }

@@ -387,8 +387,9 @@ static int start(const struct options *o, const struct fab_config *c, const stru
 	return status;
 }
 
-static int up(const struct options *o, const struct fab_config *c)
+static int up(const struct fab_config *c, const void *options)
 {
+	const struct options *o = options;
 	struct compiled k = { .schemas = NULL };
 	int status = check(c, &k);
 	if (!status)
@@ -410,13 +411,8 @@ int cli_up(int argc, char **argv)
 					  "has a session.\vExit status: 0 all up, 1 not all up, 2 error. Running it again "
 					  "starts only what is missing.",
 					  NULL, NULL, NULL };
+	static const struct cli_work work = { COMMAND, &argp, up };
 	struct options o = { NULL, "auto", WAIT_S_DEFAULT };
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
-		return CLI_ERROR;
-	struct fab_config *c = cli_config_load(COMMAND, o.file);
-	if (!c)
-		return CLI_ERROR;
-	int status = up(&o, c);
-	fab_config_free(c);
-	return status;
+
+	return cli_work_run(&work, argc, argv, &o, &o.file);
 }
