@@ -228,7 +228,7 @@ static void ops_put(struct sch_field *o)
 {
 	uint32_t wire = o->flags & SCH_F_PACKABLE ? SCH_W_LEN : o->wire, tag = o->number << 3 | wire;
 
-	if (o->elem != SCH_OP_FORMAT && o->elem != SCH_OP_AMONG)
+	if (o->elem == SCH_OP_NONE)
 		o->elem = o->flags & SCH_F_EXTENSION ? SCH_OP_UNKNOWN : type_table[o->type].op;
 	o->wide = o->elem;
 	if (o->flags & SCH_F_PACKABLE)
@@ -320,7 +320,7 @@ static void format_put(const struct build *b, const struct b_field *f, struct sc
 	}
 	if (!format || !is_ascii_format((enum sch_format)format->a))
 		return;
-	o->op = o->elem = SCH_OP_FORMAT;
+	o->elem = SCH_OP_FORMAT;
 	o->format = (uint8_t)format->a;
 	o->lo = f->lo;
 	o->size = f->span == UINT64_MAX ? f->span : f->span + 1;
@@ -328,12 +328,14 @@ static void format_put(const struct build *b, const struct b_field *f, struct sc
 		o->lo = 1;
 		o->size--;
 	}
+	if (format->a == SCH_FMT_UUID && SCH_UUID_LEN - o->lo < o->size)
+		o->elem = SCH_OP_UUID;
 }
 
 /* A string with a list of texts and no other rule. */
 static void among_put(const struct b_field *f, struct sch_field *o)
 {
-	o->op = o->elem = SCH_OP_AMONG;
+	o->elem = SCH_OP_AMONG;
 	o->among = f->among;
 }
 
@@ -554,7 +556,8 @@ int b_emit(struct build *b, struct sch_set **out)
 		p.exprs[i] = B_EXPR(b, i)->asked;
 	*p.set = n;
 	/* pext takes AMD's family 17h hundreds of cycles */
-	p.set->fast = __builtin_cpu_supports("bmi2") && !__builtin_cpu_is("amdfam17h");
+	p.set->fast = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+		      __builtin_cpu_supports("popcnt") && !__builtin_cpu_is("amdfam17h");
 	p.set->messages = p.messages;
 	p.set->fields = p.fields;
 	p.set->enums = p.enums;

@@ -83,7 +83,7 @@ static int is_uuid(const uint8_t *p, size_t len)
 	const __m128i hyphen = _mm_set1_epi8('-');
 	const uint32_t at0 = 1u << 8 | 1u << 13, at16 = 1u << (18 - 16) | 1u << (23 - 16), at20 = 1u << (23 - 20);
 
-	if (len != 36)
+	if (len != SCH_UUID_LEN)
 		return 0;
 	__m128i a = load16(p), b = load16(p + 16), c = load16(p + 20);
 	uint32_t wrong = hex_mask(a) ^ at0 ^ 0xffff; /* hexadecimal where a hyphen belongs, or neither */

@@ -79,6 +79,7 @@ enum sch_op {
 	SCH_OP_STRING,
 	SCH_OP_BYTES,
 	SCH_OP_FORMAT,   /* string whose one rule beyond its guard is a format that has no characters but ASCII */
+	SCH_OP_UUID,     /* such a string, the format is uuid */
 	SCH_OP_AMONG,    /* string whose one rule is a list of texts, some of them short */
 	SCH_OP_MESSAGE,
 	SCH_OP_TIME,     /* Timestamp, Duration: seconds in the guard and usual nanoseconds meet all rules */
@@ -305,7 +306,7 @@ struct sch_set {
 	const struct sch_default *defaults; /* sorted by field */
 	const uint16_t *direct;           /* position in its message + 1, or 0 */
 	const char *names;
-	uint64_t fast;                    /* this processor has BMI2, and is quick at it */
+	uint64_t fast;                    /* this processor has AVX2 and BMI2, and is quick at it */
 	const struct sch_rule *rules;
 	const uint8_t *pool;              /* operands, aligned to 8; offset 0 is an empty string */
 	struct sch_pattern *const *patterns; /* owned: freed with the set */

@@ -196,7 +196,7 @@ enum sch_reason sch_walk_string(struct sch_walk *w, const struct sch_field *f, c
 	if (bad)
 		return sch_walk_refuse_field(w, SCH_UTF8, f, f->number, tag, NULL, bad);
 	/* A character has four bytes at most, so here the guard holds for characters as well as for bytes. */
-	if (len - f->lo < f->size && (len + 3ull) / 4 >= f->lo && f->elem != SCH_OP_FORMAT)
+	if (len - f->lo < f->size && (len + 3ull) / 4 >= f->lo && !(f->flags & SCH_F_RULED))
 		why = SCH_OK;
 	else
 		why = sch_walk_text(w, f, tag, at, len);

@@ -2,7 +2,7 @@
 /* The strict validator. It accepts only bytes that mean exactly one thing to every protobuf parser and that meet the
  * schema's rules; docs/schemas.md lists both. Nothing is allocated, copied or decoded for later. The loop over the bytes is
  * in loop.inc; what is unusual is settled in settle.c. */
-#include <emmintrin.h>
+#include <immintrin.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -116,8 +116,10 @@ static enum sch_reason packed_words(struct sch_walk *w, const struct sch_field *
 	return SCH_OK;
 }
 
+/* --- what the loop leaves to others: it puts down where it is, and takes it up again ---------------------------------- */
+
 /* Gives a level what only some messages need. */
-static void level_prepare(struct sch_walk *w, const struct sch_message *m, struct sch_level *l)
+static __attribute__((noinline)) void level_prepare(struct sch_walk *w, const struct sch_message *m, struct sch_level *l)
 {
 	l->first_key = w->keys.n;
 	l->more = &w->more[w->n_more];
@@ -136,55 +138,6 @@ static void level_release(struct sch_walk *w, const struct sch_message *m)
 	w->n_counts -= m->n_counts;
 }
 
-/* A varint of any length in its shortest form. */
-struct strict_varint {
-	const uint8_t *next; /* NULL: none, and why */
-	uint64_t v;
-	enum sch_reason why;
-};
-
-static __attribute__((noinline)) struct strict_varint strict_varint(const uint8_t *p, const uint8_t *end)
-{
-	struct strict_varint x = { 0 };
-
-	x.next = sch_varint_strict(p, end, &x.v, &x.why);
-	return x;
-}
-
-/* The field of a tag that was not the expected one, and how to take what follows the tag. */
-struct found {
-	const struct sch_field *field; /* NULL where the loop cannot go on, or at the end of a group */
-	const uint8_t *next;
-	uint8_t op;
-};
-
-static __attribute__((noinline)) struct found field_at(const struct sch_set *s, const struct sch_message *m,
-						       const uint8_t *p, const uint8_t *end)
-{
-	const struct found nothing = { 0 };
-	enum sch_reason why;
-	uint64_t tag = *p;
-
-	if (likely(tag < 0x80))
-		p++;
-	else
-		p = sch_varint_strict_slow(p, end, &tag, &why);
-	if (unlikely(!p || tag > UINT32_MAX))
-		return nothing;
-	uint32_t i = sch_field_find(s, m, (uint32_t)tag >> 3), wire = tag & 7;
-
-	if (unlikely(i == SCH_NONE || s->fields[i].elem == SCH_OP_UNKNOWN))
-		return nothing;
-	const struct sch_field *f = &s->fields[i];
-	uint8_t op = f->wide;
-
-	if (op == SCH_OP_PACKED && wire == f->wire)
-		op = f->flags & SCH_F_COUNTED ? SCH_OP_COUNTED : f->elem;
-	else if (unlikely(wire != (op == SCH_OP_PACKED ? SCH_W_LEN : f->wire)))
-		return nothing;
-	return (struct found){ f, p, op };
-}
-
 /* Are there more or fewer elements in a counted field than its guard allows? */
 static int counts_odd(const struct sch_set *s, const struct sch_message *m, const struct sch_level *l)
 {
@@ -196,6 +149,102 @@ static int counts_odd(const struct sch_set *s, const struct sch_message *m, cons
 		odd |= l->counts[i] - b->lo > b->span;
 	}
 	return odd;
+}
+
+/* The end of a level that has more to its end than nothing. */
+static __attribute__((noinline)) enum sch_reason level_close(struct sch_walk *w)
+{
+	const struct sch_level *l = &w->level[w->depth];
+	const struct sch_message *m = &w->set->messages[l->msg];
+
+	if (l->ends & SCH_E_LOOK || m->must0 & ~l->seen || counts_odd(w->set, m, l)) {
+		enum sch_reason why = sch_walk_close(w, w->next);
+
+		if (why)
+			return why;
+	}
+	if (l->ends & SCH_E_SPACE)
+		level_release(w, m);
+	return SCH_OK;
+}
+
+/* A varint of any length in its shortest form. */
+struct strict_varint {
+	const uint8_t *next; /* NULL: none, and w->why */
+	uint64_t v;
+};
+
+static __attribute__((noinline)) struct strict_varint strict_varint(struct sch_walk *w, const uint8_t *p, const uint8_t *end)
+{
+	struct strict_varint x = { 0 };
+
+	x.next = sch_varint_strict(p, end, &x.v, &w->why);
+	return x;
+}
+
+/* The length at w->next: to w->len, and what follows it, to w->at. */
+static cold enum sch_reason long_length(struct sch_walk *w)
+{
+	const uint8_t *end = w->level[w->depth].end;
+	struct strict_varint x = strict_varint(w, w->next, end);
+
+	if (!x.next)
+		return sch_walk_varint(w, w->why, w->field, w->tag, w->next);
+	w->at = x.next;
+	w->len = x.v;
+	return x.v > (uint64_t)(end - x.next) ? sch_walk_overrun(w, w->tag) : SCH_OK;
+}
+
+/* A tag that is not the expected one, at w->tag: its field, how to take what follows, and where that is. The field is NULL at the
+ * end of a group. */
+static __attribute__((noinline)) enum sch_reason field_at(struct sch_walk *w)
+{
+	const struct sch_set *s = w->set;
+	const struct sch_level *l = &w->level[w->depth];
+	const struct sch_field *f;
+	enum sch_reason why = SCH_OK;
+	const uint8_t *p = w->tag;
+	uint64_t tag = *p;
+
+	w->field = NULL;
+	w->next = p;
+	if (likely(tag < 0x80))
+		p++;
+	else
+		p = sch_varint_strict_slow(p, l->end, &tag, &why);
+	if (unlikely(!p || tag > UINT32_MAX))
+		return sch_walk_tag(w, w->tag);
+	uint32_t i = sch_field_find(s, &s->messages[l->msg], (uint32_t)tag >> 3), wire = tag & 7;
+
+	if (unlikely(i == SCH_NONE || s->fields[i].elem == SCH_OP_UNKNOWN))
+		return sch_walk_tag(w, w->tag);
+	f = &s->fields[i];
+	w->op = f->wide;
+	if (f->wide == SCH_OP_PACKED && wire == f->wire)
+		w->op = f->flags & SCH_F_COUNTED ? SCH_OP_COUNTED : f->elem;
+	else if (unlikely(wire != (f->wide == SCH_OP_PACKED ? SCH_W_LEN : f->wire)))
+		return sch_walk_tag(w, w->tag);
+	w->field = f;
+	w->next = p;
+	return unlikely(f->flags & SCH_F_FAR) ? sch_walk_presence(w, f, w->tag) : SCH_OK;
+}
+
+/* A string that ought to have a format. */
+static __attribute__((noinline)) enum sch_reason format_at(struct sch_walk *w)
+{
+	const struct sch_field *f = w->field;
+
+	if (likely(w->len - f->lo < f->size && sch_format_has((enum sch_format)f->format, w->at, w->len)))
+		return SCH_OK;
+	return sch_walk_string(w, f, w->tag, w->at, (uint32_t)w->len);
+}
+
+/* A number that may be outside its guard. */
+static __attribute__((noinline)) enum sch_reason odd_number(struct sch_walk *w, uint64_t key)
+{
+	if (w->next > w->level[w->depth].end)
+		return sch_walk_overrun(w, w->tag);
+	return sch_walk_number(w, w->field, w->tag, NULL, value_of(w->tag), key);
 }
 
 /* The top bits of 32 bytes. */
@@ -214,32 +263,38 @@ static inline uint64_t gather(uint64_t x)
 
 #define LOOP_NAME(part) part##_plain
 #define LOOP_TARGET
+#define LOOP_WIDE 0
 #define GATHER(x) gather(x)
 #include "loop.inc"
 #undef LOOP_NAME
 #undef LOOP_TARGET
+#undef LOOP_WIDE
 #undef GATHER
 
-#define LOOP_NAME(part) part##_bmi2
-#define LOOP_TARGET __attribute__((target("bmi,bmi2,popcnt")))
+#define LOOP_NAME(part) part##_avx2
+#define LOOP_TARGET __attribute__((target("avx2,bmi,bmi2,popcnt")))
+#define LOOP_WIDE 1
 #define GATHER(x) __builtin_ia32_pext_di(x, ~TOPS)
 #include "loop.inc"
 #undef LOOP_NAME
 #undef LOOP_TARGET
+#undef LOOP_WIDE
 #undef GATHER
 
 /* Everything but the loop itself. */
-static enum sch_reason walk_start(struct sch_walk *w, uint32_t type, size_t len)
+static inline enum sch_reason walk_start(struct sch_walk *w, uint32_t type, size_t len)
 {
 	const struct sch_message *m = &w->set->messages[type];
 	struct sch_level *l = w->level;
 
+	w->first_reason = SCH_OK;
+	w->n_violations = 0;
+	w->depth = 0;
+	w->n_spans = 0;
+	w->n_more = w->n_counts = 0;
+	w->keys.n = 0;
 	w->trial.work = SCH_PATTERN_WORK_MAX;
 	w->trial.steps = SCH_EXPRS_STEPS_MAX;
-	w->first_reason = SCH_OK;
-	w->depth = 0;
-	w->keys.n = 0;
-	w->n_violations = w->n_more = w->n_counts = 0;
 	l->start = w->msg;
 	l->end = w->msg + len;
 	l->msg = type;
@@ -247,9 +302,10 @@ static enum sch_reason walk_start(struct sch_walk *w, uint32_t type, size_t len)
 	l->group = 0;
 	l->muted = w->ask->no_rules;
 	l->ends = m->ends;
-	level_prepare(w, m, l);
+	if (m->ends & SCH_E_SPACE)
+		level_prepare(w, m, l);
 	if (likely(w->set->fast))
-		return walk_bmi2(w);
+		return walk_avx2(w);
 	return walk_plain(w);
 }
 

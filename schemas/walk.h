@@ -19,16 +19,23 @@ struct sch_walk {
 	const uint8_t *msg;
 	struct sch_result *r;
 	const struct sch_ask *ask;
-	struct sch_trial trial;
+	struct sch_tallies *tallies;  /* only where each is asked for, else NULL */
 	enum sch_reason first_reason; /* with ask->each: the first violation's, else SCH_OK */
-	uint32_t depth;               /* of the innermost level */
-	struct sch_level level[SCH_DEPTH_MAX + 1];
 	uint32_t n_violations;
-	uint32_t n_more, n_counts;    /* used of the next two */
+	uint32_t depth;               /* of the innermost level */
+	uint32_t n_spans;
+	uint32_t n_more, n_counts;    /* used of more and counts */
+	/* What the loop was about, put down while something else is called. */
+	const struct sch_field *field;
+	const uint8_t *tag, *at, *next; /* its tag, its value, what follows */
+	uint64_t len;                   /* of a value that has one */
+	enum sch_op op;                 /* how to read a field that was looked up */
+	enum sch_reason why;            /* there is no varint */
+	struct sch_trial trial;
+	struct sch_level level[SCH_DEPTH_MAX + 1];
 	uint64_t more[(SCH_DEPTH_MAX + 1) * (SCH_WORDS_MAX - 1)]; /* presence words beyond the first, cut up among levels */
 	uint32_t counts[(SCH_DEPTH_MAX + 1) * SCH_COUNTS_MAX];    /* likewise counters */
 	struct sch_result *first;     /* room for the first violation; only where each is asked for */
-	struct sch_tallies *tallies;  /* likewise, else NULL */
 	struct sch_keys keys;
 };
 

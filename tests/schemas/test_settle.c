@@ -8,6 +8,8 @@
 #include <cmocka.h>
 #include <time.h>
 
+#include "schemas/bytes.h"
+#include "schemas/formats.h"
 #include "schemas/pattern.h"
 #include "schemas/set.h"
 #include "tests/schemas/fdset.h"
@@ -45,8 +47,8 @@ struct row {
 	const char *path, *rule;
 };
 
-/* Whatever stands behind the message: a byte, then 0x80s. */
-static void row_check(const struct row *row, uint8_t behind)
+/* Whatever stands behind the message: a byte, then 0x80s. Whichever loop it is. */
+static void row_check(const struct row *row, uint8_t behind, uint64_t fast)
 {
 	uint8_t msg[256 + SCH_PAD];
 	size_t len = hex_bytes(row->hex, msg, 256);
@@ -55,6 +57,7 @@ static void row_check(const struct row *row, uint8_t behind)
 
 	memset(msg + len, 0x80, SCH_PAD);
 	msg[len] = behind;
+	set->fast = fast;
 	sch_validate(set, type_of(row->type), msg, len, &r);
 	sch_path_render(set, &r, NULL, path, sizeof path);
 	const char *rule = r.reason == SCH_RULE ? sch_rule_id(set, r.rule) : "";
@@ -66,9 +69,13 @@ static void row_check(const struct row *row, uint8_t behind)
 
 static void rows_check(const struct row *rows, size_t n)
 {
+	const uint64_t fast = set->fast;
+
 	for (size_t i = 0; i < n; i++)
-		for (unsigned behind = 0; behind < 256; behind++)
-			row_check(&rows[i], (uint8_t)behind);
+		for (unsigned behind = 0; behind < 256; behind++) {
+			row_check(&rows[i], (uint8_t)behind, 0);
+			row_check(&rows[i], (uint8_t)behind, fast);
+		}
 }
 #define CHECK(rows) rows_check(rows, sizeof rows / sizeof rows[0])
 
@@ -98,9 +105,139 @@ static void test_formats(void **state)
 	};
 
 	(void)state;
-	row_check(&(struct row){ "corner.Formats", "", SCH_RULE, 0, "reference", "required" }, 0);
-	row_check(&rows[0], 0);
+	row_check(&(struct row){ "corner.Formats", "", SCH_RULE, 0, "reference", "required" }, 0, set->fast);
+	row_check(&rows[0], 0, set->fast);
 	CHECK(rows);
+}
+
+/* Every byte in every place of a uuid, and both neighbours of its length. */
+static void test_uuid(void **state)
+{
+	static const char uuid[] = "0189afAF-09af-09AF-a0F9-9876543210ef0";
+	uint32_t type = type_of("corner.Formats"), taken = 0;
+	const uint64_t fast = set->fast;
+	struct sch_result r;
+
+	(void)state;
+	for (uint8_t len = 35; len <= 37; len++)
+		for (unsigned i = 0; i < 256 * 36; i++) {
+			uint8_t msg[6 + 37 + SCH_PAD] = { 0xc2, 0x01, 1, 'a', 9 << 3 | 2, len }; /* one that is required, and it */
+
+			memcpy(msg + 6, uuid, 37);
+			msg[6 + i / 256] = (uint8_t)i;
+			int good = sch_format_has(SCH_FMT_UUID, msg + 6, len);
+
+			taken += (uint32_t)good;
+			for (unsigned k = 0; k < 2; k++) {
+				set->fast = k ? fast : 0;
+				if ((sch_validate(set, type, msg, 6u + len, &r) == SCH_OK) != good)
+					fail_msg("byte 0x%02x at %u of %u: %s", i % 256, i / 256, len, sch_reason_name(r.reason));
+			}
+		}
+	assert_int_equal(taken, 32 * 22 + 4); /* a hexadecimal digit in 32 places, a hyphen in four */
+}
+
+struct drawn {
+	uint8_t at[512 + SCH_PAD];
+	size_t len;
+};
+
+static uint64_t draw(uint64_t n)
+{
+	static uint64_t x = 0x9e3779b97f4a7c15u;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return (x >> 11) % n;
+}
+
+/* Varints as measurements have them: most of one byte or two, some longer, and now and then a byte that does not belong there. */
+static void list_draw(struct drawn *d, size_t len)
+{
+	uint64_t odd = draw(3) ? 1000 : 20;
+
+	d->len = 0;
+	while (d->len < len) {
+		uint64_t v = draw(draw(odd) ? draw(4) ? 16384 : 128 : 1ull << 40);
+
+		for (; v > 0x7f; v >>= 7)
+			d->at[d->len++] = (uint8_t)(v | 0x80);
+		d->at[d->len++] = (uint8_t)v;
+	}
+	for (uint64_t n = draw(3) ? 0 : 1 + draw(3); n > 0 && d->len; n--)
+		d->at[draw(d->len)] = (uint8_t[]){ 0x80, 0, 0xff, 1 }[draw(4)];
+	if (draw(2) == 0) /* all but the last element may be good */
+		d->at[d->len++] = (uint8_t)draw(256);
+	for (unsigned i = 0; i < SCH_PAD; i++)
+		d->at[d->len + i] = (uint8_t)draw(256);
+}
+
+/* What must be said of the content of one of corner.Long's lists, which begins at `start`: element by element. */
+static struct row list_judge(const uint8_t *p, size_t len, size_t start, uint32_t field)
+{
+	const uint8_t *begin = p, *end = p + len;
+	struct row row = { .reason = SCH_OK };
+	enum sch_reason why = SCH_OK;
+	uint32_t n = 0;
+	uint64_t v;
+
+	for (; p < end; n++) {
+		const uint8_t *at = p;
+		int64_t key;
+
+		row.offset = (uint32_t)(start + (size_t)(at - begin));
+		p = sch_varint_strict(p, end, &v, &why);
+		if (!p) {
+			row.reason = why == SCH_TRUNCATED ? SCH_PACKED : why;
+			return row;
+		}
+		key = (int64_t)(field == 2 ? v >> 1 ^ (0 - (v & 1)) : v);
+		if (field == 2 ? key != (int32_t)key : field != 3 && v > UINT32_MAX)
+			row.reason = SCH_RANGE;
+		else if (field == 2 ? key < -9000 || key > 9000 : (field == 3 && v >= 16384) || (field == 4 && v >= 300))
+			row.reason = SCH_RULE;
+		if (row.reason)
+			return row;
+	}
+	row.reason = n > 100 ? SCH_RULE : SCH_OK;
+	row.offset = n > 100 ? (uint32_t)(start + len) : 0;
+	return row;
+}
+
+/* Packed lists of all lengths, taken many bytes at a time: the same answer, and the same place, as element by element. */
+static void test_long_lists(void **state)
+{
+	uint32_t type = type_of("corner.Long"), taken = 0;
+	const uint64_t fast = set->fast;
+	static uint8_t msg[600];
+	static struct drawn d;
+	struct sch_result r;
+
+	(void)state;
+	for (uint32_t i = 0; i < 200000; i++) {
+		uint32_t field = 1 + (uint32_t)draw(4);
+		size_t n = 0;
+
+		list_draw(&d, draw(200));
+		msg[n++] = (uint8_t)(field << 3 | 2);
+		if (d.len > 127)
+			msg[n++] = (uint8_t)(d.len | 0x80);
+		msg[n++] = (uint8_t)(d.len > 127 ? d.len >> 7 : d.len);
+		memcpy(msg + n, d.at, d.len + SCH_PAD);
+		struct row want = list_judge(d.at, d.len, n, field);
+
+		taken += want.reason == SCH_OK;
+		for (unsigned k = 0; k < 2; k++) {
+			set->fast = k ? fast : 0;
+			sch_validate(set, type, msg, n + d.len, &r);
+			if (r.reason != want.reason || r.offset != want.offset)
+				fail_msg("list %u in turn %u, %s loop: %s at %u, expected %s at %u", field, i,
+					 k ? "quick" : "plain", sch_reason_name(r.reason), r.offset,
+					 sch_reason_name(want.reason), want.offset);
+		}
+	}
+	assert_in_range(taken, 20000, 180000);
 }
 
 /* What follows a tag that the message's end cuts off is not the message's. */
@@ -248,6 +385,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_but_one),
 		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_uuid),
+		cmocka_unit_test(test_long_lists),
 		cmocka_unit_test(test_cut_tag),
 		cmocka_unit_test(test_minus_zero),
 		cmocka_unit_test(test_numbers),

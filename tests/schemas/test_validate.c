@@ -32,22 +32,32 @@ struct rule {
 	const char *path;
 };
 
+static void rule_check(const struct rule *rule, uint64_t fast)
+{
+	uint8_t msg[256];
+	size_t len = hex_bytes(rule->hex, msg, sizeof msg);
+	int32_t type = sch_type_find(set, rule->type);
+	char path[SCH_PATH_MAX];
+	struct sch_result r;
+
+	assert_true(type >= 0);
+	set->fast = fast;
+	sch_validate(set, (uint32_t)type, msg, len, &r);
+	sch_path_render(set, &r, NULL, path, sizeof path);
+	if (r.reason != rule->reason || r.offset != rule->offset || strcmp(path, rule->path) != 0)
+		fail_msg("%s %s, %s loop: %s at %u '%s', expected %s at %u '%s'", rule->type, rule->hex,
+			 fast ? "quick" : "plain", sch_reason_name(r.reason), r.offset, path, sch_reason_name(rule->reason),
+			 rule->offset, rule->path);
+}
+
+/* By the plain loop, which any processor can run, and by this processor's own. */
 static void rules_check(const struct rule *rules, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		uint8_t msg[256];
-		size_t len = hex_bytes(rules[i].hex, msg, sizeof msg);
-		int32_t type = sch_type_find(set, rules[i].type);
-		char path[SCH_PATH_MAX];
-		struct sch_result r;
+	const uint64_t fast = set->fast;
 
-		assert_true(type >= 0);
-		sch_validate(set, (uint32_t)type, msg, len, &r);
-		sch_path_render(set, &r, NULL, path, sizeof path);
-		if (r.reason != rules[i].reason || r.offset != rules[i].offset || strcmp(path, rules[i].path) != 0)
-			fail_msg("%s %s: %s at %u '%s', expected %s at %u '%s'", rules[i].type, rules[i].hex,
-				 sch_reason_name(r.reason), r.offset, path, sch_reason_name(rules[i].reason),
-				 rules[i].offset, rules[i].path);
+	for (size_t i = 0; i < n; i++) {
+		rule_check(&rules[i], 0);
+		rule_check(&rules[i], fast);
 	}
 }
 #define CHECK(rules) rules_check(rules, sizeof rules / sizeof rules[0])
