@@ -56,7 +56,7 @@ SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-f
 	-Wno-format-truncation -Wno-maybe-uninitialized) \
 	$(if $(filter thread,$(SAN)),-Wno-tsan)
 FORTIFY := $(if $(SAN),,-D_FORTIFY_SOURCE=2)
-# weftd is optimised as a whole when it is linked, by gcc; the same objects serve all others as they are.
+# weftd is optimised as a whole when it is linked, by gcc; the same objects serve all others as they are, which gcc has to be told.
 LTO ?= $(if $(SAN),,$(if $(filter gcc gcc-% cc,$(notdir $(CC))),-flto=auto))
 override CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
 # Frame pointers, so that `perf record -g` names who called whom (docs/operations.md).
@@ -64,7 +64,7 @@ override CFLAGS += -std=gnu11 $(OPT) $(WARN) -fno-omit-frame-pointer -fno-common
 # C++ only where a library needs it; the same warnings, but for those that C alone has.
 CXX_WARN := $(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(WARN)) -Wmissing-declarations
 override CXXFLAGS += -std=gnu++17 $(OPT) $(CXX_WARN) -fno-common -fstack-protector-strong $(FORTIFY) $(SAN_FLAGS)
-override LDFLAGS += -Wl,-z,relro,-z,now,--as-needed $(SAN_FLAGS)
+override LDFLAGS += -Wl,-z,relro,-z,now,--as-needed $(SAN_FLAGS) $(if $(LTO),-fno-lto)
 # compile: $(call compile,COMPILER AND FLAGS) makes $@ of $< and notes the headers that it needed.
 compile = $(Q)$(1) -MMD -MP -MF $@.d -MT $@ -c $< -o $@.part && mv -f $@.d $(@:.o=.d) && $(put)
 # Objects are remade when the flags that made them were others.
@@ -193,7 +193,7 @@ WEFT_DPI := $(BUILD)/bin/weft-dpi
 $(WEFTD): $(call obj,$(DPDK_SRCS)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(if $(LTO),$(LTO) $(OPT)) $(LDFLAGS) $^ $(DPDK_LIBS) $(HOST_LIBS) -o $@.part && $(put)
+	$(Q)$(CC) $(if $(LTO),$(LTO) $(OPT)) $(filter-out -fno-lto,$(LDFLAGS)) $^ $(DPDK_LIBS) $(HOST_LIBS) -o $@.part && $(put)
 $(WEFT_DPI): $(call obj,dpi/weft_dpi.c) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
