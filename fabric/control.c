@@ -30,8 +30,9 @@
 #define REPLAY_MAX 1000u
 #define TAIL_BYTES (256u << 10)   /* lines that wait for a reader of `tail` */
 #define PUMP_ROUNDS 32u           /* batches between two looks at the sockets */
-#define WAIT_MIN_MS 1             /* the worker does not signal while it polls: look at the ring ourselves */
-#define WAIT_MAX_MS 50
+#define WAIT_MOVED_MS 1           /* after decisions: there may be more than were taken */
+#define WAIT_MAX_MS 1000          /* workers say when there are some; a wake-up that was lost costs at most this */
+#define WAIT_AGAIN_MS 50          /* where nobody can say so, or the log cannot be written */
 #define FINISH_NS 1000000000ull   /* how long the end waits for a log that cannot be written */
 
 /* What an event belongs to: clients have their index. */
@@ -447,11 +448,19 @@ static void drain(struct fab_control *c)
 		client_flush(c, i);
 }
 
+/* Whoever has this core to itself otherwise is not disturbed for nothing. */
+static int wait_ms_after(const struct fab_control *c, uint32_t moved)
+{
+	if (moved)
+		return WAIT_MOVED_MS;
+	return c->writer.error || c->view.wake_fd < 0 ? WAIT_AGAIN_MS : WAIT_MAX_MS;
+}
+
 static void *control_main(void *arg)
 {
 	struct fab_control *c = arg;
 	struct epoll_event ev[CLIENTS_MAX + 4];
-	int wait_ms = WAIT_MIN_MS;
+	int wait_ms = WAIT_MOVED_MS;
 	while (!c->finish) { /* forever: until fab_control_finish() */
 		int n = epoll_wait(c->epoll_fd, ev, (int)(sizeof ev / sizeof ev[0]), wait_ms);
 		for (int i = 0; i < n; i++) {
@@ -471,7 +480,7 @@ static void *control_main(void *arg)
 		}
 		uint32_t moved;
 		pump(c, &moved);
-		wait_ms = moved ? WAIT_MIN_MS : wait_ms < WAIT_MAX_MS / 2 ? wait_ms * 2 : WAIT_MAX_MS;
+		wait_ms = wait_ms_after(c, moved);
 	}
 	drain(c);
 	job_end(c);

@@ -43,7 +43,7 @@ struct fab_control_view {
 	const char *settings;                    /* one line: hugepages or not, AEAD backend, DPDK and nDPI versions */
 	atomic_int *stop;                        /* set to 1 to end the fabric, then write stop_fd */
 	int stop_fd;                             /* eventfd that ends the worker's sleep, to stop or to take an epoch; -1: none */
-	int wake_fd;                             /* eventfd the worker signals after it put decisions and slept */
+	int wake_fd;                             /* eventfd that workers write after a turn with decisions; -1: none */
 };
 
 struct fab_control; /* the thread */
