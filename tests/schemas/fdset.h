@@ -50,6 +50,29 @@ static inline struct sch_set *fdset_compiled(const char *protos)
 	return set;
 }
 
+/* The number of a type that must be there: else the program ends. */
+static inline uint32_t fdset_type(const struct sch_set *set, const char *name)
+{
+	int32_t type = sch_type_find(set, name);
+
+	if (type < 0) {
+		fprintf(stderr, "there is no type %s\n", name);
+		abort();
+	}
+	return (uint32_t)type;
+}
+
+/* A varint. Returns how many bytes, up to ten. */
+static inline size_t varint_put(uint8_t *out, uint64_t v)
+{
+	size_t n = 0;
+
+	for (; v > 0x7f; v >>= 7)
+		out[n++] = (uint8_t)(v | 0x80);
+	out[n++] = (uint8_t)v;
+	return n;
+}
+
 /* Bytes from hex; spaces are skipped. Returns how many. */
 static inline size_t hex_bytes(const char *hex, uint8_t *out, size_t cap)
 {

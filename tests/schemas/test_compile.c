@@ -393,14 +393,12 @@ static void test_lenient(void **state)
 	if (sch_set_compile_lenient(&set, data, len, &err) != 0)
 		fail_msg("%s: %s: %s", err.file, err.where, err.text);
 	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-		int32_t type = sch_type_find(set, types[i].type);
-
-		assert_true(type >= 0);
-		const char *error = sch_type_error(set, (uint32_t)type);
+		uint32_t type = fdset_type(set, types[i].type);
+		const char *error = sch_type_error(set, type);
 
 		if (!types[i].error != !error || (error && strncmp(error, types[i].error, strlen(types[i].error)) != 0))
 			fail_msg("%s: '%s'", types[i].type, error ? error : "");
-		assert_int_equal(sch_validate(set, (uint32_t)type, msg, 0, &r), error ? SCH_RULE_ERROR : SCH_OK);
+		assert_int_equal(sch_validate(set, type, msg, 0, &r), error ? SCH_RULE_ERROR : SCH_OK);
 	}
 	assert_null(sch_type_error(set, UINT32_MAX));
 	sch_set_free(set);

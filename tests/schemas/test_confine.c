@@ -141,24 +141,6 @@ static int set_free(void **state)
 	return 0;
 }
 
-static uint32_t type_at(const char *name)
-{
-	int32_t type = sch_type_find(set, name);
-
-	assert_true(type >= 0);
-	return (uint32_t)type;
-}
-
-static size_t varint_put(uint8_t *out, uint64_t v)
-{
-	size_t n = 0;
-
-	for (; v > 0x7f; v >>= 7)
-		out[n++] = (uint8_t)(v | 0x80);
-	out[n++] = (uint8_t)v;
-	return n;
-}
-
 static size_t field_put(uint8_t *out, uint32_t field, const void *value, size_t len)
 {
 	size_t n = varint_put(out, field << 3 | 2);
@@ -183,7 +165,7 @@ static void each_rule(void **state)
 		char name[20];
 
 		snprintf(name, sizeof name, "p.M%zu", i);
-		uint32_t type = type_at(name);
+		uint32_t type = fdset_type(set, name);
 		size_t n = field_put(msg, 1, c->value, len);
 
 		if (sch_validate(set, type, msg, n, &r) != SCH_OK)
@@ -220,21 +202,21 @@ static void over_messages(void **state)
 	(void)state;
 	n = field_put(in, 1, uuid, 36);
 	n = field_put(msg, 1, in, n);
-	assert_int_equal(sch_validate(set, type_at("p.Near"), msg, n, &r), SCH_OK);
+	assert_int_equal(sch_validate(set, fdset_type(set, "p.Near"), msg, n, &r), SCH_OK);
 	assert_int_equal(r.n_spans, 0);
 	/* rules are ignored on one way to Held, and so its texts, and Deep's, are opaque on each */
 	for (uint32_t way = 1; way <= 2; way++) {
 		n = field_put(in, 1, "on", 2);
 		n += field_put(in + n, 2, "\012\002on", 4);
 		n = field_put(msg, way, in, n);
-		assert_int_equal(sch_validate(set, type_at("p.Loose"), msg, n, &r), SCH_OK);
+		assert_int_equal(sch_validate(set, fdset_type(set, "p.Loose"), msg, n, &r), SCH_OK);
 		assert_int_equal(r.n_spans, 2);
 	}
-	assert_int_equal(sch_field_is_opaque(set, (uint32_t)sch_field_at(set, type_at("p.Deep"), "id")), 1);
+	assert_int_equal(sch_field_is_opaque(set, (uint32_t)sch_field_at(set, fdset_type(set, "p.Deep"), "id")), 1);
 	msg[3 + 2] = 'x'; /* "on" becomes "xn" */
-	assert_int_equal(sch_validate(set, type_at("p.Loose"), msg, n, &r), SCH_RULE);
+	assert_int_equal(sch_validate(set, fdset_type(set, "p.Loose"), msg, n, &r), SCH_RULE);
 	msg[0] = 1 << 3 | 2; /* by the way on which it is ignored */
-	assert_int_equal(sch_validate(set, type_at("p.Loose"), msg, n, &r), SCH_OK);
+	assert_int_equal(sch_validate(set, fdset_type(set, "p.Loose"), msg, n, &r), SCH_OK);
 	assert_int_equal(r.n_spans, 2);
 	assert_int_equal(r.span[0].len, 2);
 }
@@ -243,7 +225,7 @@ static void maps(void **state)
 {
 	static const char uuid[] = "0123abcd-0123-4abc-8def-0123456789ab";
 	uint8_t entry[64], msg[200 + SCH_PAD] = { 0 };
-	uint32_t type = type_at("p.Maps");
+	uint32_t type = fdset_type(set, "p.Maps");
 	struct sch_result r;
 	size_t n, m;
 
@@ -285,7 +267,7 @@ static void among(void **state)
 	static const char *const list[] = { "a", "bc", "north", "north-east", "south", "fourteen-bytes", "fifteen-bytes-x",
 					    "sixteen-bytes-xy", "a text of some more bytes" };
 	static const struct sch_ask loose = { .loose = 1 };
-	uint32_t type = type_at("p.Among"), taken = 0;
+	uint32_t type = fdset_type(set, "p.Among"), taken = 0;
 	struct sch_result r;
 
 	(void)state;
@@ -333,7 +315,7 @@ static void times(void **state)
 	static const int64_t near[] = { 0, 1, 4, 5, 6, 9, 10, 299, 300, 301, 999, 1000, 1001,
 					-1, -2, -3, INT32_MAX, INT64_MAX, INT64_MIN };
 	static const int64_t nanos[] = { 0, 1, 6, 7, 8, 999999999, 1000000000, INT32_MAX, -1, -999999999, 5, 4 };
-	uint32_t type = type_at("p.Times"), taken = 0;
+	uint32_t type = fdset_type(set, "p.Times"), taken = 0;
 
 	(void)state;
 	for (uint32_t i = 0; i < 200000; i++) {
@@ -376,7 +358,7 @@ static void times(void **state)
 /* Packed numbers, and the same one by one: the same answer, about the same element. */
 static void packed(void **state)
 {
-	uint32_t type = type_at("p.Packed"), taken = 0;
+	uint32_t type = fdset_type(set, "p.Packed"), taken = 0;
 
 	(void)state;
 	for (uint32_t i = 0; i < 100000; i++) {

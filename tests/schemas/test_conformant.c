@@ -32,11 +32,9 @@ static enum sch_reason ask(const char *type_name, const char *hex, int required_
 {
 	uint8_t msg[512];
 	size_t len = hex_bytes(hex, msg, sizeof msg);
-	int32_t type = sch_type_find(set, type_name);
 	struct sch_result r;
 
-	assert_true(type >= 0);
-	return sch_validate_conformant(set, (uint32_t)type, msg, len, required_too, &r);
+	return sch_validate_conformant(set, fdset_type(set, type_name), msg, len, required_too, &r);
 }
 
 /* One file of cases. Also: what strict mode accepts, conformant mode must accept. */

@@ -465,12 +465,10 @@ static void test_wire(void **state)
 		struct sch_set *set = changed(cases[i].make);
 		uint8_t msg[64 + SCH_PAD] = { 0 };
 		size_t len = hex_bytes(cases[i].hex, msg, 64);
-		int32_t type = sch_type_find(set, "ed.All");
+		uint32_t type = fdset_type(set, "ed.All");
 		struct sch_result r;
-
-		assert_true(type >= 0);
-		enum sch_reason strict = sch_validate(set, (uint32_t)type, msg, len, &r);
-		enum sch_reason conformant = sch_validate_conformant(set, (uint32_t)type, msg, len, 1, &r);
+		enum sch_reason strict = sch_validate(set, type, msg, len, &r);
+		enum sch_reason conformant = sch_validate_conformant(set, type, msg, len, 1, &r);
 
 		if (strict != cases[i].strict || conformant != cases[i].conformant)
 			fail_msg("case %zu, %s: %s and %s", i, cases[i].hex, sch_reason_name(strict), sch_reason_name(conformant));

@@ -32,14 +32,6 @@ static int stop(void **state)
 	return 0;
 }
 
-static uint32_t type_of(const char *name)
-{
-	int32_t type = sch_type_find(set, name);
-
-	assert_true(type >= 0);
-	return (uint32_t)type;
-}
-
 struct row {
 	const char *type, *hex;
 	enum sch_reason reason;
@@ -58,7 +50,7 @@ static void row_check(const struct row *row, uint8_t behind, uint64_t fast)
 	memset(msg + len, 0x80, SCH_PAD);
 	msg[len] = behind;
 	set->fast = fast;
-	sch_validate(set, type_of(row->type), msg, len, &r);
+	sch_validate(set, fdset_type(set, row->type), msg, len, &r);
 	sch_path_render(set, &r, NULL, path, sizeof path);
 	const char *rule = r.reason == SCH_RULE ? sch_rule_id(set, r.rule) : "";
 
@@ -114,7 +106,7 @@ static void test_formats(void **state)
 static void test_uuid(void **state)
 {
 	static const char uuid[] = "0189afAF-09af-09AF-a0F9-9876543210ef0";
-	uint32_t type = type_of("corner.Formats"), taken = 0;
+	uint32_t type = fdset_type(set, "corner.Formats"), taken = 0;
 	const uint64_t fast = set->fast;
 	struct sch_result r;
 
@@ -208,7 +200,7 @@ static struct row list_judge(const uint8_t *p, size_t len, size_t start, uint32_
 /* Packed lists of all lengths, taken many bytes at a time: the same answer, and the same place, as element by element. */
 static void test_long_lists(void **state)
 {
-	uint32_t type = type_of("corner.Long"), taken = 0;
+	uint32_t type = fdset_type(set, "corner.Long"), taken = 0;
 	const uint64_t fast = set->fast;
 	static uint8_t msg[600];
 	static struct drawn d;
@@ -300,21 +292,11 @@ static void test_numbers(void **state)
 
 	(void)state;
 	t.n = 0;
-	assert_int_equal(sch_validate_ask(set, type_of("corner.Counts"), msg, len, &ask, &r), SCH_RULE);
+	assert_int_equal(sch_validate_ask(set, fdset_type(set, "corner.Counts"), msg, len, &ask, &r), SCH_RULE);
 	for (uint32_t i = 0; i < sizeof want / sizeof want[0]; i++)
 		assert_string_equal(t.paths[i], want[i]);
 	assert_int_equal(t.n, sizeof want / sizeof want[0] + 1); /* and too many elements */
 	assert_string_equal(t.paths[t.n - 1], "uint64_");
-}
-
-static size_t varint_put(uint8_t *out, size_t v)
-{
-	size_t n = 0;
-
-	for (; v > 0x7f; v >>= 7)
-		out[n++] = (uint8_t)(v | 0x80);
-	out[n++] = (uint8_t)v;
-	return n;
 }
 
 /* A whole message of violations costs what its bytes do, not their square; time is taken as a ratio, so that no machine
@@ -344,7 +326,7 @@ static void test_all_cost(void **state)
 				msg[at] = kind == 2 && at & 2 ? 0x18 : 0x20;
 			t.n = 0;
 			clock_gettime(CLOCK_MONOTONIC, &a);
-			assert_int_equal(sch_validate_ask(set, type_of("corner.Counts"), msg, len, &ask, &r), SCH_RULE);
+			assert_int_equal(sch_validate_ask(set, fdset_type(set, "corner.Counts"), msg, len, &ask, &r), SCH_RULE);
 			clock_gettime(CLOCK_MONOTONIC, &b);
 			uint64_t took = (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000u + (uint64_t)b.tv_nsec - (uint64_t)a.tv_nsec;
 
@@ -364,7 +346,7 @@ static void test_patterns(void **state)
 	static uint8_t msg[MESSAGE_MAX + SCH_PAD];
 	struct sch_result r;
 	size_t len = 0, unit = 2 + 200;
-	uint32_t type = type_of("corner.Patterns");
+	uint32_t type = fdset_type(set, "corner.Patterns");
 
 	(void)state;
 	memset(msg, 0, sizeof msg);

@@ -36,13 +36,11 @@ static void rule_check(const struct rule *rule, uint64_t fast)
 {
 	uint8_t msg[256];
 	size_t len = hex_bytes(rule->hex, msg, sizeof msg);
-	int32_t type = sch_type_find(set, rule->type);
 	char path[SCH_PATH_MAX];
 	struct sch_result r;
 
-	assert_true(type >= 0);
 	set->fast = fast;
-	sch_validate(set, (uint32_t)type, msg, len, &r);
+	sch_validate(set, fdset_type(set, rule->type), msg, len, &r);
 	sch_path_render(set, &r, NULL, path, sizeof path);
 	if (r.reason != rule->reason || r.offset != rule->offset || strcmp(path, rule->path) != 0)
 		fail_msg("%s %s, %s loop: %s at %u '%s', expected %s at %u '%s'", rule->type, rule->hex,
