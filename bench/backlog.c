@@ -11,7 +11,6 @@
  *
  * inside: messages that arrived within inside_ns; looks: in between; waited_ns: how long the workers wanted their cores in vain,
  * all together, out of elapsed_ns each. */
-#include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -25,6 +24,7 @@
 #include <sodium.h>
 
 #include "bench/lane.h"
+#include "bench/orders.h"
 #include "bench/timing.h"
 
 #define LANES_MAX   64u
@@ -87,19 +87,14 @@ static error_t option(int key, char *arg, struct argp_state *st)
 	case 'e':
 		b->entries = (uint32_t)strtoul(arg, NULL, 10);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (b->run_dir != NULL)
-			argp_error(st, "one run directory, not two");
-		b->run_dir = arg;
-		return 0;
 	case ARGP_KEY_END:
-		if (b->run_dir == NULL || b->fabric <= 1 || b->n_threads == 0)
-			argp_error(st, "the fabric's run directory, --fabric and --worker are needed");
+		if (b->fabric <= 1 || b->n_threads == 0)
+			argp_error(st, "--fabric and --worker are needed");
 		if (b->lanes == 0 || b->lanes > LANES_MAX || b->entries == 0 || b->entries > VPORT_RING_MAX)
 			argp_error(st, "1 to %u lanes, rings of up to %u entries", LANES_MAX, VPORT_RING_MAX);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return orders_run_dir_parse(key, arg, st, &b->run_dir);
 	}
 }
 
@@ -125,13 +120,10 @@ static void ask_for_short_slices(void)
 
 static int attach(struct backlog *b)
 {
-	char from[WEFT_NAME_MAX + 1] = "sender", to[WEFT_NAME_MAX + 1] = "receiver";
+	char from[WEFT_NAME_MAX + 1], to[WEFT_NAME_MAX + 1];
 
 	for (uint32_t i = 0; i < b->lanes; i++) {
-		if (i > 0) {
-			snprintf(from, sizeof(from), "sender-%u", i + 1);
-			snprintf(to, sizeof(to), "receiver-%u", i + 1);
-		}
+		orders_names(i, from, to);
 		if (lane_open_deep(&b->lane[i], b->run_dir, from, to, b->entries, PAYLOAD_MAX)) {
 			fprintf(stderr, "backlog: %s\n", b->lane[i].why);
 			return -1;
@@ -356,9 +348,9 @@ static int lanes_read(struct backlog *b, char *text)
 	return b->n_busy > 0 ? 0 : -1;
 }
 
-/* 0, 1 when it could not be done (printed), 2 for an order that cannot be read. */
-static int obey(struct backlog *b, const char *line)
+static int obey(void *me, const char *line)
 {
+	struct backlog *b = me;
 	char what[16], kind[16], lanes[96];
 	enum bench_kind k;
 	size_t size;
@@ -378,13 +370,10 @@ static int obey(struct backlog *b, const char *line)
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
-	    options, option, "RUN_DIR",
-	    "The load of `make bench` for several workers; bench/several.py runs it. RUN_DIR/NAME.launch and RUN_DIR/NAME.sock "
-	    "are what an endpoint starts with; names are sender and receiver, sender-2 and receiver-2...",
-	    0, 0, 0};
+	    options, option, ORDERS_RUN_DIR,
+	    "The load of `make bench` for several workers; bench/several.py runs it. " ORDERS_RUN_DIR_DOC, 0, 0, 0};
 	static struct backlog b = {.lanes = 1, .entries = VPORT_RING_MAX};
-	char line[192];
-	int r = 0;
+	int r;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &b);
 	memset(b.look, 0, sizeof(b.look)); /* no page of it is to be taken while something is measured */
@@ -393,11 +382,7 @@ int main(int argc, char **argv)
 		return 2;
 	printf("{\"up\":true,\"lanes\":%u}\n", b.lanes);
 	fflush(stdout);
-	while (r == 0 && fgets(line, sizeof(line), stdin)) { /* as long as there are orders */
-		r = obey(&b, line);
-		if (r == 2)
-			fprintf(stderr, "backlog: no such order: %s", line);
-	}
+	r = orders_obey("backlog", obey, &b);
 	for (uint32_t i = 0; i < b.lanes; i++)
 		lane_close(&b.lane[i]);
 	free(b.texts.bytes);

@@ -11,7 +11,6 @@
  *   -> {"sent":..,"received":..,"refused":..,"wrong":..,"held":..,"offered":..,"elapsed_ns":..,"ns":{"p50":..,...}}
  *
  * Nothing goes on between orders: quiet pairs stay attached, with their sessions. */
-#include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include <sodium.h>
 
 #include "bench/lane.h"
+#include "bench/orders.h"
 #include "bench/timing.h"
 
 #define PAIRS_MAX 2048u
@@ -60,19 +60,12 @@ static error_t option(int key, char *arg, struct argp_state *st)
 	case 'b':
 		b->busy = (uint32_t)strtoul(arg, NULL, 10);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (b->run_dir != NULL)
-			argp_error(st, "one run directory, not two");
-		b->run_dir = arg;
-		return 0;
 	case ARGP_KEY_END:
-		if (b->run_dir == NULL)
-			argp_error(st, "the fabric's run directory is missing");
 		if (b->pairs == 0 || b->pairs > PAIRS_MAX || b->busy == 0 || b->busy > b->pairs)
 			argp_error(st, "pairs are 1 to %u, and busy ones are some of them", PAIRS_MAX);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return orders_run_dir_parse(key, arg, st, &b->run_dir);
 	}
 }
 
@@ -84,14 +77,6 @@ static double calibrate(void)
 		t = bench_now_ns();
 	while (t - t0 < TSC_NS);
 	return (double)(__rdtsc() - c0) * 1e9 / (double)(t - t0);
-}
-
-static void name_of(char out[WEFT_NAME_MAX + 1], const char *role, uint32_t i)
-{
-	if (i == 0)
-		snprintf(out, WEFT_NAME_MAX + 1, "%s", role);
-	else
-		snprintf(out, WEFT_NAME_MAX + 1, "%s-%u", role, i + 1);
 }
 
 static int attach(struct blast *b)
@@ -111,8 +96,7 @@ static int attach(struct blast *b)
 		}
 	}
 	for (uint32_t i = 0; i < b->pairs; i++) {
-		name_of(from, "sender", i);
-		name_of(to, "receiver", i);
+		orders_names(i, from, to);
 		if (lane_open(&b->lane[i], b->run_dir, from, to,
 			      i >= b->busy  ? 0
 			      : b->busy > 1 ? POOL_EACH
@@ -176,9 +160,9 @@ static void answer(const struct blast *b, struct lane_run *r, uint32_t n)
 	fflush(stdout);
 }
 
-/* 0, 1 when it could not be done (printed), 2 for an order that cannot be read. */
-static int obey(struct blast *b, const char *line)
+static int obey(void *me, const char *line)
 {
+	struct blast *b = me;
 	struct lane_run r = {.tsc_hz = b->tsc_hz, .ticks_max = TICKS_MAX};
 	char what[16], kind[16];
 	uint64_t count, last = 0;
@@ -217,17 +201,9 @@ static int obey(struct blast *b, const char *line)
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
-	    options,
-	    option,
-	    "RUN_DIR",
-	    "The load of `make bench`; bench/harness.py runs it. RUN_DIR/NAME.launch and RUN_DIR/NAME.sock "
-	    "are what an endpoint starts with; names are sender and receiver, sender-2 and receiver-2...",
-	    0,
-	    0,
-	    0};
+	    options, option, ORDERS_RUN_DIR, "The load of `make bench`; bench/harness.py runs it. " ORDERS_RUN_DIR_DOC, 0, 0, 0};
 	static struct blast b = {.pairs = 1, .busy = 1};
-	char line[128];
-	int r = 0;
+	int r;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &b);
 	b.lane = aligned_alloc(_Alignof(struct lane), b.pairs * sizeof(*b.lane));
@@ -242,11 +218,7 @@ int main(int argc, char **argv)
 		return 2;
 	printf("{\"up\":true,\"pairs\":%u}\n", b.pairs);
 	fflush(stdout);
-	while (r == 0 && fgets(line, sizeof(line), stdin)) { /* as long as harness.py has orders */
-		r = obey(&b, line);
-		if (r == 2)
-			fprintf(stderr, "blast: no such order: %s", line);
-	}
+	r = orders_obey("blast", obey, &b);
 	for (uint32_t i = 0; i < b.pairs; i++)
 		lane_close(&b.lane[i]);
 	free(b.texts.bytes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A lane of load: one endpoint sends to another, through the fabric, messages that were sealed beforehand. Handshakes and
- * records are end.h's, orders and results blast.c's.
+ * records are end.h's, orders are orders.h's, results its users'.
  *
  * What is timed is a segment: up to as many messages as the pool has slots are sealed, each with a number of its own; then the
  * clock runs from before the first is put into the ring until the last has arrived. What is done for a message while it runs:
