@@ -28,8 +28,7 @@
 #define TICKS_MAX (4u << 20)
 #define POOL_ONE  (64u << 20) /* bytes for what is sealed beforehand, where one pair is busy, */
 #define POOL_EACH (16u << 20) /* and where several are */
-#define SEGMENT_BYTES \
-	(6u << 20) /* of frames, where only the rate counts: what a guest has just sealed is in some cache too */
+#define SEGMENT_BYTES (6u << 20) /* of frames: what a guest has just sealed is in some cache too */
 #define TSC_NS	   100000000ull /* of calibration */
 #define METHOD	   "weft.bench.Echo/Ask"
 #define FILES_EACH 8u /* descriptors of a pair */
@@ -179,15 +178,16 @@ static int obey(void *me, const char *line)
 	if (lane_texts_make(&b->texts, k, size))
 		return 1;
 	r.count = count;
-	if (run) {
+	if (run)
 		pairs = (uint32_t)last;
-		r.segment = SEGMENT_BYTES / LANE_SLOT_LEN(b->texts.len_max);
-	} else {
+	else
 		r.rate = (double)last;
-		r.ticks = overload ? NULL : b->ticks;
-	}
-	if (overload)
+	if (overload) /* in as few segments as go: each ends with what was held back in it */
 		r.for_ns = count * 1000000u;
+	else
+		r.segment = SEGMENT_BYTES / LANE_SLOT_LEN(b->texts.len_max);
+	if (pace || trips)
+		r.ticks = b->ticks;
 	err = trips ? lane_trips(b->lane, &b->texts, METHOD, &r) : lanes_run(b->lane, pairs, &b->texts, &r);
 	if (err)
 		return 1;
