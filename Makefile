@@ -375,7 +375,7 @@ $(FUZZERS): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(FUZZ_LIB)
 
 # --- bench: the fabric's speed, measured -----------------------------------------------------------------------------
 BENCH_SET := $(BUILD)/bench/bench.binpb
-BENCH_BINS := $(BUILD)/bench/blast $(BUILD)/bench/micro $(BUILD)/bench/scale $(BUILD)/bench/inspect $(BUILD)/bench/backlog
+BENCH_BINS := $(addprefix $(BUILD)/bench/,blast pauses micro scale inspect backlog)
 $(BENCH_SET): bench/bench.proto bench/order/ruled.proto $(RULES_C) $(BUILD)/config.mk
 	$(call descriptor_set,-I. -Ischemas)
 $(BUILD)/bench/blast $(BUILD)/bench/backlog: $(call obj,bench/lane.c bench/end.c bench/vport.c)
@@ -530,7 +530,7 @@ LINTS := $(wildcard tests/lint/test_*.py)
 SYSTEM_TESTS := $(wildcard tests/system/test_*.py tests/unikernel/test_*.py)
 TEST_DATA := $(DEMO_SET) $(ROAD_SETS) $(TEST_WEFT_SET) $(PAIRS_SET)
 SYSTEM_NEEDS := $(WEFTD) $(WEFT_DPI) $(WEFT) $(TOOLS) $(FRAGILE) $(DIFFERENTIAL) $(IMAGES) $(SERVICE_BINS) $(TEST_DATA) \
-	$(BENCH_SET) $(BUILD)/bench/blast $(BUILD)/bench/backlog $(FRAMES)
+	$(BENCH_SET) $(addprefix $(BUILD)/bench/,blast backlog pauses) $(FRAMES)
 SMOKE_SECONDS ?= 5
 # Tests find what was built through this, and leave no byte code in the tree.
 export BUILD

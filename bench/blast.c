@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <x86intrin.h>
 
 #include <sodium.h>
 
@@ -29,7 +28,6 @@
 #define POOL_ONE  (64u << 20) /* bytes for what is sealed beforehand, where one pair is busy, */
 #define POOL_EACH (16u << 20) /* and where several are */
 #define SEGMENT_BYTES (6u << 20) /* of frames: what a guest has just sealed is in some cache too */
-#define TSC_NS	   100000000ull /* of calibration */
 #define METHOD	   "weft.bench.Echo/Ask"
 #define FILES_EACH 8u /* descriptors of a pair */
 
@@ -68,16 +66,6 @@ static error_t option(int key, char *arg, struct argp_state *st)
 	}
 }
 
-static double calibrate(void)
-{
-	uint64_t t0 = bench_now_ns(), c0 = __rdtsc(), t;
-
-	do
-		t = bench_now_ns();
-	while (t - t0 < TSC_NS);
-	return (double)(__rdtsc() - c0) * 1e9 / (double)(t - t0);
-}
-
 static int attach(struct blast *b)
 {
 	const struct rlimit need = {.rlim_cur = (rlim_t)b->pairs * FILES_EACH + 64u, .rlim_max = 0};
@@ -107,31 +95,6 @@ static int attach(struct blast *b)
 	return lanes_shake(b->lane, b->pairs);
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static void print_ticks(const struct blast *b, struct lane_run *r)
-{
-	static const struct {
-		const char *name;
-		double at;
-	} p[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"max", 1.0}};
-
-	qsort(r->ticks, r->ticks_n, sizeof(r->ticks[0]), by_value);
-	printf(",\"samples\":%" PRIu64 ",\"ns\":{", r->ticks_n);
-	for (unsigned i = 0; i < sizeof(p) / sizeof(p[0]); i++) {
-		uint64_t at = (uint64_t)(p[i].at * (double)r->ticks_n);
-
-		at = at < r->ticks_n ? at : r->ticks_n - 1;
-		printf("%s\"%s\":%.1f", i ? "," : "", p[i].name, (double)r->ticks[at] * 1e9 / b->tsc_hz);
-	}
-	printf("}");
-}
-
 static void answer(const struct blast *b, struct lane_run *r, uint32_t n)
 {
 	uint64_t sent = 0, received = 0, refused = 0, wrong = 0, held = 0;
@@ -153,8 +116,10 @@ static void answer(const struct blast *b, struct lane_run *r, uint32_t n)
 	printf("{\"sent\":%" PRIu64 ",\"received\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"wrong\":%" PRIu64
 	       ",\"held\":%" PRIu64 ",\"offered\":%" PRIu64 ",\"elapsed_ns\":%" PRIu64,
 	       sent, received, refused, wrong, held, r->offered, r->elapsed_ns);
-	if (r->ticks_n > 0)
-		print_ticks(b, r);
+	if (r->ticks_n > 0) {
+		printf(",\"samples\":%" PRIu64 ",", r->ticks_n);
+		bench_percentiles_print(r->ticks, r->ticks_n, b->tsc_hz);
+	}
 	printf("}\n");
 	fflush(stdout);
 }
@@ -213,7 +178,7 @@ int main(int argc, char **argv)
 	memset(b.lane, 0, b.pairs * sizeof(*b.lane));
 	memset(b.ticks, 0,
 	       (size_t)TICKS_MAX * sizeof(*b.ticks)); /* no page of it is to be taken while something is measured */
-	b.tsc_hz = calibrate();
+	b.tsc_hz = bench_tsc_hz();
 	if (attach(&b))
 		return 2;
 	printf("{\"up\":true,\"pairs\":%u}\n", b.pairs);

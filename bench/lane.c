@@ -385,9 +385,9 @@ static int stalled(struct lane *l, uint32_t n)
 static void note(struct lane_run *r, uint64_t start, double each, uint32_t from, uint32_t to, uint64_t seen)
 {
 	for (uint32_t i = from; i < to && r->ticks_n < r->ticks_max; i++) {
-		uint64_t due = start + (uint64_t)(each * (double)i);
+		uint64_t due = start + (uint64_t)(each * (double)i), late = seen > due ? seen - due : 0;
 
-		r->ticks[r->ticks_n++] = (uint32_t)(seen > due ? seen - due : 0);
+		r->ticks[r->ticks_n++] = late < UINT32_MAX ? (uint32_t)late : UINT32_MAX;
 	}
 }
 

@@ -148,6 +148,7 @@ def latency_name(name):
     if parts[0] == "peer":
         return "round trip, %s, %s bytes" % (PEERS.get(parts[1], parts[1]), parts[2])
     known = {"roundtrip": "round trip, the whole road, low load", "half_load": "one way, half the best throughput",
+             "half_load.pauses": "the same on paper: the cores' own pauses alone",
              "oneway": "one way, low load"}
     return known.get(".".join(parts[1:]), ".".join(parts[1:]).replace("_", " "))
 

@@ -18,6 +18,8 @@ WARM_UP = 20000         # messages; for kinds that are slow, as many as go in a 
 RUN_SECONDS = 0.2
 RUN_LEAST = 5000        # messages
 TRIPS = 200000          # in all rounds together
+HALF_LOAD_EVERY = 3     # so many kinds and sizes of a round: what disturbs it for a second is in one of several runs
+PAUSES_SECONDS = 0.2
 KIND, SIZE = "typed", 256  # of everything but the road itself
 PORTS = [2, 10, 100, 1000]
 BUSY_PORTS = 10
@@ -75,22 +77,37 @@ def bare_ndpi(s, road):
     return json.loads(p.stdout)["messages_per_s"]
 
 
+def half_load(s, road, count):
+    """One way at half of what it carries just now: a rate of a better moment could be all that it can do in this one. And what the
+    pauses of both cores, while the fabric stands, would do to messages at this rate."""
+    best = road.measure(KIND, SIZE, count)["rate"]
+    row = {**road.pace(KIND, SIZE, count, best / 2), "asked": best / 2}
+    road.pause()
+    try:
+        p = subprocess.run([s.build / "bench" / "pauses", str(s.core), str(s.load_core), str(int(PAUSES_SECONDS * 1000)),
+                            str(int(best / 2)), str(int(best))], check=False, text=True, stdout=subprocess.PIPE,
+                           preexec_fn=pinned())
+    finally:
+        road.resume()
+    expect(p.returncode == 0, "pauses ended with %d" % p.returncode)
+    return row, json.loads(p.stdout)
+
+
 def whole_road(s):
-    """Every kind and size in turn, then round trips and half of the best load, the whole round several times: a slow moment of the
-    machine meets all."""
+    """Every kind and size in turn, half of the best load between them, then round trips, the whole round several times: a slow
+    moment of the machine meets all."""
     runs, trips, half, bare = {c: [] for c in CASES}, [], [], []
     with s.road() as road:
         counts = {case: run_of(road, *case) for case in CASES}
         for number in range(s.rounds):
             say("the road, round %d of %d" % (number + 1, s.rounds))
-            for kind, size in CASES:
+            for i, (kind, size) in enumerate(CASES):
                 if (kind, size) == INSPECTED:
                     bare.append(bare_ndpi(s, road))
                 runs[kind, size].append(road.measure(kind, bytes_of(size), counts[kind, size]))
+                if i % HALF_LOAD_EVERY == HALF_LOAD_EVERY - 1:
+                    half.append(half_load(s, road, counts[KIND, SIZE]))
             trips.append(road.trips(KIND, SIZE, TRIPS // s.rounds + 1))
-            # Half of what it carries just now: a rate of a better moment could be all that it can do in this one.
-            best = road.measure(KIND, SIZE, counts[KIND, SIZE])["rate"]
-            half.append({**road.pace(KIND, SIZE, counts[KIND, SIZE], best / 2), "asked": best / 2})
     results = []
     for (kind, size), rows in runs.items():
         p = {"kind": kind, "bytes": size, "messages_per_run": counts[kind, size], "settings": road.settings}
@@ -107,8 +124,9 @@ def whole_road(s):
                         **p)]
     p = {"kind": KIND, "bytes": SIZE, "settings": road.settings}
     results += percentiles("roundtrip", trips, trips_per_run=trips[0]["sent"], **p)
-    results += percentiles("half_load", half, messages_per_run=half[0]["sent"],
-                           rates_mmsgs=[round(r["asked"] / 1e6, 3) for r in half], **p)
+    rates = [round(r["asked"] / 1e6, 3) for r, _ in half]
+    results += percentiles("half_load", [r for r, _ in half], messages_per_run=half[0][0]["sent"], rates_mmsgs=rates, **p)
+    results += percentiles("half_load.pauses", [r for _, r in half], rates_mmsgs=rates, paused=[r["paused"] for _, r in half], **p)
     return results
 
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What programs that measure share: the clock, one core to stay on, results in order, samples as JSON. */
+/* What programs that measure share: the clock, one core to stay on, results in order, samples and percentiles as JSON. */
 #ifndef BENCH_TIMING_H
 #define BENCH_TIMING_H
 
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <x86intrin.h>
 
 static inline uint64_t bench_now_ns(void)
 {
@@ -15,6 +16,17 @@ static inline uint64_t bench_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+/* Ticks of the time-stamp counter in a second. Takes 0.1 s. */
+static inline double bench_tsc_hz(void)
+{
+	uint64_t t0 = bench_now_ns(), c0 = __rdtsc(), t;
+
+	do
+		t = bench_now_ns();
+	while (t - t0 < 100000000ull);
+	return (double)(__rdtsc() - c0) * 1e9 / (double)(t - t0);
 }
 
 /* Keeps the process on the first core that it may use. 0 or -1. */
@@ -64,6 +76,32 @@ static inline void bench_samples_print(const double *v, size_t n)
 	for (size_t i = 0; i + each <= n; i += each)
 		printf("%s%.6g", i ? "," : "", bench_least(v + i, each));
 	printf("],");
+}
+
+static inline int bench_by_ticks(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Sorts n > 0 times in ticks of the time-stamp counter, and prints their percentiles as a member of a JSON object, in ns. */
+static inline void bench_percentiles_print(uint32_t *ticks, uint64_t n, double tsc_hz)
+{
+	static const struct {
+		const char *name;
+		double at;
+	} p[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"max", 1.0}};
+
+	qsort(ticks, n, sizeof(ticks[0]), bench_by_ticks);
+	printf("\"ns\":{");
+	for (unsigned i = 0; i < sizeof(p) / sizeof(p[0]); i++) {
+		uint64_t at = (uint64_t)(p[i].at * (double)n);
+
+		at = at < n ? at : n - 1;
+		printf("%s\"%s\":%.1f", i ? "," : "", p[i].name, (double)ticks[at] * 1e9 / tsc_hz);
+	}
+	printf("}");
 }
 
 /* A well mixed sequence; the same state gives the same one. */

@@ -26,7 +26,7 @@ import ruled  # noqa: E402
 import several  # noqa: E402
 
 MESSAGES = 3000
-NEEDED = ["bench/blast", "bench/backlog", "bench/bench.binpb", "bin/weftd", "bin/weft"]
+NEEDED = ["bench/blast", "bench/backlog", "bench/pauses", "bench/bench.binpb", "bin/weftd", "bin/weft"]
 
 
 @contextlib.contextmanager
@@ -68,6 +68,26 @@ def test_round_trips_pace_and_overload():
         m = r.overload("typed", 256, 0.3, 50e6)
         expect(m["held"] > 0 and m["offered"] > m["sent"] == m["received"] > 0, "nothing was held back: %s" % m)
         expect(m["elapsed_ns"] >= 0.3e9, m)
+
+
+def pauses(*words):
+    p = subprocess.run([BUILD / "bench" / "pauses", *map(str, words)], check=False, capture_output=True, text=True)
+    return p.returncode, json.loads(p.stdout) if p.returncode == 0 else p.stderr
+
+
+def test_half_load_beside_the_cores_own_pauses():
+    with a_road() as r:
+        way, paused = road.half_load(road.Setting(BUILD, r.core, r.load_core, 5), r, MESSAGES)
+        expect(way["samples"] == MESSAGES and 0 < way["ns"]["p50"] <= way["ns"]["p99"], way)
+        expect(paused["samples"] >= 0.99 * way["asked"] * road.PAUSES_SECONDS and paused["ns"]["p50"] > 0, paused)
+        r.measure("typed", 64, MESSAGES)  # it goes on
+        # Two that look at the clock on one core keep each other from it, and messages wait for turns of milliseconds.
+        rc, one = pauses(r.core, r.core, 200, 1e6, 2e6)
+        expect(rc == 0 and sum(one["paused"]) > 0.8 and one["ns"]["p50"] > 1e5, (rc, one))
+    for words in ((), (0, 0, 0, 1e6, 2e6), (0, 0, 10, 2e6, 1e6), (0, 0, 10, 0, 1e6), (0, 0, 10 ** 9, 1e6, 2e6),
+                  (10 ** 6, 0, 10, 1e6, 2e6)):
+        rc, said = pauses(*words)
+        expect(rc == 2 and said.startswith("pauses: "), (words, rc, said))
 
 
 def test_sessions_are_renewed_within_a_run():
