@@ -5,6 +5,7 @@
 #include "turn.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #include "guest-lib/bytes.h"
@@ -116,8 +117,7 @@ static void pad(const struct out *o, uint32_t frame_len)
 #define UDP_LEN_AT   (VIRTIO_HDR_LEN + 38u)
 #define RECORD_AT    (VIRTIO_HDR_LEN + WEFT_FRAME_HDR_LEN)
 #define MESSAGE_AT   (RECORD_AT + WEFT_RECORD_HDR_LEN)
-#define COUNTER_AT   8u  /* in a record's header */
-#define AHEAD	     2u	 /* messages whose memory is on its way while one is sealed, */
+#define AHEAD	     2u	 /* messages whose memory is known and on its way while one is sealed, */
 #define LINES_AHEAD  4u	 /* and how much of each: the CPU sees by itself how it goes on */
 #define LINE	     64u
 
@@ -141,29 +141,40 @@ static uint32_t sealable(const struct fab_port *p)
 	return (uint32_t)(WEFT_SPENT_RECORDS - s->send_counter);
 }
 
-/* Where heads and descriptors of the next chains are. */
+/* Where heads and descriptors of the next chains are; and what all frames of the run have in common. */
 static void look(struct fab_out_run *run)
 {
+	const struct fab_port *p = run->to;
 	struct fab_ring *r = &run->to->rx;
-	uint32_t n = sealable(run->to), have = (uint16_t)(r->seen_avail - r->next_avail), mask = r->size - 1u;
+	uint32_t n = sealable(p), have = (uint16_t)(r->seen_avail - r->next_avail), mask = r->size - 1u;
+	struct virtq_net_hdr vh = {.num_buffers = 1};
+	uint8_t rec[WEFT_RECORD_HDR_LEN];
 
-	run->found = 0;
+	run->sent = run->heads = run->placed = 0;
 	if (r->broken)
 		return; /* its indices may be anything */
 	n = n < run->n ? n : run->n;
 	if (n > have)
 		have = fab_ring_pending(r);
 	n = n < have ? n : have;
-	while (run->found < n) {
-		uint16_t head = __atomic_load_n(&r->avail->ring[(r->next_avail + run->found) & mask], __ATOMIC_RELAXED);
+	while (run->heads < n) {
+		uint16_t head = __atomic_load_n(&r->avail->ring[(r->next_avail + run->heads) & mask], __ATOMIC_RELAXED);
 
 		if (head >= r->size)
 			break;
 		__builtin_prefetch(&r->desc[head]);
-		run->out[run->found++].head = head;
+		run->out[run->heads++].head = head;
 	}
-	for (uint32_t i = 0; i < run->found; i += LINE / sizeof(r->used->ring[0]))
+	if (run->heads == 0)
+		return;
+	for (uint32_t i = 0; i < run->heads; i += LINE / sizeof(r->used->ring[0]))
 		fab_prefetch_write(&r->used->ring[(r->next_used + i) & mask]);
+	memset(run->head, 0, sizeof(run->head));
+	memcpy(run->head, &vh, VIRTIO_HDR_LEN);
+	weft_frame_hdr_put(run->head + VIRTIO_HDR_LEN, WEFT_FABRIC_PORT, p->number, 0);
+	weft_record_hdr_put(rec, &(struct weft_record_hdr){
+					 .type = WEFT_REC_DATA, .suite = p->live.s.suite, .session = p->live.s.remote});
+	memcpy(&run->rec, rec, sizeof(run->rec));
 }
 
 /* The host's address of [gpa, gpa + len) where one region holds it all, else NULL. */
@@ -181,49 +192,43 @@ static uint8_t *one_piece(struct fab_ring *r, uint64_t gpa, uint32_t len)
 	return NULL;
 }
 
-/* From the descriptors to memory, as far as each is the common case. */
-static void place(struct fab_out_run *run)
+/* From the descriptor of the run's next message to memory. 0 where it is not the common case, or there is none. */
+static int place(struct fab_out_run *run)
 {
-	const struct fab_port *p = run->to;
 	struct fab_ring *r = &run->to->rx;
-	uint64_t counter = p->live.s.send_counter;
-	uint8_t rec[WEFT_RECORD_HDR_LEN];
-	uint32_t found = run->found;
+	struct fab_out *o = &run->out[run->placed];
+	const struct virtq_desc *d;
+	uint64_t gpa;
+	uint32_t len, room;
+	uint16_t flags;
 
-	run->found = 0;
-	if (found == 0)
-		return;
-	struct virtq_net_hdr vh = {.num_buffers = 1};
-
-	memset(run->head, 0, sizeof(run->head));
-	memcpy(run->head, &vh, VIRTIO_HDR_LEN);
-	weft_frame_hdr_put(run->head + VIRTIO_HDR_LEN, WEFT_FABRIC_PORT, p->number, 0);
-	weft_record_hdr_put(rec, &(struct weft_record_hdr){
-					 .type = WEFT_REC_DATA, .suite = p->live.s.suite, .session = p->live.s.remote});
-	for (uint32_t i = 0; i < found; i++) {
-		struct fab_out *o = &run->out[i];
-		const struct virtq_desc *d = &r->desc[o->head];
-		uint64_t gpa = __atomic_load_n(&d->addr, __ATOMIC_RELAXED);
-		uint32_t len = __atomic_load_n(&d->len, __ATOMIC_RELAXED);
-		uint16_t flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED);
-
-		if (flags != VIRTQ_DESC_F_WRITE || len < frame_room(o->len))
-			return;
-		o->at = one_piece(r, gpa, len);
-		if (o->at == NULL)
-			return;
-		memcpy(o->rec, rec, COUNTER_AT);
-		put_le64(o->rec + COUNTER_AT, counter++);
-		run->found++;
-	}
+	if (run->placed == run->heads)
+		return 0;
+	d = &r->desc[o->head];
+	gpa = __atomic_load_n(&d->addr, __ATOMIC_RELAXED);
+	len = __atomic_load_n(&d->len, __ATOMIC_RELAXED);
+	flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED);
+	room = frame_room(o->len);
+	if (flags != VIRTQ_DESC_F_WRITE || len < room)
+		return 0;
+	o->at = one_piece(r, gpa, len);
+	if (o->at == NULL)
+		return 0;
+	run->placed++;
+	for (uint32_t i = 0; i < room && i < LINES_AHEAD * LINE; i += LINE)
+		fab_prefetch_write(o->at + i);
+	return 1;
 }
 
-static void prefetch_frame(const struct fab_out *o)
+/* The runs of a burst, and which of them the next message to place is of. */
+struct ahead {
+	struct fab_out_run *run, *end;
+};
+
+static void place_next(struct ahead *a)
 {
-	if (o->at == NULL)
-		return;
-	for (uint32_t i = 0, n = frame_room(o->len); i < n && i < LINES_AHEAD * LINE; i += LINE)
-		fab_prefetch_write(o->at + i);
+	while (a->run < a->end && !place(a->run)) /* each turn is another run, or the last */
+		a->run++;
 }
 
 void fab_out_soon(const struct fab_port *to)
@@ -234,23 +239,6 @@ void fab_out_soon(const struct fab_port *to)
 		return;
 	__builtin_prefetch(&r->avail->idx);
 	__builtin_prefetch(&r->avail->ring[r->next_avail & (r->size - 1u)]);
-}
-
-void fab_out_find(struct fab_out_run *run, uint32_t n_runs)
-{
-	const struct fab_out *end;
-
-	if (n_runs == 0)
-		return;
-	end = run[n_runs - 1].out + run[n_runs - 1].n;
-	for (struct fab_out *o = run[0].out; o < end; o++)
-		o->at = NULL;
-	for (uint32_t i = 0; i < n_runs; i++)
-		look(&run[i]);
-	for (uint32_t i = 0; i < n_runs; i++)
-		place(&run[i]);
-	for (struct fab_out *o = run[0].out; o < end && o < run[0].out + AHEAD; o++)
-		prefetch_frame(o);
 }
 
 /* Only lengths and IPv4's checksum differ from frame to frame (RFC 1624). */
@@ -265,27 +253,44 @@ static void head_write(uint8_t *at, const uint8_t head[FAB_OUT_HEAD_LEN], uint32
 	put_be16(at + UDP_LEN_AT, (uint16_t)(get_be16(head + UDP_LEN_AT) + record_len));
 }
 
-static void seal_found(struct fab_out_run *run, const struct fab_out *end)
+/* A record's header in one store: the cipher loads it in one, and would have to wait for two. */
+typedef uint64_t rec_words __attribute__((vector_size(WEFT_RECORD_HDR_LEN), aligned(WEFT_RECORD_HDR_LEN)));
+
+static void rec_put(rec_words *rec, uint64_t begin, uint64_t counter)
+{
+	_Static_assert(WEFT_RECORD_HDR_LEN == 2 * sizeof(uint64_t), "what it begins with, and the counter");
+	*rec = (rec_words){begin, htole64(counter)};
+}
+
+/* As many of the run's messages, from the first on, as have a place. */
+static void seal_placed(struct fab_out_run *run, struct ahead *ahead)
 {
 	struct fab_port *p = run->to;
+	struct fab_ring *r = &p->rx;
+	uint32_t mask = r->size - 1u, i;
 
-	if (run->found == 0)
+	if (run->placed == 0)
 		return; /* a port that is paused is not even touched: its rings are somebody else's to look at */
-	for (uint32_t i = 0; i < run->found; i++) {
+	for (i = 0; i < run->placed; i++) {
 		const struct fab_out *o = &run->out[i];
-		int r;
+		struct virtq_used_elem *e = &r->used->ring[(r->next_used + i) & mask];
+		rec_words rec;
+		int bad;
 
-		if (o + AHEAD < end)
-			prefetch_frame(o + AHEAD);
+		place_next(ahead);
+		rec_put(&rec, run->rec, p->live.s.send_counter);
 		head_write(o->at, run->head, WEFT_RECORD_HDR_LEN + o->len + WEFT_TAG_LEN);
-		memcpy(o->at + RECORD_AT, o->rec, sizeof(o->rec));
-		r = fab_aead_seal_flat(&p->live.tx, p->live.s.send_counter, o->rec, o->plain, o->len, o->at + MESSAGE_AT);
-		assert(r == 0); /* no plaintext is longer than the limit */
+		memcpy(o->at + RECORD_AT, &rec, sizeof(rec));
+		bad = fab_aead_seal_flat(&p->live.tx, p->live.s.send_counter, (const uint8_t *)&rec, o->plain, o->len,
+					 o->at + MESSAGE_AT);
+		assert(bad == 0); /* no plaintext is longer than the limit */
 		p->live.s.send_counter++;
+		__atomic_store_n(&e->id, o->head, __ATOMIC_RELAXED);
+		__atomic_store_n(&e->len, frame_room(o->len), __ATOMIC_RELAXED);
 	}
-	p->rx.next_avail = (uint16_t)(p->rx.next_avail + run->found);
-	for (uint32_t i = 0; i < run->found; i++)
-		fab_ring_use(&p->rx, (uint16_t)run->out[i].head, frame_room(run->out[i].len));
+	r->next_avail = (uint16_t)(r->next_avail + i);
+	r->next_used = (uint16_t)(r->next_used + i);
+	run->sent = i;
 	p->rx_dirty = 1;
 	fab_turn_touch(p);
 }
@@ -314,14 +319,21 @@ static int seal_scattered(struct fab_port *p, const uint8_t *plain, uint32_t len
 	return 1;
 }
 
-uint32_t fab_out_send(struct fab_out_run *run, const struct fab_out *end)
+void fab_out_send(struct fab_out_run *run, uint32_t n_runs)
 {
-	uint32_t sent = run->found;
+	struct ahead ahead = {.run = run, .end = run + n_runs};
 
-	seal_found(run, end);
-	while (sent < run->n && seal_scattered(run->to, run->out[sent].plain, run->out[sent].len))
-		sent++;
-	return sent;
+	for (uint32_t i = 0; i < n_runs; i++)
+		look(&run[i]);
+	for (uint32_t i = 0; i < AHEAD; i++)
+		place_next(&ahead);
+	for (uint32_t i = 0; i < n_runs; i++) {
+		struct fab_out_run *now = &run[i];
+
+		seal_placed(now, &ahead);
+		while (now->sent < now->n && seal_scattered(now->to, now->out[now->sent].plain, now->out[now->sent].len))
+			now->sent++;
+	}
 }
 
 int fab_out_message(struct fab_port *p, const uint8_t *plain, uint32_t len)
@@ -329,8 +341,8 @@ int fab_out_message(struct fab_port *p, const uint8_t *plain, uint32_t len)
 	struct fab_out one = {.plain = plain, .len = len};
 	struct fab_out_run run = {.to = p, .out = &one, .n = 1};
 
-	fab_out_find(&run, 1);
-	return fab_out_send(&run, &one + 1) == 1;
+	fab_out_send(&run, 1);
+	return run.sent == 1;
 }
 
 int fab_out_plain_frame(struct fab_port *p, const uint8_t *record, uint32_t record_len)

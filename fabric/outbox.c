@@ -377,8 +377,8 @@ static uint32_t out_run(struct fab *f, struct fab_port *p, struct fab_pair *pair
 
 	for (uint32_t i = 0; i < n; i++)
 		out[i] = (struct fab_out){.plain = fab_item_data(item[i]), .len = item[i]->len};
-	fab_out_find(&run, 1);
-	sent = fab_out_send(&run, &out[n]);
+	fab_out_send(&run, 1);
+	sent = run.sent;
 	if (sent == 0)
 		return 0;
 	for (uint32_t i = 0; i < sent; i++) {

@@ -137,10 +137,9 @@ struct outgoing {
 	uint32_t n_runs, n;
 	struct fab_out_run run[FAB_BURST_MAX];
 	struct fab_out out[FAB_BURST_MAX];
-	uint8_t at[FAB_BURST_MAX];     /* which message of the burst an out is */
-	uint8_t run_of[FAB_BURST_MAX]; /* a message of the burst; NONE: it has none */
+	uint8_t at[FAB_BURST_MAX];     /* which message of the burst an out is, */
+	uint8_t run_of[FAB_BURST_MAX]; /* and whose run it belongs to */
 };
-#define NO_RUN UINT8_MAX
 
 /* The run to a receiver. Most bursts have one or few; and a burst is short. */
 static uint32_t run_to(struct outgoing *g, struct fab_port *to)
@@ -180,48 +179,67 @@ static uint32_t queue_up(struct fab *f, struct fab_burst *b, uint32_t first)
 }
 _Static_assert(FAB_BURST_MAX <= 32, "a bit for each message");
 
+/* Messages that were taken down as they came, run by run. */
+static void sort(struct outgoing *g)
+{
+	uint32_t next[FAB_BURST_MAX], n = 0;
+	uint8_t at[FAB_BURST_MAX];
+	struct fab_out out[FAB_BURST_MAX];
+
+	memcpy(at, g->at, g->n * sizeof(at[0]));
+	memcpy(out, g->out, g->n * sizeof(out[0]));
+	for (uint32_t r = 0; r < g->n_runs; r++) {
+		next[r] = n;
+		g->run[r].out = &g->out[n];
+		n += g->run[r].n;
+	}
+	for (uint32_t i = 0; i < g->n; i++) {
+		uint32_t to = next[g->run_of[i]]++;
+
+		g->at[to] = at[i];
+		g->out[to] = out[i];
+	}
+}
+
 static void group(struct fab *f, struct fab_burst *b, struct outgoing *g)
 {
-	uint32_t next[FAB_BURST_MAX], queued = 0;
+	uint32_t queued = 0, run = 0;
+	uint16_t dst = WEFT_FABRIC_PORT; /* of the message before, whose run that is: what comes in a row is mostly for one */
 
 	g->n_runs = 0;
 	g->n = 0;
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct fab_msg *m = &b->msg[i];
-		struct fab_port *to;
 
-		g->run_of[i] = NO_RUN;
 		if (m->verdict != WEFT_V_PASSED || queued >> i & 1u)
 			continue;
-		to = &f->port[m->dst];
-		if (to->owner != f || must_queue(to)) {
-			queued |= queue_up(f, b, i);
-			continue;
+		if (m->dst != dst) {
+			struct fab_port *to = &f->port[m->dst];
+
+			if (to->owner != f || must_queue(to)) {
+				queued |= queue_up(f, b, i);
+				continue;
+			}
+			dst = m->dst;
+			run = run_to(g, to);
 		}
 		say_sender(m);
-		g->run_of[i] = (uint8_t)run_to(g, to);
-		g->run[g->run_of[i]].n++;
+		g->run[run].n++;
+		g->run_of[g->n] = (uint8_t)run;
+		g->at[g->n] = (uint8_t)i;
+		g->out[g->n].plain = m->data;
+		g->out[g->n++].len = m->len;
 	}
-	for (uint32_t r = 0; r < g->n_runs; r++) {
-		next[r] = g->n;
-		g->run[r].out = &g->out[g->n];
-		g->n += g->run[r].n;
-	}
-	for (uint32_t i = 0; i < b->n; i++) {
-		if (g->run_of[i] == NO_RUN)
-			continue;
-		uint32_t at = next[g->run_of[i]]++;
-
-		g->at[at] = (uint8_t)i;
-		g->out[at].plain = b->msg[i].data;
-		g->out[at].len = b->msg[i].len;
-	}
+	if (g->n_runs == 1)
+		g->run[0].out = g->out;
+	else
+		sort(g);
 }
 
 /* The first `sent` of a run's messages are in the ring; the others wait. All are of one pair, for a burst has one sender. */
-static void settle(struct fab *f, struct fab_burst *b, const struct outgoing *g, const struct fab_out_run *run, uint32_t sent)
+static void settle(struct fab *f, struct fab_burst *b, const struct outgoing *g, const struct fab_out_run *run)
 {
-	uint32_t first = (uint32_t)(run->out - g->out), cost = 0;
+	uint32_t first = (uint32_t)(run->out - g->out), sent = run->sent, cost = 0;
 	struct fab_msg *left[FAB_BURST_MAX];
 	uint64_t bytes = 0;
 
@@ -247,7 +265,7 @@ void stage_deliver(struct fab *f, struct fab_burst *b)
 	struct outgoing g;
 
 	group(f, b, &g);
-	fab_out_find(g.run, g.n_runs);
+	fab_out_send(g.run, g.n_runs);
 	for (uint32_t r = 0; r < g.n_runs; r++)
-		settle(f, b, &g, &g.run[r], fab_out_send(&g.run[r], &g.out[g.n]));
+		settle(f, b, &g, &g.run[r]);
 }
