@@ -542,7 +542,7 @@ all: $(WEFTD) $(WEFT_DPI) $(WEFT) $(PLUGIN) $(GUEST_LIB) $(DEMO_SET) $(TOOLS) $(
 test: $(UNITS) $(SYSTEM_NEEDS) $(LINT_FLAGS) $(FUZZERS) ## everything that a submission must pass
 	@tests/run --timeout 600 $(UNITS) $(LINTS) $(SYSTEM_TESTS) \
 		'tests/fuzz/run --seconds $(SMOKE_SECONDS) $(FUZZERS)'
-check: $(UNITS) $(WEFT_DPI) $(TOOLS) $(FRAGILE) $(TEST_DATA) ## unit tests, without root, in under a minute
+check: $(UNITS) $(WEFT_DPI) $(TOOLS) $(FRAGILE) $(TEST_DATA) ## unit tests, without root, in a minute and a half
 	@tests/run $(UNITS)
 system: $(SYSTEM_NEEDS) ## tests of the whole: weftd, guests under QEMU, processes, the command line
 	@tests/run --timeout 600 $(SYSTEM_TESTS)
