@@ -143,7 +143,7 @@ void fab_port_start(struct fab *f, struct fab_port *p, uint64_t now_ns)
 	p->rx_call_fd = p->attach.rx_call_fd;
 	p->tx_call_fd = p->attach.tx_call_fd;
 	p->mrg_rxbuf = p->attach.mrg_rxbuf;
-	p->rx_dirty = p->tx_dirty = p->calls_due = 0;
+	p->rx_dirty = p->tx_dirty = 0;
 	p->said_dead = 0;
 	p->running = 1;
 	fab_turn_add(f, p);

@@ -47,6 +47,7 @@
 #define FAB_DRAIN_NS 1000000000ull /* so long an epoch waits for inspectors: who hangs them shall not keep policies from changing */
 #define FAB_SWEEP_SLOTS 4096u /* request slots of one port that are looked at in one tick after a change of epoch */
 #define FAB_PAIRS_SPARE 256u  /* pairs beyond twice the first need, where the configuration says nothing */
+#define FAB_SHOWN_MAX 64u /* ports whose guests are asked together whether they want to be told */
 #define FAB_QUIET_TURNS 64u /* without work for a port, and it is looked at less often */
 #define FAB_QUIET_SLICE 8u /* quiet ports that are looked at in one turn, */
 #define FAB_QUIET_SHIFT 15u /* and as many more for each 33 us that it took */
@@ -131,7 +132,7 @@ struct fab_port {
 	uint32_t turn_at;          /* where it stands in its worker's list */
 	uint8_t running;           /* the rings below may be used */
 	uint8_t rx_dirty, tx_dirty; /* used entries to publish */
-	uint8_t calls_due;         /* published, and the guest is to be notified: 1 rx, 2 tx */
+	uint8_t asks;              /* shown, and the guest is yet to be asked whether it wants to be told: 1 rx, 2 tx */
 	uint8_t burst_max;         /* messages in its next burst, 1 to FAB_BURST_MAX */
 	uint32_t parked_n;         /* messages that wait for the inspector (parked.c) */
 	uint32_t spent_n;          /* inspected since burst_max was fitted, */
@@ -250,6 +251,8 @@ struct fab_turn {
 	uint64_t looked_ns;        /* when quiet ones were looked at */
 	uint32_t n_touched;        /* ports that were given something since the last turn: they become active */
 	struct fab_port **touched;
+	uint32_t n_shown;          /* ports that `asks` of */
+	struct fab_port *shown[FAB_SHOWN_MAX];
 };
 
 struct fab {

@@ -9,8 +9,6 @@
 #include "emit.h"
 #include "stage.h"
 
-#define FAB_SHOWN_MAX 64u /* ports that share a fence; those beyond have one each */
-
 static void place(struct fab_turn *t, uint32_t at, struct fab_port *p)
 {
 	t->port[at] = p;
@@ -66,6 +64,11 @@ void fab_turn_remove(struct fab *f, struct fab_port *p)
 		}
 	if (p->in_turn == FAB_TURN_ACTIVE)
 		calm(t, p);
+	for (uint32_t i = 0; p->asks != 0 && i < t->n_shown; i++)
+		if (t->shown[i] == p) { /* its device stops: nobody waits for it to say something */
+			t->shown[i] = t->shown[--t->n_shown];
+			p->asks = 0;
+		}
 	swap(t, p->turn_at, --t->n);
 	p->in_turn = FAB_TURN_NOT;
 }
@@ -100,66 +103,69 @@ static void look_at_quiet(struct fab *f, uint64_t now_ns)
 	}
 }
 
-static void publish(struct fab_port *p)
+typedef void caller(struct fab_port *p, unsigned which);
+
+/* Who was shown something is asked whether it wants to be told. A fence stands between, for the guest reads and writes in the
+ * opposite order; it waits for all that was written, and what is shown goes into lines that other cores look at. So this is done
+ * when a burst has gone by since, and that wait is over. */
+static void tell(struct fab_turn *t, caller *call)
 {
-	if (p->rx_dirty || p->tx_dirty)
-		p->calls_due |= (uint8_t)fab_port_publish(p);
+	if (t->n_shown == 0)
+		return;
+	atomic_thread_fence(memory_order_seq_cst);
+	for (uint32_t i = 0; i < t->n_shown; i++) {
+		struct fab_port *p = t->shown[i];
+		unsigned which = 0;
+
+		if (p->asks & 1u && fab_ring_wants(&p->rx))
+			which |= 1u;
+		if (p->asks & 2u && fab_ring_wants(&p->tx))
+			which |= 2u;
+		p->asks = 0;
+		if (which != 0)
+			call(p, which);
+	}
+	t->n_shown = 0;
 }
 
-/* What is written becomes visible, on all rings before the one fence that stands between that and asking who wants to be told. */
-static void publish_all(const struct fab_turn *t)
+/* What is written becomes visible. */
+static void show_port(struct fab_turn *t, struct fab_port *p, caller *call)
 {
-	struct fab_port *shown[FAB_SHOWN_MAX];
-	uint32_t n = 0;
+	uint8_t which = 0;
 
-	for (uint32_t i = 0; i < t->n_active; i++) {
-		struct fab_port *p = t->port[i];
-
-		if (!p->rx_dirty && !p->tx_dirty)
-			continue;
-		if (n == FAB_SHOWN_MAX) {
-			publish(p);
-			continue;
-		}
-		p->rx_dirty = p->rx_dirty && fab_ring_show(&p->rx);
-		p->tx_dirty = p->tx_dirty && fab_ring_show(&p->tx);
-		shown[n++] = p;
+	if (p->rx_dirty && fab_ring_show(&p->rx))
+		which |= 1u;
+	if (p->tx_dirty && fab_ring_show(&p->tx))
+		which |= 2u;
+	p->rx_dirty = p->tx_dirty = 0;
+	if (which != 0 && p->asks == 0) {
+		if (t->n_shown == FAB_SHOWN_MAX)
+			tell(t, call);
+		t->shown[t->n_shown++] = p;
 	}
-	if (n > 0)
-		atomic_thread_fence(memory_order_seq_cst);
-	for (uint32_t i = 0; i < n; i++) {
-		struct fab_port *p = shown[i];
-
-		if (p->rx_dirty && fab_ring_wants(&p->rx))
-			p->calls_due |= 1u;
-		if (p->tx_dirty && fab_ring_wants(&p->tx))
-			p->calls_due |= 2u;
-		p->rx_dirty = p->tx_dirty = 0;
-	}
+	p->asks |= which;
 }
 
 /* Receivers see their messages before their senders are told that they were delivered: were this process killed in between, a
  * message could be lost that its sender counts as delivered. */
-static uint32_t show(struct fab *f, void (*call)(struct fab_port *p, unsigned which))
+static uint32_t show(struct fab *f, caller *call)
 {
 	struct fab_turn *t = &f->turn;
 	uint32_t work = 0;
 
-	publish_all(t);
+	for (uint32_t i = 0; i < t->n_active; i++)
+		show_port(t, t->port[i], call);
 	for (uint32_t i = 0; i < t->n_active; i++) {
 		struct fab_port *p = t->port[i];
+		uint32_t n;
 
-		if (fab_port_waits(p)) {
-			uint32_t n = fab_port_pump(f, p);
-
-			work += n;
-			if (n > 0)
-				p->quiet_turns = 0;
-			publish(p);
-		}
-		if (p->calls_due != 0)
-			call(p, p->calls_due);
-		p->calls_due = 0;
+		if (!fab_port_waits(p))
+			continue;
+		n = fab_port_pump(f, p);
+		work += n;
+		if (n > 0)
+			p->quiet_turns = 0;
+		show_port(t, p, call);
 	}
 	return work;
 }
@@ -180,16 +186,18 @@ uint32_t fab_turn_run(struct fab *f, uint64_t now_ns, void (*call)(struct fab_po
 		struct fab_port *p = t->port[at < n ? at : at - n];
 		uint32_t served = fab_port_sits_out(p) ? 0 : fab_port_serve(f, p, now_ns);
 
-		fab_core_pause(f); /* who wants to be alone waits for a burst, not for those of all ports */
-
 		work += served;
-		if (served > 0)
+		if (served > 0) {
 			p->quiet_turns = 0;
-		else if (p->quiet_turns < FAB_QUIET_TURNS)
+			tell(t, call);
+		} else if (p->quiet_turns < FAB_QUIET_TURNS) {
 			p->quiet_turns++;
+		}
+		fab_core_pause(f); /* who wants to be alone waits for a burst, not for those of all ports */
 	}
 	t->first++;
 	take_touched(t);
+	tell(t, call);
 	work += show(f, call);
 	for (uint32_t i = t->n_active; i > 0; i--) {
 		struct fab_port *p = t->port[i - 1];
@@ -197,5 +205,5 @@ uint32_t fab_turn_run(struct fab *f, uint64_t now_ns, void (*call)(struct fab_po
 		if (p->quiet_turns >= FAB_QUIET_TURNS && !fab_port_waits(p) && p->owes == 0)
 			calm(t, p);
 	}
-	return work;
+	return work + t->n_shown;
 }

@@ -23,7 +23,8 @@ static inline void fab_turn_touch(struct fab_port *p)
 }
 
 /* One turn: a burst of each active port through all stages, what other workers handed over, what the inspectors answered; and
- * what is written is made visible, receivers first. Returns how much was done. `call` tells a guest that it has something. */
+ * what is written is made visible, receivers first. `call` tells a guest that it has something: after the next burst of anybody's,
+ * at the end of the next turn at the latest. Returns how much was done or is yet to be told: 0, and the worker may sleep. */
 uint32_t fab_turn_run(struct fab *f, uint64_t now_ns, void (*call)(struct fab_port *p, unsigned which));
 
 #endif
