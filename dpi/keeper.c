@@ -536,12 +536,16 @@ static void lane_watch(struct dpi_isolate *iso, struct dpi_isolate_lane *l, uint
 		l->watch_cpu_ns = cpu;
 	} else {
 		uint64_t step = since(l->watch_seen_ns, now);
+		uint64_t spans = atomic_load_explicit(&l->lane.spans[done & (DPI_LANE_ITEMS - 1)], memory_order_relaxed);
 
 		l->watch_wall_ns += step < WATCH_STEP_MAX_NS ? step : WATCH_STEP_MAX_NS;
 		/* Of one that is gone the clock says 0. */
-		uint64_t may = DPI_HANG_CPU_NS + item_at(l, done)->n_spans * DPI_HANG_FIELD_NS;
+		uint64_t may = DPI_HANG_CPU_NS + spans * DPI_HANG_FIELD_NS;
 
-		if (l->watch_wall_ns > DPI_HANG_WALL_NS || (cpu > l->watch_cpu_ns && cpu - l->watch_cpu_ns > may))
+		/* An answer that came meanwhile is none that is missing, and its place may be another item's. */
+		if (done_of(l) != done)
+			l->watching = 0;
+		else if (l->watch_wall_ns > DPI_HANG_WALL_NS || (cpu > l->watch_cpu_ns && cpu - l->watch_cpu_ns > may))
 			lane_kill(iso, l, DPI_WHY_HUNG, done, now);
 	}
 	l->watch_seen_ns = now;

@@ -143,7 +143,7 @@ uint32_t dpi_lane_room(const struct dpi_lane *l)
 }
 
 /* The place of the next item, which is size bytes. */
-static struct dpi_lane_item *begin(struct dpi_lane *l, uint32_t size)
+static struct dpi_lane_item *begin(struct dpi_lane *l, uint32_t size, uint16_t spans)
 {
 	uint32_t at_head, at_start, skip = 0;
 
@@ -157,6 +157,7 @@ static struct dpi_lane_item *begin(struct dpi_lane *l, uint32_t size)
 	uint32_t slot = slot_of(l->written);
 
 	atomic_store_explicit(&l->in->where[slot], l->head / ALIGN, memory_order_relaxed);
+	atomic_store_explicit(&l->spans[slot], spans, memory_order_relaxed);
 	l->size[slot] = skip + size;
 	l->head += size;
 	if (l->head == DPI_LANE_BYTES)
@@ -205,7 +206,7 @@ void dpi_lane_put_message(struct dpi_lane *l, const struct dpi_message *m)
 	}
 	uint32_t size = aligned(sizeof(struct dpi_lane_item) + m->n_spans * sizeof(span[0]) +
 				n_sets * sizeof(*sets[0]) + bytes);
-	struct dpi_lane_item *item = begin(l, size);
+	struct dpi_lane_item *item = begin(l, size, (uint16_t)m->n_spans);
 
 	*item = (struct dpi_lane_item){
 		.size = size,
@@ -235,7 +236,7 @@ void dpi_lane_put_frame(struct dpi_lane *l, uint16_t port, const uint8_t *frame,
 {
 	assert(len <= DPI_LANE_CONTENT_MAX);
 	uint32_t size = aligned(sizeof(struct dpi_lane_item) + len);
-	struct dpi_lane_item *item = begin(l, size);
+	struct dpi_lane_item *item = begin(l, size, 0);
 
 	*item = (struct dpi_lane_item){ .size = size, .kind = DPI_ANSWER_FRAME, .src = port, .now_ns = now_ns, .bytes = len };
 	if (len)

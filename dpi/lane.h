@@ -94,6 +94,7 @@ struct dpi_lane {
 	uint64_t retired;              /* items whose answers were taken */
 	uint32_t head, tail;           /* of the ring, bytes: next to write, oldest in use */
 	uint32_t size[DPI_LANE_ITEMS]; /* of each item, what it skipped at the ring's end included */
+	_Atomic uint16_t spans[DPI_LANE_ITEMS]; /* of each item, how many; for who watches from another thread how long it takes */
 	int in_fd, out_fd;
 };
 
