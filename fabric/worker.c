@@ -230,7 +230,8 @@ static int take_changes(struct fab_worker *w, uint64_t now_ns)
 	struct fab *f = w->f;
 
 	/* Looked at in each turn; a locked instruction would wait for all that was written to the rings. */
-	if (!atomic_load_explicit(&w->changed, memory_order_relaxed) || !atomic_exchange_explicit(&w->changed, 0, memory_order_acquire))
+	if (!atomic_load_explicit(&w->changed, memory_order_relaxed) ||
+	    !atomic_exchange_explicit(&w->changed, 0, memory_order_acquire))
 		return 0;
 	fab_alone_begin(f);
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
