@@ -23,6 +23,7 @@
 #define TRIES 256u      /* multipliers for each size of a table */
 #define TEXTS_MAX 64u   /* of a list that gets a table: more would take long to place */
 #define SLOTS_MAX 512u
+#define SLOT_LEN 16u    /* bytes of a slot */
 #define TABLES_MAX (4u << 20) /* bytes of all tables of a set: a list without one is looked up rule by rule */
 
 static int is_confining_format(enum sch_format format)
@@ -84,9 +85,9 @@ static int key_of(const struct build *b, const struct sch_text *t, uint64_t key[
 /* Puts the keys where `mult` says. 0 where two meet. */
 static int table_fill(struct sch_among *t, uint64_t (*keys)[2], uint32_t n, uint32_t slots)
 {
-	memset(t->slot, 0, slots * sizeof t->slot[0]);
+	memset(t->slot, 0, slots * SLOT_LEN);
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t *slot = t->slot[sch_among_slot(t, keys[i][0], keys[i][1])];
+		uint64_t *slot = t->slot + sch_among_slot(t, keys[i][0], keys[i][1]);
 
 		if (slot[1])
 			return 0;
@@ -106,9 +107,9 @@ static size_t table_make(struct sch_among *t, uint64_t (*keys)[2], uint32_t n)
 		for (uint32_t i = 0; i < TRIES; i++) {
 			mult = (mult ^ mult >> 29) * 0xbf58476d1ce4e5b9u | 1;
 			t->mult = mult;
-			t->shift = 64 - bits;
+			t->shift = 63 - bits;
 			if (table_fill(t, keys, n, 1u << bits))
-				return sizeof *t + ((size_t)1 << bits) * sizeof t->slot[0];
+				return sizeof *t + ((size_t)1 << bits) * SLOT_LEN;
 		}
 	}
 	return 0;
@@ -126,7 +127,7 @@ static int table_put(struct build *b, struct b_field *f, size_t *used)
 
 	if (f->type != SCH_T_STRING || f->n_rules - f->n_list != 1 || !is_list(r) || all > TEXTS_MAX)
 		return 0;
-	table = calloc(1, sizeof *table + SLOTS_MAX * sizeof table->slot[0]);
+	table = calloc(1, sizeof *table + SLOTS_MAX * SLOT_LEN);
 	if (!table)
 		return b_nomem(b);
 	for (uint32_t i = 0; i < all; i++) {

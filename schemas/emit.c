@@ -328,15 +328,19 @@ static void format_put(const struct build *b, const struct b_field *f, struct sc
 		o->lo = 1;
 		o->size--;
 	}
-	if (format->a == SCH_FMT_UUID && SCH_UUID_LEN - o->lo < o->size)
+	if (format->a == SCH_FMT_UUID && f->flags & SCH_F_CONFINED && SCH_UUID_LEN - o->lo < o->size)
 		o->elem = SCH_OP_UUID;
 }
 
 /* A string with a list of texts and no other rule. */
-static void among_put(const struct b_field *f, struct sch_field *o)
+static void among_put(const struct parts *p, const struct b_field *f, struct sch_field *o)
 {
+	size_t away = (size_t)(p->pool + f->among - (uint8_t *)o);
+
+	if (!(f->flags & SCH_F_CONFINED) || away > UINT32_MAX)
+		return;
 	o->elem = SCH_OP_AMONG;
-	o->among = f->among;
+	o->among = (uint32_t)away;
 }
 
 static void field_put(const struct build *b, struct parts *p, uint32_t i)
@@ -363,7 +367,7 @@ static void field_put(const struct build *b, struct parts *p, uint32_t i)
 	o->size = o->flags & SCH_F_RULED ? 0 : f->span == UINT64_MAX ? f->span : f->span + 1;
 	easy_put(o);
 	if (f->among)
-		among_put(f, o);
+		among_put(p, f, o);
 	else if (f->type == SCH_T_STRING && o->flags & SCH_F_RULED && !f->extension)
 		format_put(b, f, o);
 	if (is_far(f->slot) || is_far(f->oneof))

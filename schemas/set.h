@@ -79,8 +79,8 @@ enum sch_op {
 	SCH_OP_STRING,
 	SCH_OP_BYTES,
 	SCH_OP_FORMAT,   /* string whose one rule beyond its guard is a format that has no characters but ASCII */
-	SCH_OP_UUID,     /* such a string, the format is uuid */
-	SCH_OP_AMONG,    /* string whose one rule is a list of texts, some of them short */
+	SCH_OP_UUID,     /* such a string, the format is uuid; SCH_F_CONFINED */
+	SCH_OP_AMONG,    /* string whose one rule is a list of texts, some of them short; SCH_F_CONFINED */
 	SCH_OP_MESSAGE,
 	SCH_OP_TIME,     /* Timestamp, Duration: seconds in the guard and usual nanoseconds meet all rules */
 	SCH_OP_GROUP,
@@ -115,7 +115,7 @@ struct sch_field {
 	uint32_t number;    /* on the wire */
 	union {
 		uint32_t sub;   /* message or enum index, or SCH_NONE */
-		uint32_t among; /* SCH_OP_AMONG: offset in pool of its struct sch_among */
+		uint32_t among; /* SCH_OP_AMONG: how far behind this field its struct sch_among stands */
 	};
 	uint32_t name;      /* offset in names: the short name */
 	uint32_t rules;     /* its first rule in rules */
@@ -260,12 +260,18 @@ struct sch_among {
 	uint64_t mult;
 	uint32_t shift;
 	uint32_t pad;
-	uint64_t slot[][2];
+	uint64_t slot[]; /* two words each */
 };
 
-static inline uint32_t sch_among_slot(const struct sch_among *t, uint64_t low, uint64_t high)
+static inline const struct sch_among *sch_among_of(const struct sch_field *f)
 {
-	return (uint32_t)((low ^ (high << 23 | high >> 41)) * t->mult >> t->shift);
+	return (const struct sch_among *)(const void *)((const char *)f + f->among);
+}
+
+/* The key's slot: where in t->slot. */
+static inline size_t sch_among_slot(const struct sch_among *t, uint64_t low, uint64_t high)
+{
+	return (low ^ (high << 23 | high >> 41)) * t->mult >> t->shift & ~(size_t)1;
 }
 
 struct sch_time {

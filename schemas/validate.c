@@ -54,15 +54,17 @@ static inline int plain(const uint8_t *p, size_t len)
 static inline int is_among(const struct sch_among *t, const uint8_t *p, size_t len)
 {
 	static const uint8_t ones[32] = { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 };
+	const uint8_t *mask = ones + 16;
 	uint64_t key[2];
 
 	if (unlikely(len - 1 >= SCH_AMONG_LEN))
 		return 0;
-	__m128i x = _mm_and_si128(_mm_loadu_si128((const __m128i_u *)p), _mm_loadu_si128((const __m128i_u *)(ones + 16 - len)));
+	mask -= len;
+	__m128i x = _mm_and_si128(_mm_loadu_si128((const __m128i_u *)p), _mm_loadu_si128((const __m128i_u *)mask));
 
 	_mm_storeu_si128((__m128i_u *)key, x);
 	key[1] |= (uint64_t)len << 56;
-	const uint64_t *slot = t->slot[sch_among_slot(t, key[0], key[1])];
+	const uint64_t *slot = t->slot + sch_among_slot(t, key[0], key[1]);
 
 	return !((slot[0] ^ key[0]) | (slot[1] ^ key[1]));
 }
@@ -119,7 +121,7 @@ static enum sch_reason packed_words(struct sch_walk *w, const struct sch_field *
 /* --- what the loop leaves to others: it puts down where it is, and takes it up again ---------------------------------- */
 
 /* Gives a level what only some messages need. */
-static __attribute__((noinline)) void level_prepare(struct sch_walk *w, const struct sch_message *m, struct sch_level *l)
+static inline void level_prepare(struct sch_walk *w, const struct sch_message *m, struct sch_level *l)
 {
 	l->first_key = w->keys.n;
 	l->more = &w->more[w->n_more];
@@ -128,8 +130,15 @@ static __attribute__((noinline)) void level_prepare(struct sch_walk *w, const st
 	w->n_counts += m->n_counts;
 	for (uint32_t i = 0; i + 1 < m->n_words; i++)
 		l->more[i] = 0;
-	for (uint32_t i = 0; i < m->n_counts; i++)
-		l->counts[i] = 0;
+	for (uint32_t i = 0; i < m->n_counts; i += COUNTS_STEP) /* zeroes what may lie behind, too */
+		_mm_storeu_si128((__m128i_u *)&l->counts[i], _mm_setzero_si128());
+}
+
+static __attribute__((noinline)) void level_space(struct sch_walk *w)
+{
+	struct sch_level *l = &w->level[w->depth];
+
+	level_prepare(w, &w->set->messages[l->msg], l);
 }
 
 static void level_release(struct sch_walk *w, const struct sch_message *m)
@@ -149,23 +158,6 @@ static int counts_odd(const struct sch_set *s, const struct sch_message *m, cons
 		odd |= l->counts[i] - b->lo > b->span;
 	}
 	return odd;
-}
-
-/* The end of a level that has more to its end than nothing. */
-static __attribute__((noinline)) enum sch_reason level_close(struct sch_walk *w)
-{
-	const struct sch_level *l = &w->level[w->depth];
-	const struct sch_message *m = &w->set->messages[l->msg];
-
-	if (l->ends & SCH_E_LOOK || m->must0 & ~l->seen || counts_odd(w->set, m, l)) {
-		enum sch_reason why = sch_walk_close(w, w->next);
-
-		if (why)
-			return why;
-	}
-	if (l->ends & SCH_E_SPACE)
-		level_release(w, m);
-	return SCH_OK;
 }
 
 /* A varint of any length in its shortest form. */
@@ -239,12 +231,12 @@ static __attribute__((noinline)) enum sch_reason format_at(struct sch_walk *w)
 	return sch_walk_string(w, f, w->tag, w->at, (uint32_t)w->len);
 }
 
-/* A number that may be outside its guard. */
-static __attribute__((noinline)) enum sch_reason odd_number(struct sch_walk *w, uint64_t key)
+/* A number outside its guard: w->len. */
+static __attribute__((noinline)) enum sch_reason odd_number(struct sch_walk *w)
 {
 	if (w->next > w->level[w->depth].end)
 		return sch_walk_overrun(w, w->tag);
-	return sch_walk_number(w, w->field, w->tag, NULL, value_of(w->tag), key);
+	return sch_walk_number(w, w->field, w->tag, NULL, value_of(w->tag), w->len);
 }
 
 /* The top bits of 32 bytes. */
@@ -305,8 +297,8 @@ static inline enum sch_reason walk_start(struct sch_walk *w, uint32_t type, size
 	if (m->ends & SCH_E_SPACE)
 		level_prepare(w, m, l);
 	if (likely(w->set->fast))
-		return walk_avx2(w);
-	return walk_plain(w);
+		return walk_avx2(w, m, l->start, l->end);
+	return walk_plain(w, m, l->start, l->end);
 }
 
 static int result_start(const struct sch_set *set, uint32_t type, size_t len, struct sch_result *r)

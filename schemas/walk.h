@@ -13,6 +13,7 @@
 #define cold __attribute__((noinline, cold))
 
 #define SCH_COUNTS_MAX 255u /* counted fields of one message */
+#define COUNTS_STEP 4u      /* counters that are set to zero at once */
 
 struct sch_walk {
 	const struct sch_set *set;
@@ -34,7 +35,7 @@ struct sch_walk {
 	struct sch_trial trial;
 	struct sch_level level[SCH_DEPTH_MAX + 1];
 	uint64_t more[(SCH_DEPTH_MAX + 1) * (SCH_WORDS_MAX - 1)]; /* presence words beyond the first, cut up among levels */
-	uint32_t counts[(SCH_DEPTH_MAX + 1) * SCH_COUNTS_MAX];    /* likewise counters */
+	uint32_t counts[(SCH_DEPTH_MAX + 1) * SCH_COUNTS_MAX + COUNTS_STEP - 1]; /* likewise counters */
 	struct sch_result *first;     /* room for the first violation; only where each is asked for */
 	struct sch_keys keys;
 };
