@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "stats.h"
+
 #define LINE 64u
 #define FETCH_BYTES 512u /* of a frame, before anybody reads it; the CPU goes on by itself where more is read in a row */
 
@@ -105,17 +107,16 @@ static enum fab_chain_status append(struct fab_ring *r, uint64_t gpa, uint32_t l
 	return fab_mem_append(mem, gpa, len, c);
 }
 
-static enum fab_chain_status walk(struct fab_ring *r, int writable, uint16_t head, struct fab_chain *c)
+/* The chain that begins with d, which was read from `head`. */
+static enum fab_chain_status walk(struct fab_ring *r, int writable, uint16_t head, struct virtq_desc d, struct fab_chain *c)
 {
 	const uint16_t other = writable ? 0 : VIRTQ_DESC_F_WRITE;
 	uint32_t limit = r->size < FAB_CHAIN_MAX ? r->size : FAB_CHAIN_MAX;
-	uint16_t at = head;
 
 	c->head = head;
 	c->n = 0;
 	c->len = 0;
 	for (uint32_t i = 0; i < limit; i++) {
-		struct virtq_desc d = read_desc(&r->desc[at]);
 		enum fab_chain_status st;
 
 		if (d.flags & ~(VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE))
@@ -129,9 +130,27 @@ static enum fab_chain_status walk(struct fab_ring *r, int writable, uint16_t hea
 			return c->len > 0 ? FAB_CHAIN_OK : FAB_CHAIN_BAD;
 		if (d.next >= r->size)
 			return FAB_CHAIN_BAD;
-		at = d.next;
+		if (i + 1 < limit)
+			d = read_desc(&r->desc[d.next]);
 	}
 	return FAB_CHAIN_BAD; /* a loop, or longer than we serve */
+}
+
+/* Most chains are one descriptor, in one piece of the region that the last one lay in. What is not so is walked. */
+static inline enum fab_chain_status read_chain(struct fab_ring *r, int writable, uint16_t head, struct fab_chain *c)
+{
+	const struct fab_mem_region *in = &r->mem->region[r->region];
+	const struct virtq_desc d = read_desc(&r->desc[head]);
+	uint64_t at = d.addr - in->gpa;
+
+	if (d.flags != (writable ? VIRTQ_DESC_F_WRITE : 0) || d.len == 0 || r->region >= r->mem->n || at >= in->size ||
+	    in->size - at < d.len)
+		return walk(r, writable, head, d, c);
+	c->head = head;
+	c->n = 1;
+	c->len = d.len;
+	c->seg[0] = (struct fab_seg){.ptr = in->hva + at, .len = d.len};
+	return FAB_CHAIN_OK;
 }
 
 static uint16_t known(const struct fab_ring *r)
@@ -142,18 +161,6 @@ static uint16_t known(const struct fab_ring *r)
 static uint16_t head_at(const struct fab_ring *r, uint32_t ahead)
 {
 	return read16(&r->avail->ring[(r->next_avail + ahead) & mask_of(r)]);
-}
-
-/* The next entry of avail. 0: it names no descriptor, and could not even be given back; the ring is dead then. */
-static int head_take(struct fab_ring *r, uint16_t *head)
-{
-	*head = head_at(r, 0);
-	if (*head >= r->size) {
-		r->broken = 1;
-		return 0;
-	}
-	r->next_avail++;
-	return 1;
 }
 
 enum fab_chain_status fab_ring_take(struct fab_ring *r, int writable, struct fab_chain *c)
@@ -167,7 +174,13 @@ enum fab_chain_status fab_ring_take(struct fab_ring *r, int writable, struct fab
 		return FAB_CHAIN_NONE;
 	if (r->next_avail == r->seen_avail && fab_ring_pending(r) == 0)
 		return r->broken ? FAB_CHAIN_DEAD : FAB_CHAIN_NONE;
-	return head_take(r, &head) ? walk(r, writable, head, c) : FAB_CHAIN_DEAD;
+	head = head_at(r, 0);
+	if (head >= r->size) { /* it names no descriptor, and could not even be given back */
+		r->broken = 1;
+		return FAB_CHAIN_DEAD;
+	}
+	r->next_avail++;
+	return read_chain(r, writable, head, c);
 }
 
 /* Who wrote it did so on another core: the lines are asked for all at once, long before they are read. */
@@ -194,29 +207,37 @@ static void chain_fetch(const struct fab_chain *c)
 
 uint32_t fab_ring_take_burst(struct fab_ring *r, int writable, struct fab_chain *c, uint32_t max)
 {
+	const uint32_t mask = mask_of(r);
+	const uint32_t fetched = known(r);
 	uint16_t head[FAB_TAKE_MAX];
-	uint32_t n;
+	uint32_t n, more;
 
 	assert(max <= FAB_TAKE_MAX);
 	if (r->broken || max == 0)
 		return 0;
-	n = known(r) < max ? fab_ring_pending(r) : max; /* 0 when that breaks it */
+	n = fetched < max ? fab_ring_pending(r) : max; /* 0 when that breaks it */
 	if (n > max)
 		n = max;
 	for (uint32_t i = 0; i < n; i++) {
-		if (!head_take(r, &head[i])) {
+		head[i] = head_at(r, i);
+		if (head[i] >= r->size) {
+			r->broken = 1;
 			n = i;
 			break;
 		}
 		__builtin_prefetch(&r->desc[head[i]]);
-		__builtin_prefetch(&r->used->ring[(r->next_used + i) & mask_of(r)], 1);
 	}
+	r->next_avail = (uint16_t)(r->next_avail + n);
+	for (uint32_t i = 0; i < n; i += LINE / sizeof(r->used->ring[0]))
+		fab_prefetch_write(&r->used->ring[(r->next_used + i) & mask]);
 	/* Those of the burst after this one, for fab_ring_fetch(). */
-	for (uint32_t i = 0; i < n && i < known(r); i++)
-		__builtin_prefetch(&r->desc[head_at(r, i) & mask_of(r)]);
+	more = known(r) < n ? known(r) : n;
+	for (uint32_t i = 0; i < more; i++)
+		__builtin_prefetch(&r->desc[head_at(r, i) & mask]);
 	for (uint32_t i = 0; i < n; i++) {
-		c[i].status = (uint8_t)walk(r, writable, head[i], &c[i]);
-		chain_fetch(&c[i]);
+		c[i].status = (uint8_t)read_chain(r, writable, head[i], &c[i]);
+		if (i >= fetched)
+			chain_fetch(&c[i]);
 	}
 	return n;
 }
@@ -245,19 +266,25 @@ void fab_ring_untake(struct fab_ring *r, uint16_t n)
 	r->next_avail = (uint16_t)(r->next_avail - n);
 }
 
-void fab_ring_use(struct fab_ring *r, uint16_t head, uint32_t len)
+static inline void use(struct virtq_used_elem *e, uint16_t head, uint32_t len)
 {
-	struct virtq_used_elem *e = &r->used->ring[r->next_used & mask_of(r)];
-
 	__atomic_store_n(&e->id, head, __ATOMIC_RELAXED);
 	__atomic_store_n(&e->len, len, __ATOMIC_RELAXED);
-	r->next_used++;
+}
+
+void fab_ring_use(struct fab_ring *r, uint16_t head, uint32_t len)
+{
+	use(&r->used->ring[r->next_used++ & mask_of(r)], head, len);
 }
 
 void fab_ring_use_burst(struct fab_ring *r, const struct fab_chain *c, uint32_t n)
 {
+	struct virtq_used_elem *ring = r->used->ring;
+	const uint32_t mask = mask_of(r), at = r->next_used;
+
 	for (uint32_t i = 0; i < n; i++)
-		fab_ring_use(r, c[i].head, 0);
+		use(&ring[(at + i) & mask], c[i].head, 0);
+	r->next_used = (uint16_t)(at + n);
 }
 
 int fab_ring_show(struct fab_ring *r)

@@ -81,7 +81,8 @@ uint16_t fab_ring_pending(struct fab_ring *r);
 enum fab_chain_status fab_ring_take(struct fab_ring *r, int writable, struct fab_chain *c);
 /* The same for up to max chains (at most FAB_TAKE_MAX), c[0] and on, each with its status: OK, BAD or ADDRESS. Returns how
  * many; fewer than wait where the ring is found broken. One read of avail->idx, and none where max are known to wait. The
- * first bytes of what they hold are on their way into the cache. */
+ * first bytes of what they hold are on their way into the cache, but for those that were known to wait before: they are
+ * fab_ring_fetch()'s. */
 uint32_t fab_ring_take_burst(struct fab_ring *r, int writable, struct fab_chain *c, uint32_t max);
 /* Has the first bytes of a chain brought into the cache, that which comes `ahead` chains after the next one to take; nothing
  * where it is not known to wait. For who has other work until then: that costs 3 ns, and the memory nothing. What is read for it
