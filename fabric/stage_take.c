@@ -18,49 +18,47 @@
 #define UDP_LEN_AT 38u
 
 #define VIRTIO_HDR_LEN ((uint32_t)sizeof(struct virtq_net_hdr))
-#define WORDS 5u /* of the frame's header, in which all that matters stands: UDP's checksum, which follows, may be anything */
 
 _Static_assert(FAB_BURST_MAX <= FAB_TAKE_MAX, "a burst is taken at once");
 
-/* The header that guest-lib writes in front of a record, whatever the record's length. Most frames have it to the bit, and need
- * no closer look than this. */
+/* A frame's header as little-endian words. All that matters stands in these: UDP's checksum, which follows, may be anything. */
+#define WORDS 5u
+
+/* The header that guest-lib writes in front of a record. Most frames have it to the bit, and need no closer look than this. */
 struct usual {
-	uint64_t want[WORDS];
-	uint64_t mask[WORDS]; /* but for both lengths and the checksum, */
-	uint32_t sum;         /* which go into IPv4's sum with this, of all other words of its header */
+	uint64_t word[WORDS]; /* without both lengths and the checksum, */
+	uint32_t sum;         /* which covers this of IPv4's header, at most 0xffff, and its length */
 };
+_Static_assert(IP_LEN_AT % 8u == 0 && IP_SUM_AT % 8u == 0 && UDP_LEN_AT % 8u == 6, "where those stand in their words");
 
 static void usual_make(struct usual *u, uint16_t port)
 {
-	uint8_t want[WEFT_FRAME_HDR_LEN], mask[WORDS * 8u];
+	uint8_t head[WEFT_FRAME_HDR_LEN];
+	uint32_t sum = 0;
 
-	weft_frame_hdr_put(want, port, WEFT_FABRIC_PORT, 0);
-	memset(mask, 0xff, sizeof(mask));
-	put_be16(mask + IP_LEN_AT, 0);
-	put_be16(mask + IP_SUM_AT, 0);
-	put_be16(mask + UDP_LEN_AT, 0);
-	u->sum = 0;
+	weft_frame_hdr_put(head, port, WEFT_FABRIC_PORT, 0);
+	put_be16(head + IP_LEN_AT, 0);
+	put_be16(head + IP_SUM_AT, 0);
+	put_be16(head + UDP_LEN_AT, 0);
 	for (uint32_t i = IP_AT; i < UDP_AT; i += 2)
-		if (i != IP_LEN_AT && i != IP_SUM_AT)
-			u->sum += get_be16(want + i);
-	for (uint32_t i = 0; i < WORDS; i++) {
-		u->mask[i] = get_le64(mask + i * 8u);
-		u->want[i] = get_le64(want + i * 8u) & u->mask[i];
-	}
+		sum += get_be16(head + i);
+	for (uint32_t i = 0; i < WORDS; i++)
+		u->word[i] = get_le64(head + i * 8u);
+	sum = (sum & 0xffffu) + (sum >> 16);
+	u->sum = (sum & 0xffffu) + (sum >> 16);
 }
 
 /* 1 when these are the usual header of a record that fills the frame. */
-static int usual_is(const struct usual *u, const uint8_t head[WEFT_FRAME_HDR_LEN], uint32_t frame_len)
+static inline int usual_is(const struct usual *u, const uint64_t w[WORDS], uint32_t frame_len)
 {
-	uint32_t total = get_be16(head + IP_LEN_AT), sum = u->sum + total + get_be16(head + IP_SUM_AT);
-	uint64_t differ = 0;
+	uint32_t total = frame_len - IP_AT, sum = u->sum + total;
+	uint16_t check = (uint16_t)~((sum & 0xffffu) + (sum >> 16));
+	uint64_t differ = (w[0] ^ u->word[0]) | (w[1] ^ u->word[1]);
 
-	for (uint32_t i = 0; i < WORDS; i++)
-		differ |= (get_le64(head + i * 8u) ^ u->want[i]) & u->mask[i];
-	sum = (sum & 0xffffu) + (sum >> 16);
-	sum = (sum & 0xffffu) + (sum >> 16);
-	return differ == 0 && sum == 0xffffu && frame_len >= WEFT_FRAME_HDR_LEN + WEFT_RECORD_HDR_LEN &&
-	       total == frame_len - IP_AT && get_be16(head + UDP_LEN_AT) == frame_len - UDP_AT;
+	differ |= w[2] ^ u->word[2] ^ __builtin_bswap16((uint16_t)total);
+	differ |= w[3] ^ u->word[3] ^ __builtin_bswap16(check);
+	differ |= w[4] ^ u->word[4] ^ (uint64_t)__builtin_bswap16((uint16_t)(frame_len - UDP_AT)) << 48;
+	return differ == 0;
 }
 
 /* As many messages as there is room for what each may cause: a decision, a notice to its sender. */
@@ -150,11 +148,43 @@ static void classify(struct fab *f, struct fab_burst *b, struct fab_msg *m, cons
 	fab_refuse(m, WEFT_V_FRAME_FOREIGN);
 }
 
-/* What a chain holds, from a private copy of its first bytes. */
-static void look(struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct fab_chain *c, const struct usual *u)
+/* A word of guest memory: read once, at any alignment. */
+static inline uint64_t read_word(const uint8_t *at)
+{
+	typedef uint64_t anywhere __attribute__((aligned(1), may_alias));
+	uint64_t word = *(const volatile anywhere *)(const void *)at;
+
+	return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(word) : word;
+}
+
+/* A frame whose headers lie in several pieces, or that is shorter than they are. */
+static __attribute__((noinline)) void look_pieces(struct fab *f, struct fab_burst *b, struct fab_msg *m,
+						  const struct fab_chain *c)
 {
 	uint8_t head[WEFT_FRAME_HDR_LEN] = {0};
-	const uint8_t *flat = fab_segs_flat(c->seg, c->n, VIRTIO_HDR_LEN, WEFT_FRAME_HDR_LEN + WEFT_RECORD_HDR_LEN);
+
+	fab_chain_read(c, VIRTIO_HDR_LEN, head, sizeof(head));
+	fab_chain_read(c, VIRTIO_HDR_LEN + sizeof(head), m->rec_raw, sizeof(m->rec_raw));
+	classify(f, b, m, c, head);
+}
+
+/* One whose header, as it was read, is not the usual one. */
+static __attribute__((noinline)) void look_closely(struct fab *f, struct fab_burst *b, struct fab_msg *m,
+						   const struct fab_chain *c, const uint64_t w[WORDS], uint16_t rest)
+{
+	uint8_t head[WEFT_FRAME_HDR_LEN];
+
+	for (uint32_t i = 0; i < WORDS; i++)
+		put_le64(head + i * 8u, w[i]);
+	memcpy(head + WORDS * 8u, &rest, sizeof(rest));
+	classify(f, b, m, c, head);
+}
+_Static_assert(WORDS == 5 && WORDS * 8u + sizeof(uint16_t) == WEFT_FRAME_HDR_LEN, "that is all of it");
+
+/* What a chain holds, from a private copy of its first bytes. */
+static inline void look(struct fab *f, struct fab_burst *b, struct fab_msg *m, const struct fab_chain *c, const struct usual *u)
+{
+	const uint8_t *at = fab_segs_flat(c->seg, c->n, VIRTIO_HDR_LEN, WEFT_FRAME_HDR_LEN + WEFT_RECORD_HDR_LEN);
 
 	if (c->status != FAB_CHAIN_OK) {
 		fab_refuse(m, c->status == FAB_CHAIN_BAD ? WEFT_V_RING_CHAIN : WEFT_V_RING_ADDRESS);
@@ -169,18 +199,23 @@ static void look(struct fab *f, struct fab_burst *b, struct fab_msg *m, const st
 		fab_refuse(m, WEFT_V_FRAME_LONG);
 		return;
 	}
-	if (flat != NULL) { /* piece by piece as it is compared: a load that spans two stores would wait for both */
-		memcpy(head, flat, WORDS * 8u);
-		memcpy(head + WORDS * 8u, flat + WORDS * 8u, sizeof(head) - WORDS * 8u);
-		memcpy(m->rec_raw, flat + sizeof(head), sizeof(m->rec_raw));
-	} else {
-		fab_chain_read(c, VIRTIO_HDR_LEN, head, sizeof(head));
-		fab_chain_read(c, VIRTIO_HDR_LEN + sizeof(head), m->rec_raw, sizeof(m->rec_raw));
+	if (at == NULL) {
+		look_pieces(f, b, m, c);
+		return;
 	}
-	if (usual_is(u, head, m->frame_len))
+
+	const uint64_t w[WORDS] = {read_word(at), read_word(at + 8), read_word(at + 16), read_word(at + 24), read_word(at + 32)};
+
+	memcpy(m->rec_raw, at + WEFT_FRAME_HDR_LEN, sizeof(m->rec_raw));
+	if (usual_is(u, w, m->frame_len)) {
 		m->record_len = m->frame_len - WEFT_FRAME_HDR_LEN;
-	else
-		classify(f, b, m, c, head);
+	} else {
+		const uint64_t copy[WORDS] = {w[0], w[1], w[2], w[3], w[4]}; /* the words themselves are in registers */
+		uint16_t rest;
+
+		memcpy(&rest, at + WORDS * 8u, sizeof(rest));
+		look_closely(f, b, m, c, copy, rest);
+	}
 }
 
 /* Whoever looked first, it is said once. */
@@ -198,54 +233,50 @@ static void say_broken(struct fab_burst *b)
 	b->n++;
 }
 
-/* Of a lane's bytes, once an item with so much content has its share. */
-static uint32_t left(uint32_t lane, uint32_t content)
+/* What the arena has left, and the lane for what may have to be parked. */
+struct left {
+	uint32_t arena, lane;
+};
+#define NO_LANE UINT32_MAX /* nothing is parked: it is never used up */
+
+/* 0: what a chain holds may find no room. What that is, is not known yet: nothing that is kept of it is longer than its frame. */
+static inline int fits(struct left *l, const struct fab_chain *c)
 {
-	uint32_t item = DPI_LANE_ITEM_BOUND(content);
+	/* Broken and longer ones are refused. */
+	uint32_t need = c->status == FAB_CHAIN_OK && c->len <= WEFT_FRAME_MAX + VIRTIO_HDR_LEN ? c->len : 0;
 
-	return lane > item ? lane - item : 0;
-}
-
-/* How many of n chains the arena has room for, and the lane for what may have to be parked. What a chain holds is not known
- * yet: nothing that is kept of it is longer than its frame. */
-static uint32_t fitting(const struct fab *f, const struct fab_burst *b, uint32_t n)
-{
-	uint32_t lane = f->iso != NULL ? fab_parked_bytes(f, b->port) : UINT32_MAX;
-	uint32_t arena = FAB_ARENA_BYTES - b->arena_used;
-
-	for (uint32_t i = 0; i < n; i++) {
-		const struct fab_chain *c = &b->chain[i];
-		/* Broken and longer ones are refused. */
-		uint32_t need = c->status == FAB_CHAIN_OK && c->len <= WEFT_FRAME_MAX + VIRTIO_HDR_LEN ? c->len : 0;
-
-		if (arena < WEFT_FRAME_MAX + VIRTIO_HDR_LEN + 64u || lane < DPI_LANE_ITEM_MAX)
-			return i;
-		arena -= (need + 63u) & ~63u;
-		lane = left(lane, need);
-	}
-	return n;
+	if (l->arena < WEFT_FRAME_MAX + VIRTIO_HDR_LEN + 64u || l->lane < DPI_LANE_ITEM_MAX)
+		return 0;
+	l->arena -= (need + 63u) & ~63u;
+	if (l->lane != NO_LANE)
+		l->lane = l->lane > DPI_LANE_ITEM_BOUND(need) ? l->lane - DPI_LANE_ITEM_BOUND(need) : 0;
+	return 1;
 }
 
 void stage_take(struct fab *f, struct fab_burst *b)
 {
 	struct fab_port *p = b->port;
-	uint32_t limit = room(f, p), n, got = fab_ring_take_burst(&p->tx, 0, b->chain, limit);
+	uint32_t limit = room(f, p), n = 0, got = fab_ring_take_burst(&p->tx, 0, b->chain, limit);
+	struct left left = {FAB_ARENA_BYTES - b->arena_used, f->iso != NULL ? fab_parked_bytes(f, p) : NO_LANE};
 	struct usual usual;
 	uint64_t bytes = 0;
 
-	n = fitting(f, b, got);
+	if (got > 0) {
+		usual_make(&usual, p->number);
+		memset(b->msg, 0, got * sizeof(b->msg[0]));
+	}
+	for (; n < got && fits(&left, &b->chain[n]); n++) {
+		struct fab_msg *m = &b->msg[n];
+
+		m->src = p->number;
+		bytes += b->chain[n].len;
+		look(f, b, m, &b->chain[n], &usual);
+	}
 	fab_ring_untake(&p->tx, (uint16_t)(got - n));
 	if (n > 0) {
 		fab_ring_use_burst(&p->tx, b->chain, n);
 		p->tx_dirty = 1;
-		usual_make(&usual, p->number);
-		memset(b->msg, 0, n * sizeof(b->msg[0]));
 		b->n = n;
-		for (uint32_t i = 0; i < n; i++) {
-			b->msg[i].src = p->number;
-			bytes += b->chain[i].len;
-			look(f, b, &b->msg[i], &b->chain[i], &usual);
-		}
 		fab_count_add(&p->c->frames_taken, n);
 		fab_count_add(&p->c->bytes_taken, bytes);
 	}
