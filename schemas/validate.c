@@ -180,9 +180,11 @@ static cold enum sch_reason long_length(struct sch_walk *w)
 
 	if (!x.next)
 		return sch_walk_varint(w, w->why, w->field, w->tag, w->next);
+	if (x.next > end || x.v > (uint64_t)(end - x.next)) /* behind the end where the tag is cut off */
+		return sch_walk_overrun(w, w->tag);
 	w->at = x.next;
 	w->len = x.v;
-	return x.v > (uint64_t)(end - x.next) ? sch_walk_overrun(w, w->tag) : SCH_OK;
+	return SCH_OK;
 }
 
 /* A tag that is not the expected one, at w->tag: its field, how to take what follows, and where that is. The field is NULL at the

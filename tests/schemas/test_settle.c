@@ -244,6 +244,29 @@ static void test_cut_tag(void **state)
 	CHECK(rows);
 }
 
+/* Nor is a length behind the end that, added to where it stands, leads back into the message. */
+static void test_cut_tag_length(void **state)
+{
+	static const uint8_t tags[][2] = { { 0x8a, 0x01 }, { 0x92, 0x01 } }; /* far; farther, which may come again */
+	uint32_t type = fdset_type(set, "corner.Long");
+	const uint64_t fast = set->fast;
+	struct sch_result r;
+
+	(void)state;
+	for (uint32_t i = 0; i < 2 * 2 * 100; i++) {
+		uint8_t msg[6 + SCH_PAD] = { 0x22, 0x00, 0x8a, 0x01, 0x00 }; /* what is next is expected then */
+		const uint32_t field = i & 1, len = field ? 6 : 3, back = 1 + i / 4;
+
+		memcpy(msg + len - 1, tags[field], 2);
+		varint_put(msg + len + 1, 0 - (uint64_t)back);
+		set->fast = i & 2 ? fast : 0;
+		sch_validate(set, type, msg, len, &r);
+		if (r.reason != SCH_TRUNCATED || r.offset != len - 1)
+			fail_msg("%u bytes back: %s at %u", back, sch_reason_name(r.reason), r.offset);
+	}
+	set->fast = fast;
+}
+
 /* A minus zero is a value: every parser has it, and writes it again. */
 static void test_minus_zero(void **state)
 {
@@ -370,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_uuid),
 		cmocka_unit_test(test_long_lists),
 		cmocka_unit_test(test_cut_tag),
+		cmocka_unit_test(test_cut_tag_length),
 		cmocka_unit_test(test_minus_zero),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_all_cost),
