@@ -65,7 +65,7 @@ void fab_turn_remove(struct fab *f, struct fab_port *p)
 	if (p->in_turn == FAB_TURN_ACTIVE)
 		calm(t, p);
 	for (uint32_t i = 0; p->asks != 0 && i < t->n_shown; i++)
-		if (t->shown[i] == p) { /* its device stops: nobody waits for it to say something */
+		if (t->shown[i] == p) { /* its guest is told before: fab_turn_tell() */
 			t->shown[i] = t->shown[--t->n_shown];
 			p->asks = 0;
 		}
@@ -103,12 +103,10 @@ static void look_at_quiet(struct fab *f, uint64_t now_ns)
 	}
 }
 
-typedef void caller(struct fab_port *p, unsigned which);
-
 /* Who was shown something is asked whether it wants to be told. A fence stands between, for the guest reads and writes in the
  * opposite order; it waits for all that was written, and what is shown goes into lines that other cores look at. So this is done
  * when a burst has gone by since, and that wait is over. */
-static void tell(struct fab_turn *t, caller *call)
+static void tell(struct fab_turn *t, fab_turn_caller *call)
 {
 	if (t->n_shown == 0)
 		return;
@@ -128,8 +126,13 @@ static void tell(struct fab_turn *t, caller *call)
 	t->n_shown = 0;
 }
 
+void fab_turn_tell(struct fab *f, fab_turn_caller *call)
+{
+	tell(&f->turn, call);
+}
+
 /* What is written becomes visible. */
-static void show_port(struct fab_turn *t, struct fab_port *p, caller *call)
+static void show_port(struct fab_turn *t, struct fab_port *p, fab_turn_caller *call)
 {
 	uint8_t which = 0;
 
@@ -148,7 +151,7 @@ static void show_port(struct fab_turn *t, struct fab_port *p, caller *call)
 
 /* Receivers see their messages before their senders are told that they were delivered: were this process killed in between, a
  * message could be lost that its sender counts as delivered. */
-static uint32_t show(struct fab *f, caller *call)
+static uint32_t show(struct fab *f, fab_turn_caller *call)
 {
 	struct fab_turn *t = &f->turn;
 	uint32_t work = 0;
@@ -170,7 +173,7 @@ static uint32_t show(struct fab *f, caller *call)
 	return work;
 }
 
-uint32_t fab_turn_run(struct fab *f, uint64_t now_ns, void (*call)(struct fab_port *p, unsigned which))
+uint32_t fab_turn_run(struct fab *f, uint64_t now_ns, fab_turn_caller *call)
 {
 	struct fab_turn *t = &f->turn;
 	uint32_t work = fab_parked_serve(f, now_ns) + fab_cores_take(f), n = t->n_active;

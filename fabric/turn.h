@@ -22,9 +22,16 @@ static inline void fab_turn_touch(struct fab_port *p)
 	t->touched[t->n_touched++] = p;
 }
 
+/* Tells the guest of p that it has something: which 1, in its receive ring, 2, in its transmit ring, or 3. */
+typedef void fab_turn_caller(struct fab_port *p, unsigned which);
+
 /* One turn: a burst of each active port through all stages, what other workers handed over, what the inspectors answered; and
- * what is written is made visible, receivers first. `call` tells a guest that it has something: after the next burst of anybody's,
- * at the end of the next turn at the latest. Returns how much was done or is yet to be told: 0, and the worker may sleep. */
-uint32_t fab_turn_run(struct fab *f, uint64_t now_ns, void (*call)(struct fab_port *p, unsigned which));
+ * what is written is made visible, receivers first. Guests that want it are told: after the next burst of anybody's, at the
+ * end of the next turn at the latest. Returns how much was done or is yet to be told: 0, and the worker may sleep. */
+uint32_t fab_turn_run(struct fab *f, uint64_t now_ns, fab_turn_caller *call);
+
+/* Tells those who are yet to be told. Between two turns, before a device stops, and after the last: a guest that sleeps would not
+ * hear of what it was shown last otherwise. */
+void fab_turn_tell(struct fab *f, fab_turn_caller *call);
 
 #endif

@@ -233,6 +233,7 @@ static int take_changes(struct fab_worker *w, uint64_t now_ns)
 	if (!atomic_load_explicit(&w->changed, memory_order_relaxed) ||
 	    !atomic_exchange_explicit(&w->changed, 0, memory_order_acquire))
 		return 0;
+	fab_turn_tell(f, call_guest); /* while its port is here; and not alone, for a guest may hold us up */
 	fab_alone_begin(f);
 	for (uint32_t i = 1; i <= f->n_ports; i++) {
 		struct fab_port *p = &f->port[i];
@@ -402,6 +403,7 @@ void fab_worker_run(struct fab_worker *w)
 		if (f->recorded != recorded)
 			(void)signal_fd(w->control_fd);
 	}
+	fab_turn_tell(f, call_guest);
 	fab_core_rests(f);
 	if (f->core == 0)
 		end(w);

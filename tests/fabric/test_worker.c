@@ -243,7 +243,6 @@ static void a_descriptor_that_blocks(void **state)
 	wait_messages(b, BOB, 2, 400);
 }
 
-/* Ports go and come while the others talk; a paused port keeps its session. */
 /* It waits for some turns, not for somebody else's message. */
 static void who_sits_out_is_served_in_the_end(void **state)
 {
@@ -259,6 +258,7 @@ static void who_sits_out_is_served_in_the_end(void **state)
 	wait_messages(b, BOB, 1, 500);
 }
 
+/* Ports go and come while the others talk; a paused port keeps its session. */
 static void ports_are_handed_over(void **state)
 {
 	struct bench *b = *state;
@@ -279,6 +279,67 @@ static void ports_are_handed_over(void **state)
 	ms(50);
 	road_receive(&b->r->g[ALICE]);
 	assert_int_equal(b->r->g[ALICE].verdict.hdr.ref, WEFT_V_PEER_DOWN);
+}
+
+/* The worker stands still at the end of the turn in which it shows CAROL that she is refused: it tells the control thread, which
+ * does not listen. Returns the descriptor for that. */
+static int show_and_stand_still(struct bench *b)
+{
+	struct road_guest *carol = &b->r->g[CAROL];
+	uint16_t before = __atomic_load_n(&carol->rx.used->idx, __ATOMIC_ACQUIRE);
+	const uint64_t full = UINT64_MAX - 1;
+	int fd = eventfd(0, EFD_CLOEXEC);
+	uint64_t count;
+
+	assert_true(fd >= 0);
+	while (read(b->call[CAROL], &count, sizeof(count)) > 0) /* the next read says 0 calls */
+		continue;
+	assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
+	b->w.control_fd = fd;
+	virtq_want_interrupt(&carol->rx, 1);
+	send(b, CAROL, BOB);
+	for (unsigned i = 0; i < 5000 && __atomic_load_n(&carol->rx.used->idx, __ATOMIC_ACQUIRE) == before; i++)
+		ms(1);
+	assert_int_not_equal(__atomic_load_n(&carol->rx.used->idx, __ATOMIC_ACQUIRE), before);
+	return fd;
+}
+
+static void move_on(struct bench *b, int fd)
+{
+	uint64_t count;
+
+	assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(read(b->call[CAROL], &count, sizeof(count)), sizeof(count)); /* it does not block: she was told */
+}
+
+/* A guest whose device is taken back sleeps perhaps, and nobody else will tell it of what it was shown last. */
+static void who_is_taken_back_was_told(void **state)
+{
+	struct bench *b = *state;
+	struct fab_port *p = &b->r->f->port[CAROL];
+	int fd;
+
+	ms(30);
+	fd = show_and_stand_still(b);
+	fab_workers_port(&b->w, p, FAB_WANT_PAUSE);
+	move_on(b, fd);
+	p->attach.rx = p->rx;
+	p->attach.tx = p->tx;
+	fab_workers_port(&b->w, p, FAB_WANT_RUN);
+	stop(b);
+	close(fd);
+}
+
+static void who_is_left_behind_was_told(void **state)
+{
+	struct bench *b = *state;
+	int fd;
+
+	ms(30);
+	fd = show_and_stand_still(b);
+	stop(b);
+	move_on(b, fd);
+	close(fd);
 }
 
 /* What was merged and what still waits is written before the loop ends, though the ring is small. */
@@ -309,6 +370,8 @@ int main(void)
 	    WORKER_TEST(a_descriptor_that_blocks),
 	    WORKER_TEST(who_sits_out_is_served_in_the_end),
 	    WORKER_TEST(ports_are_handed_over),
+	    WORKER_TEST(who_is_taken_back_was_told),
+	    WORKER_TEST(who_is_left_behind_was_told),
 	    WORKER_TEST(the_end_is_written_down),
 	};
 
