@@ -98,7 +98,7 @@ enum sch_op {
  * A number's key is 64 bits wide: integers as they are, sign- or zero-extended as their type says; enums as int32; double
  * and float such that signed order of keys is the order of values (sch_key_double, sch_key_float). */
 struct sch_field {
-	uint64_t lo, size;  /* guard: key - lo < size, modulo 2^64. SCH_F_RULED: 0 (not SCH_OP_FORMAT, _TIME); all fits: 2^64 - 1 */
+	uint64_t lo, size;  /* guard: key - lo < size, modulo 2^64. SCH_F_RULED: 0 (not FORMAT, UUID, TIME); all fits: 2^64 - 1 */
 	uint64_t mask;      /* bits of presence word 0 that it takes: its own and its oneof's; 0 where repeated */
 	uint16_t step;      /* bytes to where the next field is expected in the table: 0, the same, or one on */
 	uint8_t tag0;       /* first byte of its usual tag; 0 where the loop shall look it up: longer, SCH_F_FAR, unknown */
@@ -126,7 +126,7 @@ struct sch_field {
 	union {
 		uint8_t ends; /* message: SCH_E_*, what its beginning and end take */
 		uint8_t top;  /* packed varints: with one byte more than easy, the last one below this, they do, too */
-		uint8_t format; /* SCH_OP_FORMAT: enum sch_format */
+		uint8_t format; /* SCH_OP_FORMAT, _UUID: enum sch_format */
 	};
 };
 _Static_assert(sizeof(struct sch_field) == 64, "a field is one cache line");

@@ -55,11 +55,11 @@ static inline int is_among(const struct sch_among *t, const uint8_t *p, size_t l
 {
 	static const uint8_t ones[32] = { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 };
 	const uint8_t *mask = ones + 16;
+
 	if (unlikely(len - 1 >= SCH_AMONG_LEN))
 		return 0;
 	mask -= len;
-	__m128i x = _mm_and_si128(_mm_loadu_si128((const __m128i_u *)p), _mm_loadu_si128((const __m128i_u *)mask));
-
+	const __m128i x = _mm_and_si128(_mm_loadu_si128((const __m128i_u *)p), _mm_loadu_si128((const __m128i_u *)mask));
 	uint64_t low = (uint64_t)_mm_cvtsi128_si64(x);
 	uint64_t high = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(x, x)) | (uint64_t)len << 56;
 	const uint64_t *slot = t->slot + sch_among_slot(t, low, high);
