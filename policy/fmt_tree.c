@@ -139,6 +139,11 @@ static int add(struct maker *mk, const yaml_event_t *e, enum pol_node_kind kind)
 		node->text = mk->t->text + node->begin;
 		node->len = (uint32_t)(node->end - node->begin);
 		node->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+		if (!node->quoted && node->len == 1 && node->text[0] == '-') { /* at a line's end it would begin a list */
+			node->text = "'-'";
+			node->len = 3;
+			node->quoted = 1;
+		}
 	} else {
 		node->is_flow = kind == POL_NODE_LIST ? e->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE
 						      : e->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE;

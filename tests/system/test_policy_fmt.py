@@ -144,6 +144,15 @@ def test_long_lists_get_lines_of_their_own():
     expect("  - to: [b, c]\n" in (d / "a.yaml").read_text(), (d / "a.yaml").read_text())
 
 
+def test_a_dash_that_is_a_value():
+    """Between braces it may stand bare; at the end of a line it would begin a list."""
+    d = folder(a="unikernel: a\nsend:\n- {to: -, message: x.Y}\n")
+    fmt(d)
+    got = (d / "a.yaml").read_text()
+    expect("  - to: '-'\n    message: x.Y\n" in got, got)
+    expect(fmt(d, "--check")[0] == "", "not laid out")
+
+
 def test_check_writes_nothing():
     d = folder(hub=MESSY, neat=NEAT)
     before = (d / "hub.yaml").stat()
