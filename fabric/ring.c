@@ -208,14 +208,16 @@ static void chain_fetch(const struct fab_chain *c)
 uint32_t fab_ring_take_burst(struct fab_ring *r, int writable, struct fab_chain *c, uint32_t max)
 {
 	const uint32_t mask = mask_of(r);
-	const uint32_t fetched = known(r);
+	const uint32_t waits = known(r);
+	uint32_t n, more, fetched = (uint16_t)(r->fetched - r->next_avail); /* beyond what is known where it was long ago */
 	uint16_t head[FAB_TAKE_MAX];
-	uint32_t n, more;
 
 	assert(max <= FAB_TAKE_MAX);
 	if (r->broken || max == 0)
 		return 0;
-	n = fetched < max ? fab_ring_pending(r) : max; /* 0 when that breaks it */
+	if (fetched > waits)
+		fetched = 0;
+	n = waits < max ? fab_ring_pending(r) : max; /* 0 when that breaks it */
 	if (n > max)
 		n = max;
 	for (uint32_t i = 0; i < n; i++) {
@@ -242,7 +244,7 @@ uint32_t fab_ring_take_burst(struct fab_ring *r, int writable, struct fab_chain 
 	return n;
 }
 
-void fab_ring_fetch(const struct fab_ring *r, uint32_t ahead)
+void fab_ring_fetch(struct fab_ring *r, uint32_t ahead)
 {
 	const struct fab_mem_region *in = &r->mem->region[r->region];
 	const struct virtq_desc *d;
@@ -251,6 +253,7 @@ void fab_ring_fetch(const struct fab_ring *r, uint32_t ahead)
 
 	if (r->broken || ahead >= known(r) || r->region >= r->mem->n)
 		return;
+	r->fetched = (uint16_t)(r->next_avail + ahead + 1u);
 	/* A wrong answer costs a cache line, nothing else: whoever takes the chain reads all of this anew, and checks it. */
 	d = &r->desc[head_at(r, ahead) & mask_of(r)];
 	at = __atomic_load_n(&d->addr, __ATOMIC_RELAXED) - in->gpa;

@@ -41,6 +41,7 @@ struct fab_ring {
 	uint16_t size;             /* power of two */
 	uint16_t next_avail;       /* next entry of avail to take */
 	uint16_t seen_avail;       /* avail->idx as last read */
+	uint16_t fetched;          /* entries of avail before this one were fab_ring_fetch()ed */
 	uint16_t next_used;        /* next entry of used to write, not yet published */
 	uint16_t published;        /* used->idx as the guest sees it */
 	uint16_t signalled;        /* used index at the last interrupt decision */
@@ -81,13 +82,12 @@ uint16_t fab_ring_pending(struct fab_ring *r);
 enum fab_chain_status fab_ring_take(struct fab_ring *r, int writable, struct fab_chain *c);
 /* The same for up to max chains (at most FAB_TAKE_MAX), c[0] and on, each with its status: OK, BAD or ADDRESS. Returns how
  * many; fewer than wait where the ring is found broken. One read of avail->idx, and none where max are known to wait. The
- * first bytes of what they hold are on their way into the cache, but for those that were known to wait before: they are
- * fab_ring_fetch()'s. */
+ * first bytes of what they hold are on their way into the cache: fab_ring_fetch() did that for some. */
 uint32_t fab_ring_take_burst(struct fab_ring *r, int writable, struct fab_chain *c, uint32_t max);
 /* Has the first bytes of a chain brought into the cache, that which comes `ahead` chains after the next one to take; nothing
  * where it is not known to wait. For who has other work until then: that costs 3 ns, and the memory nothing. What is read for it
- * is not kept. */
-void fab_ring_fetch(const struct fab_ring *r, uint32_t ahead);
+ * is not kept, only how far it went. */
+void fab_ring_fetch(struct fab_ring *r, uint32_t ahead);
 /* Puts the last n taken chains back (they were not given as used). */
 void fab_ring_untake(struct fab_ring *r, uint16_t n);
 
