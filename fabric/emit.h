@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Frames into a port's receive ring: reserved, written, used. What is written is visible to the guest after
- * fab_port_publish(). What goes first and what waits is outbox.c's and stage_deliver.c's. Worker thread. */
+ * fab_turn_run() or fab_port_publish(). What goes first and what waits is outbox.c's and stage_deliver.c's. Worker thread. */
 #ifndef FAB_EMIT_H
 #define FAB_EMIT_H
 

@@ -251,7 +251,7 @@ struct fab_turn {
 	uint64_t looked_ns;        /* when quiet ones were looked at */
 	uint32_t n_touched;        /* ports that were given something since the last turn: they become active */
 	struct fab_port **touched;
-	uint32_t n_shown;          /* ports that `asks` of */
+	uint32_t n_shown;          /* ports whose `asks` is not 0 */
 	struct fab_port *shown[FAB_SHOWN_MAX];
 };
 
@@ -328,7 +328,7 @@ int fab_port_may_take(const struct fab *f, const struct fab_port *p);
 uint32_t fab_port_pump(struct fab *f, struct fab_port *p);
 /* 1 when something waits for room in the port's receive ring. */
 int fab_port_waits(const struct fab_port *p);
-/* Publishes used entries of both rings; bit 0: interrupt for receive, bit 1: for transmit. */
+/* Publishes used entries of both rings; bit 0: interrupt for receive, bit 1: for transmit. Without a turn, which does it too. */
 unsigned fab_port_publish(struct fab_port *p);
 /* --- from one epoch to the next (swap.c) --- */
 
