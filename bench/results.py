@@ -30,8 +30,9 @@ OTHERS = re.compile(r"^peer\.(?!weft\.)|^validate\.order\.(protobuf_c|cpp)|^insp
 # Short enough for legends. What a peer calls itself is among its results' parameters.
 PEERS = {"weft": "Weft, the whole road", "testpmd": "DPDK testpmd, io", "ovs": "Open vSwitch, DPDK", "ovs_acl": "Open vSwitch, ACL, cached",
          "ovs_acl_nocache": "Open vSwitch, ACL, no cache", "nats_tls": "NATS, TLS, permissions", "zmq_curve": "ZeroMQ, CURVE, relay",
-         "grpc_tls_stream": "gRPC, TLS, streamed", "grpc_tls_unary": "gRPC, TLS, unary", "mosquitto_tls": "Mosquitto, TLS, ACL",
-         "unix": "AF_UNIX relay, spinning"}
+         "grpc_tls_stream": "gRPC, TLS, streamed", "grpc_tls_stream_hinted": "gRPC, TLS, streamed, hints",
+         "grpc_tls_unary": "gRPC, TLS, unary", "mosquitto_tls": "Mosquitto, TLS, ACL", "unix": "AF_UNIX relay, spinning",
+         "ndpi_reader": "ndpiReader, carries nothing"}
 
 
 @dataclasses.dataclass
